@@ -1,0 +1,180 @@
+//! Where an object goes: destination keys from a template, staging keys by push.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Invalid;
+use crate::push::{Push, PushId};
+use crate::text::text_newtype;
+
+text_newtype!(
+    /// The key of an S3 object: 1 to 1,024 bytes of UTF-8.
+    ObjectKey,
+    parse_object_key
+);
+
+text_newtype!(
+    /// The template of the destination keys, with the placeholders `{source}`, `{repository}`, `{ref}` and `{after}`.
+    KeyTemplate,
+    parse_key_template
+);
+
+const PLACEHOLDERS: [&str; 4] = ["source", "repository", "ref", "after"];
+
+impl Default for KeyTemplate {
+    fn default() -> Self {
+        Self("{source}/{repository}/{ref}.zip".to_owned())
+    }
+}
+
+impl KeyTemplate {
+    /// The key of `push`. With the default template two repositories or refs never share a key.
+    ///
+    /// `{ref}` is the ref's name without `refs/`, such as `heads/main`, so a branch and a tag of one name are apart.
+    /// So that `a` + `heads/b/heads/c` and `a/heads/b` + `heads/c` are apart too, a part of the repository's path that
+    /// is `heads` or `tags` has its first letter percent-encoded, and `%` is written `%25`.
+    ///
+    /// # Errors
+    /// [`Invalid`] where the key would be longer than S3 allows.
+    pub fn render(&self, push: &Push) -> Result<ObjectKey, Invalid> {
+        let repository = push
+            .repository
+            .as_str()
+            .split('/')
+            .map(|part| match part {
+                "heads" => "%68eads".to_owned(),
+                "tags" => "%74ags".to_owned(),
+                _ => part.replace('%', "%25"),
+            })
+            .collect::<Vec<_>>()
+            .join("/");
+        let mut key = String::new();
+        let mut rest = self.0.as_str();
+        while let Some((literal, after_brace)) = rest.split_once('{') {
+            key.push_str(literal);
+            let (name, tail) = after_brace.split_once('}').unwrap_or((after_brace, ""));
+            match name {
+                "source" => key.push_str(push.source.as_str()),
+                "repository" => key.push_str(&repository),
+                "ref" => key.push_str(push.ref_name.short()),
+                _ => key.push_str(push.after.as_ref().map_or("", |after| after.as_str())),
+            }
+            rest = tail;
+        }
+        key.push_str(rest);
+        key.parse()
+    }
+}
+
+/// The key in the staging bucket of one of a push's intermediate objects.
+///
+/// # Errors
+/// [`Invalid`] where `name` makes it longer than S3 allows.
+pub fn staging_key(push_id: &PushId, name: &str) -> Result<ObjectKey, Invalid> {
+    format!("pushes/{push_id}/{name}").parse()
+}
+
+/// An object and the bucket that it is in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destination {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The object's key.
+    pub key: ObjectKey,
+}
+
+fn parse_object_key(text: &str) -> Result<String, Invalid> {
+    if (1..=1_024).contains(&text.len()) {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new("object key", text, "it has 1 to 1,024 bytes"))
+    }
+}
+
+fn parse_key_template(text: &str) -> Result<String, Invalid> {
+    let invalid = |rule: String| Err(Invalid::new("key template", text, rule));
+    if text.is_empty() || text.starts_with('/') {
+        return invalid("it is not empty and begins with no slash".to_owned());
+    }
+    let mut rest = text;
+    while let Some((literal, after_brace)) = rest.split_once('{') {
+        let Some((name, tail)) = after_brace.split_once('}') else {
+            return invalid("each { has its }".to_owned());
+        };
+        if literal.contains('}') || !PLACEHOLDERS.contains(&name) {
+            return invalid(format!("its placeholders are {{{}}}", PLACEHOLDERS.join("}, {")));
+        }
+        rest = tail;
+    }
+    if rest.contains('}') {
+        return invalid("each } has its {".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::push::DeliveryId;
+
+    fn push(repository: &str, ref_name: &str) -> Push {
+        let source = "gitlab".parse().unwrap();
+        let delivery_id: DeliveryId = "d".parse().unwrap();
+        let ref_name = ref_name.parse().unwrap();
+        Push {
+            push_id: PushId::new(&source, &delivery_id, &ref_name),
+            source,
+            delivery_id,
+            repository: repository.parse().unwrap(),
+            clone_urls: vec![],
+            ref_name,
+            before: None,
+            after: Some("c".repeat(40).parse().unwrap()),
+            pusher: None,
+        }
+    }
+
+    #[test]
+    fn the_default_template_reads_well() {
+        let key = KeyTemplate::default()
+            .render(&push("group/project", "refs/heads/main"))
+            .unwrap();
+        assert_eq!(key.as_str(), "gitlab/group/project/heads/main.zip");
+    }
+
+    #[test]
+    fn a_template_names_its_placeholders() {
+        let template: KeyTemplate = "releases/{after}.zip".parse().unwrap();
+        let key = template.render(&push("a/b", "refs/tags/v1")).unwrap();
+        assert_eq!(key.as_str(), format!("releases/{}.zip", "c".repeat(40)));
+        for wrong in ["", "/x", "{branch}.zip", "{ref", "ref}", "a}{ref}"] {
+            assert!(wrong.parse::<KeyTemplate>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_s3_would_refuse_is_an_error() {
+        let long = format!("refs/heads/{}", "x".repeat(900));
+        let repository = "r".repeat(300);
+        assert!(KeyTemplate::default().render(&push(&repository, &long)).is_err());
+    }
+
+    /// Parts that make the ambiguous cases likely.
+    fn path() -> impl Strategy<Value = String> {
+        let part = prop::sample::select(vec!["a", "b", "heads", "tags", "%68eads", "%"]);
+        prop::collection::vec(part, 1..5).prop_map(|parts| parts.join("/"))
+    }
+
+    proptest! {
+        #[test]
+        fn two_repositories_or_refs_never_share_a_key(one in (path(), path()), two in (path(), path()), tag in any::<bool>()) {
+            let kind = if tag { "tags" } else { "heads" };
+            let first = push(&one.0, &format!("refs/heads/{}", one.1));
+            let second = push(&two.0, &format!("refs/{kind}/{}", two.1));
+            let same = first.repository == second.repository && first.ref_name == second.ref_name;
+            let template = KeyTemplate::default();
+            prop_assert_eq!(template.render(&first).unwrap() == template.render(&second).unwrap(), same);
+        }
+    }
+}

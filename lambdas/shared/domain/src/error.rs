@@ -1,0 +1,159 @@
+//! The catalogue of errors: each has a code, which is the error's name in the Step Functions console, a class, and a
+//! remedy. `docs/operations.md` is the same list for people.
+
+/// Whether trying again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The state machine tries again, with backoff.
+    Transient,
+    /// It does not: only a change somewhere helps.
+    Permanent,
+}
+
+/// Gives an error its place in the catalogue. Implemented by every crate's error, with an exhaustive match.
+pub trait Coded: std::error::Error {
+    /// The error's code.
+    fn code(&self) -> Code;
+}
+
+macro_rules! catalogue {
+    ($($(#[$doc:meta])* $code:ident: $class:ident, $remedy:literal;)*) => {
+        /// The name of an error.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $($(#[$doc])* $code,)*
+        }
+
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &[Self] = &[$(Self::$code,)*];
+
+            /// The code as the state machine names it.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$code => stringify!($code),)*
+                }
+            }
+
+            /// Whether trying again can help.
+            #[must_use]
+            pub fn class(self) -> Class {
+                match self {
+                    $(Self::$code => Class::$class,)*
+                }
+            }
+
+            /// What to do.
+            #[must_use]
+            pub fn remedy(self) -> &'static str {
+                match self {
+                    $(Self::$code => $remedy,)*
+                }
+            }
+        }
+    };
+}
+
+catalogue! {
+    /// A state was called with something that is not its contract.
+    InputInvalid: Permanent, "Start executions by the webhook, or with an input copied from another execution.";
+    /// A function's environment is wrong.
+    SettingsInvalid: Permanent, "Deploy the template again: a function's environment variables were changed.";
+    /// The source's SSM parameter cannot be applied.
+    SourceInvalid: Permanent, "Correct the source's SSM parameter, then start a new execution with the same input.";
+    /// The payload's clone URLs are on no allowed host.
+    GitHostNotAllowed: Permanent, "If the host is right, add it to the source's git_hosts (template parameter GitHosts), then start a new execution with the same input.";
+    /// No connection to the git host, or it answers with a server error.
+    GitHostUnreachable: Transient, "Check that the git host is up and that the fetch function can reach it (VPC, security groups, DNS), then start a new execution with the same input.";
+    /// The git host went silent.
+    GitHostTimedOut: Transient, "Check the git host's load and the network between it and the fetch function, then start a new execution with the same input.";
+    /// The git host's TLS certificate is not trusted.
+    CertificateInvalid: Permanent, "Give the git host a certificate from a public authority, or put its authority's certificate into the git secret as ca_certificates.";
+    /// The SSH host key is not the pinned one.
+    HostKeyMismatch: Permanent, "Make sure that the host was not replaced by someone else. If its key was changed on purpose, put the new key into known_hosts in the git secret.";
+    /// The git secret has nothing for this host.
+    CredentialsMissing: Permanent, "Add an entry for the host to the source's git secret.";
+    /// The git host refused the credentials.
+    AuthenticationFailed: Permanent, "Check that the token or key in the git secret is valid, has not expired and may read the repository.";
+    /// The git host wants the client to go elsewhere.
+    GitHostRedirected: Permanent, "Use the repository's present URL: it was moved or renamed, or the host wants https.";
+    /// The git host does not know the repository.
+    RepositoryNotFound: Permanent, "Check that the repository exists and that the credentials may read it: git hosts hide what may not be read.";
+    /// The git host does not have the commit.
+    CommitNotFound: Permanent, "The commit is gone, by a later force-push or deletion. Push again what is to be delivered.";
+    /// The git host speaks wrongly, or sent objects that are damaged.
+    RepositoryInvalid: Permanent, "Run git fsck on the repository at its host.";
+    /// The repository uses something that cannot be delivered.
+    RepositoryUnsupported: Permanent, "See docs/operations.md for what is supported.";
+    /// A limit of the source's options was met.
+    LimitExceeded: Permanent, "Make the repository smaller, or raise the limit that the message names in the source's options.";
+    /// A path in the repository cannot be in a zip.
+    PathUnsafe: Permanent, "Remove or rename the path in the repository.";
+    /// An intermediate object is gone.
+    StagedObjectMissing: Permanent, "Push again, or send the webhook again from the git host: staged objects are kept for some days only.";
+    /// S3 does not answer.
+    StorageUnavailable: Transient, "Check the AWS Health Dashboard for S3, then start a new execution with the same input.";
+    /// S3 refuses.
+    StorageRefused: Permanent, "Check that the bucket exists and that its policy and key allow the function's role.";
+    /// Another repository's or ref's zip is at the destination.
+    DestinationOccupied: Permanent, "Use a key template with {repository} and {ref}, so that each has its own object.";
+    /// The destination changed each time that it was looked at.
+    DestinationContended: Transient, "Start a new execution with the same input: many pushes were delivered to this object at once.";
+    /// Secrets Manager does not answer.
+    SecretUnavailable: Transient, "Check the AWS Health Dashboard for Secrets Manager, then start a new execution with the same input.";
+    /// Secrets Manager refuses, or the secret is not what it should be.
+    SecretInvalid: Permanent, "Correct the secret that the message names; docs/operations.md shows its form.";
+    /// DynamoDB does not answer.
+    AuditUnavailable: Transient, "Check the AWS Health Dashboard for DynamoDB, then start a new execution with the same input.";
+    /// Somebody else wrote to the same trail at the same time.
+    AuditContended: Transient, "Start a new execution with the same input.";
+    /// DynamoDB refuses, or the trail cannot be read.
+    AuditInvalid: Permanent, "Look at the push's items in the table: they were changed by hand, or by another version.";
+    /// The function's own storage failed.
+    WorkspaceFailed: Permanent, "Raise the function's ephemeral storage or memory in the template.";
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// What to do about an error of any name: a code of the catalogue, or one of Lambda's and Step Functions' own.
+#[must_use]
+pub fn remedy(error: &str) -> &'static str {
+    if let Some(code) = Code::ALL.iter().find(|code| code.as_str() == error) {
+        return code.remedy();
+    }
+    match error {
+        "States.Timeout" | "Sandbox.Timedout" => {
+            "The function ran out of time: raise its timeout and memory in the template, or lower fetch_seconds."
+        }
+        "Runtime.OutOfMemory" => "Raise the function's memory in the template.",
+        "Ssm.ParameterNotFoundException" => {
+            "Create the SSM parameter of the source, or remove the webhook that names it."
+        }
+        _ => "See the function's log, which the execution in the console links to.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_remedy_is_a_sentence_and_every_code_is_one_word() {
+        for code in Code::ALL {
+            assert!(code.remedy().ends_with('.'), "{code}");
+            assert!(code.as_str().chars().all(char::is_alphanumeric), "{code}");
+            assert_eq!(remedy(code.as_str()), code.remedy());
+        }
+    }
+
+    #[test]
+    fn lambdas_own_errors_have_remedies_too() {
+        assert!(remedy("States.Timeout").contains("timeout"));
+        assert!(remedy("Runtime.ExitError").contains("log"));
+    }
+}

@@ -1,0 +1,105 @@
+//! The audit trail: what has happened to a push, in the past tense, never changed afterwards.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::contract::{
+    Archive, Deliver, Delivered, Execution, Failure, FetchedCommit, Ignored, Stage, Superseded,
+};
+use crate::push::Push;
+
+/// The version of the events' form that this code writes. It reads every version that was ever written.
+pub const SCHEMA: u32 = 1;
+
+/// An event with its place in the push's trail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedEvent {
+    /// Its place in the push's trail, from 1, without gaps.
+    pub version: u64,
+    /// The version of its form.
+    pub schema: u32,
+    /// When it was written down.
+    pub recorded_at: DateTime<Utc>,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: PushEvent,
+}
+
+/// What can happen to a push.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+pub enum PushEvent {
+    /// An execution has taken the push up.
+    PushReceived(PushReceived),
+    /// It is wanted, and has its number and its destination.
+    PushValidated(Deliver),
+    /// It is not for us.
+    PushIgnored(Ignored),
+    /// The commit is in the staging bucket.
+    CommitFetched(FetchedCommit),
+    /// The zip is in the staging bucket.
+    ArchivePackaged(Archive),
+    /// The zip is at its destination.
+    ArchiveUploaded(Delivered),
+    /// A newer push's zip is at the destination.
+    PushSuperseded(Superseded),
+    /// All is done.
+    PushDelivered(Delivered),
+    /// A stage failed, and may be tried again.
+    AttemptFailed(AttemptFailed),
+    /// The execution has failed.
+    PushFailed(PushFailed),
+}
+
+impl PushEvent {
+    /// The event's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::PushReceived(_) => "PushReceived",
+            Self::PushValidated(_) => "PushValidated",
+            Self::PushIgnored(_) => "PushIgnored",
+            Self::CommitFetched(_) => "CommitFetched",
+            Self::ArchivePackaged(_) => "ArchivePackaged",
+            Self::ArchiveUploaded(_) => "ArchiveUploaded",
+            Self::PushSuperseded(_) => "PushSuperseded",
+            Self::PushDelivered(_) => "PushDelivered",
+            Self::AttemptFailed(_) => "AttemptFailed",
+            Self::PushFailed(_) => "PushFailed",
+        }
+    }
+}
+
+/// The data of [`PushEvent::PushReceived`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushReceived {
+    /// The push.
+    pub push: Push,
+    /// The execution that took it up.
+    pub execution: Execution,
+}
+
+/// The data of [`PushEvent::AttemptFailed`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptFailed {
+    /// The stage.
+    pub stage: Stage,
+    /// How often it was tried before in this execution, from 0.
+    pub attempt: u32,
+    /// The execution's ARN.
+    pub execution_id: String,
+    /// The error's code.
+    pub error: String,
+    /// What happened, to what, and what to do.
+    pub cause: String,
+}
+
+/// The data of [`PushEvent::PushFailed`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushFailed {
+    /// The execution's ARN.
+    pub execution_id: String,
+    /// Its first failure.
+    #[serde(flatten)]
+    pub failure: Failure,
+}

@@ -1,0 +1,19 @@
+//! What Push Code is about, without AWS, tokio, a clock or an environment.
+//!
+//! Newtypes are parsed once, at the edge, and are valid ever after. [`contract`] is what one state of the workflow hands
+//! to the next, [`event`] and [`state`] are the audit trail and its only fold, [`policy`], [`order`] and [`destination`]
+//! are the decisions, and [`error`] is the catalogue of everything that can go wrong.
+
+pub mod contract;
+pub mod destination;
+pub mod error;
+pub mod event;
+pub mod git;
+pub mod order;
+pub mod policy;
+pub mod push;
+pub mod source;
+pub mod state;
+mod text;
+
+pub use text::Invalid;

@@ -1,0 +1,318 @@
+//! Whether a push is wanted, and what it is to become: the source's settings applied to one push.
+
+use globset::{GlobBuilder, GlobMatcher};
+use url::Url;
+
+use crate::Invalid;
+use crate::contract::{IgnoreReason, Ignored};
+use crate::destination::Destination;
+use crate::push::Push;
+use crate::source::{self, GitHost, Options, SourceSettings};
+
+/// What the settings say of a push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// It is wanted.
+    Deliver(Wanted),
+    /// It is not for us.
+    Ignore(Ignored),
+}
+
+/// A wanted push, before it has its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// See [`crate::contract::Deliver::clone_url`].
+    pub clone_url: String,
+    /// Where the zip goes.
+    pub destination: Destination,
+    /// How the zip is made.
+    pub options: Options,
+}
+
+/// Settings that cannot be applied to a push.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// A glob of the settings is none.
+    #[error("the setting {setting} has the glob {glob:?}, which cannot be read: {reason}")]
+    Glob {
+        /// The setting.
+        setting: &'static str,
+        /// The glob.
+        glob: String,
+        /// Why not.
+        reason: String,
+    },
+    /// None of the payload's URLs is on a host that the settings name.
+    #[error(
+        "the payload's clone URLs ({urls}) are on none of the git hosts that the source's settings allow ({allowed})"
+    )]
+    GitHostNotAllowed {
+        /// The payload's URLs, without credentials.
+        urls: String,
+        /// The settings' hosts.
+        allowed: String,
+    },
+    /// The destination's key cannot be made.
+    #[error("the destination's key cannot be made")]
+    Key(#[from] Invalid),
+}
+
+/// Decides by `settings` whether `push` is wanted.
+///
+/// # Errors
+/// [`PolicyError`] where the settings cannot be applied: a push that ought to be delivered must not be dropped silently.
+pub fn decide(settings: &SourceSettings, push: &Push) -> Result<Decision, PolicyError> {
+    let ignore = |reason, detail| {
+        Ok(Decision::Ignore(Ignored {
+            reason,
+            detail,
+            duplicate_of: None,
+        }))
+    };
+    if !matches_any("repositories", &settings.repositories, push.repository.as_str())? {
+        return ignore(
+            IgnoreReason::RepositoryNotAllowed,
+            format!(
+                "the repository {} matches none of {:?}",
+                push.repository, settings.repositories
+            ),
+        );
+    }
+    if !matches_any("refs", &settings.refs, push.ref_name.as_str())? {
+        return ignore(
+            IgnoreReason::RefNotWanted,
+            format!("the ref {} matches none of {:?}", push.ref_name, settings.refs),
+        );
+    }
+    if push.after.is_none() {
+        return ignore(
+            IgnoreReason::RefDeleted,
+            format!("the push deleted {}", push.ref_name),
+        );
+    }
+    Ok(Decision::Deliver(Wanted {
+        clone_url: choose_url(&settings.git_hosts, push)?,
+        destination: Destination {
+            bucket: settings.destination.bucket.clone(),
+            key: settings.destination.key_template.render(push)?,
+        },
+        options: settings.options.clone(),
+    }))
+}
+
+fn matches_any(setting: &'static str, globs: &[String], text: &str) -> Result<bool, PolicyError> {
+    for glob in globs {
+        if matcher(setting, glob)?.is_match(text) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// `*` stays within one part of a path, `**` crosses parts.
+fn matcher(setting: &'static str, glob: &str) -> Result<GlobMatcher, PolicyError> {
+    GlobBuilder::new(glob)
+        .literal_separator(true)
+        .build()
+        .map(|glob| glob.compile_matcher())
+        .map_err(|error| PolicyError::Glob {
+            setting,
+            glob: glob.to_owned(),
+            reason: error.kind().to_string(),
+        })
+}
+
+/// The payload's URL that is on the first of the allowed hosts, with the settings' user name and no password.
+///
+/// A payload is as trustworthy as whoever knows the webhook's token: its URL chooses among the allowed hosts, and
+/// never leads anywhere else. Its path has to be the repository's, or another repository's content could be fetched
+/// under an allowed name.
+fn choose_url(hosts: &[GitHost], push: &Push) -> Result<String, PolicyError> {
+    let urls: Vec<Url> = push
+        .clone_urls
+        .iter()
+        .filter_map(|text| parse_clone_url(text))
+        .collect();
+    for host in hosts {
+        let wanted = host.origin();
+        let on_host = urls
+            .iter()
+            .find(|url| source::origin(url) == wanted && is_of_repository(url, push));
+        if let (Some(url), Ok(host)) = (on_host, Url::parse(host.as_str())) {
+            let mut url = url.clone();
+            // These fail only for URLs without a host, which have no origin.
+            let _ = url.set_password(None);
+            if url.scheme() != "ssh" {
+                let _ = url.set_username("");
+            } else if !host.username().is_empty() {
+                let _ = url.set_username(host.username());
+            }
+            url.set_query(None);
+            url.set_fragment(None);
+            return Ok(url.into());
+        }
+    }
+    let list = |items: Vec<String>| {
+        if items.is_empty() {
+            "none".to_owned()
+        } else {
+            items.join(", ")
+        }
+    };
+    Err(PolicyError::GitHostNotAllowed {
+        urls: list(urls.into_iter().map(without_credentials).collect()),
+        allowed: list(hosts.iter().map(ToString::to_string).collect()),
+    })
+}
+
+/// A URL, or git's short form for SSH: `git@host:group/project.git`.
+fn parse_clone_url(text: &str) -> Option<Url> {
+    if text.contains("://") {
+        return Url::parse(text).ok();
+    }
+    let (host, path) = text.split_once(':')?;
+    Url::parse(&format!("ssh://{host}/{}", path.trim_start_matches('/'))).ok()
+}
+
+fn is_of_repository(url: &Url, push: &Push) -> bool {
+    let path = url.path().trim_matches('/');
+    let path = path.strip_suffix(".git").unwrap_or(path);
+    // A git host may live below a prefix (GitLab's relative URL root), so the repository is the path's end.
+    let repository = push.repository.as_str();
+    path == repository
+        || path
+            .strip_suffix(repository)
+            .is_some_and(|prefix| prefix.ends_with('/'))
+}
+
+fn without_credentials(mut url: Url) -> String {
+    let _ = url.set_password(None);
+    let _ = url.set_username("");
+    url.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::push::{DeliveryId, PushId};
+
+    fn settings() -> SourceSettings {
+        serde_json::from_value(serde_json::json!({
+            "provider": "gitlab",
+            "repositories": ["group/*", "deep/**"],
+            "refs": ["refs/heads/main", "refs/tags/v*"],
+            "git_hosts": ["ssh://git@git.example.com", "git.example.com"],
+            "destination": {"bucket": "zips"}
+        }))
+        .unwrap()
+    }
+
+    fn push(repository: &str, ref_name: &str, urls: &[&str]) -> Push {
+        let source = "gitlab".parse().unwrap();
+        let delivery_id: DeliveryId = "d".parse().unwrap();
+        let ref_name = ref_name.parse().unwrap();
+        Push {
+            push_id: PushId::new(&source, &delivery_id, &ref_name),
+            source,
+            delivery_id,
+            repository: repository.parse().unwrap(),
+            clone_urls: urls.iter().map(|&url| url.to_owned()).collect(),
+            ref_name,
+            before: None,
+            after: Some("a".repeat(40).parse().unwrap()),
+            pusher: None,
+        }
+    }
+
+    fn url(push: &Push) -> Result<String, PolicyError> {
+        match decide(&settings(), push)? {
+            Decision::Deliver(wanted) => Ok(wanted.clone_url),
+            Decision::Ignore(ignored) => panic!("ignored: {}", ignored.detail),
+        }
+    }
+
+    fn reason(push: &Push) -> IgnoreReason {
+        match decide(&settings(), push).unwrap() {
+            Decision::Ignore(ignored) => ignored.reason,
+            Decision::Deliver(wanted) => panic!("delivered from {}", wanted.clone_url),
+        }
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_ignored_with_its_reason() {
+        assert_eq!(
+            reason(&push("other/project", "refs/heads/main", &[])),
+            IgnoreReason::RepositoryNotAllowed
+        );
+        assert_eq!(
+            reason(&push("group/sub/project", "refs/heads/main", &[])),
+            IgnoreReason::RepositoryNotAllowed,
+            "* does not cross a slash"
+        );
+        assert_eq!(
+            reason(&push("group/project", "refs/heads/next", &[])),
+            IgnoreReason::RefNotWanted
+        );
+        let mut deletion = push("deep/a/b/c", "refs/tags/v1", &[]);
+        deletion.after = None;
+        assert_eq!(reason(&deletion), IgnoreReason::RefDeleted);
+    }
+
+    #[test]
+    fn the_first_allowed_host_that_the_payload_offers_is_fetched_from() {
+        let both = [
+            "https://git.example.com/group/project.git",
+            "git@git.example.com:group/project.git",
+        ];
+        assert_eq!(
+            url(&push("group/project", "refs/heads/main", &both)).unwrap(),
+            "ssh://git@git.example.com/group/project.git"
+        );
+        assert_eq!(
+            url(&push("group/project", "refs/heads/main", &both[..1])).unwrap(),
+            "https://git.example.com/group/project.git"
+        );
+    }
+
+    #[test]
+    fn a_payload_never_leads_to_another_host_or_repository() {
+        for hostile in [
+            "https://evil.example.com/group/project.git",
+            "https://git.example.com:8443/group/project.git",
+            "http://git.example.com/group/project.git",
+            "https://git.example.com@evil.example.com/group/project.git",
+            "https://git.example.com/other/secret.git",
+            "https://git.example.com/xgroup/project.git",
+            "file:///etc/group/project",
+            "ext::sh -c id",
+            "git.example.com",
+        ] {
+            let error = url(&push("group/project", "refs/heads/main", &[hostile])).unwrap_err();
+            assert!(
+                matches!(error, PolicyError::GitHostNotAllowed { .. }),
+                "{hostile}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn credentials_and_queries_in_a_payload_are_dropped() {
+        let push = push(
+            "group/project",
+            "refs/heads/main",
+            &["https://user:secret@git.example.com/root/group/project.git?x=y#z"],
+        );
+        assert_eq!(
+            url(&push).unwrap(),
+            "https://git.example.com/root/group/project.git"
+        );
+    }
+
+    #[test]
+    fn a_glob_that_cannot_be_read_is_an_error_and_not_a_silent_no() {
+        let mut settings = settings();
+        settings.refs = vec!["refs/heads/[".to_owned()];
+        let error = decide(&settings, &push("group/project", "refs/heads/main", &[])).unwrap_err();
+        assert!(error.to_string().contains("refs/heads/["), "{error}");
+    }
+}

@@ -1,0 +1,151 @@
+//! A push, as a git host reported it, and the names that identify it.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Invalid;
+use crate::git::{ObjectId, RefName, RepositoryPath};
+use crate::text::text_newtype;
+
+/// The namespace of [`PushId`]s: a constant of this project, never to be changed.
+const PUSH_NAMESPACE: Uuid = Uuid::from_u128(0x9a9c_6c1e_2f0e_4f4b_9d5b_7a5e_3c0d_e001);
+
+text_newtype!(
+    /// The name of a source, as in `/hooks/{source}`: 1 to 40 of `a-z`, `0-9` and `-`, a letter first.
+    SourceName,
+    parse_source_name
+);
+
+text_newtype!(
+    /// The id that a git host gives one delivery of one webhook: the same when it is sent again.
+    DeliveryId,
+    parse_delivery_id
+);
+
+/// The identity of one push of one ref, and its execution's name.
+///
+/// It is the [UUIDv5](https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-5) of source, delivery and ref, so a
+/// delivery that arrives twice is the same push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PushId(Uuid);
+
+impl PushId {
+    /// The id of the push of `ref_name` that `delivery` from `source` reports.
+    #[must_use]
+    pub fn new(source: &SourceName, delivery: &DeliveryId, ref_name: &RefName) -> Self {
+        // No part can hold a line feed, so the three cannot run into each other.
+        let name = format!("{source}\n{delivery}\n{ref_name}");
+        Self(Uuid::new_v5(&PUSH_NAMESPACE, name.as_bytes()))
+    }
+}
+
+impl std::fmt::Display for PushId {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl std::str::FromStr for PushId {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::parse_str(text)
+            .map(Self)
+            .map_err(|error| Invalid::new("push id", text, error.to_string()))
+    }
+}
+
+/// One push of one ref: the input of an execution. It is a pure function of the delivery, so that the same delivery
+/// always starts the same execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Push {
+    /// Its identity.
+    pub push_id: PushId,
+    /// Whose webhook reported it.
+    pub source: SourceName,
+    /// The delivery that reported it.
+    pub delivery_id: DeliveryId,
+    /// The repository.
+    pub repository: RepositoryPath,
+    /// Where the payload says that the repository can be cloned. Never trusted by themselves: see
+    /// [`crate::policy::decide`].
+    pub clone_urls: Vec<String>,
+    /// The ref that moved.
+    #[serde(rename = "ref")]
+    pub ref_name: RefName,
+    /// What the ref pointed to before; none where the push created it.
+    pub before: Option<ObjectId>,
+    /// What it points to now, a commit or an annotated tag; none where the push deleted it.
+    pub after: Option<ObjectId>,
+    /// Who pushed, as the git host names them.
+    pub pusher: Option<String>,
+}
+
+fn parse_source_name(text: &str) -> Result<String, Invalid> {
+    let well_formed = text.len() <= 40
+        && text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    if well_formed {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new(
+            "source name",
+            text,
+            "it has 1 to 40 of a-z, 0-9 and -, a letter first",
+        ))
+    }
+}
+
+fn parse_delivery_id(text: &str) -> Result<String, Invalid> {
+    let well_formed = (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if well_formed {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new(
+            "delivery id",
+            text,
+            "it has 1 to 128 visible ASCII characters",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(source: &str, delivery: &str, ref_name: &str) -> PushId {
+        PushId::new(
+            &source.parse().unwrap(),
+            &delivery.parse().unwrap(),
+            &ref_name.parse().unwrap(),
+        )
+    }
+
+    #[test]
+    fn a_push_id_is_pinned_by_source_delivery_and_ref() {
+        let first = id("gitlab", "d1", "refs/heads/main");
+        assert_eq!(first.to_string(), "8f56e11b-9fab-5a06-9a1c-5ae3de50bd46");
+        assert_ne!(first, id("gitlab", "d2", "refs/heads/main"));
+        assert_ne!(first, id("gitlab", "d1", "refs/heads/next"));
+        assert_ne!(first, id("other", "d1", "refs/heads/main"));
+    }
+
+    #[test]
+    fn source_names_fit_into_paths_and_secret_names() {
+        assert!("gitlab-2".parse::<SourceName>().is_ok());
+        for wrong in ["", "GitLab", "2lab", "a/b", "a_b", &"a".repeat(41)] {
+            assert!(wrong.parse::<SourceName>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn delivery_ids_are_visible_ascii() {
+        assert!("0b8a3e0e-7d0a".parse::<DeliveryId>().is_ok());
+        for wrong in ["", "a b", "a\n", "é"] {
+            assert!(wrong.parse::<DeliveryId>().is_err(), "{wrong:?}");
+        }
+    }
+}
