@@ -1,1 +1,146 @@
-//! stage
+//! The webhook: turns a delivery into pushes, and starts one execution for each.
+//!
+//! The gateway's authorizer has let the request in. What is not for us is answered with 200 and a reason, for git hosts
+//! disable webhooks that answer with errors.
+
+mod executions;
+mod gitlab;
+mod start;
+
+use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use aws_lambda_events::encodings::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use domain::push::SourceName;
+use serde::Serialize;
+
+pub use executions::{ExecutionStatus, Executions, StepFunctions};
+pub use gitlab::Delivery;
+
+/// The largest body, in bytes. Lambda takes up to 6 MB of request, in which a body may be Base64.
+const BODY_BYTES: usize = 4 << 20;
+
+/// What the webhook is answered.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+#[serde(untagged)]
+enum Answer {
+    /// Executions have been started.
+    Accepted { pushes: Vec<Started> },
+    /// There is nothing to do.
+    NothingToDo { pushes: [(); 0], reason: String },
+    /// The request cannot be used.
+    Refused {
+        #[serde(skip)]
+        status: i64,
+        error: String,
+    },
+}
+
+/// A push and its execution.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+struct Started {
+    push_id: String,
+    #[serde(rename = "ref")]
+    ref_name: String,
+    /// The execution's ARN.
+    execution: String,
+}
+
+/// Answers one request.
+pub async fn handle(
+    executions: &impl Executions,
+    request: &ApiGatewayV2httpRequest,
+) -> ApiGatewayV2httpResponse {
+    let answer = answer(executions, request)
+        .await
+        .unwrap_or_else(|refused| refused);
+    let status = match &answer {
+        Answer::Accepted { pushes } => {
+            for push in pushes {
+                tracing::info!(push_id = push.push_id, execution = push.execution, "accepted");
+            }
+            202
+        }
+        Answer::NothingToDo { reason, .. } => {
+            tracing::info!(reason, "nothing to do");
+            200
+        }
+        Answer::Refused { status, error } => {
+            tracing::error!(status, error, "refused");
+            *status
+        }
+    };
+    let mut response = ApiGatewayV2httpResponse::default();
+    response.status_code = status;
+    response.headers.insert(
+        "content-type",
+        aws_lambda_events::http::HeaderValue::from_static("application/json"),
+    );
+    response.body = serde_json::to_string(&answer).ok().map(Body::Text);
+    response
+}
+
+fn refused(status: i64, error: &impl ToString) -> Answer {
+    Answer::Refused {
+        status,
+        error: error.to_string(),
+    }
+}
+
+async fn answer(executions: &impl Executions, request: &ApiGatewayV2httpRequest) -> Result<Answer, Answer> {
+    let source = request.path_parameters.get("source").map_or("", String::as_str);
+    let source: SourceName = source.parse().map_err(|error| refused(404, &error))?;
+    let body = body(request)?;
+    let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
+    let push = match gitlab::read(&source, header, &body) {
+        Ok(Delivery::Push(push)) => push,
+        Ok(Delivery::NotForUs(reason)) => return Ok(Answer::NothingToDo { pushes: [], reason }),
+        Err(error) => return Err(refused(400, &error)),
+    };
+    let execution = start::start(executions, &push)
+        .await
+        .map_err(|error| refused(error.status(), &describe(&error)))?;
+    Ok(Answer::Accepted {
+        pushes: vec![Started {
+            push_id: push.push_id.to_string(),
+            ref_name: push.ref_name.to_string(),
+            execution,
+        }],
+    })
+}
+
+fn body(request: &ApiGatewayV2httpRequest) -> Result<Vec<u8>, Answer> {
+    let text = request.body.as_deref().unwrap_or_default();
+    let too_large = || refused(413, &format!("the body has more than {BODY_BYTES} bytes"));
+    if text.len() / 4 * 3 > BODY_BYTES + 3 {
+        return Err(too_large());
+    }
+    let body = if request.is_base64_encoded {
+        STANDARD.decode(text).map_err(|error| {
+            refused(
+                400,
+                &format!("the body is not Base64, though the gateway says so: {error}"),
+            )
+        })?
+    } else {
+        text.as_bytes().to_owned()
+    };
+    if body.len() > BODY_BYTES {
+        return Err(too_large());
+    }
+    Ok(body)
+}
+
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

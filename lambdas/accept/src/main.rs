@@ -1,1 +1,19 @@
-fn main() {}
+//! The Lambda function behind `POST /hooks/{source}`.
+
+use accept::StepFunctions;
+use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use platform::{aws, settings, telemetry};
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let state_machine_arn = settings::required("STATE_MACHINE_ARN")?;
+    let executions = &StepFunctions::new(&aws::config().await, state_machine_arn);
+    lambda_runtime::run(service_fn(
+        |event: LambdaEvent<ApiGatewayV2httpRequest>| async move {
+            Ok::<_, Error>(accept::handle(executions, &event.payload).await)
+        },
+    ))
+    .await
+}

@@ -1,1 +1,48 @@
-//! stage
+//! The gateway's authorizer: lets a webhook in that knows its source's token.
+//!
+//! GitLab sends the token as it is, in `X-Gitlab-Token`. It is compared in constant time with every token of the
+//! source's webhook secret, so that a token can be rotated without a moment in which webhooks are refused.
+
+mod tokens;
+
+use aws_lambda_events::apigw::{
+    ApiGatewayV2CustomAuthorizerSimpleResponse, ApiGatewayV2CustomAuthorizerV2Request,
+};
+use domain::push::SourceName;
+use platform::secrets::{SecretError, Secrets};
+
+pub use tokens::Tokens;
+
+/// The header in which GitLab sends the token, in the lower case that API Gateway gives header names.
+const TOKEN_HEADER: &str = "x-gitlab-token";
+
+/// Decides on one request. A source that does not exist is answered like a wrong token.
+///
+/// # Errors
+/// [`SecretError`] where the secret cannot be read though it may be there: the gateway answers 500, and the host tries
+/// again or says so, instead of taking a good token for a wrong one.
+pub async fn handle(
+    tokens: &Tokens<impl Secrets>,
+    request: &ApiGatewayV2CustomAuthorizerV2Request,
+) -> Result<ApiGatewayV2CustomAuthorizerSimpleResponse, SecretError> {
+    let name = request.path_parameters.get("source").map_or("", String::as_str);
+    let offered = request
+        .headers
+        .get(TOKEN_HEADER)
+        .map_or(&[][..], |value| value.as_bytes());
+    let is_authorized = match name.parse::<SourceName>() {
+        Ok(source) => tokens.accept(&source, offered).await?,
+        Err(_) => false,
+    };
+    if !is_authorized {
+        let address = request.request_context.http.source_ip.as_deref();
+        tracing::warn!(
+            source = name,
+            address,
+            "refused: no such source, or a wrong token"
+        );
+    }
+    let mut response = ApiGatewayV2CustomAuthorizerSimpleResponse::default();
+    response.is_authorized = is_authorized;
+    Ok(response)
+}

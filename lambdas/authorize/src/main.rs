@@ -1,1 +1,22 @@
-fn main() {}
+//! The Lambda function of the gateway's authorizer.
+
+use authorize::Tokens;
+use aws_lambda_events::apigw::ApiGatewayV2CustomAuthorizerV2Request;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use platform::failure::Failed;
+use platform::secrets::SecretsManager;
+use platform::{aws, settings, telemetry};
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    telemetry::init();
+    let secret_prefix = settings::required("SECRET_PREFIX")?;
+    let tokens = &Tokens::new(SecretsManager::new(&aws::config().await, secret_prefix));
+    lambda_runtime::run(service_fn(
+        |event: LambdaEvent<ApiGatewayV2CustomAuthorizerV2Request>| async move {
+            let response = authorize::handle(tokens, &event.payload).await;
+            response.map_err(|error| Diagnostic::from(Failed::new(&error)))
+        },
+    ))
+    .await
+}

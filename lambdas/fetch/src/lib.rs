@@ -1,1 +1,74 @@
-//! stage
+//! `Fetch`: brings exactly the pushed commit from the git host into the staging bucket, as one pack.
+
+mod credentials;
+mod error;
+mod known_hosts;
+mod transfer;
+
+use domain::contract::{Envelope, FetchInput, FetchedCommit};
+use domain::destination::staging_key;
+use platform::secrets::Secrets;
+use platform::staging::{Staging, StorageError};
+use url::Url;
+
+pub use credentials::GitSecret;
+pub use error::Error;
+pub use transfer::Progress;
+
+use transfer::Order;
+
+/// What a fetch needs of the world.
+#[derive(Debug)]
+pub struct Deps<'a, A, B> {
+    /// The git secrets.
+    pub secrets: &'a A,
+    /// Where the pack goes.
+    pub staging: &'a B,
+    /// Told now and then how far the transfer is.
+    pub progress: fn(Progress),
+}
+
+/// Fetches one commit.
+///
+/// # Errors
+/// [`Error`].
+pub async fn handle(
+    deps: &Deps<'_, impl Secrets, impl Staging>,
+    envelope: &Envelope<FetchInput>,
+) -> Result<FetchedCommit, Error> {
+    let (push, input) = (&envelope.push, &envelope.input);
+    let after = push.after.clone().ok_or(Error::NothingPushed)?;
+    let url = Url::parse(&input.clone_url).map_err(|source| Error::Url {
+        url: input.clone_url.clone(),
+        source,
+    })?;
+    let secret = deps.secrets.read(&push.source, "git").await?;
+    let secret = GitSecret::parse(&push.source, &secret)?;
+    let order = Order {
+        access: secret.access(&url)?,
+        ca_certificates: secret.ca_certificates().map(str::to_owned),
+        url,
+        ref_name: push.ref_name.clone(),
+        object: after,
+        limits: input.options.limits.clone(),
+        progress: deps.progress,
+    };
+    let folder = tempfile::tempdir().map_err(Error::Workspace)?;
+    let repository = folder.path().to_owned();
+    let found = tokio::task::spawn_blocking(move || transfer::fetch(&order, &repository))
+        .await
+        .map_err(|error| Error::Workspace(std::io::Error::other(error)))??;
+    let key = |name| staging_key(&push.push_id, name).map_err(StorageError::Key);
+    let pack = deps.staging.store_file(&key("commit.pack")?, &found.pack).await?;
+    let index = deps.staging.store_file(&key("commit.idx")?, &found.index).await?;
+    Ok(FetchedCommit {
+        commit: found.commit,
+        tree: found.tree,
+        author: found.author,
+        committed_at: found.committed_at,
+        subject: found.subject,
+        ref_now: found.ref_now,
+        pack,
+        index,
+    })
+}

@@ -1,1 +1,26 @@
-fn main() {}
+//! The Lambda function of the state `Fetch`.
+
+use domain::contract::Stage;
+use platform::audit::DynamoTrail;
+use platform::secrets::SecretsManager;
+use platform::staging::S3Staging;
+use platform::{aws, settings, stage, telemetry};
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    telemetry::init();
+    let table = settings::required("TABLE_NAME")?;
+    let staging_bucket = settings::required("STAGING_BUCKET")?;
+    let secret_prefix = settings::required("SECRET_PREFIX")?;
+    let config = aws::config().await;
+    let deps = fetch::Deps {
+        secrets: &SecretsManager::new(&config, secret_prefix),
+        staging: &S3Staging::new(&config, staging_bucket),
+        progress: |progress| tracing::info!(%progress, "fetching"),
+    };
+    let trail = DynamoTrail::new(&config, table);
+    stage::run(Stage::Fetch, trail, async |envelope| {
+        fetch::handle(&deps, envelope).await
+    })
+    .await
+}

@@ -1,1 +1,23 @@
-fn main() {}
+//! The Lambda function of the state `Package`.
+
+use domain::contract::Stage;
+use platform::audit::DynamoTrail;
+use platform::staging::S3Staging;
+use platform::{aws, settings, stage, telemetry};
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    telemetry::init();
+    let table = settings::required("TABLE_NAME")?;
+    let staging_bucket = settings::required("STAGING_BUCKET")?;
+    let config = aws::config().await;
+    let deps = package::Deps {
+        staging: &S3Staging::new(&config, staging_bucket),
+        progress: |entries, total| tracing::info!(entries, total, "packaging"),
+    };
+    let trail = DynamoTrail::new(&config, table);
+    stage::run(Stage::Package, trail, async |envelope| {
+        package::handle(&deps, envelope).await
+    })
+    .await
+}

@@ -1,1 +1,20 @@
-fn main() {}
+//! The Lambda function of the states `Record` and `RecordFailure`.
+
+use domain::contract::Stage;
+use platform::audit::DynamoTrail;
+use platform::staging::S3Staging;
+use platform::{aws, settings, stage, telemetry};
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    telemetry::init();
+    let table = settings::required("TABLE_NAME")?;
+    let staging_bucket = settings::required("STAGING_BUCKET")?;
+    let config = aws::config().await;
+    let trail = DynamoTrail::new(&config, table);
+    let staging = S3Staging::new(&config, staging_bucket);
+    stage::run(Stage::Record, trail.clone(), async |envelope| {
+        record::handle(&trail, &staging, envelope).await
+    })
+    .await
+}

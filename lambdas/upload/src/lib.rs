@@ -1,1 +1,95 @@
-//! stage
+//! `Upload`: puts the zip at its destination, unless a newer push's zip is there.
+//!
+//! It looks at what is there, decides ([`domain::order`]), and writes on the condition that the same is still there. If
+//! not, it looks again. So two uploads at once never leave the older one on top.
+
+mod metadata;
+
+use domain::contract::{Delivered, Envelope, UploadInput, Uploaded};
+use domain::error::{Code, Coded};
+use domain::order::{self, Order, Placed};
+use platform::destination::{Expected, Shelf};
+use platform::staging::StorageError;
+
+/// How often the destination is looked at. Each time that is lost, another push has won.
+const LOOKS: usize = 10;
+
+/// Why a zip cannot be delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another repository's or ref's zip is there.
+    #[error("s3://{bucket}/{key} holds {owner}, which is not this push's repository and ref")]
+    Occupied {
+        /// The bucket.
+        bucket: String,
+        /// The key.
+        key: String,
+        /// Whose it is.
+        owner: String,
+    },
+    /// S3 failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl Coded for Error {
+    fn code(&self) -> Code {
+        match self {
+            Self::Occupied { .. } => Code::DestinationOccupied,
+            Self::Storage(error) => error.code(),
+        }
+    }
+}
+
+/// Delivers one zip.
+///
+/// # Errors
+/// [`Error`].
+pub async fn handle(shelf: &impl Shelf, envelope: &Envelope<UploadInput>) -> Result<Uploaded, Error> {
+    let input = &envelope.input;
+    let destination = &input.destination;
+    let mine = Placed::new(&envelope.push, input.sequence);
+    let metadata = metadata::write(&mine, &input.fetched, &input.archive);
+    for _ in 0..LOOKS {
+        let current = shelf.current(destination).await?;
+        let expected = match current {
+            None => Expected::Nothing,
+            Some(current) => {
+                let order = metadata::read(&current.metadata).map_or(Order::Write, |placed| {
+                    order::decide(&placed, &mine, input.fetched.ref_now.as_ref())
+                });
+                match order {
+                    Order::Write => Expected::Object(current.etag),
+                    Order::Superseded(superseded) => return Ok(Uploaded::Superseded(superseded)),
+                    Order::AlreadyThere => {
+                        return Ok(Uploaded::Delivered(Delivered {
+                            bucket: destination.bucket.clone(),
+                            key: destination.key.clone(),
+                            version_id: current.version_id,
+                            etag: current.etag,
+                        }));
+                    }
+                    Order::Occupied => {
+                        return Err(Error::Occupied {
+                            bucket: destination.bucket.clone(),
+                            key: destination.key.to_string(),
+                            owner: metadata::owner(&current.metadata),
+                        });
+                    }
+                }
+            }
+        };
+        let placed = shelf
+            .place(&input.archive.object, destination, &metadata, &expected)
+            .await?;
+        if let Some(delivered) = placed {
+            return Ok(Uploaded::Delivered(delivered));
+        }
+        tracing::info!(key = %destination.key, "the destination has changed, looking again");
+    }
+    Err(StorageError::Contended {
+        bucket: destination.bucket.clone(),
+        key: destination.key.to_string(),
+    }
+    .into())
+}

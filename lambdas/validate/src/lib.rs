@@ -1,1 +1,83 @@
-//! stage
+//! `Validate`: decides by the source's settings whether a push is wanted, gives it its number, and says what is to be
+//! delivered from where to where.
+
+use domain::Invalid;
+use domain::contract::{Deliver, Envelope, IgnoreReason, Ignored, ValidateInput, Validated};
+use domain::error::{Code, Coded};
+use domain::policy::{self, Decision, PolicyError};
+use platform::audit::{AuditError, AuditTrail, Number};
+
+/// Why a push cannot be validated.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The settings are not the JSON that they should be.
+    #[error("the settings of source {name} cannot be read")]
+    Settings {
+        /// The source.
+        name: String,
+        /// Where they differ.
+        source: serde_json::Error,
+    },
+    /// The settings cannot be applied to this push.
+    #[error("the settings of source {name} cannot be applied to this push")]
+    Policy {
+        /// The source.
+        name: String,
+        /// Why not.
+        source: PolicyError,
+    },
+    /// The push's id is not made of its own source, delivery and ref.
+    #[error("the push is not one that the webhook makes")]
+    Identity(#[source] Invalid),
+    /// The number could not be given.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+}
+
+impl Coded for Error {
+    fn code(&self) -> Code {
+        match self {
+            Self::Policy {
+                source: PolicyError::GitHostNotAllowed { .. },
+                ..
+            } => Code::GitHostNotAllowed,
+            Self::Settings { .. } | Self::Policy { .. } => Code::SourceInvalid,
+            Self::Identity(_) => Code::InputInvalid,
+            Self::Audit(error) => error.code(),
+        }
+    }
+}
+
+/// Validates one push.
+///
+/// # Errors
+/// [`Error`].
+pub async fn handle(trail: &impl AuditTrail, envelope: &Envelope<ValidateInput>) -> Result<Validated, Error> {
+    let push = &envelope.push;
+    push.check_identity().map_err(Error::Identity)?;
+    let name = push.source.to_string();
+    let settings = envelope.input.parse().map_err(|source| Error::Settings {
+        name: name.clone(),
+        source,
+    })?;
+    let wanted = match policy::decide(&settings, push).map_err(|source| Error::Policy { name, source })? {
+        Decision::Deliver(wanted) => wanted,
+        Decision::Ignore(ignored) => return Ok(Validated::Ignore(ignored)),
+    };
+    Ok(match trail.number(push).await? {
+        Number::Sequence(sequence) => Validated::Deliver(Deliver {
+            clone_url: wanted.clone_url,
+            destination: wanted.destination,
+            sequence,
+            options: wanted.options,
+        }),
+        Number::DuplicateOf(original) => Validated::Ignore(Ignored {
+            reason: IgnoreReason::Duplicate,
+            detail: format!(
+                "push {original} reported the same change of {} before",
+                push.ref_name
+            ),
+            duplicate_of: Some(original),
+        }),
+    })
+}

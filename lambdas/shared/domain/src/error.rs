@@ -110,6 +110,8 @@ catalogue! {
     AuditContended: Transient, "Start a new execution with the same input.";
     /// DynamoDB refuses, or the trail cannot be read.
     AuditInvalid: Permanent, "Look at the push's items in the table: they were changed by hand, or by another version.";
+    /// A function ran out of time.
+    StageTimedOut: Permanent, "Raise the function's memory (which brings processors) or its timeout in the template.";
     /// The function's own storage failed.
     WorkspaceFailed: Permanent, "Raise the function's ephemeral storage or memory in the template.";
 }

@@ -40,6 +40,14 @@ impl PushId {
     }
 }
 
+impl DeliveryId {
+    /// The id of a delivery from a host that gives none: the same content is the same delivery.
+    #[must_use]
+    pub fn of_content(content: &[u8]) -> Self {
+        Self(Uuid::new_v5(&PUSH_NAMESPACE, content).to_string())
+    }
+}
+
 impl std::fmt::Display for PushId {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(formatter)
@@ -80,6 +88,25 @@ pub struct Push {
     pub after: Option<ObjectId>,
     /// Who pushed, as the git host names them.
     pub pusher: Option<String>,
+}
+
+impl Push {
+    /// Checks that the id is made of this push's own source, delivery and ref: an input that was written by hand must
+    /// not end up in another push's trail.
+    ///
+    /// # Errors
+    /// [`Invalid`], with the id that it should have.
+    pub fn check_identity(&self) -> Result<(), Invalid> {
+        let expected = PushId::new(&self.source, &self.delivery_id, &self.ref_name);
+        if self.push_id == expected {
+            return Ok(());
+        }
+        Err(Invalid::new(
+            "push id",
+            &self.push_id.to_string(),
+            format!("the id of this source, delivery and ref is {expected}"),
+        ))
+    }
 }
 
 fn parse_source_name(text: &str) -> Result<String, Invalid> {
@@ -127,7 +154,7 @@ mod tests {
     #[test]
     fn a_push_id_is_pinned_by_source_delivery_and_ref() {
         let first = id("gitlab", "d1", "refs/heads/main");
-        assert_eq!(first.to_string(), "8f56e11b-9fab-5a06-9a1c-5ae3de50bd46");
+        assert_eq!(first.to_string(), "87513765-0933-52f9-8a01-27081a19c5c8");
         assert_ne!(first, id("gitlab", "d2", "refs/heads/main"));
         assert_ne!(first, id("gitlab", "d1", "refs/heads/next"));
         assert_ne!(first, id("other", "d1", "refs/heads/main"));

@@ -1,1 +1,12 @@
-//! lib
+//! The AWS edge of the Lambdas: the audit trail in DynamoDB, objects in S3, secrets, settings, telemetry, and the
+//! bridge from this project's errors to the names that Step Functions shows.
+
+pub mod audit;
+pub mod aws;
+pub mod destination;
+pub mod failure;
+pub mod secrets;
+pub mod settings;
+pub mod stage;
+pub mod staging;
+pub mod telemetry;

@@ -1,0 +1,108 @@
+//! GitLab's push and tag-push hooks
+//! (<https://docs.gitlab.com/user/project/integrations/webhook_events/#push-events>).
+
+use domain::Invalid;
+use domain::git::ObjectId;
+use domain::push::{DeliveryId, Push, PushId, SourceName};
+use serde::Deserialize;
+
+/// What a delivery is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// A push.
+    Push(Push),
+    /// Something else, with the reason why it is of no interest.
+    NotForUs(String),
+}
+
+/// Why a delivery cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum GitLabError {
+    #[error("the header X-Gitlab-Event is missing: this is not a GitLab webhook")]
+    NotGitLab,
+    #[error("the body is not the JSON of a GitLab {event}: {source}")]
+    Json {
+        event: String,
+        source: serde_json::Error,
+    },
+    #[error("the body of the GitLab {event} has a {source}")]
+    Field { event: String, source: Invalid },
+}
+
+/// The part of the payload that says what it is.
+#[derive(Deserialize)]
+struct Kind {
+    #[serde(default)]
+    object_kind: Option<String>,
+    #[serde(default)]
+    event_name: Option<String>,
+}
+
+/// The part of a push's payload that is used.
+#[derive(Deserialize)]
+struct PushPayload {
+    before: String,
+    after: String,
+    #[serde(rename = "ref")]
+    ref_name: String,
+    #[serde(default)]
+    user_username: Option<String>,
+    #[serde(default)]
+    user_name: Option<String>,
+    project: Project,
+}
+
+#[derive(Deserialize)]
+struct Project {
+    path_with_namespace: String,
+    #[serde(default)]
+    git_http_url: Option<String>,
+    #[serde(default)]
+    git_ssh_url: Option<String>,
+}
+
+/// Reads a delivery from GitLab.
+pub fn read<'a>(
+    source: &SourceName,
+    header: impl Fn(&str) -> Option<&'a str>,
+    body: &[u8],
+) -> Result<Delivery, GitLabError> {
+    let event = header("x-gitlab-event").ok_or(GitLabError::NotGitLab)?.to_owned();
+    let json = |source| GitLabError::Json {
+        event: event.clone(),
+        source,
+    };
+    let kind: Kind = serde_json::from_slice(body).map_err(json)?;
+    // System hooks have event_name, and object_kind only for some events.
+    let kind = kind.object_kind.or(kind.event_name).unwrap_or_default();
+    if !matches!(kind.as_str(), "push" | "tag_push") {
+        return Ok(Delivery::NotForUs(format!("a {event} is not a push")));
+    }
+    let payload: PushPayload = serde_json::from_slice(body).map_err(json)?;
+    let field = |source| GitLabError::Field {
+        event: event.clone(),
+        source,
+    };
+    // Idempotency-Key is the same for each try of one delivery; GitLab before 17.4 has only the other one.
+    let delivery_id = header("idempotency-key").or_else(|| header("x-gitlab-event-uuid"));
+    let delivery_id = match delivery_id {
+        Some(text) => text.parse().map_err(field)?,
+        None => DeliveryId::of_content(body),
+    };
+    let ref_name = payload.ref_name.parse().map_err(field)?;
+    let project = payload.project;
+    Ok(Delivery::Push(Push {
+        push_id: PushId::new(source, &delivery_id, &ref_name),
+        source: source.clone(),
+        delivery_id,
+        repository: project.path_with_namespace.parse().map_err(field)?,
+        clone_urls: [project.git_http_url, project.git_ssh_url]
+            .into_iter()
+            .flatten()
+            .collect(),
+        ref_name,
+        before: ObjectId::parse_nullable(&payload.before).map_err(field)?,
+        after: ObjectId::parse_nullable(&payload.after).map_err(field)?,
+        pusher: payload.user_username.or(payload.user_name),
+    }))
+}

@@ -1,0 +1,175 @@
+//! The tokens of the sources' webhook secrets, kept for some minutes.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use domain::push::SourceName;
+use platform::secrets::{SecretError, Secrets};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use subtle::ConstantTimeEq;
+
+/// How long a secret is used without being read again. A token that was taken out of the secret works no longer.
+const KEPT: Duration = Duration::from_secs(300);
+/// How soon a wrong token makes the secret be read again. A new token works after this time at the latest; a flood of
+/// wrong tokens does not become a flood of calls to Secrets Manager.
+const KEPT_WHEN_REFUSED: Duration = Duration::from_secs(10);
+
+/// The webhook secret's JSON.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WebhookSecret {
+    /// The token that new webhooks are given.
+    token: SecretString,
+    /// Tokens that are accepted too, while they are being replaced.
+    #[serde(default)]
+    also_accepted: Vec<SecretString>,
+}
+
+impl WebhookSecret {
+    /// Compares with every token, and each time all of it, so that time tells nothing. Two lengths may be told apart.
+    fn accepts(&self, offered: &[u8]) -> bool {
+        let tokens = std::iter::once(&self.token).chain(&self.also_accepted);
+        let mut accepted = subtle::Choice::from(0);
+        for token in tokens {
+            let token = token.expose_secret().as_bytes();
+            // An empty token in the secret would let everybody in.
+            if !token.is_empty() {
+                accepted |= token.ct_eq(offered);
+            }
+        }
+        accepted.into()
+    }
+}
+
+#[derive(Clone)]
+struct Cached {
+    read_at: Instant,
+    /// None where the source does not exist.
+    secret: Option<WebhookSecret>,
+}
+
+/// See the module.
+pub struct Tokens<S> {
+    secrets: S,
+    cache: Mutex<HashMap<SourceName, Cached>>,
+}
+
+impl<S: Secrets> Tokens<S> {
+    /// The tokens in `secrets`.
+    pub fn new(secrets: S) -> Self {
+        Self {
+            secrets,
+            cache: Mutex::default(),
+        }
+    }
+
+    /// Whether `offered` is one of the source's tokens.
+    ///
+    /// # Errors
+    /// [`SecretError`] where the secret cannot be read though it may be there.
+    pub async fn accept(&self, source: &SourceName, offered: &[u8]) -> Result<bool, SecretError> {
+        let accepts = |cached: &Cached| {
+            cached
+                .secret
+                .as_ref()
+                .is_some_and(|secret| secret.accepts(offered))
+        };
+        let cached = {
+            let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+            cache.get(source).cloned()
+        };
+        if let Some(cached) = cached {
+            let age = cached.read_at.elapsed();
+            let accepted = accepts(&cached);
+            if age < KEPT_WHEN_REFUSED || (accepted && age < KEPT) {
+                return Ok(accepted);
+            }
+        }
+        let read = Cached {
+            read_at: Instant::now(),
+            secret: self.read(source).await?,
+        };
+        let accepted = accepts(&read);
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        // Names that do not exist come from anyone: they must not fill the memory.
+        if read.secret.is_some() || cache.len() < 1_000 {
+            cache.insert(source.clone(), read);
+        }
+        Ok(accepted)
+    }
+
+    async fn read(&self, source: &SourceName) -> Result<Option<WebhookSecret>, SecretError> {
+        match self.secrets.read(source, "webhook").await {
+            Ok(text) => match serde_json::from_str(text.expose_secret()) {
+                Ok(secret) => Ok(Some(secret)),
+                Err(error) => Err(SecretError::Invalid {
+                    name: format!("{source}/webhook"),
+                    reason: format!("see line {}, column {}", error.line(), error.column()),
+                }),
+            },
+            Err(SecretError::Refused { source: failure, .. }) if failure.is("ResourceNotFoundException") => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(json: &str) -> WebhookSecret {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn each_token_of_the_secret_is_accepted_and_nothing_else() {
+        let secret = secret(r#"{"token":"new","also_accepted":["old"]}"#);
+        assert!(secret.accepts(b"new"));
+        assert!(secret.accepts(b"old"));
+        for wrong in [&b""[..], b"ne", b"newer", b"NEW", b"newold"] {
+            assert!(!secret.accepts(wrong));
+        }
+    }
+
+    #[test]
+    fn an_empty_token_lets_nobody_in() {
+        assert!(!secret(r#"{"token":"","also_accepted":[""]}"#).accepts(b""));
+    }
+
+    /// A secret that can be changed, and counts how often it is read.
+    struct Changing(Mutex<(String, u32)>);
+
+    impl Secrets for &Changing {
+        async fn read(&self, _: &SourceName, _: &'static str) -> Result<SecretString, SecretError> {
+            let mut state = self.0.lock().unwrap();
+            state.1 += 1;
+            Ok(state.0.clone().into())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_secret_is_read_once_for_many_requests_right_or_wrong() {
+        let secret = Changing(Mutex::new((r#"{"token":"right"}"#.into(), 0)));
+        let tokens = Tokens::new(&secret);
+        let source = "gitlab".parse().unwrap();
+        for _ in 0..10 {
+            assert!(tokens.accept(&source, b"right").await.unwrap());
+            assert!(!tokens.accept(&source, b"wrong").await.unwrap());
+        }
+        assert_eq!(secret.0.lock().unwrap().1, 1);
+    }
+
+    #[tokio::test]
+    async fn a_malformed_secret_is_an_error_and_not_a_refusal() {
+        let secret = Changing(Mutex::new(("hunter2".into(), 0)));
+        let error = Tokens::new(&secret)
+            .accept(&"gitlab".parse().unwrap(), b"hunter2")
+            .await
+            .unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}

@@ -1,0 +1,179 @@
+//! The git secret: how to log in at each host of a source.
+
+use domain::push::SourceName;
+use domain::source::origin;
+use platform::secrets::SecretError;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+use crate::error::Error;
+
+/// The secret's JSON.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GitSecret {
+    credentials: Vec<Entry>,
+    #[serde(default)]
+    ca_certificates: Option<String>,
+}
+
+/// The login at one host.
+#[derive(Deserialize)]
+struct Entry {
+    /// `scheme://host[:port]`.
+    host: Url,
+    #[serde(flatten)]
+    login: Login,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+enum Login {
+    Password {
+        username: String,
+        password: SecretString,
+    },
+    Key {
+        private_key: SecretString,
+        #[serde(default)]
+        passphrase: Option<SecretString>,
+        known_hosts: String,
+    },
+}
+
+/// How to log in for one fetch.
+#[derive(Clone)]
+pub enum Access {
+    /// Over HTTP(S), where the host does not ask.
+    Anonymous,
+    /// Over HTTP(S), where it asks: a password or token.
+    Password {
+        /// The user name.
+        username: String,
+        /// The password or token.
+        password: SecretString,
+    },
+    /// Over SSH.
+    Key {
+        /// The private key, in OpenSSH's or PEM form.
+        private_key: SecretString,
+        /// Its passphrase.
+        passphrase: Option<SecretString>,
+        /// The pinned host keys, in the form of OpenSSH's known_hosts.
+        known_hosts: String,
+    },
+}
+
+impl GitSecret {
+    /// Reads the git secret of `source`. An error names what is missing and never what is there.
+    ///
+    /// # Errors
+    /// [`SecretError::Invalid`].
+    pub fn parse(source: &SourceName, secret: &SecretString) -> Result<Self, SecretError> {
+        serde_json::from_str(secret.expose_secret()).map_err(|error| SecretError::Invalid {
+            name: format!("{source}/git"),
+            // serde's own message may quote what it met.
+            reason: format!("see line {}, column {}", error.line(), error.column()),
+        })
+    }
+
+    /// PEM certificates of authorities that are trusted besides the system's.
+    #[must_use]
+    pub fn ca_certificates(&self) -> Option<&str> {
+        self.ca_certificates.as_deref()
+    }
+
+    /// How to log in at the host of `url`. What is for one host is never given to another, nor to another port.
+    ///
+    /// # Errors
+    /// [`Error::CredentialsMissing`] for SSH without a key.
+    pub fn access(&self, url: &Url) -> Result<Access, Error> {
+        let wanted = origin(url);
+        let entry = self
+            .credentials
+            .iter()
+            .find(|entry| origin(&entry.host) == wanted);
+        match (url.scheme(), entry.map(|entry| entry.login.clone())) {
+            (
+                "ssh",
+                Some(Login::Key {
+                    private_key,
+                    passphrase,
+                    known_hosts,
+                }),
+            ) => Ok(Access::Key {
+                private_key,
+                passphrase,
+                known_hosts,
+            }),
+            ("https" | "http", Some(Login::Password { username, password })) => {
+                Ok(Access::Password { username, password })
+            }
+            ("https" | "http", None) => Ok(Access::Anonymous),
+            _ => Err(Error::CredentialsMissing { host: host_of(url) }),
+        }
+    }
+}
+
+/// `scheme://host[:port]`, as the git secret names it.
+pub fn host_of(url: &Url) -> String {
+    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+    format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(json: &str) -> Result<GitSecret, SecretError> {
+        GitSecret::parse(&"gitlab".parse().unwrap(), &json.to_owned().into())
+    }
+
+    fn access(url: &str) -> Result<Access, Error> {
+        let secret = secret(
+            r#"{"credentials":[
+                {"host":"https://git.example.com","username":"bot","password":"token"},
+                {"host":"ssh://git.example.com","private_key":"key","known_hosts":"git.example.com ssh-ed25519 AAAA"}]}"#,
+        );
+        secret.unwrap().access(&Url::parse(url).unwrap())
+    }
+
+    #[test]
+    fn each_host_and_port_has_its_own_login() {
+        assert!(matches!(
+            access("https://git.example.com/a/b.git"),
+            Ok(Access::Password { username, .. }) if username == "bot"
+        ));
+        assert!(matches!(
+            access("ssh://git@git.example.com/a/b.git"),
+            Ok(Access::Key { .. })
+        ));
+        for stranger in [
+            "https://git.example.com:8443/a/b.git",
+            "http://git.example.com/a/b.git",
+            "https://git.example.com.evil.example/a/b.git",
+        ] {
+            assert!(matches!(access(stranger), Ok(Access::Anonymous)), "{stranger}");
+        }
+        assert!(matches!(
+            access("ssh://git@git.example.com:2222/a/b.git"),
+            Err(Error::CredentialsMissing { host }) if host == "ssh://git.example.com:2222"
+        ));
+    }
+
+    #[test]
+    fn an_error_does_not_quote_the_secret() {
+        for json in [
+            r#"{"credentials":[{"host":"https://h","username":"u","password":7777777}]}"#,
+            r#"{"credentials":"hunter2"}"#,
+            "hunter2",
+        ] {
+            let error = secret(json).err().unwrap().to_string();
+            assert!(
+                !error.contains("hunter2") && !error.contains("7777777"),
+                "{error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Why a commit cannot be fetched.
+
+use domain::error::{Code, Coded};
+use platform::secrets::SecretError;
+use platform::staging::StorageError;
+
+/// Why a commit cannot be fetched. `url` is always without credentials.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
+pub enum Error {
+    /// The input is a deletion, which Validate ignores.
+    #[error("the push deleted its ref: there is nothing to fetch")]
+    NothingPushed,
+    /// The input's URL is none.
+    #[error("{url} is not a URL")]
+    Url { url: String, source: url::ParseError },
+    /// No login for the host.
+    #[error("the git secret has no credentials for {host}")]
+    CredentialsMissing { host: String },
+    /// No connection, or an answer that says "not now".
+    #[error("{url} could not be reached")]
+    Unreachable { url: String, source: git2::Error },
+    /// Silence.
+    #[error("{url} sent nothing for {seconds} s")]
+    Silent {
+        url: String,
+        seconds: u64,
+        source: git2::Error,
+    },
+    /// A certificate that is not trusted.
+    #[error("the TLS certificate of {url} is not trusted")]
+    Certificate { url: String, source: git2::Error },
+    /// A host key that is not pinned.
+    #[error("the SSH host key of {url} is not pinned: {reason}")]
+    HostKey { url: String, reason: String },
+    /// The login was refused.
+    #[error("{url} refused the credentials of the git secret")]
+    Authentication { url: String, source: git2::Error },
+    /// The host wants the client to go elsewhere.
+    #[error("{url} redirects elsewhere, where credentials must not go")]
+    Redirected { url: String, source: git2::Error },
+    /// The repository is not there.
+    #[error("{url} is not there, or may not be read")]
+    RepositoryNotFound { url: String, source: git2::Error },
+    /// The commit is not there.
+    #[error("{object} is not in {url}, and {ref_name} does not lead to it")]
+    CommitNotFound {
+        url: String,
+        object: String,
+        ref_name: String,
+        source: Option<git2::Error>,
+    },
+    /// The id is of something else.
+    #[error("{object} in {url} is neither a commit nor a tag of one")]
+    NotACommit {
+        url: String,
+        object: String,
+        source: git2::Error,
+    },
+    /// SHA-256 object ids.
+    #[error("{url} has SHA-256 object ids, which cannot be fetched yet")]
+    Sha256 { url: String },
+    /// A limit.
+    #[error("{url} met the limit {limit}: {met}")]
+    Limit {
+        url: String,
+        limit: &'static str,
+        met: String,
+    },
+    /// The host's answer or its objects are damaged.
+    #[error("what {url} sent cannot be used")]
+    Invalid { url: String, source: git2::Error },
+    /// The function's own storage failed.
+    #[error("the function's ephemeral storage could not be used")]
+    Workspace(#[source] std::io::Error),
+    /// The git secret.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The staging bucket.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl Coded for Error {
+    fn code(&self) -> Code {
+        match self {
+            Self::NothingPushed | Self::Url { .. } => Code::InputInvalid,
+            Self::CredentialsMissing { .. } => Code::CredentialsMissing,
+            Self::Unreachable { .. } => Code::GitHostUnreachable,
+            Self::Silent { .. } => Code::GitHostTimedOut,
+            Self::Certificate { .. } => Code::CertificateInvalid,
+            Self::HostKey { .. } => Code::HostKeyMismatch,
+            Self::Authentication { .. } => Code::AuthenticationFailed,
+            Self::Redirected { .. } => Code::GitHostRedirected,
+            Self::RepositoryNotFound { .. } => Code::RepositoryNotFound,
+            Self::CommitNotFound { .. } => Code::CommitNotFound,
+            Self::Sha256 { .. } => Code::RepositoryUnsupported,
+            Self::NotACommit { .. } | Self::Invalid { .. } => Code::RepositoryInvalid,
+            Self::Limit { .. } => Code::LimitExceeded,
+            Self::Workspace(_) => Code::WorkspaceFailed,
+            Self::Secret(error) => error.code(),
+            Self::Storage(error) => error.code(),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Where the zip's bytes go: into pieces for the staging area, and through SHA-256.
+
+use std::io::{self, Write};
+
+use platform::staging::{PIECE_BYTES, Piece};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+
+/// See the module.
+pub struct Sink {
+    pieces: mpsc::Sender<Piece>,
+    piece: Vec<u8>,
+    hash: Sha256,
+}
+
+/// What all the bytes are in short.
+pub struct Sum {
+    /// Their SHA-256, as 64 hexadecimal digits.
+    pub sha256: String,
+}
+
+impl Sink {
+    pub fn new(pieces: mpsc::Sender<Piece>) -> Self {
+        Self {
+            pieces,
+            piece: Vec::with_capacity(PIECE_BYTES),
+            hash: Sha256::new(),
+        }
+    }
+
+    /// Sends the last piece. A sink that is dropped without this has failed.
+    pub fn finish(mut self) -> io::Result<Sum> {
+        if !self.piece.is_empty() {
+            let last = std::mem::take(&mut self.piece);
+            self.send(Piece::Bytes(last))?;
+        }
+        self.send(Piece::End)?;
+        Ok(Sum {
+            sha256: hex::encode(self.hash.finalize()),
+        })
+    }
+
+    fn send(&self, piece: Piece) -> io::Result<()> {
+        self.pieces
+            .blocking_send(piece)
+            .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the staging area takes no more bytes"))
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(PIECE_BYTES - self.piece.len());
+        let bytes = &bytes[..taken];
+        self.piece.extend_from_slice(bytes);
+        self.hash.update(bytes);
+        if self.piece.len() == PIECE_BYTES {
+            let full = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES));
+            self.send(Piece::Bytes(full))?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

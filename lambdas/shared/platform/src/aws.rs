@@ -1,0 +1,91 @@
+//! The SDK's configuration, and what its errors mean here.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+/// The configuration from the environment: region, credentials, `AWS_ENDPOINT_URL`, `AWS_PROFILE`.
+///
+/// Retries here are for milliseconds; the state machine's are for the rest.
+pub async fn config() -> SdkConfig {
+    let http_client = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http_client)
+        .retry_config(RetryConfig::standard().with_max_attempts(3))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(5))
+                .operation_attempt_timeout(Duration::from_secs(120))
+                .build(),
+        )
+        .load()
+        .await
+}
+
+/// A call to AWS that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation} failed: {message}")]
+pub struct AwsFailure {
+    /// The operation, such as `s3:PutObject`.
+    pub operation: &'static str,
+    /// The service's error code, where it answered.
+    pub code: Option<String>,
+    /// The HTTP status, where it answered.
+    pub status: Option<u16>,
+    /// Whether trying again can help.
+    pub transient: bool,
+    message: String,
+}
+
+impl AwsFailure {
+    /// What `error` of `operation` means.
+    pub fn new<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+    {
+        let code = error.code().map(str::to_owned);
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let transient = match error {
+            SdkError::ConstructionFailure(_) => false,
+            SdkError::ServiceError(_) => {
+                let named = |list: &[&str]| code.as_deref().is_some_and(|code| list.contains(&code));
+                status.is_some_and(|status| status >= 500 || status == 429)
+                    || named(THROTTLING_ERRORS)
+                    || named(TRANSIENT_ERRORS)
+            }
+            _ => true,
+        };
+        Self {
+            operation,
+            transient,
+            status,
+            message: DisplayErrorContext(error).to_string(),
+            code,
+        }
+    }
+
+    /// An answer that broke off half-way.
+    pub fn interrupted(operation: &'static str, error: &dyn std::error::Error) -> Self {
+        Self {
+            operation,
+            code: None,
+            status: None,
+            transient: true,
+            message: DisplayErrorContext(error).to_string(),
+        }
+    }
+
+    /// Whether the service answered with this error code.
+    #[must_use]
+    pub fn is(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
+    }
+}

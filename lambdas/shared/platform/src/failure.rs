@@ -1,0 +1,95 @@
+//! The bridge from an error to what Step Functions shows of it.
+
+use std::fmt::Write as _;
+
+use domain::error::{Class, Code, Coded};
+use lambda_runtime::Diagnostic;
+
+/// The longest cause that is passed on, in characters: an event is at most 400 KB, a message to people far less.
+const CAUSE_CHARACTERS: usize = 4_000;
+
+/// An error that leaves a stage: its code, and what happened, to what, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {cause}")]
+pub struct Failed {
+    /// The code, which is the error's name in the console.
+    pub code: Code,
+    /// The whole source chain and the remedy.
+    pub cause: String,
+}
+
+impl Failed {
+    /// Describes `error` with its sources and its remedy.
+    pub fn new(error: &impl Coded) -> Self {
+        let mut cause = error.to_string();
+        let mut source = error.source();
+        while let Some(error) = source {
+            // An error that is transparent says what its source says.
+            let text = error.to_string();
+            if !cause.ends_with(&text) {
+                let _ = write!(cause, ": {text}");
+            }
+            source = error.source();
+        }
+        Self::with_cause(error.code(), &cause)
+    }
+
+    pub(crate) fn with_cause(code: Code, cause: &str) -> Self {
+        let mut text: String = cause.chars().take(CAUSE_CHARACTERS).collect();
+        if !text.ends_with('.') {
+            text.push('.');
+        }
+        let _ = write!(text, " {}", code.remedy());
+        Self { code, cause: text }
+    }
+
+    /// Whether the state machine tries again.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        self.code.class()
+    }
+}
+
+impl From<Failed> for Diagnostic {
+    fn from(failed: Failed) -> Self {
+        Self {
+            error_type: failed.code.to_string(),
+            error_message: failed.cause,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the commit abc is not in group/project")]
+    struct Outer(#[source] std::io::Error);
+
+    impl Coded for Outer {
+        fn code(&self) -> Code {
+            Code::CommitNotFound
+        }
+    }
+
+    #[test]
+    fn a_diagnostic_has_the_code_the_chain_and_the_remedy() {
+        let diagnostic: Diagnostic = Failed::new(&Outer(std::io::Error::other("not our ref"))).into();
+        assert_eq!(diagnostic.error_type, "CommitNotFound");
+        assert_eq!(
+            diagnostic.error_message,
+            format!(
+                "the commit abc is not in group/project: not our ref. {}",
+                Code::CommitNotFound.remedy()
+            )
+        );
+    }
+
+    #[test]
+    fn a_cause_of_any_length_is_cut() {
+        let failed = Failed::new(&Outer(std::io::Error::other("é".repeat(1_000_000))));
+        assert!(failed.cause.chars().count() < 5_000);
+        assert!(failed.cause.ends_with(Code::CommitNotFound.remedy()));
+    }
+}

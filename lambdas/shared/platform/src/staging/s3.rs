@@ -1,0 +1,232 @@
+//! The staging bucket. Objects go up as they are made, in concurrent parts, each with the SDK's checksum.
+
+use std::path::Path;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::ProvideErrorMetadata as _;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use domain::contract::StagedObject;
+use domain::destination::ObjectKey;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::{Piece, Staging, StorageError};
+use crate::aws::AwsFailure;
+
+/// How many parts are on their way at once. Memory holds so many pieces, and one that is being made.
+const CONCURRENT_PARTS: usize = 4;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct S3Staging {
+    client: Client,
+    bucket: String,
+}
+
+impl S3Staging {
+    /// The staging area in `bucket`.
+    #[must_use]
+    pub fn new(config: &aws_config::SdkConfig, bucket: String) -> Self {
+        Self {
+            client: Client::new(config),
+            bucket,
+        }
+    }
+
+    fn failed(&self, key: &ObjectKey, source: AwsFailure) -> StorageError {
+        StorageError::aws(&self.bucket, key, source)
+    }
+
+    async fn put(&self, key: &ObjectKey, bytes: Vec<u8>) -> Result<(), StorageError> {
+        self.client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .body(bytes.into())
+            .send()
+            .await
+            .map_err(|error| self.failed(key, AwsFailure::new("s3:PutObject", &error)))?;
+        Ok(())
+    }
+
+    async fn put_parts(
+        &self,
+        key: &ObjectKey,
+        upload_id: &str,
+        first: Vec<u8>,
+        pieces: &mut mpsc::Receiver<Piece>,
+    ) -> Result<u64, StorageError> {
+        let mut parts = Vec::new();
+        let mut under_way = JoinSet::new();
+        let mut size = 0;
+        let mut next = Some(Piece::Bytes(first));
+        let mut number = 0;
+        loop {
+            match next {
+                Some(Piece::Bytes(bytes)) => {
+                    size += bytes.len() as u64;
+                    number += 1;
+                    if under_way.len() == CONCURRENT_PARTS
+                        && let Some(done) = under_way.join_next().await
+                    {
+                        parts.push(self.part_done(key, done)?);
+                    }
+                    let request = self
+                        .client
+                        .upload_part()
+                        .bucket(&self.bucket)
+                        .key(key.as_str())
+                        .upload_id(upload_id)
+                        .part_number(number)
+                        .body(bytes.into());
+                    under_way.spawn(async move {
+                        let output = request
+                            .send()
+                            .await
+                            .map_err(|error| AwsFailure::new("s3:UploadPart", &error))?;
+                        Ok(CompletedPart::builder()
+                            .part_number(number)
+                            .set_e_tag(output.e_tag)
+                            .set_checksum_crc32(output.checksum_crc32)
+                            .set_checksum_crc64_nvme(output.checksum_crc64_nvme)
+                            .build())
+                    });
+                }
+                Some(Piece::End) => break,
+                None => return Err(StorageError::Unfinished { key: key.to_string() }),
+            }
+            next = pieces.recv().await;
+        }
+        while let Some(done) = under_way.join_next().await {
+            parts.push(self.part_done(key, done)?);
+        }
+        parts.sort_by_key(CompletedPart::part_number);
+        self.client
+            .complete_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .upload_id(upload_id)
+            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
+            .send()
+            .await
+            .map_err(|error| self.failed(key, AwsFailure::new("s3:CompleteMultipartUpload", &error)))?;
+        Ok(size)
+    }
+
+    fn part_done(
+        &self,
+        key: &ObjectKey,
+        done: Result<Result<CompletedPart, AwsFailure>, tokio::task::JoinError>,
+    ) -> Result<CompletedPart, StorageError> {
+        match done {
+            Ok(part) => part.map_err(|failure| self.failed(key, failure)),
+            Err(_) => Err(StorageError::Unfinished { key: key.to_string() }),
+        }
+    }
+}
+
+impl Staging for S3Staging {
+    async fn store(
+        &self,
+        key: &ObjectKey,
+        mut pieces: mpsc::Receiver<Piece>,
+    ) -> Result<StagedObject, StorageError> {
+        let unfinished = || StorageError::Unfinished { key: key.to_string() };
+        let first = match pieces.recv().await.ok_or_else(unfinished)? {
+            Piece::Bytes(bytes) => bytes,
+            Piece::End => Vec::new(),
+        };
+        let staged = |size| StagedObject {
+            key: key.clone(),
+            size,
+        };
+        // An object of one piece needs one request instead of three.
+        if first.len() < super::PIECE_BYTES {
+            let size = first.len() as u64;
+            if size > 0 && !matches!(pieces.recv().await, Some(Piece::End)) {
+                return Err(unfinished());
+            }
+            self.put(key, first).await?;
+            return Ok(staged(size));
+        }
+        let upload = self
+            .client
+            .create_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .send()
+            .await
+            .map_err(|error| self.failed(key, AwsFailure::new("s3:CreateMultipartUpload", &error)))?;
+        let upload_id = upload.upload_id.unwrap_or_default();
+        match self.put_parts(key, &upload_id, first, &mut pieces).await {
+            Ok(size) => Ok(staged(size)),
+            Err(error) => {
+                let aborted = self
+                    .client
+                    .abort_multipart_upload()
+                    .bucket(&self.bucket)
+                    .key(key.as_str())
+                    .upload_id(upload_id)
+                    .send()
+                    .await;
+                if let Err(error) = aborted {
+                    // The bucket's lifecycle rule removes what is left.
+                    let failure = AwsFailure::new("s3:AbortMultipartUpload", &error);
+                    tracing::warn!(%key, %failure, "parts of an unfinished object are left");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn load(&self, object: &StagedObject, path: &Path) -> Result<(), StorageError> {
+        let key = &object.key;
+        let response = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .send()
+            .await;
+        let output = response.map_err(|error| {
+            if error.code() == Some("NoSuchKey") {
+                return StorageError::Missing { key: key.to_string() };
+            }
+            self.failed(key, AwsFailure::new("s3:GetObject", &error))
+        })?;
+        let workspace = |source| StorageError::Workspace {
+            path: path.display().to_string(),
+            source,
+        };
+        let mut file = tokio::fs::File::create(path).await.map_err(workspace)?;
+        let mut body = output.body;
+        let mut met = 0;
+        while let Some(chunk) = body.next().await {
+            let chunk =
+                chunk.map_err(|error| self.failed(key, AwsFailure::interrupted("s3:GetObject", &error)))?;
+            met += chunk.len() as u64;
+            file.write_all(&chunk).await.map_err(workspace)?;
+        }
+        file.flush().await.map_err(workspace)?;
+        if met != object.size {
+            return Err(StorageError::Size {
+                key: key.to_string(),
+                expected: object.size,
+                met,
+            });
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, key: &ObjectKey) -> Result<(), StorageError> {
+        self.client
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .send()
+            .await
+            .map_err(|error| self.failed(key, AwsFailure::new("s3:DeleteObject", &error)))?;
+        Ok(())
+    }
+}
