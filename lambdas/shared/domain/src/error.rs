@@ -133,7 +133,8 @@ pub fn remedy(error: &str) -> &'static str {
             "The function ran out of time: raise its timeout and memory in the template, or lower fetch_seconds."
         }
         "Runtime.OutOfMemory" => "Raise the function's memory in the template.",
-        "Ssm.ParameterNotFoundException" => {
+        // The local AWS leaves the ending out.
+        "Ssm.ParameterNotFoundException" | "Ssm.ParameterNotFound" => {
             "Create the SSM parameter of the source, or remove the webhook that names it."
         }
         _ => "See the function's log, which the execution in the console links to.",

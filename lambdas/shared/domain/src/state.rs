@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{Archive, Deliver, Delivered, Failure, FetchedCommit, Ignored, Superseded};
+use crate::error::Code;
 use crate::event::{PushEvent, PushReceived, RecordedEvent};
 use crate::push::{Push, PushId};
 
@@ -168,6 +169,11 @@ pub fn apply(state: Option<PushState>, recorded: &RecordedEvent) -> Result<PushS
         PushEvent::AttemptFailed(_) => state.failed_attempts += 1,
         PushEvent::PushFailed(failed) => {
             state.status = Status::Failed;
+            // What has expired has to be fetched and packaged again by the next execution.
+            if failed.failure.error == Code::StagedObjectMissing.as_str() {
+                state.fetched = None;
+                state.archive = None;
+            }
             state.failure = Some(failed.failure);
         }
     }

@@ -227,6 +227,17 @@ fn a_failed_push_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn what_has_expired_is_fetched_again() {
+    let PushEvent::PushFailed(mut expired) = failed() else {
+        unreachable!()
+    };
+    expired.failure.error = "StagedObjectMissing".into();
+    let given = vec![received(), validated(), fetched(), PushEvent::PushFailed(expired)];
+    assert!(!is_refused(given, fetched()));
+    assert!(is_refused(vec![received(), validated(), fetched(), failed()], fetched()));
+}
+
+#[test]
 fn an_ending_that_could_not_be_announced_is_closed_again() {
     let endings = [
         (vec![received(), ignored()], Status::Ignored),
