@@ -1,1 +1,14 @@
-//! lib
+//! The `push-code` command, as a library: the project's end-to-end tests use the same local AWS, git host and webhook.
+
+pub mod args;
+mod error;
+pub mod follow;
+pub mod git_host;
+pub mod local;
+mod process;
+pub mod progress;
+pub mod push;
+pub mod trail;
+pub mod webhook;
+
+pub use error::Error;

@@ -1,1 +1,40 @@
-fn main() {}
+//! The `push-code` command. Exit codes: 0 done, 1 failed, 2 wrong usage.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use push_code::args::{Cli, Command};
+use push_code::progress::Progress;
+use push_code::{Error, local, push};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse().command).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            report(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<bool, Error> {
+    match command {
+        Command::Push(args) => push::run(args).await.map(|()| true),
+        Command::Local(command) => local::run(command, &mut std::io::stdout(), Progress::on_stderr()).await,
+    }
+}
+
+/// Writes the error with all its causes.
+fn report(error: &Error) {
+    let mut stderr = std::io::stderr();
+    // A closed stderr leaves the exit code to speak.
+    let _ = writeln!(stderr, "error: {error}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let _ = writeln!(stderr, "  because: {error}");
+        cause = error.source();
+    }
+}

@@ -1,5 +1,6 @@
 //! The audit trail: an append-only list of events for each push, and the read model that they fold to.
 
+#[cfg(feature = "audit")]
 mod dynamo;
 mod memory;
 
@@ -8,6 +9,7 @@ use domain::event::PushEvent;
 use domain::push::{Push, PushId};
 use domain::state::{IllegalTransition, PushState, Status};
 
+#[cfg(feature = "audit")]
 pub use dynamo::DynamoTrail;
 pub use memory::MemoryTrail;
 

@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod aws;
+#[cfg(feature = "objects")]
 pub mod destination;
 pub mod failure;
 pub mod secrets;

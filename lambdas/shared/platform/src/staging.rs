@@ -1,6 +1,7 @@
 //! The staging area: where a push's pack and zip wait for the next stage.
 
 mod folder;
+#[cfg(feature = "objects")]
 mod s3;
 
 use std::io;
@@ -14,6 +15,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
 pub use folder::FolderStaging;
+#[cfg(feature = "objects")]
 pub use s3::S3Staging;
 
 use crate::aws::AwsFailure;
@@ -160,6 +162,7 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    #[cfg(feature = "objects")]
     pub(crate) fn aws(bucket: &str, key: &ObjectKey, source: AwsFailure) -> Self {
         let (bucket, key) = (bucket.to_owned(), key.to_string());
         if source.transient {

@@ -1,0 +1,212 @@
+//! Following an execution of the state machine, state by state.
+
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent, HistoryEventType};
+
+use crate::Error;
+
+const POLL: Duration = Duration::from_millis(200);
+
+/// Something that happened in an execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Moment {
+    /// A task's state was entered.
+    Entered {
+        /// The state.
+        state: String,
+    },
+    /// An attempt of the state's task failed. It may be tried again.
+    AttemptFailed {
+        /// The state.
+        state: String,
+        /// The error's name.
+        error: String,
+    },
+    /// A task's state was left.
+    Exited {
+        /// The state.
+        state: String,
+        /// How long it took, with all its attempts.
+        took: Duration,
+    },
+}
+
+/// How an execution ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Whether it succeeded.
+    pub status: ExecutionStatus,
+    /// Its output.
+    pub output: Option<String>,
+    /// The error's name, where it failed.
+    pub error: Option<String>,
+    /// What happened, where it failed.
+    pub cause: Option<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Follows the execution until it ends, and tells `on` of each moment.
+///
+/// # Errors
+/// Where Step Functions does not know it, or does not answer.
+pub async fn follow(
+    client: &aws_sdk_sfn::Client,
+    execution_arn: &str,
+    mut on: impl FnMut(Moment),
+) -> Result<Ended, Error> {
+    let mut reader = Reader::default();
+    loop {
+        // Asked before the history is read, so that the history of an ended execution is read to its end.
+        let execution = client
+            .describe_execution()
+            .execution_arn(execution_arn)
+            .send()
+            .await;
+        let execution = execution.map_err(Error::aws(format!("read the execution {execution_arn}")))?;
+        let mut pages = client
+            .get_execution_history()
+            .execution_arn(execution_arn)
+            .include_execution_data(false)
+            .into_paginator()
+            .items()
+            .send();
+        while let Some(event) = pages.next().await {
+            let event = event.map_err(Error::aws(format!("read the history of {execution_arn}")))?;
+            if let Some(moment) = reader.read(&event) {
+                on(moment);
+            }
+        }
+        if execution.status != ExecutionStatus::Running {
+            let stopped = execution.stop_date.as_ref().map(to_time);
+            return Ok(Ended {
+                took: between(Some(to_time(&execution.start_date)), stopped),
+                status: execution.status,
+                output: execution.output,
+                error: execution.error,
+                cause: execution.cause,
+            });
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Makes moments of history events, each event once.
+#[derive(Default)]
+struct Reader {
+    last_id: i64,
+    state: Option<(String, SystemTime)>,
+}
+
+impl Reader {
+    fn read(&mut self, event: &HistoryEvent) -> Option<Moment> {
+        if event.id <= self.last_id {
+            return None;
+        }
+        self.last_id = event.id;
+        match &event.r#type {
+            HistoryEventType::TaskStateEntered => {
+                let state = event.state_entered_event_details.as_ref()?.name.clone();
+                self.state = Some((state.clone(), to_time(&event.timestamp)));
+                Some(Moment::Entered { state })
+            }
+            HistoryEventType::TaskStateExited => {
+                let state = event.state_exited_event_details.as_ref()?.name.clone();
+                let since = self.state.take().map(|(_, since)| since);
+                let took = between(since, Some(to_time(&event.timestamp)));
+                Some(Moment::Exited { state, took })
+            }
+            _ => Some(Moment::AttemptFailed {
+                state: self.state.as_ref()?.0.clone(),
+                error: failed_attempt(event)?,
+            }),
+        }
+    }
+}
+
+/// The error of an attempt that failed or ran out of time.
+fn failed_attempt(event: &HistoryEvent) -> Option<String> {
+    let failed = event
+        .task_failed_event_details
+        .as_ref()
+        .map(|details| &details.error);
+    let timed_out = event
+        .task_timed_out_event_details
+        .as_ref()
+        .map(|details| &details.error);
+    let lambda = event
+        .lambda_function_failed_event_details
+        .as_ref()
+        .map(|details| &details.error);
+    failed
+        .or(timed_out)
+        .or(lambda)
+        .map(|error| error.clone().unwrap_or_default())
+}
+
+fn to_time(time: &aws_sdk_sfn::primitives::DateTime) -> SystemTime {
+    let millis = u64::try_from(time.to_millis().unwrap_or_default()).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
+}
+
+fn between(from: Option<SystemTime>, to: Option<SystemTime>) -> Duration {
+    from.zip(to)
+        .and_then(|(from, to)| to.duration_since(from).ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sfn::primitives::DateTime;
+    use aws_sdk_sfn::types::{StateEnteredEventDetails, StateExitedEventDetails, TaskFailedEventDetails};
+
+    use super::*;
+
+    fn event(id: i64, kind: HistoryEventType) -> aws_sdk_sfn::types::builders::HistoryEventBuilder {
+        HistoryEvent::builder()
+            .id(id)
+            .r#type(kind)
+            .timestamp(DateTime::from_millis(id * 1_000))
+    }
+
+    #[test]
+    fn each_event_is_told_once_with_its_state_and_time() {
+        let entered = StateEnteredEventDetails::builder().name("Fetch").build().unwrap();
+        let exited = StateExitedEventDetails::builder().name("Fetch").build().unwrap();
+        let failed = TaskFailedEventDetails::builder()
+            .resource_type("lambda")
+            .resource("invoke")
+            .error("GitHostUnreachable")
+            .build()
+            .unwrap();
+        let history = [
+            event(1, HistoryEventType::ExecutionStarted),
+            event(2, HistoryEventType::TaskStateEntered).state_entered_event_details(entered),
+            event(3, HistoryEventType::TaskFailed).task_failed_event_details(failed),
+            event(5, HistoryEventType::TaskStateExited).state_exited_event_details(exited),
+        ]
+        .map(|event| event.build().unwrap());
+        let mut reader = Reader::default();
+        let mut moments: Vec<Moment> = history[..3]
+            .iter()
+            .filter_map(|event| reader.read(event))
+            .collect();
+        moments.extend(history.iter().filter_map(|event| reader.read(event)));
+        let state = || "Fetch".to_owned();
+        assert_eq!(
+            moments,
+            [
+                Moment::Entered { state: state() },
+                Moment::AttemptFailed {
+                    state: state(),
+                    error: "GitHostUnreachable".to_owned()
+                },
+                Moment::Exited {
+                    state: state(),
+                    took: Duration::from_secs(3)
+                },
+            ]
+        );
+    }
+}

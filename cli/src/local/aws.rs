@@ -1,0 +1,428 @@
+//! The local AWS with the stack deployed into it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use platform::audit::DynamoTrail;
+use serde::{Deserialize, Serialize};
+
+use super::checkout::{Checkout, read_json, write_json};
+use super::ministack::{Ministack, Settings};
+use super::sam::{self, Stack};
+use super::tools::{Tools, lock};
+use super::{ACCESS_KEY, REGION, SECRET_KEY};
+use crate::Error;
+use crate::progress::Progress;
+use crate::webhook::Webhook;
+
+/// What runs, and what is deployed.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How the local AWS is started.
+    pub settings: Settings,
+    /// The stack's name.
+    pub stack: String,
+    /// The template's parameters, where they are not the default.
+    pub parameters: BTreeMap<String, String>,
+}
+
+impl Default for Options {
+    /// A stack `push-code` with the template's own defaults, on a free port.
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            stack: "push-code".to_owned(),
+            parameters: BTreeMap::new(),
+        }
+    }
+}
+
+/// What is remembered of a local AWS from one command to the next.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// The process.
+    pub ministack: Ministack,
+    /// The stack in it.
+    pub deployed: Option<Deployed>,
+    /// The password for the git host of `local push`.
+    pub git_password: String,
+    /// The text of the git secret, as it was put last.
+    pub git_secret: Option<String>,
+    /// What each ref pointed to when it was pushed last, by repository and ref.
+    pub pushed: BTreeMap<String, String>,
+}
+
+/// A stack that was deployed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Deployed {
+    /// Its name.
+    pub stack: String,
+    /// The parameters that it was deployed with.
+    pub parameters: BTreeMap<String, String>,
+    /// Of build and parameters.
+    pub fingerprint: String,
+    /// Its outputs.
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// A local AWS with the stack in it.
+///
+/// One from [`LocalAws::start`] ends when it is dropped; one from [`LocalAws::up`] stays until [`down`].
+#[derive(Debug)]
+pub struct LocalAws {
+    /// What is remembered of it.
+    pub record: Record,
+    checkout: Checkout,
+    tools: Tools,
+    folder: PathBuf,
+    owned: Option<(Child, tempfile::TempDir)>,
+    progress: Progress,
+}
+
+impl LocalAws {
+    /// Starts a local AWS of its own, builds, and deploys. It ends when the returned value is dropped.
+    ///
+    /// # Errors
+    /// Where any of that fails.
+    pub async fn start(options: &Options, progress: Progress) -> Result<Self, Error> {
+        let checkout = Checkout::find()?;
+        let tools = Tools::install(progress).await?;
+        let built = sam::build(&checkout, &tools, progress).await?;
+        let home = tempfile::Builder::new()
+            .prefix("push-code-")
+            .tempdir()
+            .map_err(Error::io("create a folder in", &std::env::temp_dir()))?;
+        let folder = home.path().to_owned();
+        let (ministack, child) = Ministack::start(&tools, &options.settings, &folder, true).await?;
+        let mut local = Self {
+            record: Record::new(ministack),
+            checkout,
+            tools,
+            folder,
+            owned: Some((child, home)),
+            progress,
+        };
+        local.deploy(&built, &options.stack, &options.parameters).await?;
+        Ok(local)
+    }
+
+    /// Makes sure that the checkout's local AWS runs, with the stack as it is in the checkout now. What has not changed
+    /// is not done again.
+    ///
+    /// # Errors
+    /// Where any of that fails.
+    pub async fn up(options: &Options, progress: Progress) -> Result<Self, Error> {
+        let checkout = Checkout::find()?;
+        let tools = Tools::install(progress).await?;
+        let built = sam::build(&checkout, &tools, progress).await?;
+        let folder = checkout.folder()?;
+        let _lock = lock(folder.join("up.lock"), progress).await?;
+        let record = match running(&checkout)? {
+            Some(record) => {
+                check_same(&record.ministack, &options.settings)?;
+                if !record.ministack.is_healthy().await {
+                    return Err(record
+                        .ministack
+                        .failed("runs but does not answer (`push-code local down` ends it)".to_owned()));
+                }
+                record
+            }
+            None => {
+                let step = progress.step("Starting the local AWS");
+                let (ministack, _child) = Ministack::start(&tools, &options.settings, &folder, false).await?;
+                step.done(&format!("Started the local AWS at {}", ministack.endpoint()));
+                Record::new(ministack)
+            }
+        };
+        let mut local = Self {
+            record,
+            checkout,
+            tools,
+            folder,
+            owned: None,
+            progress,
+        };
+        local.save()?;
+        local.deploy(&built, &options.stack, &options.parameters).await?;
+        Ok(local)
+    }
+
+    /// Deploys the stack with these parameters, where it is not deployed so already.
+    async fn deploy(
+        &mut self,
+        built: &str,
+        name: &str,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<(), Error> {
+        let mut parameters = parameters.clone();
+        parameters
+            .entry("Architecture".to_owned())
+            .or_insert_with(|| sam::ARCHITECTURE.to_owned());
+        let endpoint = self.endpoint();
+        let stack = Stack {
+            name,
+            parameters: &parameters,
+            endpoint: &endpoint,
+        };
+        let fingerprint = stack.fingerprint(built);
+        if self
+            .record
+            .deployed
+            .as_ref()
+            .is_some_and(|deployed| deployed.fingerprint == fingerprint)
+        {
+            return Ok(());
+        }
+        let log = self.folder.join("sam-deploy.log");
+        stack
+            .deploy(&self.checkout, &self.tools, &log, self.progress)
+            .await?;
+        let step = self.progress.step("Reading the stack's outputs");
+        let outputs = stack.outputs(&self.checkout, &self.tools, &log).await?;
+        drop(step);
+        self.record.deployed = Some(Deployed {
+            stack: name.to_owned(),
+            parameters,
+            fingerprint,
+            outputs,
+        });
+        // A deployment may reset what the stack's secrets hold.
+        self.record.git_secret = None;
+        self.save()
+    }
+
+    /// Writes the record down, where it is to be found by the next command.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn save(&self) -> Result<(), Error> {
+        if self.owned.is_some() {
+            return Ok(());
+        }
+        write_json(&record_file(&self.checkout)?, &self.record)
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        self.record.ministack.endpoint()
+    }
+
+    /// The folder of logs.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The stack's outputs.
+    #[must_use]
+    pub fn outputs(&self) -> &BTreeMap<String, String> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        self.record
+            .deployed
+            .as_ref()
+            .map_or(&NONE, |deployed| &deployed.outputs)
+    }
+
+    /// One of the stack's outputs.
+    ///
+    /// # Errors
+    /// [`Error::OutputMissing`].
+    pub fn output(&self, name: &str) -> Result<&str, Error> {
+        let missing = || Error::OutputMissing {
+            stack: self
+                .record
+                .deployed
+                .as_ref()
+                .map(|deployed| deployed.stack.clone())
+                .unwrap_or_default(),
+            name: name.to_owned(),
+        };
+        self.outputs().get(name).map(String::as_str).ok_or_else(missing)
+    }
+
+    /// The SDK's configuration for the local AWS, as its administrator.
+    #[must_use]
+    pub fn sdk_config(&self) -> SdkConfig {
+        let credentials = Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "push-code local");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static(REGION))
+            .endpoint_url(self.endpoint())
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .build()
+    }
+
+    /// A client of Step Functions.
+    #[must_use]
+    pub fn step_functions(&self) -> aws_sdk_sfn::Client {
+        aws_sdk_sfn::Client::new(&self.sdk_config())
+    }
+
+    /// A client of S3.
+    #[must_use]
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        let config = aws_sdk_s3::config::Builder::from(&self.sdk_config());
+        aws_sdk_s3::Client::from_conf(config.force_path_style(true).build())
+    }
+
+    /// A client of Secrets Manager.
+    #[must_use]
+    pub fn secrets(&self) -> aws_sdk_secretsmanager::Client {
+        aws_sdk_secretsmanager::Client::new(&self.sdk_config())
+    }
+
+    /// The audit trail.
+    ///
+    /// # Errors
+    /// Where the stack does not say which table it is.
+    pub fn trail(&self) -> Result<DynamoTrail, Error> {
+        Ok(DynamoTrail::new(
+            &self.sdk_config(),
+            self.output("TableName")?.to_owned(),
+        ))
+    }
+
+    /// The ARN of the execution of this name.
+    ///
+    /// # Errors
+    /// Where the stack does not say which state machine it is.
+    pub fn execution_arn(&self, push_id: &str) -> Result<String, Error> {
+        let arn = self
+            .output("StateMachineArn")?
+            .replace(":stateMachine:", ":execution:");
+        Ok(format!("{arn}:{push_id}"))
+    }
+
+    /// The webhook, where the local AWS answers for it, with the token that it wants.
+    ///
+    /// # Errors
+    /// Where the secret cannot be read.
+    pub async fn webhook(&self) -> Result<Webhook, Error> {
+        #[derive(Deserialize)]
+        struct Secret {
+            token: String,
+        }
+        let name = self.output("WebhookSecretName")?;
+        let text = self.read_secret(name).await?;
+        let secret: Secret = serde_json::from_str(&text).map_err(|error| Error::Aws {
+            action: format!("read the secret {name}"),
+            message: format!("it is not JSON with a token: {error}"),
+        })?;
+        let public = self.output("WebhookUrl")?;
+        let path = public
+            .split_once("://")
+            .and_then(|(_, rest)| rest.split_once('/'));
+        let (_, path) = path.unwrap_or_default();
+        let url = format!(
+            "{}/_aws/execute-api/{}/$default/{path}",
+            self.endpoint(),
+            self.output("ApiId")?
+        );
+        Ok(Webhook::new(url, secret.token))
+    }
+
+    async fn read_secret(&self, name: &str) -> Result<String, Error> {
+        let secret = self.secrets().get_secret_value().secret_id(name).send().await;
+        let secret = secret.map_err(Error::aws(format!("read the secret {name}")))?;
+        Ok(secret.secret_string.unwrap_or_default())
+    }
+
+    /// Puts the credentials for git hosts into the stack's secret, where they are not there already.
+    ///
+    /// # Errors
+    /// Where Secrets Manager refuses.
+    pub async fn put_git_secret(&mut self, secret: &serde_json::Value) -> Result<(), Error> {
+        let text = secret.to_string();
+        if self.record.git_secret.as_ref() == Some(&text) {
+            return Ok(());
+        }
+        let name = self.output("GitSecretName")?.to_owned();
+        let put = self
+            .secrets()
+            .put_secret_value()
+            .secret_id(&name)
+            .secret_string(&text);
+        put.send()
+            .await
+            .map_err(Error::aws(format!("write the secret {name}")))?;
+        self.record.git_secret = Some(text);
+        self.save()
+    }
+}
+
+impl Drop for LocalAws {
+    fn drop(&mut self) {
+        if let Some((mut child, _home)) = self.owned.take() {
+            crate::process::stop_group(self.record.ministack.pid, || {
+                child.try_wait().is_ok_and(|ended| ended.is_some())
+            });
+            // Reaped: it was killed at the latest just now.
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Record {
+    fn new(ministack: Ministack) -> Self {
+        Self {
+            ministack,
+            deployed: None,
+            git_password: uuid::Uuid::new_v4().simple().to_string(),
+            git_secret: None,
+            pushed: BTreeMap::new(),
+        }
+    }
+}
+
+/// Ends the checkout's local AWS. `false` where none runs.
+///
+/// # Errors
+/// Where the record cannot be read or removed.
+pub fn down(checkout: &Checkout) -> Result<bool, Error> {
+    let was_running = match running(checkout)? {
+        Some(record) => {
+            record.ministack.stop();
+            true
+        }
+        None => false,
+    };
+    let file = record_file(checkout)?;
+    match std::fs::remove_file(&file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &file)(error)),
+        _ => {
+            // Only what the local AWS has put there; it may be gone already.
+            let _ = std::fs::remove_dir_all(checkout.folder()?.join("tmp"));
+            Ok(was_running)
+        }
+    }
+}
+
+/// The record of the checkout's local AWS; none where it does not run.
+///
+/// # Errors
+/// Where the record cannot be read.
+pub fn running(checkout: &Checkout) -> Result<Option<Record>, Error> {
+    let record: Option<Record> = read_json(&record_file(checkout)?)?;
+    Ok(record.filter(|record| record.ministack.is_running()))
+}
+
+fn record_file(checkout: &Checkout) -> Result<PathBuf, Error> {
+    Ok(checkout.folder()?.join("local.json"))
+}
+
+/// A running local AWS cannot be given other settings.
+fn check_same(running: &Ministack, wanted: &Settings) -> Result<(), Error> {
+    if (running.port, running.auth) == (wanted.port, wanted.auth) {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "the local AWS runs already, at {}{}: end it with `push-code local down` before you start it differently",
+        running.endpoint(),
+        if running.auth { " with --auth" } else { "" }
+    )))
+}

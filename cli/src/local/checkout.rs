@@ -1,0 +1,175 @@
+//! The checkout of Push Code whose stack is run, and the folder `.push-code/` in it.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+
+/// What `sam build` reads.
+const BUILD_INPUTS: [&str; 7] = [
+    "Cargo.lock",
+    "Cargo.toml",
+    "lambdas",
+    "rust-toolchain.toml",
+    "samconfig.toml",
+    "statemachine",
+    "template.yaml",
+];
+
+/// A checkout of Push Code.
+#[derive(Debug, Clone)]
+pub struct Checkout {
+    root: PathBuf,
+}
+
+impl Checkout {
+    /// The checkout around the current folder, else the one that this program was built from.
+    ///
+    /// # Errors
+    /// [`Error::NoCheckout`].
+    pub fn find() -> Result<Self, Error> {
+        let here = std::env::current_dir().map_err(Error::io("find", Path::new(".")))?;
+        let built_from = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = here
+            .ancestors()
+            .chain(built_from.parent())
+            .find(|folder| folder.join("template.yaml").is_file() && folder.join("lambdas").is_dir());
+        match root {
+            Some(root) => Ok(Self {
+                root: root.to_owned(),
+            }),
+            None => Err(Error::NoCheckout(here)),
+        }
+    }
+
+    /// Its top folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of this command's own files, which git ignores.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn folder(&self) -> Result<PathBuf, Error> {
+        let folder = self.root.join(".push-code");
+        std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        Ok(folder)
+    }
+
+    /// Changes when anything changes that `sam build` reads.
+    ///
+    /// # Errors
+    /// Where a file cannot be read.
+    pub fn fingerprint(&self) -> Result<String, Error> {
+        let mut hash = Sha256::new();
+        for input in BUILD_INPUTS {
+            hash_tree(&mut hash, &self.root, Path::new(input))?;
+        }
+        Ok(hex::encode(hash.finalize()))
+    }
+}
+
+/// Hashes names and contents, in the order of the names; a file that is not there is like an empty name.
+fn hash_tree(hash: &mut Sha256, root: &Path, relative: &Path) -> Result<(), Error> {
+    let path = root.join(relative);
+    if path.is_dir() {
+        let mut names = std::fs::read_dir(&path)
+            .and_then(|entries| {
+                entries
+                    .map(|entry| Ok(entry?.file_name()))
+                    .collect::<Result<Vec<_>, _>>()
+            })
+            .map_err(Error::io("read", &path))?;
+        names.sort();
+        for name in names.iter().filter(|name| *name != "target") {
+            hash_tree(hash, root, &relative.join(name))?;
+        }
+    } else if path.exists() {
+        let content = std::fs::read(&path).map_err(Error::io("read", &path))?;
+        hash.update(relative.to_string_lossy().as_bytes());
+        hash.update([0]);
+        hash.update(content.len().to_be_bytes());
+        hash.update(content);
+    }
+    Ok(())
+}
+
+/// Reads a JSON file of this command's own; none where it is not there.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+    match std::fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|source| Error::State {
+                path: path.to_owned(),
+                source,
+            }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", path)(error)),
+    }
+}
+
+/// Writes a JSON file that nobody else may read, whole or not at all.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
+    let io = |error| Error::io("write", path)(error);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+    serde_json::to_writer_pretty(&mut file, value).map_err(|error| io(error.into()))?;
+    file.persist(path).map_err(|error| io(error.error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkout() -> (tempfile::TempDir, Checkout) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_owned();
+        std::fs::create_dir_all(root.join("lambdas/fetch/src")).unwrap();
+        std::fs::write(root.join("lambdas/fetch/src/lib.rs"), "one").unwrap();
+        std::fs::write(root.join("template.yaml"), "two").unwrap();
+        (folder, Checkout { root })
+    }
+
+    #[test]
+    fn a_fingerprint_changes_with_names_and_contents_of_what_is_built() {
+        let (_folder, checkout) = checkout();
+        let first = checkout.fingerprint().unwrap();
+        assert_eq!(checkout.fingerprint().unwrap(), first);
+        std::fs::write(checkout.root.join("README.md"), "not built").unwrap();
+        assert_eq!(checkout.fingerprint().unwrap(), first);
+
+        std::fs::write(checkout.root.join("lambdas/fetch/src/lib.rs"), "other").unwrap();
+        let second = checkout.fingerprint().unwrap();
+        assert_ne!(second, first);
+        std::fs::rename(
+            checkout.root.join("lambdas/fetch/src/lib.rs"),
+            checkout.root.join("lambdas/fetch/src/main.rs"),
+        )
+        .unwrap();
+        assert_ne!(checkout.fingerprint().unwrap(), second);
+    }
+
+    #[test]
+    fn a_json_file_is_read_as_it_was_written_and_only_by_its_owner() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        assert_eq!(read_json::<Vec<u8>>(&path).unwrap(), None);
+        write_json(&path, &vec![1, 2]).unwrap();
+        assert_eq!(read_json::<Vec<u8>>(&path).unwrap(), Some(vec![1, 2]));
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o77, 0);
+        std::fs::write(&path, "{").unwrap();
+        assert!(
+            read_json::<Vec<u8>>(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("state.json")
+        );
+    }
+}

@@ -1,0 +1,554 @@
+//! `push-code local push`: one push through the whole of it, on this machine.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use aws_sdk_sfn::types::ExecutionStatus;
+use domain::contract::Delivered;
+use domain::push::PushId;
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::aws::LocalAws;
+use super::checkout::Checkout;
+use super::repository::{self, Folder, Location, Login, Tip};
+use super::{AwsArgs, up_options};
+use crate::follow::{self, Ended, Moment};
+use crate::git_host::{Credentials, GitHost, Options};
+use crate::progress::{Progress, Step, seconds};
+use crate::trail::{self, Trail};
+use crate::webhook::{Commit, Delivery, Person, PushHook};
+use crate::{Error, process};
+
+/// The user name that the local git host wants.
+const GIT_USER: &str = "push-code";
+
+/// What to push, and where to put the zip.
+#[derive(Debug, clap::Args)]
+pub struct PushArgs {
+    /// A folder with a git repository, or a URL (https://, http://, ssh:// or git@host:path). Only what is committed is
+    /// pushed.
+    #[arg(default_value = ".")]
+    repository: String,
+    /// The branch or tag [default: the current or default branch].
+    #[arg(long = "ref", value_name = "REF")]
+    ref_name: Option<String>,
+    /// Where the zip is saved: a file or a folder [default: REPOSITORY-REF-COMMIT.zip in the current folder].
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The user name for a private https:// repository.
+    #[arg(long, default_value = "oauth2", env = "PUSH_CODE_USERNAME")]
+    username: String,
+    /// The token or password for a private https:// repository.
+    #[arg(long, env = "PUSH_CODE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// The private key for an ssh:// repository, without a passphrase [default: ~/.ssh/id_ed25519, id_ecdsa or id_rsa].
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+    /// The file with the host key of an ssh:// repository [default: ~/.ssh/known_hosts].
+    #[arg(long, value_name = "FILE")]
+    known_hosts: Option<PathBuf>,
+    /// The port of the local git host [default: the local AWS's port + 1].
+    #[arg(long, value_name = "PORT")]
+    git_port: Option<u16>,
+    #[command(flatten)]
+    aws: AwsArgs,
+}
+
+/// Where a push comes from.
+enum Origin {
+    Folder(Folder),
+    Remote { url: Url, login: Login },
+}
+
+/// Runs the command. What the user wants to keep goes to `out`.
+pub(super) async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Result<(), Error> {
+    let (origin, tip) = resolve(&args, progress).await?;
+    let checkout = Checkout::find()?;
+    let mut options = up_options(&checkout, &args.aws, args.git_port)?;
+    if let Origin::Remote { url, .. } = &origin {
+        let hosts = options.parameters.entry("GitHosts".to_owned()).or_default();
+        let host = git_host_of(url);
+        if !hosts.split(',').any(|known| known == host) {
+            hosts.push(',');
+            hosts.push_str(&host);
+        }
+    }
+    let mut local = LocalAws::up(&options, progress).await?;
+    let git_port = args.git_port.unwrap_or(local.record.ministack.port + 1);
+    let delivered = deliver(&mut local, &origin, &tip, git_port, out, progress).await;
+    if delivered.is_err() && !local.record.ministack.is_running() {
+        return Err(local
+            .record
+            .ministack
+            .failed("ended in the middle of the push".to_owned()));
+    }
+    let (trail, delivered) = delivered?;
+    let name = file_name(&origin.short_name(), &tip);
+    let file = match args.output {
+        Some(folder) if folder.is_dir() => folder.join(name),
+        Some(file) => file,
+        None => PathBuf::from(name),
+    };
+    let step = progress.step("Downloading the zip");
+    let sha256 = download(&local, &delivered, &trail, &file).await?;
+    drop(step);
+    let write = |error| Error::io("write to", Path::new("standard output"))(error);
+    let commit = trail
+        .state
+        .as_ref()
+        .and_then(|state| Some(state.fetched.as_ref()?.commit.to_string()));
+    writeln!(
+        out,
+        "\nDelivered {} at {}\n  bucket   {}\n  key      {}\n  version  {}\n  sha256   {sha256}\n  saved    {}",
+        tip.ref_name,
+        commit.as_deref().unwrap_or(&tip.commit),
+        delivered.bucket,
+        delivered.key,
+        delivered.version_id.as_deref().unwrap_or("none"),
+        file.display()
+    )
+    .map_err(write)
+}
+
+impl Origin {
+    fn short_name(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.name.clone(),
+            Self::Remote { url, .. } => {
+                let path = remote_path(url);
+                path.rsplit('/').next().unwrap_or_default().to_owned()
+            }
+        }
+    }
+
+    fn repository(&self) -> String {
+        match self {
+            Self::Folder(folder) => format!("local/{}", folder.name),
+            Self::Remote { url, .. } => remote_path(url),
+        }
+    }
+}
+
+async fn resolve(args: &PushArgs, progress: Progress) -> Result<(Origin, Tip), Error> {
+    let name = args.ref_name.as_deref();
+    match Location::parse(&args.repository)? {
+        Location::Folder(path) => {
+            let folder = Folder::open(&path).await?;
+            let tip = folder.tip(name).await?;
+            let uncommitted = if name.is_none() {
+                folder.uncommitted().await
+            } else {
+                0
+            };
+            if uncommitted > 0 {
+                progress.line(&format!(
+                    "! {uncommitted} uncommitted changes are not part of the push"
+                ));
+            }
+            Ok((Origin::Folder(folder), tip))
+        }
+        Location::Remote(mut url) => {
+            let login = login(args, &mut url)?;
+            let step = progress.step(format!("Asking {url} for its refs"));
+            let tip = repository::remote_tip(&url, &login, name).await?;
+            step.done(&format!("{} of {url} is at {}", tip.ref_name, tip.commit));
+            Ok((Origin::Remote { url, login }, tip))
+        }
+    }
+}
+
+/// How to log in at the host of `url`, whose own credentials are taken out of it.
+fn login(args: &PushArgs, url: &mut Url) -> Result<Login, Error> {
+    if url.scheme() == "ssh" {
+        let ssh = std::env::home_dir().unwrap_or_default().join(".ssh");
+        let usual = || ["id_ed25519", "id_ecdsa", "id_rsa"].map(|name| ssh.join(name));
+        let identity = args
+            .identity
+            .clone()
+            .or_else(|| usual().into_iter().find(|file| file.exists()));
+        let Some(identity) = identity else {
+            return Err(Error::Usage(format!(
+                "{url} needs a private key: name its file with --identity"
+            )));
+        };
+        return Ok(Login::Key {
+            identity,
+            known_hosts: args
+                .known_hosts
+                .clone()
+                .unwrap_or_else(|| ssh.join("known_hosts")),
+        });
+    }
+    let decode = |text: &str| {
+        percent_encoding::percent_decode_str(text)
+            .decode_utf8_lossy()
+            .into_owned()
+    };
+    let in_url = url.password().map(|password| Credentials {
+        username: decode(url.username()),
+        password: decode(password),
+    });
+    let given = args.token.as_ref().map(|token| Credentials {
+        username: args.username.clone(),
+        password: token.clone(),
+    });
+    // These fail only for URLs without a host.
+    let _ = url.set_password(None);
+    let _ = url.set_username("");
+    Ok(given.or(in_url).map_or(Login::None, Login::Basic))
+}
+
+/// Sends the webhook, follows the push to its end, and shows its trail.
+async fn deliver(
+    local: &mut LocalAws,
+    origin: &Origin,
+    tip: &Tip,
+    git_port: u16,
+    out: &mut impl Write,
+    progress: Progress,
+) -> Result<(Trail, Delivered), Error> {
+    let served = match origin {
+        Origin::Folder(folder) => Some(serve(local, folder, git_port).await?),
+        Origin::Remote { .. } => None,
+    };
+    let secret = git_secret(local, origin, git_port).await?;
+    local.put_git_secret(&secret).await?;
+    let key = format!("{} {}", origin.repository(), tip.ref_name);
+    let last = local.record.pushed.get(&key).cloned();
+    let hook = hook(origin, tip, last, served.as_ref().map(|(host, _)| host.origin())).await?;
+    let webhook = local.webhook().await?;
+    let step = progress.step(format!("Sending the webhook to {}", webhook.url));
+    let accepted = webhook.send(&hook, &Delivery::fresh()).await?;
+    let Some(push) = accepted.pushes.first() else {
+        return Err(Error::NothingStarted {
+            reason: accepted.reason.unwrap_or_else(|| "it gave no reason".to_owned()),
+        });
+    };
+    step.done(&format!("Sent the webhook; it started push {}", push.push_id));
+    local.record.pushed.insert(key, tip.object.clone());
+    local.save()?;
+    let ended = follow(local, &push.push_id, progress).await?;
+    let push_id: PushId = push
+        .push_id
+        .parse()
+        .map_err(|error: domain::Invalid| Error::Trail {
+            push_id: push.push_id.clone(),
+            message: error.to_string(),
+        })?;
+    let trail = trail::read(&local.trail()?, push_id).await?;
+    let lines = trail.lines();
+    writeln!(out, "Audit trail of push {push_id}\n{}", lines.trim_end())
+        .map_err(Error::io("write to", Path::new("standard output")))?;
+    let delivered = outcome(&push.push_id, ended, &trail)?;
+    Ok((trail, delivered))
+}
+
+/// Serves the repository as `local/{name}.git`, to who has the password.
+async fn serve(local: &LocalAws, folder: &Folder, port: u16) -> Result<(GitHost, tempfile::TempDir), Error> {
+    let root = tempfile::tempdir().map_err(Error::io("create a folder in", &std::env::temp_dir()))?;
+    let link = root.path().join("local").join(format!("{}.git", folder.name));
+    let link_made = std::fs::create_dir(root.path().join("local"))
+        .and_then(|()| std::os::unix::fs::symlink(&folder.git_folder, &link));
+    link_made.map_err(Error::io("create", &link))?;
+    let options = Options {
+        port,
+        credentials: Some(Credentials {
+            username: GIT_USER.to_owned(),
+            password: local.record.git_password.clone(),
+        }),
+        // As GitLab has it: what was pushed can be fetched by its id, also after a later push.
+        config: vec![("uploadpack.allowAnySHA1InWant".to_owned(), "true".to_owned())],
+        log: Some(local.folder().join("git-host.log")),
+        ..Options::default()
+    };
+    Ok((GitHost::serve(root.path(), options).await?, root))
+}
+
+/// The git secret's JSON: the login at the local git host, and at the remote one.
+async fn git_secret(local: &LocalAws, origin: &Origin, git_port: u16) -> Result<serde_json::Value, Error> {
+    let mut credentials = vec![serde_json::json!({
+        "host": format!("http://127.0.0.1:{git_port}"),
+        "username": GIT_USER,
+        "password": local.record.git_password,
+    })];
+    if let Origin::Remote { url, login } = origin {
+        let host = git_host_of(url);
+        match login {
+            Login::None => {}
+            Login::Basic(login) => credentials.push(serde_json::json!({
+                "host": host, "username": login.username, "password": login.password,
+            })),
+            Login::Key {
+                identity,
+                known_hosts,
+            } => credentials.push(serde_json::json!({
+                "host": host,
+                "private_key": std::fs::read_to_string(identity).map_err(Error::io("read", identity))?,
+                "known_hosts": pins(known_hosts, url).await?,
+            })),
+        }
+    }
+    Ok(serde_json::json!({ "credentials": credentials }))
+}
+
+/// The lines of a known_hosts file that are about the host of `url`, which may be hashed there.
+async fn pins(known_hosts: &Path, url: &Url) -> Result<String, Error> {
+    let host = url.host_str().unwrap_or_default();
+    let name = match url.port() {
+        Some(port) if port != 22 => format!("[{host}]:{port}"),
+        _ => host.to_owned(),
+    };
+    let mut keygen = process::command("ssh-keygen");
+    keygen.args(["-F", &name, "-f"]).arg(known_hosts);
+    let output = keygen
+        .output()
+        .await
+        .map_err(Error::io("run", Path::new("ssh-keygen")))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    if lines.is_empty() {
+        return Err(Error::Usage(format!(
+            "{} has no key of {name}: connect to it once with ssh and compare its key, or name another file with --known-hosts",
+            known_hosts.display()
+        )));
+    }
+    Ok(lines.join("\n"))
+}
+
+/// The webhook that the git host would send. A ref that was pushed before moves from where it was then, so an unchanged
+/// one moves nowhere: that is how a delivery that is asked for again looks.
+async fn hook(
+    origin: &Origin,
+    tip: &Tip,
+    last: Option<String>,
+    served: Option<String>,
+) -> Result<PushHook, Error> {
+    let repository = origin.repository();
+    let nobody = Person {
+        name: GIT_USER.to_owned(),
+        email: String::new(),
+    };
+    let (before, (commits, total_commits), user) = match origin {
+        Origin::Folder(folder) => {
+            let before = match last {
+                Some(last) => Some(last),
+                None => folder.parent(&tip.commit).await,
+            };
+            let commits = folder.commits(before.as_deref(), &tip.commit).await?;
+            (before, commits, folder.author(&tip.commit).await?)
+        }
+        Origin::Remote { .. } => (last, (Vec::<Commit>::new(), 0), nobody),
+    };
+    let (git_http_url, git_ssh_url) = match origin {
+        Origin::Folder(_) => {
+            let host = served.unwrap_or_default();
+            (
+                format!("{host}/{repository}.git"),
+                format!("git@127.0.0.1:{repository}.git"),
+            )
+        }
+        Origin::Remote { url, .. } if url.scheme() == "ssh" => {
+            let host = url.host_str().unwrap_or_default();
+            (format!("https://{host}/{repository}.git"), url.to_string())
+        }
+        Origin::Remote { url, .. } => {
+            let host = url.host_str().unwrap_or_default();
+            (url.to_string(), format!("git@{host}:{repository}.git"))
+        }
+    };
+    Ok(PushHook {
+        repository,
+        git_http_url,
+        git_ssh_url,
+        ref_name: tip.ref_name.clone(),
+        before,
+        after: Some(tip.object.clone()),
+        commit: Some(tip.commit.clone()),
+        commits,
+        total_commits,
+        user,
+    })
+}
+
+async fn follow(local: &LocalAws, push_id: &str, progress: Progress) -> Result<Ended, Error> {
+    let arn = local.execution_arn(push_id)?;
+    let step: Step = progress.step("Following the execution");
+    let ended = follow::follow(&local.step_functions(), &arn, |moment| match moment {
+        Moment::Entered { state } => step.now(state),
+        Moment::AttemptFailed { state, error } => step.say(&format!("  ! {state}: {error}")),
+        Moment::Exited { state, took } => step.say(&format!("  ✓ {state} ({})", seconds(took))),
+    })
+    .await?;
+    step.done(&format!("The execution ended: {}", ended.status));
+    Ok(ended)
+}
+
+/// Where the zip is, or why there is none.
+fn outcome(push_id: &str, ended: Ended, trail: &Trail) -> Result<Delivered, Error> {
+    if ended.status != ExecutionStatus::Succeeded {
+        let error = ended.error.unwrap_or_else(|| ended.status.to_string());
+        return Err(Error::ExecutionFailed {
+            push_id: push_id.to_owned(),
+            remedy: domain::error::remedy(&error).to_owned(),
+            cause: ended.cause.unwrap_or_default(),
+            error,
+        });
+    }
+    let state = trail.state.as_ref();
+    if let Some(delivered) = state.and_then(|state| state.delivered.clone()) {
+        return Ok(delivered);
+    }
+    Err(Error::NotDelivered {
+        push_id: push_id.to_owned(),
+        status: state.map_or_else(|| "unknown".to_owned(), |state| state.status.to_string()),
+        reason: state
+            .and_then(domain::state::PushState::reason)
+            .unwrap_or_default(),
+    })
+}
+
+/// Saves the zip, whole and checked or not at all. Gives its SHA-256.
+async fn download(
+    local: &LocalAws,
+    delivered: &Delivered,
+    trail: &Trail,
+    file: &Path,
+) -> Result<String, Error> {
+    let place = format!("s3://{}/{}", delivered.bucket, delivered.key);
+    let mut object = local
+        .s3()
+        .get_object()
+        .bucket(&delivered.bucket)
+        .key(delivered.key.as_str())
+        .set_version_id(delivered.version_id.clone())
+        .send()
+        .await
+        .map_err(Error::aws(format!("download {place}")))?;
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut temporary = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .tempfile_in(folder)
+        .map_err(Error::io("write to", folder))?;
+    let mut hash = Sha256::new();
+    while let Some(bytes) = object.body.next().await {
+        let bytes = bytes.map_err(Error::aws(format!("download {place}")))?;
+        hash.update(&bytes);
+        temporary.write_all(&bytes).map_err(Error::io("write", file))?;
+    }
+    let found = hex::encode(hash.finalize());
+    let packaged = trail
+        .state
+        .as_ref()
+        .and_then(|state| Some(&state.archive.as_ref()?.sha256));
+    let described = object
+        .metadata
+        .as_ref()
+        .and_then(|metadata| metadata.get("sha256"));
+    for (expected, by) in [
+        (packaged, "the audit trail"),
+        (described, "the object's metadata"),
+    ] {
+        if expected != Some(&found) {
+            return Err(Error::Checksum {
+                found,
+                expected: expected.cloned().unwrap_or_else(|| "nothing".to_owned()),
+                by,
+            });
+        }
+    }
+    temporary
+        .persist(file)
+        .map_err(|error| Error::io("write", file)(error.error))?;
+    Ok(found)
+}
+
+/// `scheme://host[:port]`, with the user's name for SSH.
+fn git_host_of(url: &Url) -> String {
+    let user = match url.username() {
+        "" => String::new(),
+        user => format!("{user}@"),
+    };
+    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+    format!(
+        "{}://{user}{}{port}",
+        url.scheme(),
+        url.host_str().unwrap_or_default()
+    )
+}
+
+/// The repository's path in a URL.
+fn remote_path(url: &Url) -> String {
+    let path = url.path().trim_matches('/');
+    path.strip_suffix(".git").unwrap_or(path).to_owned()
+}
+
+/// `project-main-1a2b3c4d.zip`.
+fn file_name(repository: &str, tip: &Tip) -> String {
+    let short = tip.ref_name.trim_start_matches("refs/");
+    let short = short.split_once('/').map_or(short, |(_, name)| name);
+    format!(
+        "{repository}-{}-{}.zip",
+        short.replace('/', "-"),
+        &tip.commit[..8.min(tip.commit.len())]
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zip_is_named_by_repository_ref_and_commit() {
+        let tip = |ref_name: &str| Tip {
+            ref_name: ref_name.to_owned(),
+            object: String::new(),
+            commit: "1a2b3c4d5e".to_owned(),
+        };
+        assert_eq!(
+            file_name("project", &tip("refs/heads/feature/x")),
+            "project-feature-x-1a2b3c4d.zip"
+        );
+        assert_eq!(
+            file_name("project", &tip("refs/tags/v1")),
+            "project-v1-1a2b3c4d.zip"
+        );
+    }
+
+    #[test]
+    fn a_url_names_its_host_and_repository() {
+        let url: Url = "ssh://git@example.com:2222/group/sub/project.git"
+            .parse()
+            .unwrap();
+        assert_eq!(git_host_of(&url), "ssh://git@example.com:2222");
+        assert_eq!(remote_path(&url), "group/sub/project");
+        let url: Url = "https://example.com/group/project".parse().unwrap();
+        assert_eq!(git_host_of(&url), "https://example.com");
+    }
+
+    #[test]
+    fn a_failed_execution_says_error_cause_and_remedy() {
+        let ended = Ended {
+            status: ExecutionStatus::Failed,
+            output: None,
+            error: Some("CommitNotFound".to_owned()),
+            cause: Some("the commit is gone".to_owned()),
+            took: std::time::Duration::ZERO,
+        };
+        let trail = Trail {
+            events: vec![],
+            state: None,
+        };
+        let message = outcome("p", ended, &trail).unwrap_err().to_string();
+        for part in [
+            "CommitNotFound",
+            "the commit is gone",
+            domain::error::Code::CommitNotFound.remedy(),
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}

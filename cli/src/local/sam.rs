@@ -1,0 +1,245 @@
+//! `sam build` and `sam deploy`, as users run them, against the local AWS.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::process::Command;
+
+use super::checkout::{Checkout, read_json, write_json};
+use super::tools::{Tools, lock};
+use super::{ACCESS_KEY, REGION, SECRET_KEY};
+use crate::progress::Progress;
+use crate::{Error, process};
+
+/// What this machine runs, as the template names it.
+pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
+    "arm64"
+} else {
+    "x86_64"
+};
+
+/// What was built last.
+#[derive(Serialize, Deserialize)]
+struct Built {
+    fingerprint: String,
+}
+
+/// Builds the stack, where anything that it is built from has changed. Gives the fingerprint of what is built now.
+///
+/// # Errors
+/// [`Error::Build`].
+pub async fn build(checkout: &Checkout, tools: &Tools, progress: Progress) -> Result<String, Error> {
+    let folder = checkout.folder()?;
+    let _lock = lock(folder.join("build.lock"), progress).await?;
+    let fingerprint = checkout.fingerprint()?;
+    let record = folder.join("build.json");
+    let template = checkout.root().join(".aws-sam/build/template.yaml");
+    let built: Option<Built> = read_json(&record)?;
+    if template.exists() && built.is_some_and(|built| built.fingerprint == fingerprint) {
+        return Ok(fingerprint);
+    }
+    let log = folder.join("sam-build.log");
+    let step = progress.step(format!(
+        "Building the Lambdas with sam build, minutes the first time (log: {})",
+        log.display()
+    ));
+    let mut sam = sam(checkout, tools);
+    sam.args([
+        "build",
+        "--parameter-overrides",
+        &parameter("Architecture", ARCHITECTURE),
+    ]);
+    if !process::run_logged(&mut sam, &log).await?.success() {
+        return Err(Error::Build {
+            tail: process::tail(&log),
+            log,
+        });
+    }
+    write_json(
+        &record,
+        &Built {
+            fingerprint: fingerprint.clone(),
+        },
+    )?;
+    step.done("Built the Lambdas with sam build");
+    Ok(fingerprint)
+}
+
+/// A stack that is to be deployed, or was.
+#[derive(Debug, Clone)]
+pub struct Stack<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The template's parameters, where they are not the default.
+    pub parameters: &'a BTreeMap<String, String>,
+    /// The local AWS.
+    pub endpoint: &'a str,
+}
+
+impl Stack<'_> {
+    /// Changes when the stack is to be deployed again.
+    #[must_use]
+    pub fn fingerprint(&self, built: &str) -> String {
+        let mut hash = Sha256::new();
+        for part in [built, self.name] {
+            hash.update(part);
+            hash.update([0]);
+        }
+        for (name, value) in self.parameters {
+            hash.update(parameter(name, value));
+            hash.update([0]);
+        }
+        hex::encode(hash.finalize())
+    }
+
+    /// Deploys what was built.
+    ///
+    /// # Errors
+    /// [`Error::Deploy`].
+    pub async fn deploy(
+        &self,
+        checkout: &Checkout,
+        tools: &Tools,
+        log: &Path,
+        progress: Progress,
+    ) -> Result<(), Error> {
+        let step = progress.step(format!(
+            "Deploying the stack {} with sam deploy (log: {})",
+            self.name,
+            log.display()
+        ));
+        let mut sam = self.sam(checkout, tools);
+        sam.args(["deploy", "--stack-name", self.name, "--region", REGION])
+            .args([
+                "--no-confirm-changeset",
+                "--no-fail-on-empty-changeset",
+                "--no-progressbar",
+            ]);
+        if !self.parameters.is_empty() {
+            sam.arg("--parameter-overrides");
+            sam.args(self.parameters.iter().map(|(name, value)| parameter(name, value)));
+        }
+        if !process::run_logged(&mut sam, log).await?.success() {
+            return Err(Error::Deploy {
+                tail: process::tail(log),
+                log: log.to_owned(),
+            });
+        }
+        step.done(&format!("Deployed the stack {} with sam deploy", self.name));
+        Ok(())
+    }
+
+    /// The stack's outputs.
+    ///
+    /// # Errors
+    /// [`Error::Deploy`] where they cannot be listed.
+    pub async fn outputs(
+        &self,
+        checkout: &Checkout,
+        tools: &Tools,
+        log: &Path,
+    ) -> Result<BTreeMap<String, String>, Error> {
+        let mut sam = self.sam(checkout, tools);
+        sam.args([
+            "list",
+            "stack-outputs",
+            "--stack-name",
+            self.name,
+            "--region",
+            REGION,
+        ])
+        .args(["--output", "json"]);
+        let output = sam.output().await.map_err(Error::io("run", Path::new("sam")))?;
+        parse_outputs(&output.stdout).ok_or_else(|| {
+            let mut said = output.stdout;
+            said.extend(output.stderr);
+            // The log is only for people: that it cannot be written changes nothing.
+            let _ = std::fs::write(log, said);
+            Error::Deploy {
+                tail: process::tail(log),
+                log: log.to_owned(),
+            }
+        })
+    }
+
+    fn sam(&self, checkout: &Checkout, tools: &Tools) -> Command {
+        let mut sam = sam(checkout, tools);
+        sam.env("AWS_ENDPOINT_URL", self.endpoint)
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+            .env("AWS_DEFAULT_REGION", REGION);
+        sam
+    }
+}
+
+fn sam(checkout: &Checkout, tools: &Tools) -> Command {
+    let bin = tools.sam_bin();
+    let mut sam = process::command(bin.join("sam"));
+    process::only_local_aws(&mut sam);
+    // sam looks for cargo-lambda, and cargo-lambda for zig, in the path.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::iter::once(bin).chain(std::env::split_paths(&path));
+    if let Ok(path) = std::env::join_paths(path) {
+        sam.env("PATH", path);
+    }
+    sam.env("SAM_CLI_TELEMETRY", "0")
+        .env("SAM_CLI_BETA_RUST_CARGO_LAMBDA", "1")
+        .current_dir(checkout.root());
+    sam
+}
+
+/// As sam reads it: quoted, as a value may hold spaces.
+fn parameter(name: &str, value: &str) -> String {
+    let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("{name}=\"{value}\"")
+}
+
+fn parse_outputs(json: &[u8]) -> Option<BTreeMap<String, String>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Output {
+        output_key: String,
+        output_value: String,
+    }
+    let outputs: Vec<Output> = serde_json::from_slice(json).ok()?;
+    Some(
+        outputs
+            .into_iter()
+            .map(|output| (output.output_key, output.output_value))
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_read_as_sam_lists_them() {
+        let json = br#"[{"OutputKey": "WebhookUrl", "OutputValue": "https://x/y", "Description": "d"}]"#;
+        assert_eq!(parse_outputs(json).unwrap()["WebhookUrl"], "https://x/y");
+        assert!(parse_outputs(b"Error: no stack").is_none());
+    }
+
+    #[test]
+    fn a_stack_is_deployed_again_for_other_builds_and_parameters() {
+        let parameters = BTreeMap::from([("A".to_owned(), "b c".to_owned())]);
+        let other = BTreeMap::from([("A".to_owned(), "b".to_owned())]);
+        let stack = |parameters| Stack {
+            name: "push-code",
+            parameters,
+            endpoint: "http://127.0.0.1:4566",
+        };
+        let fingerprint = stack(&parameters).fingerprint("built");
+        assert_eq!(stack(&parameters).fingerprint("built"), fingerprint);
+        assert_ne!(stack(&parameters).fingerprint("other"), fingerprint);
+        assert_ne!(stack(&other).fingerprint("built"), fingerprint);
+    }
+
+    #[test]
+    fn parameters_are_quoted() {
+        assert_eq!(parameter("Refs", r#"a "b" \c"#), r#"Refs="a \"b\" \\c""#);
+    }
+}

@@ -1,0 +1,249 @@
+//! The pinned Python tools, in private virtual environments in a cache folder.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+use crate::process;
+use crate::progress::Progress;
+
+/// The names under which Python may be installed, the best one first.
+const PYTHONS: [&str; 7] = [
+    "python3",
+    "python3.14",
+    "python3.13",
+    "python3.12",
+    "python3.11",
+    "python3.10",
+    "python",
+];
+
+/// A requirements file, for which there is one virtual environment.
+struct Requirements {
+    name: &'static str,
+    file: &'static str,
+    text: &'static str,
+    about: &'static str,
+}
+
+const MINISTACK: Requirements = Requirements {
+    name: "ministack",
+    file: "cli/requirements/ministack.txt",
+    text: include_str!("../../requirements/ministack.txt"),
+    about: "the local AWS (ministack)",
+};
+
+const SAM: Requirements = Requirements {
+    name: "sam",
+    file: "cli/requirements/sam.txt",
+    text: include_str!("../../requirements/sam.txt"),
+    about: "the build tools (AWS SAM CLI, cargo-lambda, zig)",
+};
+
+/// The tools, installed.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    ministack: PathBuf,
+    sam: PathBuf,
+}
+
+impl Tools {
+    /// Installs what is not there yet.
+    ///
+    /// # Errors
+    /// Where there is no usable Python, or pip fails.
+    pub async fn install(progress: Progress) -> Result<Self, Error> {
+        if !cfg!(target_os = "linux") {
+            return Err(Error::NotLinux);
+        }
+        let cache = cache_folder();
+        Ok(Self {
+            ministack: install(&MINISTACK, &cache, progress).await?,
+            sam: install(&SAM, &cache, progress).await?,
+        })
+    }
+
+    /// The Python that has ministack.
+    #[must_use]
+    pub fn ministack_python(&self) -> PathBuf {
+        self.ministack.join("bin/python")
+    }
+
+    /// The folder with `sam` and `cargo-lambda`.
+    #[must_use]
+    pub fn sam_bin(&self) -> PathBuf {
+        self.sam.join("bin")
+    }
+}
+
+/// `$PUSH_CODE_CACHE`, else `$XDG_CACHE_HOME/push-code`, else `~/.cache/push-code`.
+fn cache_folder() -> PathBuf {
+    let variable = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let home = || std::env::home_dir().map(|home| home.join(".cache"));
+    variable("PUSH_CODE_CACHE")
+        .or_else(|| Some(variable("XDG_CACHE_HOME").or_else(home)?.join("push-code")))
+        .unwrap_or_else(|| std::env::temp_dir().join("push-code"))
+}
+
+/// The virtual environment's folder is named by its requirements, so other requirements get another. It is made where
+/// it stays, as its scripts hold its path; a marker says that it is whole; a lock keeps two processes from making it
+/// at once.
+async fn install(requirements: &Requirements, cache: &Path, progress: Progress) -> Result<PathBuf, Error> {
+    let hash = hex::encode(Sha256::digest(requirements.text));
+    let folder = cache.join(format!("{}-{}", requirements.name, &hash[..12]));
+    if is_whole(&folder) {
+        return Ok(folder);
+    }
+    std::fs::create_dir_all(cache).map_err(Error::io("create", cache))?;
+    let _lock = lock(folder.with_extension("lock"), progress).await?;
+    if is_whole(&folder) {
+        return Ok(folder);
+    }
+    let step = progress.step(format!(
+        "Installing {} into {}",
+        requirements.about,
+        folder.display()
+    ));
+    let python = find_python().await?;
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))?;
+    }
+    make_venv(&python, &folder).await?;
+    let list = folder.join("requirements.txt");
+    std::fs::write(&list, requirements.text).map_err(Error::io("write", &list))?;
+    let log = folder.with_extension("log");
+    let mut pip = process::command(folder.join("bin/python"));
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--requirement",
+    ])
+    .arg(&list);
+    if !process::run_logged(&mut pip, &log).await?.success() {
+        return Err(Error::Pip {
+            requirements: requirements.file,
+            tail: process::tail(&log),
+            log,
+        });
+    }
+    let marker = marker(&folder);
+    std::fs::write(&marker, "").map_err(Error::io("write", &marker))?;
+    step.done(&format!("Installed {}", requirements.about));
+    Ok(folder)
+}
+
+fn marker(folder: &Path) -> PathBuf {
+    folder.join("complete")
+}
+
+/// Whether all was installed, and the Python that it was made from is still there.
+fn is_whole(folder: &Path) -> bool {
+    marker(folder).exists() && folder.join("bin/python").exists()
+}
+
+/// Holds the lock file until the file is dropped.
+pub(crate) async fn lock(path: PathBuf, progress: Progress) -> Result<std::fs::File, Error> {
+    let file = std::fs::File::create(&path).map_err(Error::io("write", &path))?;
+    if file.try_lock().is_ok() {
+        return Ok(file);
+    }
+    let _step = progress.step(format!("Waiting for another push-code, which has locked {}", path.display()));
+    let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
+    locked
+        .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+        .map_err(Error::io("lock", &path))
+}
+
+async fn make_venv(python: &str, folder: &Path) -> Result<(), Error> {
+    let output = process::command(python)
+        .args(["-m", "venv"])
+        .arg(folder)
+        .output()
+        .await
+        .map_err(Error::io("run", Path::new(python)))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Error::VenvMissing {
+        python: python.to_owned(),
+        detail: [output.stdout, output.stderr]
+            .iter()
+            .map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned())
+            .filter(|text| !text.is_empty())
+            .collect::<Vec<_>>()
+            .join("\n"),
+    })
+}
+
+async fn find_python() -> Result<String, Error> {
+    let mut found = "Python 3 was not found".to_owned();
+    for name in PYTHONS {
+        let asked = process::command(name)
+            .args([
+                "-c",
+                "import sys; print(sys.version_info[0], sys.version_info[1])",
+            ])
+            .output()
+            .await;
+        let Some((major, minor)) = asked.ok().and_then(|output| parse_version(&output.stdout)) else {
+            continue;
+        };
+        if major == 3 && (10..=14).contains(&minor) {
+            return Ok(name.to_owned());
+        }
+        found = format!("{name} is Python {major}.{minor}, for which the pinned tools are not made");
+    }
+    Err(Error::Python {
+        found,
+        tried: PYTHONS.join(", "),
+    })
+}
+
+fn parse_version(output: &[u8]) -> Option<(u32, u32)> {
+    let text = std::str::from_utf8(output).ok()?;
+    let (major, minor) = text.trim().split_once(' ')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_python_says_its_version() {
+        assert_eq!(parse_version(b"3 11\n"), Some((3, 11)));
+        assert_eq!(parse_version(b""), None);
+    }
+
+    #[test]
+    fn every_requirement_is_pinned_exactly_and_names_no_registry() {
+        for requirements in [MINISTACK, SAM] {
+            for line in requirements.text.lines().filter(|line| !line.starts_with('#')) {
+                assert!(
+                    line.contains("==") && !line.contains("//"),
+                    "{}: {line}",
+                    requirements.file
+                );
+                assert!(!line.starts_with('-'), "{}: {line}", requirements.file);
+            }
+        }
+    }
+
+    #[test]
+    fn a_venv_without_its_marker_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("bin")).unwrap();
+        std::fs::write(folder.path().join("bin/python"), "").unwrap();
+        assert!(!is_whole(folder.path()));
+        std::fs::write(marker(folder.path()), "").unwrap();
+        assert!(is_whole(folder.path()));
+    }
+}

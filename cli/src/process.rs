@@ -1,0 +1,178 @@
+//! Running other programs, and knowing those that run.
+
+use std::ffi::OsStr;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+use tokio::process::Command;
+
+use crate::Error;
+
+/// How many lines of a log an error shows.
+const TAIL_LINES: usize = 15;
+
+/// A command that ends with this process, and reads nothing from the terminal.
+#[must_use]
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// Takes every variable out of `command`'s environment that could make an AWS tool talk to anything but the local AWS,
+/// and those that `cargo run` has set for this program alone.
+pub fn only_local_aws(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let foreign = ["AWS_", "SAM_CLI_", "CARGO_PKG_", "CARGO_MANIFEST_"];
+        if foreign.iter().any(|prefix| text.starts_with(prefix)) {
+            command.env_remove(&name);
+        }
+    }
+    command
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    for name in ["NO_PROXY", "no_proxy"] {
+        let others = std::env::var(name).unwrap_or_default();
+        command.env(name, format!("127.0.0.1,localhost,{others}"));
+    }
+}
+
+/// Runs `command` with all its output in `log`, which is begun anew.
+pub async fn run_logged(command: &mut Command, log: &Path) -> Result<ExitStatus, Error> {
+    let file = std::fs::File::create(log).map_err(Error::io("write", log))?;
+    let twin = file.try_clone().map_err(Error::io("write", log))?;
+    command
+        .stdout(file)
+        .stderr(twin)
+        .status()
+        .await
+        .map_err(Error::io("run", Path::new(command.as_std().get_program())))
+}
+
+/// The last lines of a log; empty where it cannot be read.
+#[must_use]
+pub fn tail(log: &Path) -> String {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = std::fs::File::open(log)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(16 << 10)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    last_lines(&String::from_utf8_lossy(&read().unwrap_or_default()))
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let from = lines.len().saturating_sub(TAIL_LINES);
+    lines[from..]
+        .iter()
+        .map(|line| format!("  | {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The command line of the process `pid`; none where there is no such process, or a dead one.
+#[must_use]
+pub fn command_line(pid: i32) -> Option<String> {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let text = String::from_utf8_lossy(&bytes).replace('\0', " ");
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Ends the process group that `pid` leads: first by asking, and after some seconds by force.
+pub fn stop_group(pid: i32, mut gone: impl FnMut() -> bool) {
+    let Some(pid) = Pid::from_raw(pid) else { return };
+    let _ = rustix::process::kill_process_group(pid, Signal::TERM);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !gone() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // What the leader has started may outlive it.
+    let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+}
+
+/// Who listens on a TCP port of the loopback, as ` by process 123 (name)`; empty where that cannot be known.
+#[must_use]
+pub fn listener(port: u16) -> String {
+    let sockets: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .flat_map(|table| listening_inodes(&table, port))
+        .map(|inode| format!("socket:[{inode}]"))
+        .collect();
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    for process in processes {
+        let Some(pid) = process
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok())
+        else {
+            continue;
+        };
+        let files = std::fs::read_dir(process.path().join("fd"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let listens = files
+            .filter_map(|file| std::fs::read_link(file.path()).ok())
+            .any(|target| sockets.iter().any(|socket| target == Path::new(socket)));
+        if listens {
+            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            return format!(" by process {pid} ({})", name.trim());
+        }
+    }
+    String::new()
+}
+
+/// The inodes of the listening sockets (state 0A) of a `/proc/net/tcp` table.
+fn listening_inodes(table: &str, port: u16) -> Vec<String> {
+    let suffix = format!(":{port:04X}");
+    table
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let listens = fields.get(1)?.ends_with(&suffix) && *fields.get(3)? == "0A";
+            listens
+                .then(|| fields.get(9).copied().map(str::to_owned))
+                .flatten()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_is_the_last_lines_that_say_something() {
+        let text = (1..=20).map(|n| format!("line {n}\n\n")).collect::<String>();
+        let tail = last_lines(&text);
+        assert!(tail.starts_with("  | line 6\n"), "{tail}");
+        assert!(tail.ends_with("  | line 20"), "{tail}");
+    }
+
+    #[test]
+    fn listening_sockets_are_found_by_port_and_state() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
+             0: 0100007F:11D6 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 0 0 10 0\n   \
+             1: 0100007F:11D6 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 100 0 0 10 0\n";
+        assert_eq!(listening_inodes(table, 4566), ["4711"]);
+        assert!(listening_inodes(table, 4567).is_empty());
+    }
+
+    #[test]
+    fn this_process_is_known_as_the_listener() {
+        let socket = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let by = listener(socket.local_addr().unwrap().port());
+        assert!(by.contains(&std::process::id().to_string()), "{by:?}");
+    }
+}

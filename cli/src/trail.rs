@@ -1,0 +1,160 @@
+//! The audit trail of a push, for people.
+
+use std::fmt::Write;
+
+use chrono::SecondsFormat;
+use domain::event::{PushEvent, RecordedEvent};
+use domain::push::PushId;
+use domain::state::{self, PushState};
+use platform::audit::DynamoTrail;
+
+use crate::Error;
+
+/// The events of a push, and the state that they fold to.
+#[derive(Debug, Clone)]
+pub struct Trail {
+    /// The events, the first one first.
+    pub events: Vec<RecordedEvent>,
+    /// What they amount to; none where there is no event.
+    pub state: Option<PushState>,
+}
+
+/// Reads the trail of a push.
+///
+/// # Errors
+/// [`Error::Trail`].
+pub async fn read(trail: &DynamoTrail, push_id: PushId) -> Result<Trail, Error> {
+    let error = |message| Error::Trail {
+        push_id: push_id.to_string(),
+        message,
+    };
+    let events = trail
+        .events(push_id)
+        .await
+        .map_err(|failure| error(chain(&failure)))?;
+    let state = state::fold(&events).map_err(|illegal| error(illegal.to_string()))?;
+    Ok(Trail { events, state })
+}
+
+impl Trail {
+    /// One line for each event: its version, time, name, and what it says in short.
+    #[must_use]
+    pub fn lines(&self) -> String {
+        let mut text = String::new();
+        for recorded in &self.events {
+            // Writing to a string does not fail.
+            let _ = writeln!(
+                text,
+                "  {:>3}  {}  {:<16}  {}",
+                recorded.version,
+                recorded.recorded_at.to_rfc3339_opts(SecondsFormat::Millis, true),
+                recorded.event.name(),
+                summary(&recorded.event)
+            );
+        }
+        text
+    }
+}
+
+/// What an event says, in a few words.
+#[must_use]
+pub fn summary(event: &PushEvent) -> String {
+    match event {
+        PushEvent::PushReceived(received) => {
+            let push = &received.push;
+            let after = push
+                .after
+                .as_ref()
+                .map_or("nothing", |after| short(after.as_str()));
+            format!("{} of {} is now {after}", push.ref_name, push.repository)
+        }
+        PushEvent::PushValidated(deliver) => format!(
+            "push {} of this ref, to s3://{}/{}",
+            deliver.sequence, deliver.destination.bucket, deliver.destination.key
+        ),
+        PushEvent::PushIgnored(ignored) => ignored.detail.clone(),
+        PushEvent::CommitFetched(fetched) => format!(
+            "commit {} \"{}\", a pack of {} bytes",
+            fetched.commit.short(),
+            fetched.subject,
+            fetched.pack.size
+        ),
+        PushEvent::ArchivePackaged(archive) => format!(
+            "{} entries, {} bytes, SHA-256 {}",
+            archive.entries,
+            archive.object.size,
+            short(&archive.sha256)
+        ),
+        PushEvent::ArchiveUploaded(delivered) | PushEvent::PushDelivered(delivered) => format!(
+            "s3://{}/{}, version {}",
+            delivered.bucket,
+            delivered.key,
+            delivered.version_id.as_deref().unwrap_or("none")
+        ),
+        PushEvent::PushSuperseded(superseded) => superseded.because.clone(),
+        PushEvent::AttemptFailed(failed) => {
+            format!(
+                "{}, attempt {}: {}",
+                failed.stage,
+                failed.attempt + 1,
+                failed.error
+            )
+        }
+        PushEvent::PushFailed(failed) => format!("{}: {}", failed.failure.stage, failed.failure.error),
+    }
+}
+
+/// The first eight characters of an id.
+fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}
+
+/// An error with all its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_event_is_one_line_with_what_matters() {
+        let event = |version: u64, event| {
+            let mut json = serde_json::json!({
+                "version": version, "schema": 1, "recorded_at": "2026-01-02T03:04:05.678Z",
+            });
+            json.as_object_mut()
+                .unwrap()
+                .append(&mut serde_json::Value::as_object_mut(&mut { event }).unwrap().clone());
+            serde_json::from_value::<RecordedEvent>(json).unwrap()
+        };
+        let trail = Trail {
+            events: vec![
+                event(
+                    1,
+                    serde_json::json!({"type": "PushDelivered", "data": {
+                        "bucket": "zips", "key": "a/b.zip", "version_id": "v1", "etag": "e"}}),
+                ),
+                event(
+                    2,
+                    serde_json::json!({"type": "PushFailed", "data": {
+                        "execution_id": "x", "stage": "Fetch", "error": "CommitNotFound", "cause": "gone"}}),
+                ),
+            ],
+            state: None,
+        };
+        assert_eq!(
+            trail.lines(),
+            "    1  2026-01-02T03:04:05.678Z  PushDelivered     s3://zips/a/b.zip, version v1\n\
+             \x20   2  2026-01-02T03:04:05.678Z  PushFailed        Fetch: CommitNotFound\n"
+        );
+    }
+}

@@ -1,0 +1,773 @@
+//! The template, the state machine and the code are three texts that speak of the same things by name. Nothing but AWS
+//! itself would notice that they do not fit, so they are read as data here and compared.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that cannot read what it is to check has failed the test"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use aws_lambda_events::apigw::{ApiGatewayV2CustomAuthorizerV2Request, ApiGatewayV2httpRequest};
+use domain::contract::{
+    Envelope, FetchInput, PackageInput, RecordInput, StagedObject, UploadInput, ValidateInput,
+};
+use domain::destination::KeyTemplate;
+use domain::error::{Class, Code};
+use domain::push::Push;
+use domain::source::{Limits, Options, SourceSettings};
+use saphyr::{LoadableYamlNode, ScalarOwned, YamlOwned};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// What Lambda itself may answer where the same call may succeed a moment later.
+/// <https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception>
+const LAMBDA_TRANSIENT: [&str; 4] = [
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+];
+
+/// The states after a failure: they go on whatever happens, so that the first failure is told and kept.
+const AFTER_A_FAILURE: [&str; 3] = ["RecordFailure", "PublishFailure", "Notify"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| format!("{path}: {error}"))
+}
+
+fn definition() -> Value {
+    serde_json::from_str(&read("statemachine/push.asl.json")).unwrap()
+}
+
+fn template() -> Value {
+    let documents = YamlOwned::load_from_str(&read("template.yaml")).unwrap();
+    plain(&documents[0])
+}
+
+/// YAML as JSON, with CloudFormation's short forms as the long ones: `!Ref A` is `{"Ref": "A"}`.
+fn plain(yaml: &YamlOwned) -> Value {
+    match yaml {
+        YamlOwned::Tagged(tag, node) => {
+            let name = match tag.suffix.as_str() {
+                "Ref" | "Condition" => tag.suffix.clone(),
+                function => format!("Fn::{function}"),
+            };
+            json!({ name: plain(node) })
+        }
+        YamlOwned::Sequence(items) => items.iter().map(plain).collect(),
+        YamlOwned::Mapping(entries) => entries
+            .iter()
+            .map(|(key, value)| (key.as_str().unwrap().to_owned(), plain(value)))
+            .collect(),
+        YamlOwned::Value(ScalarOwned::String(text)) => json!(text),
+        YamlOwned::Value(ScalarOwned::Integer(number)) => json!(number),
+        YamlOwned::Value(ScalarOwned::Boolean(truth)) => json!(truth),
+        YamlOwned::Value(ScalarOwned::Null) => Value::Null,
+        other => unreachable!("the template has {other:?}"),
+    }
+}
+
+fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.as_str(), value))
+}
+
+fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    // CloudFormation and IAM take one thing where they take a list.
+    let many = value
+        .as_array()
+        .map_or(std::slice::from_ref(value), Vec::as_slice);
+    many.iter().filter(|value| !value.is_null())
+}
+
+fn texts(value: &Value) -> BTreeSet<&str> {
+    items(value).map(|item| item.as_str().unwrap()).collect()
+}
+
+fn resources<'a>(template: &'a Value, of_type: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    entries(&template["Resources"])
+        .filter(move |(_, resource)| resource["Type"] == of_type)
+        .map(|(name, resource)| (name, &resource["Properties"]))
+}
+
+fn tasks(definition: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    entries(&definition["States"]).filter(|(_, state)| state["Type"] == "Task")
+}
+
+/// The function that a state runs, as `Fetch`; none for a state that runs no function.
+fn function_of(state: &Value) -> Option<&str> {
+    state["Arguments"]["FunctionName"]
+        .as_str()?
+        .strip_prefix("${")?
+        .strip_suffix("FunctionArn}")
+}
+
+/// The folders of the functions, as `fetch`.
+fn verbs() -> BTreeSet<String> {
+    fs::read_dir(root().join("lambdas"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != "shared")
+        .collect()
+}
+
+/// `fetch` as `Fetch`.
+fn capitalised(verb: &str) -> String {
+    let (first, rest) = verb.split_at(1);
+    first.to_uppercase() + rest
+}
+
+/// The statements of a role: a function's, or that of a resource of its own.
+fn statements<'a>(template: &'a Value, properties: &'a Value) -> Vec<&'a Value> {
+    if let Some(role) = properties["Role"]["Fn::GetAtt"].as_str() {
+        let role = &template["Resources"][role.trim_end_matches(".Arn")]["Properties"];
+        return items(&role["Policies"])
+            .flat_map(|policy| items(&policy["PolicyDocument"]["Statement"]))
+            .collect();
+    }
+    items(&properties["Policies"])
+        .flat_map(|policy| items(&policy["Statement"]))
+        .collect()
+}
+
+/// The names in `${...}` anywhere in a value.
+fn substitutions(text: &str) -> BTreeSet<&str> {
+    text.split("${")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('}'))
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// How often a task is tried at most, and how long it can take with the waits in between.
+fn worst_case(task: &Value) -> (u64, u64, u64) {
+    let mut tries = 1;
+    let mut waits = 0;
+    for retrier in items(&task["Retry"]) {
+        let attempts = retrier["MaxAttempts"].as_u64().unwrap();
+        let rate = retrier["BackoffRate"].as_u64().unwrap();
+        let longest = retrier["MaxDelaySeconds"].as_u64().unwrap();
+        let mut wait = retrier["IntervalSeconds"].as_u64().unwrap();
+        for _ in 0..attempts {
+            waits += wait.min(longest);
+            wait *= rate;
+        }
+        tries += attempts;
+    }
+    let seconds = tries * task["TimeoutSeconds"].as_u64().unwrap() + waits;
+    (tries, waits, seconds)
+}
+
+/// A number as people write it: `36,000`.
+fn grouped(number: u64) -> String {
+    if number < 1_000 {
+        return number.to_string();
+    }
+    format!("{},{:03}", grouped(number / 1_000), number % 1_000)
+}
+
+#[test]
+fn every_verb_folder_is_a_function_with_a_log_group() {
+    let template = template();
+    let expected: BTreeSet<_> = verbs()
+        .iter()
+        .map(|verb| capitalised(verb) + "Function")
+        .collect();
+    let functions: BTreeMap<_, _> = resources(&template, "AWS::Serverless::Function").collect();
+    assert_eq!(
+        functions
+            .keys()
+            .map(|name| (*name).to_owned())
+            .collect::<BTreeSet<_>>(),
+        expected
+    );
+    for verb in verbs() {
+        let name = capitalised(&verb);
+        let resource = &template["Resources"][format!("{name}Function")];
+        assert_eq!(resource["Metadata"]["BuildMethod"], "rust-cargolambda", "{name}");
+        let function = &resource["Properties"];
+        assert_eq!(function["CodeUri"], format!("lambdas/{verb}"), "{name}");
+        let log_group = format!("{name}LogGroup");
+        assert_eq!(
+            template["Resources"][&log_group]["Type"], "AWS::Logs::LogGroup",
+            "{name}"
+        );
+        assert_eq!(
+            function["LoggingConfig"]["LogGroup"],
+            json!({ "Ref": log_group }),
+            "{name}"
+        );
+        let manifest = read(&format!("lambdas/{verb}/Cargo.toml"));
+        assert!(manifest.contains(&format!("name = \"{verb}\"")), "{name}");
+    }
+}
+
+#[test]
+fn every_stage_is_a_state_of_its_name() {
+    let definition = definition();
+    let stages = verbs()
+        .into_iter()
+        .filter(|verb| !matches!(verb.as_str(), "accept" | "authorize"));
+    for stage in stages.map(|verb| capitalised(&verb)) {
+        assert_eq!(
+            function_of(&definition["States"][&stage]),
+            Some(stage.as_str()),
+            "{stage}"
+        );
+        assert!(
+            serde_json::from_value::<domain::contract::Stage>(json!(stage)).is_ok(),
+            "{stage}"
+        );
+    }
+}
+
+#[test]
+fn the_definition_and_the_template_name_the_same_substitutions() {
+    let template = template();
+    let text = read("statemachine/push.asl.json");
+    let (_, machine) = resources(&template, "AWS::Serverless::StateMachine")
+        .next()
+        .unwrap();
+    assert_eq!(machine["DefinitionUri"], "statemachine/push.asl.json");
+    let given: BTreeMap<_, _> = entries(&machine["DefinitionSubstitutions"]).collect();
+    assert_eq!(
+        substitutions(&text),
+        given.keys().copied().collect::<BTreeSet<_>>()
+    );
+    for (name, value) in given {
+        if let Some(function) = name.strip_suffix("FunctionArn") {
+            assert_eq!(
+                *value,
+                json!({ "Fn::GetAtt": format!("{function}Function.Arn") }),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_definition_follows_the_states_language() {
+    let schema = serde_json::from_str(&read("tests/asl.schema.json")).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<_> = validator
+        .iter_errors(&definition())
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+
+    let mut wrong = definition();
+    wrong["States"]["Fetch"]["ResultPath"] = json!("$.fetched");
+    assert!(!validator.is_valid(&wrong), "the schema refuses nothing");
+}
+
+#[test]
+fn every_state_is_there_and_can_be_reached() {
+    let definition = definition();
+    let states = &definition["States"];
+    let mut open = vec![definition["StartAt"].as_str().unwrap()];
+    let mut reached = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        assert!(states[name].is_object(), "{name} is no state");
+        if !reached.insert(name) {
+            continue;
+        }
+        let state = &states[name];
+        let branches = items(&state["Choices"]).chain(items(&state["Catch"]));
+        let targets = branches
+            .map(|branch| &branch["Next"])
+            .chain([&state["Next"], &state["Default"]]);
+        open.extend(targets.filter_map(Value::as_str));
+    }
+    let all: BTreeSet<_> = entries(states).map(|(name, _)| name).collect();
+    assert_eq!(reached, all);
+}
+
+#[test]
+fn every_choice_has_an_answer_for_everything() {
+    for (name, state) in entries(&definition()["States"]) {
+        if state["Type"] == "Choice" {
+            let last = items(&state["Choices"]).last().unwrap();
+            assert!(
+                state["Default"].is_string() || last["Condition"] == "{% true %}",
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_failure_is_caught() {
+    for (name, task) in tasks(&definition()) {
+        let catchers: Vec<_> = items(&task["Catch"]).collect();
+        assert_eq!(catchers.len(), 1, "{name}");
+        assert_eq!(catchers[0]["ErrorEquals"], json!(["States.ALL"]), "{name}");
+        if AFTER_A_FAILURE.contains(&name) {
+            assert_eq!(catchers[0]["Next"], task["Next"], "{name}");
+        } else {
+            assert_eq!(catchers[0]["Next"], "Explain", "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_failed_execution_bears_the_first_failure() {
+    let definition = definition();
+    let states = &definition["States"];
+    let assigners: Vec<_> = entries(states)
+        .filter(|(_, state)| {
+            let branches = items(&state["Choices"]).chain(items(&state["Catch"]));
+            branches
+                .chain([*state])
+                .any(|branch| branch["Assign"]["failure"].is_object())
+        })
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(assigners, ["Explain"]);
+    assert_eq!(states["Failed"]["Error"], "{% $failure.error %}");
+    assert_eq!(states["Failed"]["Cause"], "{% $failure.cause %}");
+}
+
+#[test]
+fn functions_are_tried_again_for_what_is_transient_and_for_nothing_else() {
+    let transient = Code::ALL
+        .iter()
+        .filter(|code| code.class() == Class::Transient)
+        .map(|code| code.as_str());
+    let expected: BTreeSet<_> = transient.chain(LAMBDA_TRANSIENT).collect();
+    for (name, task) in tasks(&definition()).filter(|(_, task)| function_of(task).is_some()) {
+        let named: Vec<_> = items(&task["Retry"])
+            .flat_map(|retrier| texts(&retrier["ErrorEquals"]))
+            .collect();
+        assert_eq!(named.iter().copied().collect::<BTreeSet<_>>(), expected, "{name}");
+        assert_eq!(named.len(), expected.len(), "{name} has an error in two retriers");
+    }
+}
+
+#[test]
+fn services_are_tried_again_for_errors_of_their_own() {
+    for (name, task) in tasks(&definition()).filter(|(_, task)| function_of(task).is_none()) {
+        let service = match task["Resource"].as_str().unwrap().rsplit(':').nth(1).unwrap() {
+            "ssm" => "Ssm.",
+            "events" => "EventBridge.",
+            "sns" => "SNS.",
+            other => unreachable!("{name} calls {other}"),
+        };
+        for error in items(&task["Retry"]).flat_map(|retrier| texts(&retrier["ErrorEquals"])) {
+            assert!(error.starts_with(service), "{name} retries {error}");
+        }
+    }
+}
+
+#[test]
+fn every_task_waits_longer_each_time_and_not_in_step_with_others() {
+    for (name, task) in tasks(&definition()) {
+        let retriers: Vec<_> = items(&task["Retry"]).collect();
+        assert!((1..=2).contains(&retriers.len()), "{name}");
+        for retrier in retriers {
+            assert_eq!(retrier["BackoffRate"], 2, "{name}");
+            assert_eq!(retrier["JitterStrategy"], "FULL", "{name}");
+            assert!(retrier["MaxDelaySeconds"].is_u64(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_state_outlasts_its_function() {
+    let template = template();
+    let default = &template["Globals"]["Function"]["Timeout"];
+    for (name, task) in tasks(&definition()) {
+        let Some(function) = function_of(task) else {
+            continue;
+        };
+        let own = &template["Resources"][format!("{function}Function")]["Properties"]["Timeout"];
+        let function_seconds = own.as_u64().or(default.as_u64()).unwrap();
+        assert!(function_seconds <= 900, "{function}: Lambda allows 900 seconds");
+        let state_seconds = task["TimeoutSeconds"].as_u64().unwrap();
+        assert!(
+            state_seconds > function_seconds,
+            "{name}: {state_seconds} s, its function {function_seconds} s"
+        );
+    }
+    let fetch = template["Resources"]["FetchFunction"]["Properties"]["Timeout"]
+        .as_u64()
+        .unwrap();
+    assert!(
+        Limits::default().fetch_seconds < fetch,
+        "fetch cannot say what was too slow"
+    );
+}
+
+#[test]
+fn the_time_limit_leaves_room_for_the_worst_case_that_the_comment_tells() {
+    let definition = definition();
+    let limit = definition["TimeoutSeconds"].as_u64().unwrap();
+    let comment = definition["Comment"].as_str().unwrap();
+    let mut sum = 0;
+    for (name, task) in tasks(&definition) {
+        let (tries, waits, seconds) = worst_case(task);
+        sum += seconds;
+        for told in [tries, waits, seconds].map(grouped) {
+            assert!(comment.contains(&told), "{name}: the comment lacks {told}");
+        }
+    }
+    assert!(
+        sum <= limit,
+        "the tasks can take {sum} s, the execution only {limit} s"
+    );
+    for told in [sum, limit].map(grouped) {
+        assert!(comment.contains(&told), "the comment lacks {told}");
+    }
+}
+
+#[test]
+fn the_state_machine_may_call_what_it_calls_and_nothing_else() {
+    let template = template();
+    let definition = definition();
+    let (_, machine) = resources(&template, "AWS::Serverless::StateMachine")
+        .next()
+        .unwrap();
+    let called: BTreeSet<_> = tasks(&definition)
+        .map(|(_, task)| {
+            let mut parts = task["Resource"].as_str().unwrap().rsplit(':');
+            let action = parts.next().unwrap();
+            let service = parts.next().unwrap();
+            match (service, action) {
+                ("lambda", "invoke") => "lambda:InvokeFunction".to_owned(),
+                _ => format!("{service}:{}", capitalised(action)),
+            }
+        })
+        .collect();
+    let mut allowed = BTreeSet::new();
+    for statement in statements(&template, machine) {
+        let actions = texts(&statement["Action"]);
+        if actions.iter().all(|action| action.starts_with("logs:")) {
+            continue;
+        }
+        assert_ne!(statement["Resource"], "*", "{actions:?}");
+        if actions.contains("lambda:InvokeFunction") {
+            let invoked: BTreeSet<_> = tasks(&definition)
+                .filter_map(|(_, task)| function_of(task))
+                .map(|function| format!("{function}Function.Arn"))
+                .collect();
+            let allowed: BTreeSet<_> = items(&statement["Resource"])
+                .map(|resource| resource["Fn::GetAtt"].as_str().unwrap().to_owned())
+                .collect();
+            assert_eq!(allowed, invoked);
+        }
+        allowed.extend(actions.into_iter().map(str::to_owned));
+    }
+    assert_eq!(allowed, called);
+}
+
+#[test]
+fn no_function_may_do_what_no_code_does() {
+    let code = rust_files(&root().join("lambdas"))
+        .iter()
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect::<String>();
+    let template = template();
+    for (name, function) in resources(&template, "AWS::Serverless::Function") {
+        for statement in statements(&template, function) {
+            assert!(
+                items(&statement["Resource"]).all(|resource| resource != "*"),
+                "{name}"
+            );
+            for action in texts(&statement["Action"]) {
+                let calls: &[&str] = match action {
+                    "dynamodb:Query" => &[".query()"],
+                    "dynamodb:GetItem" => &[".get_item()"],
+                    "dynamodb:PutItem" => &[".put_item()", "Put::builder()"],
+                    "s3:GetObject" => &[".get_object()", ".head_object()", ".upload_part_copy()"],
+                    "s3:PutObject" => &[".put_object()", ".create_multipart_upload()"],
+                    "s3:AbortMultipartUpload" => &[".abort_multipart_upload()"],
+                    "s3:DeleteObject" => &[".delete_object()"],
+                    // It changes the answer for a missing object, and is not called.
+                    "s3:ListBucket" => &[".get_object()", ".head_object()"],
+                    "secretsmanager:GetSecretValue" => &[".get_secret_value()"],
+                    "states:StartExecution" => &[".start_execution()"],
+                    "states:DescribeExecution" => &[".describe_execution()"],
+                    other => unreachable!("{name} is allowed {other}: say here what calls it"),
+                };
+                assert!(
+                    calls.iter().any(|call| code.contains(call)),
+                    "{name} is allowed {action}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_function_may_use_a_service_where_it_is_told_its_name() {
+    let template = template();
+    for (name, function) in resources(&template, "AWS::Serverless::Function") {
+        let told: BTreeSet<_> = entries(&function["Environment"]["Variables"])
+            .flat_map(|(variable, _)| match variable {
+                "TABLE_NAME" => vec!["dynamodb"],
+                "STAGING_BUCKET" => vec!["s3"],
+                "SECRET_PREFIX" => vec!["secretsmanager"],
+                "STATE_MACHINE_ARN" => vec!["states"],
+                other => unreachable!("{name} has {other}: say here what it is for"),
+            })
+            .collect();
+        let used: BTreeSet<_> = statements(&template, function)
+            .iter()
+            .flat_map(|statement| texts(&statement["Action"]))
+            .map(|action| action.split_once(':').unwrap().0)
+            .collect();
+        assert_eq!(used, told, "{name}");
+    }
+}
+
+#[test]
+fn every_function_gets_the_settings_that_it_reads() {
+    let template = template();
+    let globals = entries(&template["Globals"]["Function"]["Environment"]["Variables"]);
+    assert_eq!(
+        globals.collect::<Vec<_>>(),
+        [("AWS_ENDPOINT_URL", &json!({ "Ref": "AWS::NoValue" }))]
+    );
+    for verb in verbs() {
+        let main = read(&format!("lambdas/{verb}/src/main.rs"));
+        let read: BTreeSet<_> = main
+            .split("settings::required(")
+            .skip(1)
+            .filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once('"'))
+            .map(|(name, _)| name)
+            .collect();
+        let function = &template["Resources"][capitalised(&verb) + "Function"]["Properties"];
+        let given: BTreeSet<_> = entries(&function["Environment"]["Variables"])
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(read, given, "{verb}");
+    }
+}
+
+#[test]
+fn the_template_makes_settings_that_the_code_reads() {
+    let template = template();
+    let default = |name: &str| template["Parameters"][name]["Default"].as_str().unwrap();
+    let (_, parameter) = resources(&template, "AWS::SSM::Parameter").next().unwrap();
+    let substitution = parameter["Value"]["Fn::Sub"].as_array().unwrap();
+    let mut text = substitution[0].as_str().unwrap().to_owned();
+    for name in substitutions(substitution[0].as_str().unwrap()) {
+        let given = &substitution[1][name];
+        let value = match given["Fn::Join"].as_array() {
+            Some(join) => default(join[1]["Ref"].as_str().unwrap())
+                .split(',')
+                .collect::<Vec<_>>()
+                .join(join[0].as_str().unwrap()),
+            None if given.is_null() => default(name).to_owned(),
+            None => "zips".to_owned(),
+        };
+        text = text.replace(&format!("${{{name}}}"), &value);
+    }
+    let settings: SourceSettings = serde_json::from_str(&text).unwrap();
+    assert_eq!(settings.destination.bucket, "zips");
+    assert_eq!(settings.destination.key_template, KeyTemplate::default());
+    assert_eq!(settings.options, Options::default());
+    assert_eq!(settings.refs, ["refs/heads/**", "refs/tags/**"]);
+    assert_eq!(settings.git_hosts[0].as_str(), "https://gitlab.com");
+}
+
+#[test]
+fn secrets_and_settings_are_found_by_the_names_that_the_functions_are_given() {
+    let template = template();
+    let prefix = "${AWS::StackName}/sources/";
+    for (name, function) in resources(&template, "AWS::Serverless::Function") {
+        let given = &function["Environment"]["Variables"]["SECRET_PREFIX"];
+        assert!(
+            given.is_null() || *given == json!({ "Fn::Sub": prefix }),
+            "{name}"
+        );
+    }
+    let named: BTreeSet<_> = resources(&template, "AWS::SecretsManager::Secret")
+        .map(|(_, secret)| secret["Name"]["Fn::Sub"].as_str().unwrap().to_owned())
+        .collect();
+    let expected = ["git", "webhook"].map(|kind| format!("{prefix}${{SourceName}}/{kind}"));
+    assert_eq!(named, BTreeSet::from(expected));
+    let (_, machine) = resources(&template, "AWS::Serverless::StateMachine")
+        .next()
+        .unwrap();
+    let (_, parameter) = resources(&template, "AWS::SSM::Parameter").next().unwrap();
+    let path = machine["DefinitionSubstitutions"]["SourcesPath"]["Fn::Sub"]
+        .as_str()
+        .unwrap();
+    assert_eq!(parameter["Name"]["Fn::Sub"], format!("{path}${{SourceName}}"));
+}
+
+#[test]
+fn no_answer_of_authorize_is_used_twice() {
+    let template = template();
+    let (_, authorizer) = resources(&template, "AWS::ApiGatewayV2::Authorizer")
+        .next()
+        .unwrap();
+    assert_eq!(authorizer["AuthorizerResultTtlInSeconds"], 0);
+    for (name, route) in resources(&template, "AWS::ApiGatewayV2::Route") {
+        assert_eq!(route["AuthorizationType"], "CUSTOM", "{name} is open to all");
+    }
+}
+
+#[test]
+fn every_bucket_is_versioned_encrypted_private_and_refuses_plain_http() {
+    let template = template();
+    let policies: BTreeMap<_, _> = resources(&template, "AWS::S3::BucketPolicy")
+        .map(|(_, policy)| (policy["Bucket"]["Ref"].as_str().unwrap(), policy))
+        .collect();
+    for (name, bucket) in resources(&template, "AWS::S3::Bucket") {
+        assert_eq!(bucket["VersioningConfiguration"]["Status"], "Enabled", "{name}");
+        assert!(
+            bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"].is_array(),
+            "{name}"
+        );
+        let block = &bucket["PublicAccessBlockConfiguration"];
+        assert_eq!(
+            entries(block).filter(|(_, on)| **on == json!(true)).count(),
+            4,
+            "{name}"
+        );
+        let refuses = items(&policies[name]["PolicyDocument"]["Statement"]).any(|statement| {
+            statement["Effect"] == "Deny"
+                && statement["Action"] == "s3:*"
+                && statement["Principal"] == "*"
+                && statement["Condition"] == json!({ "Bool": { "aws:SecureTransport": "false" } })
+                && items(&statement["Resource"]).count() == 2
+        });
+        assert!(refuses, "{name}");
+    }
+    let staging = &template["Resources"]["StagingBucket"]["Properties"];
+    let rule = &staging["LifecycleConfiguration"]["Rules"][0];
+    assert_eq!(rule["Prefix"], "pushes/");
+    assert_eq!(rule["ExpirationInDays"], json!({ "Ref": "StagedObjectDays" }));
+}
+
+#[test]
+fn every_parameter_and_output_is_described_and_every_parameter_has_its_group() {
+    let template = template();
+    for part in ["Parameters", "Outputs"] {
+        for (name, value) in entries(&template[part]) {
+            assert!(value["Description"].is_string(), "{name}");
+        }
+    }
+    let interface = &template["Metadata"]["AWS::CloudFormation::Interface"];
+    let grouped: BTreeSet<_> = items(&interface["ParameterGroups"])
+        .flat_map(|group| texts(&group["Parameters"]))
+        .collect();
+    let labelled: BTreeSet<_> = entries(&interface["ParameterLabels"])
+        .map(|(name, _)| name)
+        .collect();
+    let all: BTreeSet<_> = entries(&template["Parameters"]).map(|(name, _)| name).collect();
+    assert_eq!(grouped, all);
+    assert_eq!(labelled, all);
+}
+
+#[test]
+fn every_function_has_an_event_that_it_can_read() {
+    let names: BTreeSet<_> = fs::read_dir(root().join("tests/events"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let expected: BTreeSet<_> = verbs().iter().map(|verb| format!("{verb}.json")).collect();
+    assert_eq!(names, expected);
+
+    let accepted: ApiGatewayV2httpRequest = event("accept");
+    assert_eq!(accepted.path_parameters["source"], "gitlab");
+    let hook: Value = serde_json::from_str(&accepted.body.unwrap()).unwrap();
+    let authorized: ApiGatewayV2CustomAuthorizerV2Request = event("authorize");
+    assert_eq!(authorized.path_parameters["source"], "gitlab");
+    assert_eq!(authorized.headers, accepted.headers);
+
+    let validate: Envelope<ValidateInput> = event("validate");
+    validate.input.parse().unwrap();
+    let push = validate.push;
+    push.check_identity().unwrap();
+    assert_eq!(accepted.headers["idempotency-key"], push.delivery_id.as_str());
+    assert_eq!(hook["ref"], push.ref_name.as_str());
+    assert_eq!(hook["after"], push.after.as_ref().unwrap().as_str());
+
+    let fetch: Envelope<FetchInput> = event("fetch");
+    let package: Envelope<PackageInput> = event("package");
+    let upload: Envelope<UploadInput> = event("upload");
+    let record: Envelope<RecordInput> = event("record");
+    for other in [&fetch.push, &package.push, &upload.push, &record.push] {
+        assert_eq!(*other, push);
+    }
+    let fetched = &package.input.fetched;
+    for staged in [&fetched.pack, &fetched.index, &upload.input.archive.object] {
+        assert!(is_staged_for(staged, &push), "{staged:?}");
+    }
+}
+
+#[test]
+fn every_error_is_explained_in_the_operations_guide() {
+    let guide = read("docs/operations.md");
+    let missing: Vec<_> = Code::ALL
+        .iter()
+        .filter(|code| !guide.contains(&format!("`{code}`")))
+        .collect();
+    assert!(missing.is_empty(), "docs/operations.md lacks {missing:?}");
+}
+
+fn event<T: DeserializeOwned>(verb: &str) -> T {
+    serde_json::from_str(&read(&format!("tests/events/{verb}.json"))).unwrap()
+}
+
+fn is_staged_for(staged: &StagedObject, push: &Push) -> bool {
+    staged
+        .key
+        .as_str()
+        .starts_with(&format!("pushes/{}/", push.push_id))
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// `sam build` builds one function at a time. A dependency whose features differ from function to function is compiled
+/// again for each, with all that stands on it: the SDK's crates took twice the time.
+#[test]
+fn every_function_has_the_same_features_of_each_dependency() {
+    let mut features: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for function in verbs() {
+        let output = std::process::Command::new(env!("CARGO"))
+            .args(["tree", "--locked", "--edges", "normal,build", "--prefix", "none"])
+            .args(["--format", "{p} [{f}]", "--target", "x86_64-unknown-linux-gnu"])
+            .args(["--package", &function])
+            .current_dir(root())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        for line in text.lines().filter(|line| !line.contains(&*root().to_string_lossy())) {
+            let line = line.trim_end_matches(" (*)");
+            if let Some((dependency, enabled)) = line.split_once(" [") {
+                let by_features = features.entry(dependency.to_owned()).or_default();
+                by_features.insert(enabled.to_owned(), function.clone());
+            }
+        }
+    }
+    features.retain(|_, by_features| by_features.len() > 1);
+    assert!(
+        features.is_empty(),
+        "name these in lambdas/shared/platform/Cargo.toml with all their features: {features:#?}"
+    );
+}
