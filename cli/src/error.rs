@@ -206,7 +206,7 @@ pub enum Error {
         reason: String,
     },
     /// The execution failed.
-    #[error("the push {push_id} failed with {error}\n  cause:  {cause}\n  remedy: {remedy}")]
+    #[error("the push {push_id} failed with {error}: {cause}{}", remedy(.error, .cause))]
     ExecutionFailed {
         /// The push.
         push_id: String,
@@ -214,8 +214,6 @@ pub enum Error {
         error: String,
         /// What happened.
         cause: String,
-        /// What to do.
-        remedy: String,
     },
     /// The trail cannot be read.
     #[error("the audit trail of the push {push_id} cannot be read: {message}")]
@@ -237,6 +235,16 @@ pub enum Error {
         /// Who expected it.
         by: &'static str,
     },
+}
+
+/// What to do, where the cause does not say it already, as that of a failed stage does.
+fn remedy(error: &str, cause: &str) -> String {
+    let remedy = domain::error::remedy(error);
+    if cause.contains(remedy) {
+        String::new()
+    } else {
+        format!(" {remedy}")
+    }
 }
 
 impl Error {

@@ -5,9 +5,11 @@ mod error;
 pub mod follow;
 pub mod git_host;
 pub mod local;
+pub mod origin;
 mod process;
 pub mod progress;
 pub mod push;
+pub mod repository;
 pub mod trail;
 pub mod webhook;
 

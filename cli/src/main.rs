@@ -21,9 +21,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run(command: Command) -> Result<bool, Error> {
+    let (out, progress) = (&mut std::io::stdout(), Progress::on_stderr());
     match command {
-        Command::Push(args) => push::run(args).await.map(|()| true),
-        Command::Local(command) => local::run(command, &mut std::io::stdout(), Progress::on_stderr()).await,
+        // Boxed, as the future holds those of all stages.
+        Command::Push(args) => Box::pin(push::run(args, out, progress)).await.map(|()| true),
+        Command::Local(command) => local::run(command, out, progress).await,
     }
 }
 

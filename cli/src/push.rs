@@ -1,25 +1,268 @@
-//! `push-code push`: the stages one after another, without webhook and state machine.
+//! `push-code push`: the stages one after another in this process, without webhook and state machine.
 
-use crate::Error;
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::Utc;
+use domain::contract::{
+    Deliver, Delivered, Envelope, Execution, FetchInput, PackageInput, RecordInput, Stage, StageOutput,
+    UploadInput, Uploaded, ValidateInput, Validated,
+};
+use domain::error::Coded;
+use domain::push::{DeliveryId, Push, PushId, SourceName};
+use platform::audit::{AuditTrail, MemoryTrail};
+use platform::destination::S3Shelf;
+use platform::failure::Failed;
+use platform::secrets::{SecretError, Secrets};
+use platform::stage;
+use platform::staging::{S3Staging, Staging};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use crate::origin::{self, LoginArgs, Origin};
+use crate::progress::Progress;
+use crate::trail::Trail;
+use crate::{Error, repository};
+
+/// How long one stage may take, as long as the longest Lambda.
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// What to deliver, and where to.
 #[derive(Debug, clap::Args)]
 pub struct PushArgs {
-    /// The repository's URL.
-    pub repository: String,
-    /// The bucket for the zip.
-    pub bucket: String,
-    /// The key of the zip.
-    pub key: String,
-    /// The branch or tag [default: the default branch].
+    /// A folder with a git repository, or a URL (https://, http://, ssh:// or git@host:path).
+    #[arg(value_name = "REPO")]
+    repository: String,
+    /// The bucket for the zip. Its prefix pushes/ holds the intermediate objects for the time.
+    bucket: String,
+    /// The key of the zip, such as project.zip; the placeholders of a key template work too.
+    key: String,
+    /// The branch or tag [default: the current or default branch].
     #[arg(long = "ref", value_name = "REF")]
-    pub ref_name: Option<String>,
+    ref_name: Option<String>,
+    #[command(flatten)]
+    login: LoginArgs,
 }
 
-/// Runs the command.
+/// Runs the command. What the user asked for goes to `out`.
 ///
 /// # Errors
-/// Always.
-pub async fn run(_args: PushArgs) -> Result<(), Error> {
-    Err(Error::Usage("not built yet".to_owned()))
+/// [`Error`].
+pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Result<(), Error> {
+    let (origin, tip) =
+        origin::resolve(&args.repository, args.ref_name.as_deref(), &args.login, progress).await?;
+    let password = Uuid::new_v4().to_string();
+    let served = match &origin {
+        Origin::Folder(folder) => Some(folder.serve(0, password.clone(), None).await?),
+        Origin::Remote { .. } => None,
+    };
+    let (clone_url, login) = match (&served, &origin) {
+        (Some(served), _) => {
+            let host = served.origin();
+            let login = serde_json::json!({
+                "host": host, "username": origin::GIT_USER, "password": password,
+            });
+            (format!("{host}/{}.git", origin.repository()), Some(login))
+        }
+        (None, Origin::Remote { url, .. }) => (url.to_string(), origin.login().await?),
+        (None, Origin::Folder(_)) => unreachable!("a folder is served"),
+    };
+    let secret = serde_json::json!({ "credentials": login.into_iter().collect::<Vec<_>>() });
+    let config = platform::aws::config().await;
+    if config.region().is_none() {
+        let missing =
+            "no AWS region is set: name it with AWS_REGION, or a profile that has one with AWS_PROFILE";
+        return Err(Error::Usage(missing.to_owned()));
+    }
+    let run = Run {
+        push: push(&origin, &tip, &clone_url)?,
+        trail: MemoryTrail::default(),
+        secrets: GivenSecret(secret.to_string()),
+        staging: S3Staging::new(&config, args.bucket.clone()),
+        shelf: S3Shelf::new(&config, args.bucket.clone()),
+        progress,
+    };
+    let settings = settings(&args, &clone_url)?;
+    let ended = run.all(settings).await;
+    if ended.is_err() {
+        run.clean().await;
+    }
+    let push_id = run.push.push_id;
+    let trail = Trail {
+        events: run.trail.events(push_id),
+        state: None,
+    };
+    let write = || Error::io("write to", Path::new("standard output"));
+    writeln!(out, "Events of push {push_id}\n{}", trail.lines().trim_end()).map_err(write())?;
+    let (delivered, sha256) = ended.map_err(|failed| Error::ExecutionFailed {
+        push_id: push_id.to_string(),
+        error: failed.code.to_string(),
+        cause: failed.cause,
+    })?;
+    writeln!(
+        out,
+        "\nDelivered {} at {}\n  bucket   {}\n  key      {}\n  version  {}\n  sha256   {sha256}",
+        tip.ref_name,
+        tip.commit,
+        delivered.bucket,
+        delivered.key,
+        delivered.version_id.as_deref().unwrap_or("none"),
+    )
+    .map_err(write())
+}
+
+/// The push that a webhook would have reported.
+fn push(origin: &Origin, tip: &repository::Tip, clone_url: &str) -> Result<Push, Error> {
+    let usage = |error: domain::Invalid| Error::Usage(error.to_string());
+    let source: SourceName = "smoke-test".parse().map_err(usage)?;
+    let delivery_id: DeliveryId = Uuid::new_v4().to_string().parse().map_err(usage)?;
+    let ref_name = tip.ref_name.parse().map_err(usage)?;
+    Ok(Push {
+        push_id: PushId::new(&source, &delivery_id, &ref_name),
+        source,
+        delivery_id,
+        repository: origin.repository().parse().map_err(usage)?,
+        clone_urls: vec![clone_url.to_owned()],
+        ref_name,
+        before: None,
+        after: Some(tip.object.parse().map_err(usage)?),
+        pusher: None,
+    })
+}
+
+/// The settings of a source that may deliver this and nothing else, as JSON.
+fn settings(args: &PushArgs, clone_url: &str) -> Result<String, Error> {
+    let url = url::Url::parse(clone_url).map_err(|error| Error::Usage(error.to_string()))?;
+    Ok(serde_json::json!({
+        "provider": "gitlab",
+        "repositories": ["**"],
+        "refs": ["refs/**"],
+        "git_hosts": [origin::git_host_of(&url)],
+        "destination": { "bucket": args.bucket, "key_template": args.key },
+    })
+    .to_string())
+}
+
+struct Run {
+    push: Push,
+    trail: MemoryTrail,
+    secrets: GivenSecret,
+    staging: S3Staging,
+    shelf: S3Shelf,
+    progress: Progress,
+}
+
+impl Run {
+    /// All stages. Gives where the zip is, and its SHA-256.
+    async fn all(&self, settings: String) -> Result<(Delivered, String), Failed> {
+        let validated = self
+            .stage(Stage::Validate, ValidateInput { settings }, async |envelope| {
+                validate::handle(&self.trail, envelope).await
+            })
+            .await?;
+        let Validated::Deliver(deliver) = validated else {
+            unreachable!("these settings want every ref, and a tip is no deletion");
+        };
+        let Deliver {
+            clone_url,
+            destination,
+            sequence,
+            options,
+        } = deliver;
+        let fetch_deps = fetch::Deps {
+            secrets: &self.secrets,
+            staging: &self.staging,
+            progress: |progress| Progress::on_stderr().line(&format!("  {progress}")),
+        };
+        let input = FetchInput {
+            clone_url,
+            options: options.clone(),
+        };
+        let fetched = self
+            .stage(Stage::Fetch, input, async |envelope| {
+                fetch::handle(&fetch_deps, envelope).await
+            })
+            .await?;
+        let package_deps = package::Deps {
+            staging: &self.staging,
+            progress: |done, total| {
+                Progress::on_stderr().line(&format!("  {done} of {total} entries"));
+            },
+        };
+        let input = PackageInput {
+            fetched: fetched.clone(),
+            options,
+        };
+        let archive = self
+            .stage(Stage::Package, input, async |envelope| {
+                package::handle(&package_deps, envelope).await
+            })
+            .await?;
+        let sha256 = archive.sha256.clone();
+        let input = UploadInput {
+            destination,
+            sequence,
+            fetched,
+            archive,
+        };
+        let uploaded = self
+            .stage(Stage::Upload, input, async |envelope| {
+                upload::handle(&self.shelf, envelope).await
+            })
+            .await?;
+        let Uploaded::Delivered(delivered) = uploaded else {
+            unreachable!("each run is the only push of its trail, with the first number");
+        };
+        self.stage(Stage::Record, RecordInput { failure: None }, async |envelope| {
+            record::handle(&self.trail, &self.staging, envelope).await
+        })
+        .await?;
+        Ok((delivered, sha256))
+    }
+
+    async fn stage<I, O, E, F>(&self, stage: Stage, input: I, work: F) -> Result<O, Failed>
+    where
+        O: StageOutput,
+        E: Coded,
+        F: AsyncFn(&Envelope<I>) -> Result<O, E>,
+    {
+        let step = self.progress.step(stage.to_string());
+        let envelope = Envelope {
+            push: self.push.clone(),
+            execution: Execution {
+                id: "push-code push".to_owned(),
+                started_at: Utc::now(),
+            },
+            attempt: 0,
+            input,
+        };
+        let output = stage::execute(stage, &self.trail, &envelope, PATIENCE, work).await?;
+        step.done(&stage.to_string());
+        Ok(output)
+    }
+
+    /// Removes what a failed run has staged: there is no other run that could use it.
+    async fn clean(&self) {
+        let Ok(Some(state)) = self.trail.load(self.push.push_id).await else {
+            return;
+        };
+        let fetched = state.fetched.iter();
+        let packs = fetched.flat_map(|fetched| [&fetched.pack.key, &fetched.index.key]);
+        for key in packs.chain(state.archive.iter().map(|archive| &archive.object.key)) {
+            if let Err(error) = self.staging.remove(key).await {
+                self.progress
+                    .line(&format!("! the intermediate object {key} is left: {error}"));
+            }
+        }
+    }
+}
+
+/// The git secret, made for this run.
+struct GivenSecret(String);
+
+impl Secrets for GivenSecret {
+    async fn read(&self, _: &SourceName, _: &'static str) -> Result<SecretString, SecretError> {
+        Ok(self.0.clone().into())
+    }
 }

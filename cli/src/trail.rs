@@ -7,6 +7,7 @@ use domain::event::{PushEvent, RecordedEvent};
 use domain::push::PushId;
 use domain::state::{self, PushState};
 use platform::audit::DynamoTrail;
+use platform::aws::chain;
 
 use crate::Error;
 
@@ -107,18 +108,6 @@ pub fn summary(event: &PushEvent) -> String {
 /// The first eight characters of an id.
 fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
-}
-
-/// An error with all its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ pub mod aws;
 pub mod checkout;
 pub mod ministack;
 pub mod push;
-pub mod repository;
 pub mod sam;
 pub mod tools;
 

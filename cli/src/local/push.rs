@@ -7,21 +7,17 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use domain::contract::Delivered;
 use domain::push::PushId;
 use sha2::{Digest, Sha256};
-use url::Url;
 
 use super::aws::LocalAws;
 use super::checkout::Checkout;
-use super::repository::{self, Folder, Location, Login, Tip};
 use super::{AwsArgs, up_options};
+use crate::Error;
 use crate::follow::{self, Ended, Moment};
-use crate::git_host::{Credentials, GitHost, Options};
+use crate::origin::{self, GIT_USER, LoginArgs, Origin, Served};
 use crate::progress::{Progress, Step, seconds};
+use crate::repository::Tip;
 use crate::trail::{self, Trail};
 use crate::webhook::{Commit, Delivery, Person, PushHook};
-use crate::{Error, process};
-
-/// The user name that the local git host wants.
-const GIT_USER: &str = "push-code";
 
 /// What to push, and where to put the zip.
 #[derive(Debug, clap::Args)]
@@ -36,18 +32,8 @@ pub struct PushArgs {
     /// Where the zip is saved: a file or a folder [default: REPOSITORY-REF-COMMIT.zip in the current folder].
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The user name for a private https:// repository.
-    #[arg(long, default_value = "oauth2", env = "PUSH_CODE_USERNAME")]
-    username: String,
-    /// The token or password for a private https:// repository.
-    #[arg(long, env = "PUSH_CODE_TOKEN", hide_env_values = true)]
-    token: Option<String>,
-    /// The private key for an ssh:// repository, without a passphrase [default: ~/.ssh/id_ed25519, id_ecdsa or id_rsa].
-    #[arg(long, value_name = "FILE")]
-    identity: Option<PathBuf>,
-    /// The file with the host key of an ssh:// repository [default: ~/.ssh/known_hosts].
-    #[arg(long, value_name = "FILE")]
-    known_hosts: Option<PathBuf>,
+    #[command(flatten)]
+    login: LoginArgs,
     /// The port of the local git host [default: the local AWS's port + 1].
     #[arg(long, value_name = "PORT")]
     git_port: Option<u16>,
@@ -55,20 +41,15 @@ pub struct PushArgs {
     aws: AwsArgs,
 }
 
-/// Where a push comes from.
-enum Origin {
-    Folder(Folder),
-    Remote { url: Url, login: Login },
-}
-
 /// Runs the command. What the user wants to keep goes to `out`.
 pub(super) async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Result<(), Error> {
-    let (origin, tip) = resolve(&args, progress).await?;
+    let (origin, tip) =
+        origin::resolve(&args.repository, args.ref_name.as_deref(), &args.login, progress).await?;
     let checkout = Checkout::find()?;
     let mut options = up_options(&checkout, &args.aws, args.git_port)?;
     if let Origin::Remote { url, .. } = &origin {
         let hosts = options.parameters.entry("GitHosts".to_owned()).or_default();
-        let host = git_host_of(url);
+        let host = origin::git_host_of(url);
         if !hosts.split(',').any(|known| known == host) {
             hosts.push(',');
             hosts.push_str(&host);
@@ -111,94 +92,6 @@ pub(super) async fn run(args: PushArgs, out: &mut impl Write, progress: Progress
     .map_err(write)
 }
 
-impl Origin {
-    fn short_name(&self) -> String {
-        match self {
-            Self::Folder(folder) => folder.name.clone(),
-            Self::Remote { url, .. } => {
-                let path = remote_path(url);
-                path.rsplit('/').next().unwrap_or_default().to_owned()
-            }
-        }
-    }
-
-    fn repository(&self) -> String {
-        match self {
-            Self::Folder(folder) => format!("local/{}", folder.name),
-            Self::Remote { url, .. } => remote_path(url),
-        }
-    }
-}
-
-async fn resolve(args: &PushArgs, progress: Progress) -> Result<(Origin, Tip), Error> {
-    let name = args.ref_name.as_deref();
-    match Location::parse(&args.repository)? {
-        Location::Folder(path) => {
-            let folder = Folder::open(&path).await?;
-            let tip = folder.tip(name).await?;
-            let uncommitted = if name.is_none() {
-                folder.uncommitted().await
-            } else {
-                0
-            };
-            if uncommitted > 0 {
-                progress.line(&format!(
-                    "! {uncommitted} uncommitted changes are not part of the push"
-                ));
-            }
-            Ok((Origin::Folder(folder), tip))
-        }
-        Location::Remote(mut url) => {
-            let login = login(args, &mut url)?;
-            let step = progress.step(format!("Asking {url} for its refs"));
-            let tip = repository::remote_tip(&url, &login, name).await?;
-            step.done(&format!("{} of {url} is at {}", tip.ref_name, tip.commit));
-            Ok((Origin::Remote { url, login }, tip))
-        }
-    }
-}
-
-/// How to log in at the host of `url`, whose own credentials are taken out of it.
-fn login(args: &PushArgs, url: &mut Url) -> Result<Login, Error> {
-    if url.scheme() == "ssh" {
-        let ssh = std::env::home_dir().unwrap_or_default().join(".ssh");
-        let usual = || ["id_ed25519", "id_ecdsa", "id_rsa"].map(|name| ssh.join(name));
-        let identity = args
-            .identity
-            .clone()
-            .or_else(|| usual().into_iter().find(|file| file.exists()));
-        let Some(identity) = identity else {
-            return Err(Error::Usage(format!(
-                "{url} needs a private key: name its file with --identity"
-            )));
-        };
-        return Ok(Login::Key {
-            identity,
-            known_hosts: args
-                .known_hosts
-                .clone()
-                .unwrap_or_else(|| ssh.join("known_hosts")),
-        });
-    }
-    let decode = |text: &str| {
-        percent_encoding::percent_decode_str(text)
-            .decode_utf8_lossy()
-            .into_owned()
-    };
-    let in_url = url.password().map(|password| Credentials {
-        username: decode(url.username()),
-        password: decode(password),
-    });
-    let given = args.token.as_ref().map(|token| Credentials {
-        username: args.username.clone(),
-        password: token.clone(),
-    });
-    // These fail only for URLs without a host.
-    let _ = url.set_password(None);
-    let _ = url.set_username("");
-    Ok(given.or(in_url).map_or(Login::None, Login::Basic))
-}
-
 /// Sends the webhook, follows the push to its end, and shows its trail.
 async fn deliver(
     local: &mut LocalAws,
@@ -209,14 +102,20 @@ async fn deliver(
     progress: Progress,
 ) -> Result<(Trail, Delivered), Error> {
     let served = match origin {
-        Origin::Folder(folder) => Some(serve(local, folder, git_port).await?),
+        Origin::Folder(folder) => {
+            let password = local.record.git_password.clone();
+            let log = Some(local.folder().join("git-host.log"));
+            Some(folder.serve(git_port, password, log).await?)
+        }
         Origin::Remote { .. } => None,
     };
-    let secret = git_secret(local, origin, git_port).await?;
+    let mut credentials = vec![origin::local_login(git_port, &local.record.git_password)];
+    credentials.extend(origin.login().await?);
+    let secret = serde_json::json!({ "credentials": credentials });
     local.put_git_secret(&secret).await?;
     let key = format!("{} {}", origin.repository(), tip.ref_name);
     let last = local.record.pushed.get(&key).cloned();
-    let hook = hook(origin, tip, last, served.as_ref().map(|(host, _)| host.origin())).await?;
+    let hook = hook(origin, tip, last, served.as_ref().map(Served::origin)).await?;
     let webhook = local.webhook().await?;
     let step = progress.step(format!("Sending the webhook to {}", webhook.url));
     let accepted = webhook.send(&hook, &Delivery::fresh()).await?;
@@ -242,78 +141,6 @@ async fn deliver(
         .map_err(Error::io("write to", Path::new("standard output")))?;
     let delivered = outcome(&push.push_id, ended, &trail)?;
     Ok((trail, delivered))
-}
-
-/// Serves the repository as `local/{name}.git`, to who has the password.
-async fn serve(local: &LocalAws, folder: &Folder, port: u16) -> Result<(GitHost, tempfile::TempDir), Error> {
-    let root = tempfile::tempdir().map_err(Error::io("create a folder in", &std::env::temp_dir()))?;
-    let link = root.path().join("local").join(format!("{}.git", folder.name));
-    let link_made = std::fs::create_dir(root.path().join("local"))
-        .and_then(|()| std::os::unix::fs::symlink(&folder.git_folder, &link));
-    link_made.map_err(Error::io("create", &link))?;
-    let options = Options {
-        port,
-        credentials: Some(Credentials {
-            username: GIT_USER.to_owned(),
-            password: local.record.git_password.clone(),
-        }),
-        // As GitLab has it: what was pushed can be fetched by its id, also after a later push.
-        config: vec![("uploadpack.allowAnySHA1InWant".to_owned(), "true".to_owned())],
-        log: Some(local.folder().join("git-host.log")),
-        ..Options::default()
-    };
-    Ok((GitHost::serve(root.path(), options).await?, root))
-}
-
-/// The git secret's JSON: the login at the local git host, and at the remote one.
-async fn git_secret(local: &LocalAws, origin: &Origin, git_port: u16) -> Result<serde_json::Value, Error> {
-    let mut credentials = vec![serde_json::json!({
-        "host": format!("http://127.0.0.1:{git_port}"),
-        "username": GIT_USER,
-        "password": local.record.git_password,
-    })];
-    if let Origin::Remote { url, login } = origin {
-        let host = git_host_of(url);
-        match login {
-            Login::None => {}
-            Login::Basic(login) => credentials.push(serde_json::json!({
-                "host": host, "username": login.username, "password": login.password,
-            })),
-            Login::Key {
-                identity,
-                known_hosts,
-            } => credentials.push(serde_json::json!({
-                "host": host,
-                "private_key": std::fs::read_to_string(identity).map_err(Error::io("read", identity))?,
-                "known_hosts": pins(known_hosts, url).await?,
-            })),
-        }
-    }
-    Ok(serde_json::json!({ "credentials": credentials }))
-}
-
-/// The lines of a known_hosts file that are about the host of `url`, which may be hashed there.
-async fn pins(known_hosts: &Path, url: &Url) -> Result<String, Error> {
-    let host = url.host_str().unwrap_or_default();
-    let name = match url.port() {
-        Some(port) if port != 22 => format!("[{host}]:{port}"),
-        _ => host.to_owned(),
-    };
-    let mut keygen = process::command("ssh-keygen");
-    keygen.args(["-F", &name, "-f"]).arg(known_hosts);
-    let output = keygen
-        .output()
-        .await
-        .map_err(Error::io("run", Path::new("ssh-keygen")))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
-    if lines.is_empty() {
-        return Err(Error::Usage(format!(
-            "{} has no key of {name}: connect to it once with ssh and compare its key, or name another file with --known-hosts",
-            known_hosts.display()
-        )));
-    }
-    Ok(lines.join("\n"))
 }
 
 /// The webhook that the git host would send. A ref that was pushed before moves from where it was then, so an unchanged
@@ -390,7 +217,6 @@ fn outcome(push_id: &str, ended: Ended, trail: &Trail) -> Result<Delivered, Erro
         let error = ended.error.unwrap_or_else(|| ended.status.to_string());
         return Err(Error::ExecutionFailed {
             push_id: push_id.to_owned(),
-            remedy: domain::error::remedy(&error).to_owned(),
             cause: ended.cause.unwrap_or_default(),
             error,
         });
@@ -466,26 +292,6 @@ async fn download(
     Ok(found)
 }
 
-/// `scheme://host[:port]`, with the user's name for SSH.
-fn git_host_of(url: &Url) -> String {
-    let user = match url.username() {
-        "" => String::new(),
-        user => format!("{user}@"),
-    };
-    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
-    format!(
-        "{}://{user}{}{port}",
-        url.scheme(),
-        url.host_str().unwrap_or_default()
-    )
-}
-
-/// The repository's path in a URL.
-fn remote_path(url: &Url) -> String {
-    let path = url.path().trim_matches('/');
-    path.strip_suffix(".git").unwrap_or(path).to_owned()
-}
-
 /// `project-main-1a2b3c4d.zip`.
 fn file_name(repository: &str, tip: &Tip) -> String {
     let short = tip.ref_name.trim_start_matches("refs/");
@@ -516,17 +322,6 @@ mod tests {
             file_name("project", &tip("refs/tags/v1")),
             "project-v1-1a2b3c4d.zip"
         );
-    }
-
-    #[test]
-    fn a_url_names_its_host_and_repository() {
-        let url: Url = "ssh://git@example.com:2222/group/sub/project.git"
-            .parse()
-            .unwrap();
-        assert_eq!(git_host_of(&url), "ssh://git@example.com:2222");
-        assert_eq!(remote_path(&url), "group/sub/project");
-        let url: Url = "https://example.com/group/project".parse().unwrap();
-        assert_eq!(git_host_of(&url), "https://example.com");
     }
 
     #[test]

@@ -155,7 +155,10 @@ pub(crate) async fn lock(path: PathBuf, progress: Progress) -> Result<std::fs::F
     if file.try_lock().is_ok() {
         return Ok(file);
     }
-    let _step = progress.step(format!("Waiting for another push-code, which has locked {}", path.display()));
+    let _step = progress.step(format!(
+        "Waiting for another push-code, which has locked {}",
+        path.display()
+    ));
     let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
     locked
         .unwrap_or_else(|error| Err(std::io::Error::other(error)))

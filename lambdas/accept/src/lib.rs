@@ -12,6 +12,7 @@ use aws_lambda_events::encodings::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::push::SourceName;
+use platform::aws::chain;
 use serde::Serialize;
 
 pub use executions::{ExecutionStatus, Executions, StepFunctions};
@@ -99,7 +100,7 @@ async fn answer(executions: &impl Executions, request: &ApiGatewayV2httpRequest)
     };
     let execution = start::start(executions, &push)
         .await
-        .map_err(|error| refused(error.status(), &describe(&error)))?;
+        .map_err(|error| refused(error.status(), &chain(&error)))?;
     Ok(Answer::Accepted {
         pushes: vec![Started {
             push_id: push.push_id.to_string(),
@@ -129,17 +130,6 @@ fn body(request: &ApiGatewayV2httpRequest) -> Result<Vec<u8>, Answer> {
         return Err(too_large());
     }
     Ok(body)
-}
-
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,5 +1,11 @@
 //! The events, given / when / then, and their form on disk.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "the helpers of tests"
+)]
+
 use chrono::{DateTime, Utc};
 use domain::contract::{
     Archive, Author, Deliver, Delivered, Execution, Failure, FetchedCommit, IgnoreReason, Ignored, Stage,
@@ -171,7 +177,14 @@ fn is_refused(given: Vec<PushEvent>, when: PushEvent) -> bool {
 
 #[test]
 fn a_delivered_push_has_every_stage_in_its_trail() {
-    let events = vec![received(), validated(), fetched(), packaged(), uploaded(), closed()];
+    let events = vec![
+        received(),
+        validated(),
+        fetched(),
+        packaged(),
+        uploaded(),
+        closed(),
+    ];
     let state = fold(&trail(events)).unwrap().unwrap();
     assert_eq!((state.status, state.version), (Status::Delivered, 6));
     assert_eq!(state.delivered, Some(delivered()));
@@ -188,7 +201,10 @@ fn no_stage_comes_before_its_predecessor_or_twice() {
     assert!(is_refused(vec![received(), validated()], ignored()));
     assert!(is_refused(vec![received(), validated()], packaged()));
     assert!(is_refused(vec![received(), validated(), fetched()], uploaded()));
-    assert!(is_refused(vec![received(), validated(), fetched(), packaged()], closed()));
+    assert!(is_refused(
+        vec![received(), validated(), fetched(), packaged()],
+        closed()
+    ));
     let superseded_push = vec![received(), validated(), fetched(), packaged(), superseded()];
     assert!(is_refused(superseded_push, uploaded()));
     assert!(is_refused(vec![received(), ignored()], validated()));
@@ -205,14 +221,19 @@ fn a_gap_in_the_versions_is_refused() {
 #[test]
 fn a_failed_attempt_changes_nothing_but_its_count() {
     let before = fold(&trail(vec![received(), validated()])).unwrap().unwrap();
-    let after = fold(&trail(vec![received(), validated(), attempt()])).unwrap().unwrap();
+    let after = fold(&trail(vec![received(), validated(), attempt()]))
+        .unwrap()
+        .unwrap();
     assert_eq!(after.failed_attempts, before.failed_attempts + 1);
     assert_eq!(after.status, before.status);
 }
 
 #[test]
 fn a_failed_push_goes_on_where_it_stopped() {
-    assert_eq!(status(vec![received(), validated(), attempt(), failed()]), Status::Failed);
+    assert_eq!(
+        status(vec![received(), validated(), attempt(), failed()]),
+        Status::Failed
+    );
     let events = vec![
         received(),
         validated(),
@@ -234,7 +255,10 @@ fn what_has_expired_is_fetched_again() {
     expired.failure.error = "StagedObjectMissing".into();
     let given = vec![received(), validated(), fetched(), PushEvent::PushFailed(expired)];
     assert!(!is_refused(given, fetched()));
-    assert!(is_refused(vec![received(), validated(), fetched(), failed()], fetched()));
+    assert!(is_refused(
+        vec![received(), validated(), fetched(), failed()],
+        fetched()
+    ));
 }
 
 #[test]
@@ -246,7 +270,14 @@ fn an_ending_that_could_not_be_announced_is_closed_again() {
             Status::Superseded,
         ),
         (
-            vec![received(), validated(), fetched(), packaged(), uploaded(), closed()],
+            vec![
+                received(),
+                validated(),
+                fetched(),
+                packaged(),
+                uploaded(),
+                closed(),
+            ],
             Status::Delivered,
         ),
     ];
@@ -279,5 +310,8 @@ fn every_event_reads_and_writes_as_the_golden_file_says() {
     let read: Vec<RecordedEvent> = serde_json::from_str(golden).unwrap();
     assert_eq!(read, events);
     let written = serde_json::to_value(&events).unwrap();
-    assert_eq!(written, serde_json::from_str::<serde_json::Value>(golden).unwrap());
+    assert_eq!(
+        written,
+        serde_json::from_str::<serde_json::Value>(golden).unwrap()
+    );
 }

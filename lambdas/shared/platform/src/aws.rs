@@ -9,7 +9,6 @@ use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// The configuration from the environment: region, credentials, `AWS_ENDPOINT_URL`, `AWS_PROFILE`.
@@ -63,14 +62,25 @@ impl AwsFailure {
                     || named(THROTTLING_ERRORS)
                     || named(TRANSIENT_ERRORS)
             }
+            // What is neither is the caller's fault: no region, no credentials.
+            SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_timeout(),
             _ => true,
+        };
+        let message = match (&code, status) {
+            (Some(code), Some(status)) => {
+                format!(
+                    "{code} (HTTP {status}): {}",
+                    error.message().unwrap_or("no message")
+                )
+            }
+            _ => chain(error),
         };
         Self {
             operation,
-            transient,
-            status,
-            message: DisplayErrorContext(error).to_string(),
             code,
+            status,
+            transient,
+            message,
         }
     }
 
@@ -81,7 +91,7 @@ impl AwsFailure {
             code: None,
             status: None,
             transient: true,
-            message: DisplayErrorContext(error).to_string(),
+            message: chain(error),
         }
     }
 
@@ -90,4 +100,18 @@ impl AwsFailure {
     pub fn is(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
     }
+}
+
+/// The error with its sources. The SDK's own `DisplayErrorContext` adds the whole response to it, in which the one line
+/// that people look for is lost.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
 }

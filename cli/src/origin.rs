@@ -1,0 +1,298 @@
+//! Where a push comes from: a repository in a folder, which is served for the time, or one on a git host.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use url::Url;
+
+use crate::git_host::{Credentials, GitHost, Options};
+use crate::progress::Progress;
+use crate::repository::{self, Folder, Location, Login, Tip};
+use crate::{Error, process};
+
+/// The user name that the local git host wants.
+pub const GIT_USER: &str = "push-code";
+
+/// How to log in at a private repository's host.
+#[derive(Debug, Clone, clap::Args)]
+pub struct LoginArgs {
+    /// The user name for a private https:// repository.
+    #[arg(long, default_value = "oauth2", env = "PUSH_CODE_USERNAME")]
+    username: String,
+    /// The token or password for a private https:// repository.
+    #[arg(long, env = "PUSH_CODE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// The private key for an ssh:// repository, without a passphrase [default: ~/.ssh/id_ed25519, id_ecdsa or id_rsa].
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+    /// The file with the host key of an ssh:// repository [default: ~/.ssh/known_hosts].
+    #[arg(long, value_name = "FILE")]
+    known_hosts: Option<PathBuf>,
+}
+
+/// Where a push comes from.
+#[derive(Debug)]
+pub enum Origin {
+    /// A folder of this machine.
+    Folder(Folder),
+    /// A git host.
+    Remote {
+        /// The repository, without credentials.
+        url: Url,
+        /// How to log in there.
+        login: Login,
+    },
+}
+
+/// A folder that is served over HTTP until this is dropped.
+#[derive(Debug)]
+pub struct Served {
+    host: GitHost,
+    /// Holds a link to the repository.
+    _root: tempfile::TempDir,
+}
+
+impl Served {
+    /// `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.host.origin()
+    }
+}
+
+impl Origin {
+    /// The repository's own name.
+    #[must_use]
+    pub fn short_name(&self) -> String {
+        let path = self.repository();
+        path.rsplit('/').next().unwrap_or_default().to_owned()
+    }
+
+    /// The repository's path on its host.
+    #[must_use]
+    pub fn repository(&self) -> String {
+        match self {
+            Self::Folder(folder) => format!("local/{}", folder.name),
+            Self::Remote { url, .. } => {
+                let path = url.path().trim_matches('/');
+                path.strip_suffix(".git").unwrap_or(path).to_owned()
+            }
+        }
+    }
+
+    /// The entry of the git secret for the remote host, where there is something to say.
+    ///
+    /// # Errors
+    /// Where the key or its host's pins cannot be read.
+    pub async fn login(&self) -> Result<Option<Value>, Error> {
+        let Self::Remote { url, login } = self else {
+            return Ok(None);
+        };
+        let host = git_host_of(url);
+        Ok(match login {
+            Login::None => None,
+            Login::Basic(login) => Some(serde_json::json!({
+                "host": host, "username": login.username, "password": login.password,
+            })),
+            Login::Key {
+                identity,
+                known_hosts,
+            } => Some(serde_json::json!({
+                "host": host,
+                "private_key": std::fs::read_to_string(identity).map_err(Error::io("read", identity))?,
+                "known_hosts": pins(known_hosts, url).await?,
+            })),
+        })
+    }
+}
+
+impl Folder {
+    /// Serves the repository as `local/{name}.git` on `port` (0 chooses one) to who has the password.
+    ///
+    /// # Errors
+    /// Where the port is taken or git is missing.
+    pub async fn serve(&self, port: u16, password: String, log: Option<PathBuf>) -> Result<Served, Error> {
+        let root = tempfile::tempdir().map_err(Error::io("create a folder in", &std::env::temp_dir()))?;
+        let link = root.path().join("local").join(format!("{}.git", self.name));
+        let link_made = std::fs::create_dir(root.path().join("local"))
+            .and_then(|()| std::os::unix::fs::symlink(&self.git_folder, &link));
+        link_made.map_err(Error::io("create", &link))?;
+        let options = Options {
+            port,
+            credentials: Some(Credentials {
+                username: GIT_USER.to_owned(),
+                password,
+            }),
+            // As GitLab has it: what was pushed can be fetched by its id, also after a later push.
+            config: vec![("uploadpack.allowAnySHA1InWant".to_owned(), "true".to_owned())],
+            log,
+            ..Options::default()
+        };
+        Ok(Served {
+            host: GitHost::serve(root.path(), options).await?,
+            _root: root,
+        })
+    }
+}
+
+/// The entry of the git secret for the local git host.
+#[must_use]
+pub fn local_login(port: u16, password: &str) -> Value {
+    serde_json::json!({
+        "host": format!("http://127.0.0.1:{port}"), "username": GIT_USER, "password": password,
+    })
+}
+
+/// Finds the repository and what its ref points to.
+///
+/// # Errors
+/// Where there is no such repository, ref or login.
+pub async fn resolve(
+    repository: &str,
+    ref_name: Option<&str>,
+    args: &LoginArgs,
+    progress: Progress,
+) -> Result<(Origin, Tip), Error> {
+    match Location::parse(repository)? {
+        Location::Folder(path) => {
+            let folder = Folder::open(&path).await?;
+            let tip = folder.tip(ref_name).await?;
+            let uncommitted = if ref_name.is_none() {
+                folder.uncommitted().await
+            } else {
+                0
+            };
+            if uncommitted > 0 {
+                progress.line(&format!(
+                    "! {uncommitted} uncommitted changes are not part of the push"
+                ));
+            }
+            Ok((Origin::Folder(folder), tip))
+        }
+        Location::Remote(mut url) => {
+            let login = login(args, &mut url)?;
+            let step = progress.step(format!("Asking {url} for its refs"));
+            let tip = repository::remote_tip(&url, &login, ref_name).await?;
+            step.done(&format!("{} of {url} is at {}", tip.ref_name, tip.commit));
+            Ok((Origin::Remote { url, login }, tip))
+        }
+    }
+}
+
+/// How to log in at the host of `url`, whose own credentials are taken out of it.
+fn login(args: &LoginArgs, url: &mut Url) -> Result<Login, Error> {
+    if url.scheme() == "ssh" {
+        let ssh = std::env::home_dir().unwrap_or_default().join(".ssh");
+        let usual = || ["id_ed25519", "id_ecdsa", "id_rsa"].map(|name| ssh.join(name));
+        let identity = args
+            .identity
+            .clone()
+            .or_else(|| usual().into_iter().find(|file| file.exists()));
+        let Some(identity) = identity else {
+            return Err(Error::Usage(format!(
+                "{url} needs a private key: name its file with --identity"
+            )));
+        };
+        return Ok(Login::Key {
+            identity,
+            known_hosts: args
+                .known_hosts
+                .clone()
+                .unwrap_or_else(|| ssh.join("known_hosts")),
+        });
+    }
+    let decode = |text: &str| {
+        percent_encoding::percent_decode_str(text)
+            .decode_utf8_lossy()
+            .into_owned()
+    };
+    let in_url = url.password().map(|password| Credentials {
+        username: decode(url.username()),
+        password: decode(password),
+    });
+    let given = args.token.as_ref().map(|token| Credentials {
+        username: args.username.clone(),
+        password: token.clone(),
+    });
+    // These fail only for URLs without a host.
+    let _ = url.set_password(None);
+    let _ = url.set_username("");
+    Ok(given.or(in_url).map_or(Login::None, Login::Basic))
+}
+
+/// The lines of a known_hosts file that are about the host of `url`, which may be hashed there.
+async fn pins(known_hosts: &Path, url: &Url) -> Result<String, Error> {
+    let host = url.host_str().unwrap_or_default();
+    let name = match url.port() {
+        Some(port) if port != 22 => format!("[{host}]:{port}"),
+        _ => host.to_owned(),
+    };
+    let mut keygen = process::command("ssh-keygen");
+    keygen.args(["-F", &name, "-f"]).arg(known_hosts);
+    let output = keygen
+        .output()
+        .await
+        .map_err(Error::io("run", Path::new("ssh-keygen")))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    // What ssh-keygen has found by a hashed name is for this host: it is written with the plain one.
+    let lines: Vec<String> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| match line.split_once(' ') {
+            Some((hashed, key)) if hashed.starts_with('|') => format!("{name} {key}"),
+            _ => line.to_owned(),
+        })
+        .collect();
+    if lines.is_empty() {
+        return Err(Error::Usage(format!(
+            "{} has no key of {name}: connect to it once with ssh and compare its key, or name another file with --known-hosts",
+            known_hosts.display()
+        )));
+    }
+    Ok(lines.join("\n"))
+}
+
+/// `scheme://host[:port]`, with the user's name for SSH.
+#[must_use]
+pub fn git_host_of(url: &Url) -> String {
+    let user = match url.username() {
+        "" => String::new(),
+        user => format!("{user}@"),
+    };
+    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+    format!(
+        "{}://{user}{}{port}",
+        url.scheme(),
+        url.host_str().unwrap_or_default()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_its_host_and_repository() {
+        let parts = |text: &str| {
+            let url: Url = text.parse().unwrap();
+            let host = git_host_of(&url);
+            let origin = Origin::Remote {
+                url,
+                login: Login::None,
+            };
+            (host, origin.repository(), origin.short_name())
+        };
+        assert_eq!(
+            parts("ssh://git@example.com:2222/group/sub/project.git"),
+            (
+                "ssh://git@example.com:2222".into(),
+                "group/sub/project".into(),
+                "project".into()
+            )
+        );
+        assert_eq!(
+            parts("https://example.com/group/project").0,
+            "https://example.com"
+        );
+    }
+}
