@@ -28,7 +28,7 @@ pub fn entry(push: &Push, fetched: &FetchedCommit, entries: &[Entry]) -> Result<
     let folder = format!("{BUILD_INFO}/");
     if entries
         .iter()
-        .any(|entry| entry.path == BUILD_INFO || entry.path.starts_with(&folder))
+        .any(|entry| entry.path == BUILD_INFO.as_bytes() || entry.path.starts_with(folder.as_bytes()))
     {
         return Ok(None);
     }
@@ -43,7 +43,7 @@ pub fn entry(push: &Push, fetched: &FetchedCommit, entries: &[Entry]) -> Result<
     })?;
     json.push(b'\n');
     Ok(Some(Entry {
-        path: BUILD_INFO.to_owned(),
+        path: BUILD_INFO.as_bytes().to_vec(),
         content: Content::Made(json),
     }))
 }

@@ -9,13 +9,13 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Datelike, Timelike, Utc};
+use chrono::{DateTime, Utc};
 use domain::source::Limits;
 use git2::{Odb, Oid};
-use zip::write::{PreparedZipFile, SimpleFileOptions, StreamWriter};
-use zip::{CompressionMethod, System, ZipWriter};
 
 use crate::error::Error;
+use crate::format::{Writer, dos_time};
+use crate::record::{Maker, Record};
 use crate::sink::{Sink, Sum};
 use crate::tree::{self, Content, Entry};
 
@@ -23,8 +23,6 @@ use crate::tree::{self, Content, Entry};
 const WAITING: usize = 64;
 /// How often progress is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
-/// zlib's own default, and git archive's.
-const LEVEL: i64 = 6;
 
 /// Writes the zip of `entries`, which are in order.
 pub fn write(
@@ -36,35 +34,29 @@ pub fn write(
     sink: Sink,
 ) -> Result<Sum, Error> {
     let workers = thread::available_parallelism().map_or(1, NonZero::get);
-    let options = SimpleFileOptions::default()
-        .system(System::Unix)
-        .last_modified_time(dos_time(time))
-        .compression_level(Some(LEVEL));
+    let time = dos_time(time);
     thread::scope(|scope| {
         let results: Vec<Receiver<_>> = (0..workers)
             .map(|worker| {
                 let (sender, receiver) = sync_channel(WAITING);
                 let mine = entries.iter().skip(worker).step_by(workers);
-                scope.spawn(move || make(repository, mine, options, limits, &sender));
+                scope.spawn(move || make(repository, mine, time, limits, &sender));
                 receiver
             })
             .collect();
-        // `new` and not `new_stream`: sizes and checksums are known beforehand, so there is nothing to seek back for,
-        // and no data descriptors, which readers such as Java's ZipInputStream refuse for stored entries.
-        let mut zip = ZipWriter::new(StreamWriter::new(sink));
+        let mut zip = Writer::new(sink);
         let mut told = Instant::now();
         for (number, worker) in (1..=entries.len() as u64).zip(results.iter().cycle()) {
-            let prepared = worker
+            let record = worker
                 .recv()
                 .map_err(|_| Error::Workspace(std::io::Error::other("a compressing thread has died")))??;
-            zip.add_prepared_file(prepared)?;
+            zip.add(&record).map_err(Error::Zip)?;
             if told.elapsed() > PROGRESS_INTERVAL {
                 told = Instant::now();
                 progress(number, entries.len() as u64);
             }
         }
-        let sink = zip.finish()?.into_inner();
-        sink.finish().map_err(|error| Error::Zip(error.into()))
+        zip.finish().and_then(Sink::finish).map_err(Error::Zip)
     })
 }
 
@@ -72,15 +64,16 @@ pub fn write(
 fn make<'a>(
     repository: &Path,
     entries: impl Iterator<Item = &'a Entry>,
-    options: SimpleFileOptions,
+    (time, date): (u16, u16),
     limits: &Limits,
-    results: &SyncSender<Result<PreparedZipFile, Error>>,
+    results: &SyncSender<Result<Record, Error>>,
 ) {
     let made = tree::open(repository).and_then(|repository| {
         let odb = repository.odb().map_err(Error::Pack)?;
+        let mut maker = Maker::new(time, date);
         for entry in entries {
-            let prepared = prepare(&odb, entry, options, limits)?;
-            if results.send(Ok(prepared)).is_err() {
+            let record = record(&odb, entry, &mut maker, limits)?;
+            if results.send(Ok(record)).is_err() {
                 break;
             }
         }
@@ -91,69 +84,30 @@ fn make<'a>(
     }
 }
 
-fn prepare(
-    odb: &Odb<'_>,
-    entry: &Entry,
-    options: SimpleFileOptions,
-    limits: &Limits,
-) -> Result<PreparedZipFile, Error> {
-    let path = entry.path.as_str();
-    let stored = options.compression_method(CompressionMethod::Stored);
-    let deflated = options.compression_method(CompressionMethod::Deflated);
-    let prepared = match &entry.content {
+fn record(odb: &Odb<'_>, entry: &Entry, maker: &mut Maker, limits: &Limits) -> Result<Record, Error> {
+    let path = entry.path.as_slice();
+    Ok(match &entry.content {
         Content::File { blob, executable } => {
-            let mode = if *executable { 0o100_755 } else { 0o100_644 };
             let data = read(odb, *blob, path, limits)?;
-            let data = data.data();
-            let options = if data.is_empty() { stored } else { deflated };
-            PreparedZipFile::from_data(path, options.unix_permissions(mode), data)
+            maker.file(path, data.data(), *executable)
         }
-        Content::Symlink { blob } => {
-            let target = read(odb, *blob, path, limits)?;
-            PreparedZipFile::from_data(path, stored.unix_permissions(0o120_777), target.data())
-        }
-        Content::Submodule => PreparedZipFile::from_data(path, stored.unix_permissions(0o040_755), &[]),
-        Content::Made(data) => PreparedZipFile::from_data(path, deflated.unix_permissions(0o100_644), data),
-    };
-    Ok(prepared?)
+        Content::Symlink { blob } => maker.symlink(path, read(odb, *blob, path, limits)?.data()),
+        Content::Submodule => maker.folder(path),
+        Content::Made(data) => maker.file(path, data, false),
+    })
 }
 
-fn read<'a>(odb: &'a Odb<'_>, blob: Oid, path: &str, limits: &Limits) -> Result<git2::OdbObject<'a>, Error> {
+fn read<'a>(odb: &'a Odb<'_>, blob: Oid, path: &[u8], limits: &Limits) -> Result<git2::OdbObject<'a>, Error> {
     let (size, _) = odb.read_header(blob).map_err(tree::unreadable(blob, path))?;
     if size as u64 > limits.file_bytes {
         return Err(Error::Limit {
             limit: "file_bytes",
-            met: format!("{path} has {size} bytes, more than {}", limits.file_bytes),
+            met: format!(
+                "{} has {size} bytes, more than {}",
+                String::from_utf8_lossy(path),
+                limits.file_bytes
+            ),
         });
     }
     odb.read(blob).map_err(tree::unreadable(blob, path))
-}
-
-/// The time in MS-DOS form, which zips have: from 1980 to 2107, two seconds exact. It is UTC, so that it is the same
-/// everywhere.
-fn dos_time(time: DateTime<Utc>) -> zip::DateTime {
-    let part = |value: u32| u8::try_from(value).unwrap_or(0);
-    let year = u16::try_from(time.year()).unwrap_or(1980);
-    zip::DateTime::from_date_and_time(
-        year,
-        part(time.month()),
-        part(time.day()),
-        part(time.hour()),
-        part(time.minute()),
-        part(time.second()),
-    )
-    .unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_that_a_zip_cannot_say_are_1980() {
-        let time = |seconds| dos_time(DateTime::from_timestamp(seconds, 0).unwrap());
-        assert_eq!(time(0), zip::DateTime::default());
-        assert_eq!(time(1_700_000_000).year(), 2023);
-        assert_eq!(time(253_402_300_799), zip::DateTime::default());
-    }
 }

@@ -26,7 +26,7 @@ pub enum Error {
     Limit { limit: &'static str, met: String },
     /// The zip could not be written.
     #[error("the zip could not be written")]
-    Zip(#[from] zip::result::ZipError),
+    Zip(#[source] std::io::Error),
     /// build-info.json could not be made.
     #[error("build-info.json could not be written")]
     BuildInfo(#[from] serde_json::Error),

@@ -6,6 +6,8 @@
 mod build_info;
 mod compress;
 mod error;
+mod format;
+mod record;
 mod sink;
 mod tree;
 
@@ -104,6 +106,7 @@ impl Work {
             }
         }
         entries.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+        tree::refuse_repeated(&entries)?;
         let sum = compress::write(
             &self.repository,
             &entries,

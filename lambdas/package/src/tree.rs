@@ -10,13 +10,13 @@ use git2::{ErrorClass, ErrorCode, ObjectType, Oid, Repository};
 use crate::error::Error;
 
 /// The longest path, in bytes: Linux's `PATH_MAX`.
-const PATH_BYTES: usize = 4_096;
+pub const PATH_BYTES: usize = 4_096;
 
 /// One entry of the zip.
 #[derive(Debug)]
 pub struct Entry {
     /// Its path from the root, parts separated by `/`; a folder's ends with one.
-    pub path: String,
+    pub path: Vec<u8>,
     /// What is in it.
     pub content: Content,
 }
@@ -54,18 +54,22 @@ pub fn list(repository: &Path, tree: &ObjectId, limits: &Limits) -> Result<Vec<E
     let repository = open(repository)?;
     let root = Oid::from_str(tree.as_str()).map_err(Error::Pack)?;
     let mut entries = Vec::new();
-    let mut folders = vec![(String::new(), root)];
+    let mut folders = vec![(Vec::new(), root)];
     while let Some((prefix, oid)) = folders.pop() {
         let tree = repository.find_tree(oid).map_err(unreadable(oid, &prefix))?;
         for entry in &tree {
-            let path = join(&prefix, entry.name_bytes())?;
+            let mut path = join(&prefix, entry.name_bytes())?;
             let blob = entry.id();
             let content = match (entry.filemode_raw() & 0o170_000, entry.kind()) {
                 (0o040_000, _) => {
-                    folders.push((format!("{path}/"), blob));
+                    path.push(b'/');
+                    folders.push((path, blob));
                     continue;
                 }
-                (0o160_000, _) => Content::Submodule,
+                (0o160_000, _) => {
+                    path.push(b'/');
+                    Content::Submodule
+                }
                 (0o120_000, _) => Content::Symlink { blob },
                 (0o100_000, Some(ObjectType::Blob) | None) => Content::File {
                     blob,
@@ -73,15 +77,10 @@ pub fn list(repository: &Path, tree: &ObjectId, limits: &Limits) -> Result<Vec<E
                 },
                 _ => {
                     return Err(Error::Path {
-                        path,
+                        path: lossy(&path),
                         reason: "its mode is none of git's",
                     });
                 }
-            };
-            let path = if matches!(content, Content::Submodule) {
-                format!("{path}/")
-            } else {
-                path
             };
             entries.push(Entry { path, content });
             if entries.len() as u64 > limits.entries {
@@ -95,33 +94,47 @@ pub fn list(repository: &Path, tree: &ObjectId, limits: &Limits) -> Result<Vec<E
     Ok(entries)
 }
 
-fn join(prefix: &str, name: &[u8]) -> Result<String, Error> {
-    let unsafe_path = |reason| Error::Path {
-        path: format!("{prefix}{}", String::from_utf8_lossy(name)),
-        reason,
+/// A path for people, with U+FFFD for what is not UTF-8.
+fn lossy(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}
+
+fn join(prefix: &[u8], name: &[u8]) -> Result<Vec<u8>, Error> {
+    let path = [prefix, name].concat();
+    let reason = if matches!(name, b"" | b"." | b"..") {
+        "its name is empty, '.' or '..'"
+    } else if name.contains(&b'/') || name.contains(&0) {
+        "its name has a slash or a NUL"
+    } else if name.eq_ignore_ascii_case(b".git") {
+        "its name is git's own folder's"
+    } else if path.len() > PATH_BYTES {
+        "it has more than 4,096 bytes"
+    } else {
+        return Ok(path);
     };
-    let text = std::str::from_utf8(name).map_err(|_| unsafe_path("its name is not UTF-8"))?;
-    if matches!(text, "" | "." | "..") {
-        return Err(unsafe_path("its name is empty, '.' or '..'"));
+    Err(Error::Path {
+        path: lossy(&path),
+        reason,
+    })
+}
+
+/// Refuses a path that is there twice, which no honest git writes. The entries are in order.
+pub fn refuse_repeated(entries: &[Entry]) -> Result<(), Error> {
+    match entries.windows(2).find(|pair| pair[0].path == pair[1].path) {
+        Some(pair) => Err(Error::Path {
+            path: lossy(&pair[0].path),
+            reason: "it is there twice",
+        }),
+        None => Ok(()),
     }
-    if text.contains(['/', '\0']) {
-        return Err(unsafe_path("its name has a slash or a NUL"));
-    }
-    if text.eq_ignore_ascii_case(".git") {
-        return Err(unsafe_path("its name is git's own folder's"));
-    }
-    if prefix.len() + text.len() > PATH_BYTES {
-        return Err(unsafe_path("it has more than 4,096 bytes"));
-    }
-    Ok(format!("{prefix}{text}"))
 }
 
 /// What it means that an object cannot be read.
-pub fn unreadable(object: Oid, path: &str) -> impl FnOnce(git2::Error) -> Error {
+pub fn unreadable(object: Oid, path: &[u8]) -> impl FnOnce(git2::Error) -> Error {
     let at = if path.is_empty() {
         String::new()
     } else {
-        format!(" ({path})")
+        format!(" ({})", lossy(path))
     };
     move |source| {
         let source = if source.code() == ErrorCode::NotFound {
@@ -145,12 +158,12 @@ mod tests {
     fn names_that_lead_elsewhere_are_refused() {
         for hostile in ["", ".", "..", "a/b", "/etc", ".git", ".GIT", "a\0b"] {
             assert!(
-                matches!(join("dir/", hostile.as_bytes()), Err(Error::Path { .. })),
+                matches!(join(b"dir/", hostile.as_bytes()), Err(Error::Path { .. })),
                 "{hostile:?}"
             );
         }
-        assert!(join("dir/", b"\xff").is_err());
-        assert!(join(&"x/".repeat(2_048), b"y").is_err());
-        assert_eq!(join("dir/", b".gitignore").unwrap(), "dir/.gitignore");
+        assert!(join(&b"x/".repeat(2_048), b"y").is_err());
+        assert_eq!(join(b"dir/", b".gitignore").unwrap(), b"dir/.gitignore");
+        assert_eq!(join(b"dir/", b"\xff").unwrap(), b"dir/\xff");
     }
 }

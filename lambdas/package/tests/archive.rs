@@ -1,0 +1,441 @@
+//! The zip against git itself: what `git ls-tree` and `git cat-file` say of the commit is what the zip holds.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests")]
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use domain::contract::{Archive, Author, Envelope, Execution, FetchedCommit, PackageInput, StagedObject};
+use domain::destination::staging_key;
+use domain::error::{Code, Coded};
+use domain::git::{CommitId, ObjectId};
+use domain::push::{DeliveryId, Push, PushId, SourceName};
+use domain::source::Options;
+use package::{Deps, Error};
+use platform::staging::FolderStaging;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+/// A bare repository, and a staging area beside it.
+struct Scene {
+    folder: TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let scene = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        scene.git(&["init", "--quiet", "--bare", "."], b"");
+        scene
+    }
+
+    fn git(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+        let mut child = Command::new("git")
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_AUTHOR_NAME", "Jo")
+            .env("GIT_AUTHOR_EMAIL", "jo@example.com")
+            .env("GIT_AUTHOR_DATE", "1700000000 +0100")
+            .env("GIT_COMMITTER_NAME", "Jo")
+            .env("GIT_COMMITTER_EMAIL", "jo@example.com")
+            .env("GIT_COMMITTER_DATE", "1700000000 +0100")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "git {arguments:?}");
+        output.stdout
+    }
+
+    fn line(&self, arguments: &[&str], input: &[u8]) -> String {
+        String::from_utf8(self.git(arguments, input))
+            .unwrap()
+            .trim()
+            .to_owned()
+    }
+
+    fn blob(&self, content: &[u8]) -> String {
+        self.line(&["hash-object", "-w", "--stdin"], content)
+    }
+
+    /// A tree of (mode, id, name), without git's own checks.
+    fn tree(&self, entries: &[(&str, &str, &[u8])]) -> String {
+        let mut raw = Vec::new();
+        for (mode, id, name) in entries {
+            raw.extend(mode.as_bytes());
+            raw.push(b' ');
+            raw.extend(*name);
+            raw.push(0);
+            raw.extend((0..20).map(|byte| u8::from_str_radix(&id[byte * 2..byte * 2 + 2], 16).unwrap()));
+        }
+        self.line(
+            &["hash-object", "-w", "-t", "tree", "--literally", "--stdin"],
+            &raw,
+        )
+    }
+
+    /// A commit of files: path to (mode, content).
+    fn commit(&self, files: &BTreeMap<String, (&str, Vec<u8>)>) -> String {
+        let mut index = Vec::new();
+        for (path, (mode, content)) in files {
+            writeln!(index, "{mode} {}\t{path}", self.blob(content)).unwrap();
+        }
+        self.git(&["read-tree", "--empty"], b"");
+        self.git(&["update-index", "--add", "--index-info"], &index);
+        let tree = self.line(&["write-tree"], b"");
+        self.commit_tree(&tree)
+    }
+
+    fn commit_tree(&self, tree: &str) -> String {
+        self.line(&["commit-tree", tree, "-m", "Change it"], b"")
+    }
+
+    async fn package(&self, commit: &str, options: Options) -> Result<Archive, Error> {
+        let tree = self.line(&["rev-parse", &format!("{commit}^{{tree}}")], b"");
+        self.package_pack(commit, &tree, commit, options).await
+    }
+
+    /// Packages with a pack that holds what `packed` leads to.
+    async fn package_pack(
+        &self,
+        commit: &str,
+        tree: &str,
+        packed: &str,
+        options: Options,
+    ) -> Result<Archive, Error> {
+        let source: SourceName = "gitlab".parse().unwrap();
+        let delivery_id: DeliveryId = "d".parse().unwrap();
+        let ref_name = "refs/heads/main".parse().unwrap();
+        let push_id = PushId::new(&source, &delivery_id, &ref_name);
+        let staged = |name: &str| {
+            let key = staging_key(&push_id, name).unwrap();
+            let path = self.staging().path(&key);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            (key, path)
+        };
+        let (pack_key, pack) = staged("commit.pack");
+        let (index_key, index) = staged("commit.idx");
+        let bytes = self.git(
+            &["pack-objects", "--revs", "--quiet", "--stdout"],
+            format!("{packed}\n").as_bytes(),
+        );
+        std::fs::write(&pack, bytes).unwrap();
+        let arguments = [
+            "index-pack",
+            "-o",
+            index.to_str().unwrap(),
+            pack.to_str().unwrap(),
+        ];
+        self.git(&arguments, b"");
+        let object = |key, path: &Path| StagedObject {
+            key,
+            size: path.metadata().unwrap().len(),
+        };
+        let fetched = FetchedCommit {
+            commit: commit.parse::<CommitId>().unwrap(),
+            tree: tree.parse::<ObjectId>().unwrap(),
+            author: Author {
+                name: "Jo".into(),
+                email: "jo@example.com".into(),
+            },
+            committed_at: chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
+            subject: "Change it".into(),
+            ref_now: None,
+            pack: object(pack_key, &pack),
+            index: object(index_key, &index),
+        };
+        let envelope = Envelope {
+            push: Push {
+                push_id,
+                source,
+                delivery_id,
+                repository: "group/project".parse().unwrap(),
+                clone_urls: vec![],
+                ref_name,
+                before: None,
+                after: Some(commit.parse().unwrap()),
+                pusher: None,
+            },
+            execution: Execution {
+                id: "arn".into(),
+                started_at: chrono::DateTime::from_timestamp(1_700_000_001, 0).unwrap(),
+            },
+            attempt: 0,
+            input: PackageInput { fetched, options },
+        };
+        let deps = Deps {
+            staging: &self.staging(),
+            progress: |_, _| {},
+        };
+        package::handle(&deps, &envelope).await
+    }
+
+    fn staging(&self) -> FolderStaging {
+        FolderStaging::new(self.folder.path().join("staging"))
+    }
+
+    fn bytes(&self, archive: &Archive) -> Vec<u8> {
+        std::fs::read(self.staging().path(&archive.object.key)).unwrap()
+    }
+
+    /// What the zip holds: path to (mode, content).
+    fn unzip(&self, archive: &Archive) -> BTreeMap<String, (u32, Vec<u8>)> {
+        let mut zip = zip::ZipArchive::new(std::io::Cursor::new(self.bytes(archive))).unwrap();
+        (0..zip.len())
+            .map(|index| {
+                let mut file = zip.by_index(index).unwrap();
+                let mut content = Vec::new();
+                file.read_to_end(&mut content).unwrap();
+                (
+                    file.name().unwrap().into_owned(),
+                    (file.unix_mode().unwrap(), content),
+                )
+            })
+            .collect()
+    }
+
+    /// What git says that the commit holds, in the same form.
+    fn list(&self, commit: &str) -> BTreeMap<String, (u32, Vec<u8>)> {
+        let listed = self.git(&["ls-tree", "-r", "-z", commit], b"");
+        listed
+            .split(|byte| *byte == 0)
+            .filter(|line| !line.is_empty())
+            .map(|line| {
+                let line = std::str::from_utf8(line).unwrap();
+                let (meta, path) = line.split_once('\t').unwrap();
+                let [mode, kind, id] = meta.split(' ').collect::<Vec<_>>()[..] else {
+                    panic!("{meta}")
+                };
+                match mode {
+                    "160000" => (format!("{path}/"), (0o040_755, vec![])),
+                    "120000" => (
+                        path.to_owned(),
+                        (0o120_777, self.git(&["cat-file", kind, id], b"")),
+                    ),
+                    _ => {
+                        let mode = u32::from_str_radix(mode, 8).unwrap();
+                        (path.to_owned(), (mode, self.git(&["cat-file", kind, id], b"")))
+                    }
+                }
+            })
+            .collect()
+    }
+}
+
+fn without_build_info() -> Options {
+    Options {
+        build_info: false,
+        ..Options::default()
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Runtime::new().unwrap().block_on(future)
+}
+
+fn files<const N: usize>(
+    files: [(&str, &'static str, &[u8]); N],
+) -> BTreeMap<String, (&'static str, Vec<u8>)> {
+    files
+        .into_iter()
+        .map(|(path, mode, content)| (path.to_owned(), (mode, content.to_vec())))
+        .collect()
+}
+
+#[test]
+fn the_zip_is_the_commits_tree() {
+    let scene = Scene::new();
+    let commit = scene.commit(&files([
+        (".github/workflows/ci.yml", "100644", b"on: push\n"),
+        (".gitignore", "100644", b"/target\n"),
+        ("bin/run", "100755", b"#!/bin/sh\n"),
+        ("dir/with space/\u{fc}n\u{ef}", "100644", b"x"),
+        ("empty", "100644", b""),
+        ("link", "120000", b"../outside"),
+        ("large", "100644", &b"0123456789abcdef".repeat(200_000)),
+        ("random", "100644", &(0..=255).collect::<Vec<u8>>()),
+    ]));
+    let archive = block_on(scene.package(&commit, without_build_info())).unwrap();
+    // Not assert_eq: a difference would be printed as megabytes.
+    assert!(scene.unzip(&archive) == scene.list(&commit));
+    assert_eq!(archive.entries, 8);
+    assert_eq!(archive.object.size, scene.bytes(&archive).len() as u64);
+}
+
+#[test]
+fn a_submodule_is_an_empty_folder() {
+    let scene = Scene::new();
+    let tree = scene.tree(&[("160000", &"1".repeat(40), b"module")]);
+    let commit = scene.commit_tree(&tree);
+    let archive = block_on(scene.package(&commit, without_build_info())).unwrap();
+    assert_eq!(scene.unzip(&archive), scene.list(&commit));
+}
+
+#[test]
+fn a_commit_without_files_is_an_empty_zip() {
+    let scene = Scene::new();
+    let commit = scene.commit(&BTreeMap::new());
+    let archive = block_on(scene.package(&commit, without_build_info())).unwrap();
+    assert_eq!(archive.entries, 0);
+    assert_eq!(archive.object.size, 22);
+}
+
+#[test]
+fn build_info_says_what_the_zip_was_made_of() {
+    let scene = Scene::new();
+    let commit = scene.commit(&files([("a", "100644", b"a"), ("z", "100644", b"z")]));
+    let archive = block_on(scene.package(&commit, Options::default())).unwrap();
+    let unzipped = scene.unzip(&archive);
+    let info: serde_json::Value = serde_json::from_slice(&unzipped[package::BUILD_INFO].1).unwrap();
+    assert_eq!(info["commit"], commit);
+    assert_eq!(info["repository"], "group/project");
+    assert_eq!(info["committed_at"], "2023-11-14T22:13:20+00:00");
+    assert_eq!(unzipped.len(), 3);
+}
+
+#[test]
+fn a_repositorys_own_build_info_is_kept_and_the_trail_says_so() {
+    let scene = Scene::new();
+    let commit = scene.commit(&files([(package::BUILD_INFO, "100644", b"mine")]));
+    let archive = block_on(scene.package(&commit, Options::default())).unwrap();
+    assert_eq!(scene.unzip(&archive), scene.list(&commit));
+    assert_eq!(archive.warnings.len(), 1);
+}
+
+#[test]
+fn the_same_commit_gives_the_same_bytes_however_it_was_packed() {
+    let scene = Scene::new();
+    let numbered = |number: u32| format!("{number}\n").repeat(1_000).into_bytes();
+    let many: BTreeMap<_, _> = (0..300)
+        .map(|number| {
+            (
+                format!("{:02}/{number}", number % 7),
+                ("100644", numbered(number)),
+            )
+        })
+        .collect();
+    let commit = scene.commit(&many);
+    let first = block_on(scene.package(&commit, Options::default())).unwrap();
+    let bytes = scene.bytes(&first);
+    // Loose objects and other deltas next time.
+    scene.git(&["config", "pack.window", "0"], b"");
+    let second = block_on(scene.package(&commit, Options::default())).unwrap();
+    assert_eq!(first.sha256, second.sha256);
+    assert!(bytes == scene.bytes(&second));
+}
+
+#[test]
+fn python_and_its_checksums_agree() {
+    let scene = Scene::new();
+    let commit = scene.commit(&files([("a/b", "100644", b"content"), ("c", "120000", b"a/b")]));
+    let archive = block_on(scene.package(&commit, Options::default())).unwrap();
+    let path = scene.staging().path(&archive.object.key);
+    let output = Command::new("python3")
+        .args(["-m", "zipfile", "-t"])
+        .arg(path)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn a_path_that_leads_elsewhere_is_refused() {
+    for name in [&b".."[..], b".", b".git", b".GIT", b"a/b"] {
+        let scene = Scene::new();
+        let blob = scene.blob(b"x");
+        let tree = scene.tree(&[("100644", &blob, name)]);
+        let commit = scene.commit_tree(&tree);
+        let error = block_on(scene.package(&commit, Options::default())).unwrap_err();
+        assert_eq!(error.code(), Code::PathUnsafe, "{error}");
+    }
+}
+
+#[test]
+fn a_path_that_is_there_twice_is_refused() {
+    let scene = Scene::new();
+    let blob = scene.blob(b"x");
+    let tree = scene.tree(&[("100644", &blob, b"a"), ("120000", &blob, b"a")]);
+    let error = block_on(scene.package(&scene.commit_tree(&tree), Options::default())).unwrap_err();
+    assert_eq!(error.code(), Code::PathUnsafe, "{error}");
+}
+
+#[test]
+fn a_name_that_is_not_utf8_keeps_its_bytes() {
+    let scene = Scene::new();
+    let blob = scene.blob(b"x");
+    let tree = scene.tree(&[("100644", &blob, b"caf\xe9")]);
+    let archive = block_on(scene.package(&scene.commit_tree(&tree), without_build_info())).unwrap();
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(scene.bytes(&archive))).unwrap();
+    assert_eq!(zip.by_index(0).unwrap().name_raw(), b"caf\xe9");
+}
+
+#[test]
+fn an_object_that_the_host_did_not_send_is_named() {
+    let scene = Scene::new();
+    let commit = scene.commit(&files([("a", "100644", b"a"), ("b", "100644", b"b")]));
+    let tree = scene.line(&["rev-parse", &format!("{commit}^{{tree}}")], b"");
+    let other = scene.commit(&files([("a", "100644", b"a")]));
+    let packed = format!("{other}\n{tree}\n^{commit}:b");
+    let error = block_on(scene.package_pack(&commit, &tree, &packed, Options::default())).unwrap_err();
+    assert_eq!(error.code(), Code::RepositoryInvalid, "{error}");
+    assert!(error.to_string().contains("(b)"), "{error}");
+}
+
+#[test]
+fn a_limit_that_is_met_is_named() {
+    let scene = Scene::new();
+    let commit = scene.commit(&files([("a", "100644", b"0123456789"), ("b", "100644", b"")]));
+    let mut options = Options::default();
+    options.limits.entries = 1;
+    let error = block_on(scene.package(&commit, options.clone())).unwrap_err();
+    assert_eq!(error.code(), Code::LimitExceeded);
+    assert!(error.to_string().contains("entries"), "{error}");
+    options.limits.entries = 10;
+    options.limits.file_bytes = 9;
+    let error = block_on(scene.package(&commit, options)).unwrap_err();
+    assert!(
+        error.to_string().contains("file_bytes: a has 10 bytes"),
+        "{error}"
+    );
+}
+
+/// Trees of a few files whose names and contents are likely to be awkward.
+fn tree() -> impl Strategy<Value = BTreeMap<String, (&'static str, Vec<u8>)>> {
+    let part =
+        "[a-c.\u{e4} ~-]{1,3}".prop_filter("git forbids these", |part| !matches!(part.as_str(), "." | ".."));
+    let path = prop::collection::vec(part, 1..4).prop_map(|parts| parts.join("/"));
+    let mode = prop::sample::select(vec!["100644", "100755", "120000"]);
+    let content = prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..100),
+        (any::<u8>(), 0..70_000_usize).prop_map(|(byte, count)| vec![byte; count]),
+    ];
+    prop::collection::btree_map(path, (mode, content), 0..8).prop_map(|mut tree| {
+        // A file cannot be a folder too.
+        let paths: Vec<String> = tree.keys().cloned().collect();
+        tree.retain(|path, _| !paths.iter().any(|other| other.starts_with(&format!("{path}/"))));
+        tree
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn any_tree_is_zipped_as_git_lists_it(tree in tree()) {
+        let scene = Scene::new();
+        let commit = scene.commit(&tree);
+        let archive = block_on(scene.package(&commit, without_build_info())).unwrap();
+        prop_assert_eq!(scene.unzip(&archive), scene.list(&commit));
+    }
+}
