@@ -19,8 +19,6 @@ use crate::credentials::Access;
 use crate::error::Error;
 use crate::known_hosts::{self, Verdict};
 
-/// How long the host may send nothing, in seconds.
-const SILENCE_SECONDS: u64 = 60;
 /// How long a connection may take to be made, in seconds.
 const CONNECT_SECONDS: u64 = 15;
 /// How often progress is told.
@@ -128,7 +126,9 @@ fn prepare_libgit2(order: &Order, folder: &Path) -> Result<(), Error> {
     )]
     let set = unsafe {
         git2::opts::set_server_connect_timeout_in_milliseconds(milliseconds(CONNECT_SECONDS))
-            .and_then(|()| git2::opts::set_server_timeout_in_milliseconds(milliseconds(SILENCE_SECONDS)))
+            .and_then(|()| {
+                git2::opts::set_server_timeout_in_milliseconds(milliseconds(order.limits.silence_seconds))
+            })
             .and_then(|()| match authorities {
                 None => Ok(()),
                 Some(path) => git2::opts::set_ssl_cert_file(path),
@@ -341,7 +341,7 @@ impl<'a> Attempt<'a> {
             (ErrorCode::NotFound, ErrorClass::Reference) => return Failed::Refused(error),
             (ErrorCode::Timeout, _) => Error::Silent {
                 url,
-                seconds: SILENCE_SECONDS,
+                seconds: self.order.limits.silence_seconds,
                 source: error,
             },
             (ErrorCode::Certificate, _) => Error::Certificate { url, source: error },
@@ -368,7 +368,7 @@ impl<'a> Attempt<'a> {
             _ if says(&["status code: 5", "status code: 429"]) => Error::Unreachable { url, source: error },
             _ if says(&["timed out", "timeout"]) => Error::Silent {
                 url,
-                seconds: SILENCE_SECONDS,
+                seconds: self.order.limits.silence_seconds,
                 source: error,
             },
             _ if says(&["certificate"]) => Error::Certificate { url, source: error },

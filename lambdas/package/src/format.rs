@@ -18,7 +18,7 @@ const ZIP64_FROM_ENTRIES: u64 = 0xFFFF;
 /// The extra field's id (4.5.3).
 const ZIP64_ID: u16 = 1;
 /// Made by version 4.5 on Unix (4.4.2), so that the upper half of the external attributes is a mode.
-const MADE_BY: u16 = 3 << 8 | 45;
+const MADE_BY: u16 = (3 << 8) | 45;
 /// Bit 11 of the flags (4.4.4): the name is UTF-8.
 const UTF8: u16 = 1 << 11;
 
@@ -94,7 +94,7 @@ impl Fields {
             put16(central, 0);
         }
         let folder = u32::from(self.path.ends_with(b"/")) << 4;
-        put32(central, self.mode << 16 | folder);
+        put32(central, (self.mode << 16) | folder);
         put32(central, saturated(offset));
         central.extend(&self.path);
         if !large.is_empty() {
@@ -204,10 +204,10 @@ pub fn dos_time(time: chrono::DateTime<chrono::Utc>) -> (u16, u16) {
     use chrono::{Datelike, Timelike};
     let year = time.year() - 1980;
     if !(0..128).contains(&year) {
-        return (0, 1 << 5 | 1);
+        return (0, (1 << 5) | 1);
     }
-    let time_of_day = time.hour() << 11 | time.minute() << 5 | time.second() / 2;
-    let date = (year as u32) << 9 | time.month() << 5 | time.day();
+    let time_of_day = (time.hour() << 11) | (time.minute() << 5) | (time.second() / 2);
+    let date = ((year as u32) << 9) | (time.month() << 5) | time.day();
     (time_of_day as u16, date as u16)
 }
 

@@ -78,6 +78,8 @@ pub struct Limits {
     pub pack_bytes: u64,
     /// The time that a fetch may take, in seconds. It has to be below the `fetch` function's timeout.
     pub fetch_seconds: u64,
+    /// The time that the git host may send nothing, in seconds.
+    pub silence_seconds: u64,
     /// The entries of the zip.
     pub entries: u64,
     /// One file, in bytes. A file is held in memory while it is compressed.
@@ -89,6 +91,7 @@ impl Default for Limits {
         Self {
             pack_bytes: 4 << 30,
             fetch_seconds: 780,
+            silence_seconds: 60,
             entries: 1_000_000,
             file_bytes: 512 << 20,
         }
