@@ -572,7 +572,7 @@ fn the_template_makes_settings_that_the_code_reads() {
         };
         text = text.replace(&format!("${{{name}}}"), &value);
     }
-    let settings: SourceSettings = serde_json::from_str(&text).unwrap();
+    let settings: SourceSettings = text.parse().unwrap();
     assert_eq!(settings.destination.bucket, "zips");
     assert_eq!(settings.destination.key_template, KeyTemplate::default());
     assert_eq!(settings.options, Options::default());
@@ -756,8 +756,15 @@ fn every_function_has_the_same_features_of_each_dependency() {
             .output()
             .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        for line in text.lines().filter(|line| !line.contains(&*root().to_string_lossy())) {
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        for line in text
+            .lines()
+            .filter(|line| !line.contains(&*root().to_string_lossy()))
+        {
             let line = line.trim_end_matches(" (*)");
             if let Some((dependency, enabled)) = line.split_once(" [") {
                 let by_features = features.entry(dependency.to_owned()).or_default();

@@ -61,6 +61,16 @@ pub enum Error {
         /// What it said.
         message: String,
     },
+    /// The remote repository cannot be read.
+    #[error(
+        "the refs of {url} cannot be read: check the URL; a private repository needs --token (http, https) or --identity and --known-hosts (ssh)\ngit says: {message}"
+    )]
+    Remote {
+        /// The repository.
+        url: String,
+        /// What git said.
+        message: String,
+    },
     /// The folder is no git repository, or git refuses to read it.
     #[error(
         "{repository} is not a git repository that can be served: name another folder or a URL, as in `push-code local push ../project`\ngit says: {message}"

@@ -48,7 +48,7 @@ pub enum Origin {
 #[derive(Debug)]
 pub struct Served {
     host: GitHost,
-    /// Holds a link to the repository.
+    /// Holds the repository that is served.
     _root: tempfile::TempDir,
 }
 
@@ -107,23 +107,27 @@ impl Origin {
 }
 
 impl Folder {
-    /// Serves the repository as `local/{name}.git` on `port` (0 chooses one) to who has the password.
+    /// Serves the ref of `tip` as `local/{name}.git` on `port` (0 chooses one) to who has the password.
     ///
     /// # Errors
     /// Where the port is taken or git is missing.
-    pub async fn serve(&self, port: u16, password: String, log: Option<PathBuf>) -> Result<Served, Error> {
+    pub async fn serve(
+        &self,
+        tip: &Tip,
+        port: u16,
+        password: String,
+        log: Option<PathBuf>,
+    ) -> Result<Served, Error> {
         let root = tempfile::tempdir().map_err(Error::io("create a folder in", &std::env::temp_dir()))?;
-        let link = root.path().join("local").join(format!("{}.git", self.name));
-        let link_made = std::fs::create_dir(root.path().join("local"))
-            .and_then(|()| std::os::unix::fs::symlink(&self.git_folder, &link));
-        link_made.map_err(Error::io("create", &link))?;
+        let place = root.path().join("local").join(format!("{}.git", self.name));
+        self.lend(&place, tip).await?;
         let options = Options {
             port,
             credentials: Some(Credentials {
                 username: GIT_USER.to_owned(),
                 password,
             }),
-            // As GitLab has it: what was pushed can be fetched by its id, also after a later push.
+            // As GitLab has it: a commit can be fetched by its id.
             config: vec![("uploadpack.allowAnySHA1InWant".to_owned(), "true".to_owned())],
             log,
             ..Options::default()
@@ -270,6 +274,56 @@ pub fn git_host_of(url: &Url) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn git(folder: &Path, arguments: &[&str]) {
+        let status = std::process::Command::new("git")
+            .args(["-c", "user.name=Ann", "-c", "user.email=ann@example.com"])
+            .args(["-c", "init.defaultBranch=main", "-c", "commit.gpgSign=false"])
+            .args(["-c", "protocol.version=0"])
+            .args(arguments)
+            .current_dir(folder)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .status();
+        assert!(status.unwrap().success(), "git {arguments:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_commit_of_a_shallow_clone_on_no_branch_is_served_as_if_the_clone_were_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, shallow) = (folder.path().join("whole"), folder.path().join("shallow"));
+        git(folder.path(), &["init", "--quiet", "whole"]);
+        for file in ["one", "two"] {
+            std::fs::write(whole.join(file), file).unwrap();
+            git(&whole, &["add", "."]);
+            git(&whole, &["commit", "--quiet", "--message", file]);
+        }
+        let url = format!("file://{}", whole.display());
+        git(folder.path(), &["clone", "--quiet", "--depth=1", &url, "shallow"]);
+        git(&shallow, &["switch", "--quiet", "--detach"]);
+
+        let repository = Folder::open(&shallow).await.unwrap();
+        let tip = repository.tip(None).await.unwrap();
+        let served = repository
+            .serve(&tip, 0, "secret".to_owned(), None)
+            .await
+            .unwrap();
+        let url = served.origin().replace("://", "://push-code:secret@") + "/local/shallow.git";
+        git(folder.path(), &["init", "--quiet", "copy"]);
+        let copy = folder.path().join("copy");
+        git(&copy, &["fetch", "--quiet", "--depth=1", &url, &tip.ref_name]);
+        git(&copy, &["cat-file", "-e", &format!("{}:two", tip.commit)]);
+
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let refs = client
+            .get(url + "/info/refs?service=git-upload-pack")
+            .send()
+            .await
+            .unwrap();
+        let refs = String::from_utf8_lossy(&refs.bytes().await.unwrap()).into_owned();
+        assert!(refs.contains(&tip.ref_name), "{refs}");
+        assert!(!refs.contains(&format!("shallow {}", tip.commit)), "{refs}");
+    }
 
     #[test]
     fn a_url_names_its_host_and_repository() {

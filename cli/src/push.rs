@@ -54,7 +54,7 @@ pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Re
         origin::resolve(&args.repository, args.ref_name.as_deref(), &args.login, progress).await?;
     let password = Uuid::new_v4().to_string();
     let served = match &origin {
-        Origin::Folder(folder) => Some(folder.serve(0, password.clone(), None).await?),
+        Origin::Folder(folder) => Some(folder.serve(&tip, 0, password.clone(), None).await?),
         Origin::Remote { .. } => None,
     };
     let (clone_url, login) = match (&served, &origin) {

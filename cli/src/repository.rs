@@ -76,7 +76,7 @@ pub struct Folder {
     /// The folder as it was given.
     given: PathBuf,
     /// The folder that holds the objects and refs.
-    pub git_folder: PathBuf,
+    git_folder: PathBuf,
     /// Its name, such as `project`, in characters that need no encoding in a URL.
     pub name: String,
 }
@@ -220,6 +220,28 @@ impl Folder {
         status.map_or(0, |status| status.lines().count())
     }
 
+    /// Makes a bare repository at `place` that has the ref of `tip` and borrows this one's objects.
+    ///
+    /// It is served in this one's stead: it has none of its other refs, a commit that is on no branch has a ref there,
+    /// and where this one is a shallow clone, that one does not say so, which libgit2 would not understand.
+    ///
+    /// # Errors
+    /// Where git cannot make it.
+    pub async fn lend(&self, place: &Path, tip: &Tip) -> Result<(), Error> {
+        let format = self.git(&["rev-parse", "--show-object-format"]).await?;
+        let mut init = process::command("git");
+        init.args(["init", "--quiet", "--bare", "--object-format", &format])
+            .arg(place);
+        output(init, &["init", "--bare"]).await?;
+        let alternates = place.join("objects/info/alternates");
+        let objects = self.git_folder.join("objects");
+        std::fs::create_dir_all(place.join("objects/info"))
+            .and_then(|()| std::fs::write(&alternates, format!("{}\n", objects.display())))
+            .map_err(Error::io("write", &alternates))?;
+        let update = ["update-ref", tip.ref_name.as_str(), tip.object.as_str()];
+        git(place, &update).await.map(drop)
+    }
+
     async fn git(&self, arguments: &[&str]) -> Result<String, Error> {
         git(&self.given, arguments).await
     }
@@ -292,7 +314,13 @@ pub async fn remote_tip(url: &Url, login: &Login, name: Option<&str>) -> Result<
             );
         }
     }
-    let listed = output(command, &["ls-remote", url.as_str()]).await?;
+    let listed = output(command, &[]).await.map_err(|error| match error {
+        Error::Git { message, .. } => Error::Remote {
+            url: url.to_string(),
+            message,
+        },
+        other => other,
+    })?;
     parse_listed(&listed, name).ok_or_else(|| match name {
         Some(name) => Error::RefUnknown {
             name: name.to_owned(),

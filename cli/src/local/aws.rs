@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::checkout::{Checkout, read_json, write_json};
 use super::ministack::{Ministack, Settings};
 use super::sam::{self, Stack};
-use super::tools::{Tools, lock};
+use super::tools::{Lock, Tools, lock};
 use super::{ACCESS_KEY, REGION, SECRET_KEY};
 use crate::Error;
 use crate::progress::Progress;
@@ -105,7 +105,9 @@ impl LocalAws {
             owned: Some((child, home)),
             progress,
         };
-        local.deploy(&built, &options.stack, &options.parameters).await?;
+        local
+            .deploy(&built.fingerprint, &options.stack, &options.parameters)
+            .await?;
         Ok(local)
     }
 
@@ -119,7 +121,7 @@ impl LocalAws {
         let tools = Tools::install(progress).await?;
         let built = sam::build(&checkout, &tools, progress).await?;
         let folder = checkout.folder()?;
-        let _lock = lock(folder.join("up.lock"), progress).await?;
+        let _lock = lock(&folder.join("up.lock"), Lock::Exclusive, progress).await?;
         let record = match running(&checkout)? {
             Some(record) => {
                 check_same(&record.ministack, &options.settings)?;
@@ -146,7 +148,9 @@ impl LocalAws {
             progress,
         };
         local.save()?;
-        local.deploy(&built, &options.stack, &options.parameters).await?;
+        local
+            .deploy(&built.fingerprint, &options.stack, &options.parameters)
+            .await?;
         Ok(local)
     }
 
@@ -191,7 +195,23 @@ impl LocalAws {
         });
         // A deployment may reset what the stack's secrets hold.
         self.record.git_secret = None;
+        if self.record.ministack.auth {
+            self.admit_plain_http().await?;
+        }
         self.save()
+    }
+
+    /// Takes off the buckets' policies, which refuse what does not come over TLS: nothing on the loopback does. They are
+    /// enforced only with the IAM roles.
+    async fn admit_plain_http(&self) -> Result<(), Error> {
+        for output in ["StagingBucketName", "DestinationBucket"] {
+            let bucket = self.output(output)?;
+            let delete = self.s3().delete_bucket_policy().bucket(bucket).send();
+            delete
+                .await
+                .map_err(Error::aws(format!("take off the policy of the bucket {bucket}")))?;
+        }
+        Ok(())
     }
 
     /// Writes the record down, where it is to be found by the next command.

@@ -105,7 +105,7 @@ async fn deliver(
         Origin::Folder(folder) => {
             let password = local.record.git_password.clone();
             let log = Some(local.folder().join("git-host.log"));
-            Some(folder.serve(git_port, password, log).await?)
+            Some(folder.serve(tip, git_port, password, log).await?)
         }
         Origin::Remote { .. } => None,
     };

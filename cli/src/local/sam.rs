@@ -1,14 +1,15 @@
 //! `sam build` and `sam deploy`, as users run them, against the local AWS.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
 use super::checkout::{Checkout, read_json, write_json};
-use super::tools::{Tools, lock};
+use super::tools::{Lock, Tools, lock};
 use super::{ACCESS_KEY, REGION, SECRET_KEY};
 use crate::progress::Progress;
 use crate::{Error, process};
@@ -26,21 +27,61 @@ struct Built {
     fingerprint: String,
 }
 
-/// Builds the stack, where anything that it is built from has changed. Gives the fingerprint of what is built now.
+/// What is built, kept from being built anew as long as this lives: others may build from a changed checkout.
+#[derive(Debug)]
+pub struct Build {
+    /// Of all that it was built from.
+    pub fingerprint: String,
+    _lock: File,
+}
+
+/// Builds the stack, where anything that it is built from has changed.
 ///
 /// # Errors
 /// [`Error::Build`].
-pub async fn build(checkout: &Checkout, tools: &Tools, progress: Progress) -> Result<String, Error> {
-    let folder = checkout.folder()?;
-    let _lock = lock(folder.join("build.lock"), progress).await?;
-    let fingerprint = checkout.fingerprint()?;
-    let record = folder.join("build.json");
-    let template = checkout.root().join(".aws-sam/build/template.yaml");
-    let built: Option<Built> = read_json(&record)?;
-    if template.exists() && built.is_some_and(|built| built.fingerprint == fingerprint) {
-        return Ok(fingerprint);
+pub async fn build(checkout: &Checkout, tools: &Tools, progress: Progress) -> Result<Build, Error> {
+    let file = checkout.folder()?.join("build.lock");
+    let mut fingerprint = checkout.fingerprint()?;
+    loop {
+        let shared = lock(&file, Lock::Shared, progress).await?;
+        if is_built(checkout, &fingerprint)? {
+            return Ok(Build {
+                fingerprint,
+                _lock: shared,
+            });
+        }
+        drop(shared);
+        let _exclusive = lock(&file, Lock::Exclusive, progress).await?;
+        // It may have changed, or been built, while this waited.
+        fingerprint = checkout.fingerprint()?;
+        if !is_built(checkout, &fingerprint)? {
+            run_build(checkout, tools, &fingerprint, progress).await?;
+        }
     }
-    let log = folder.join("sam-build.log");
+}
+
+fn record(checkout: &Checkout) -> Result<PathBuf, Error> {
+    Ok(checkout.folder()?.join("build.json"))
+}
+
+fn is_built(checkout: &Checkout, fingerprint: &str) -> Result<bool, Error> {
+    let built: Option<Built> = read_json(&record(checkout)?)?;
+    let template = checkout.root().join(".aws-sam/build/template.yaml");
+    Ok(template.exists() && built.is_some_and(|built| built.fingerprint == fingerprint))
+}
+
+async fn run_build(
+    checkout: &Checkout,
+    tools: &Tools,
+    fingerprint: &str,
+    progress: Progress,
+) -> Result<(), Error> {
+    // A build that fails half-way leaves neither the last one nor this one.
+    let record = record(checkout)?;
+    if record.exists() {
+        std::fs::remove_file(&record).map_err(Error::io("remove", &record))?;
+    }
+    let log = checkout.folder()?.join("sam-build.log");
     let step = progress.step(format!(
         "Building the Lambdas with sam build, minutes the first time (log: {})",
         log.display()
@@ -57,14 +98,12 @@ pub async fn build(checkout: &Checkout, tools: &Tools, progress: Progress) -> Re
             log,
         });
     }
-    write_json(
-        &record,
-        &Built {
-            fingerprint: fingerprint.clone(),
-        },
-    )?;
+    let built = Built {
+        fingerprint: fingerprint.to_owned(),
+    };
+    write_json(&record, &built)?;
     step.done("Built the Lambdas with sam build");
-    Ok(fingerprint)
+    Ok(())
 }
 
 /// A stack that is to be deployed, or was.

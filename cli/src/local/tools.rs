@@ -1,5 +1,6 @@
 //! The pinned Python tools, in private virtual environments in a cache folder.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -100,7 +101,7 @@ async fn install(requirements: &Requirements, cache: &Path, progress: Progress) 
         return Ok(folder);
     }
     std::fs::create_dir_all(cache).map_err(Error::io("create", cache))?;
-    let _lock = lock(folder.with_extension("lock"), progress).await?;
+    let _lock = lock(&folder.with_extension("lock"), Lock::Exclusive, progress).await?;
     if is_whole(&folder) {
         return Ok(folder);
     }
@@ -149,20 +150,40 @@ fn is_whole(folder: &Path) -> bool {
     marker(folder).exists() && folder.join("bin/python").exists()
 }
 
-/// Holds the lock file until the file is dropped.
-pub(crate) async fn lock(path: PathBuf, progress: Progress) -> Result<std::fs::File, Error> {
-    let file = std::fs::File::create(&path).map_err(Error::io("write", &path))?;
-    if file.try_lock().is_ok() {
+/// Who else may hold the same lock file.
+#[derive(Clone, Copy)]
+pub(crate) enum Lock {
+    /// Whoever shares it.
+    Shared,
+    /// Nobody.
+    Exclusive,
+}
+
+/// Holds the lock file until the returned file is dropped.
+pub(crate) async fn lock(path: &Path, kind: Lock, progress: Progress) -> Result<File, Error> {
+    let file = File::create(path).map_err(Error::io("write", path))?;
+    let at_once = match kind {
+        Lock::Shared => file.try_lock_shared(),
+        Lock::Exclusive => file.try_lock(),
+    };
+    if at_once.is_ok() {
         return Ok(file);
     }
     let _step = progress.step(format!(
         "Waiting for another push-code, which has locked {}",
         path.display()
     ));
-    let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
+    let wait = move || {
+        match kind {
+            Lock::Shared => file.lock_shared(),
+            Lock::Exclusive => file.lock(),
+        }
+        .map(|()| file)
+    };
+    let locked = tokio::task::spawn_blocking(wait).await;
     locked
         .unwrap_or_else(|error| Err(std::io::Error::other(error)))
-        .map_err(Error::io("lock", &path))
+        .map_err(Error::io("lock", path))
 }
 
 async fn make_venv(python: &str, folder: &Path) -> Result<(), Error> {

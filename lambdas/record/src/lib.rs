@@ -68,10 +68,13 @@ pub async fn handle(
         .await?
         .ok_or_else(|| unfinished("unknown".to_owned()))?;
     let event = match &envelope.input.failure {
-        Some(failure) => Some(PushEvent::PushFailed(PushFailed {
-            execution_id: envelope.execution.id.clone(),
-            failure: failure.clone(),
-        })),
+        Some(failure) => {
+            let failed = PushFailed {
+                execution_id: envelope.execution.id.clone(),
+                failure: failure.clone(),
+            };
+            (state.failure.as_ref() != Some(&failed)).then_some(PushEvent::PushFailed(failed))
+        }
         None => state.closing_event(),
     };
     let state = match event {
@@ -123,7 +126,7 @@ fn close(state: &PushState) -> Closed {
         remedy: state
             .failure
             .as_ref()
-            .map(|failure| error::remedy(&failure.error).to_owned()),
-        failure: state.failure.clone(),
+            .map(|failed| error::remedy(&failed.failure.error).to_owned()),
+        failure: state.failure.as_ref().map(|failed| failed.failure.clone()),
     }
 }

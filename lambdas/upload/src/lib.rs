@@ -48,16 +48,15 @@ impl Coded for Error {
 pub async fn handle(shelf: &impl Shelf, envelope: &Envelope<UploadInput>) -> Result<Uploaded, Error> {
     let input = &envelope.input;
     let destination = &input.destination;
-    let mine = Placed::new(&envelope.push, input.sequence);
+    let mine = Placed::new(&envelope.push, input.sequence, input.fetched.ref_now.clone());
     let metadata = metadata::write(&mine, &input.fetched, &input.archive);
     for _ in 0..LOOKS {
         let current = shelf.current(destination).await?;
         let expected = match current {
             None => Expected::Nothing,
             Some(current) => {
-                let order = metadata::read(&current.metadata).map_or(Order::Write, |placed| {
-                    order::decide(&placed, &mine, input.fetched.ref_now.as_ref())
-                });
+                let order = metadata::read(&current.metadata)
+                    .map_or(Order::Write, |placed| order::decide(&placed, &mine));
                 match order {
                     Order::Write => Expected::Object(current.etag),
                     Order::Superseded(superseded) => return Ok(Uploaded::Superseded(superseded)),

@@ -37,6 +37,7 @@ pub fn write(mine: &Placed, fetched: &FetchedCommit, archive: &Archive) -> HashM
         ("ref", encode_whole(mine.ref_name.as_str())),
         ("before", object(&mine.before)),
         ("after", object(&mine.after)),
+        ("ref-now", object(&mine.ref_now)),
     ]
     .into_iter()
     .filter(|(_, value)| !value.is_empty())
@@ -59,6 +60,7 @@ pub fn read(metadata: &HashMap<String, String>) -> Option<Placed> {
         before: object("before")?,
         after: object("after")?,
         sequence: text("sequence")?.parse().ok()?,
+        ref_now: object("ref-now")?,
     })
 }
 

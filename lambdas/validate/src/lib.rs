@@ -5,6 +5,7 @@ use domain::Invalid;
 use domain::contract::{Deliver, Envelope, IgnoreReason, Ignored, ValidateInput, Validated};
 use domain::error::{Code, Coded};
 use domain::policy::{self, Decision, PolicyError};
+use domain::source::SettingsError;
 use platform::audit::{AuditError, AuditTrail, Number};
 
 /// Why a push cannot be validated.
@@ -16,7 +17,7 @@ pub enum Error {
         /// The source.
         name: String,
         /// Where they differ.
-        source: serde_json::Error,
+        source: SettingsError,
     },
     /// The settings cannot be applied to this push.
     #[error("the settings of source {name} cannot be applied to this push")]

@@ -8,7 +8,7 @@ use crate::destination::{Destination, ObjectKey};
 use crate::event::PushEvent;
 use crate::git::{CommitId, ObjectId};
 use crate::push::{Push, PushId};
-use crate::source::{Options, SourceSettings};
+use crate::source::{Options, SettingsError, SourceSettings};
 use crate::state::{PushState, Status};
 
 /// A state of the workflow that runs a Lambda. Its name is the state's.
@@ -73,7 +73,6 @@ pub trait StageOutput: Sized {
 
 /// `Validate` in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ValidateInput {
     /// The source's settings, as the SSM parameter's JSON text.
     pub settings: String,
@@ -83,9 +82,9 @@ impl ValidateInput {
     /// The settings, parsed.
     ///
     /// # Errors
-    /// The JSON error, with line and column.
-    pub fn parse(&self) -> Result<SourceSettings, serde_json::Error> {
-        serde_json::from_str(&self.settings)
+    /// [`SettingsError`], with line and column, or with what is not known.
+    pub fn parse(&self) -> Result<SourceSettings, SettingsError> {
+        self.settings.parse()
     }
 }
 
@@ -153,7 +152,6 @@ impl StageOutput for Validated {
 
 /// `Fetch` in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct FetchInput {
     /// [`Deliver::clone_url`].
     pub clone_url: String,
@@ -203,7 +201,6 @@ impl StageOutput for FetchedCommit {
 
 /// `Package` in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PackageInput {
     /// What `Fetch` gave.
     pub fetched: FetchedCommit,
@@ -237,7 +234,6 @@ impl StageOutput for Archive {
 
 /// `Upload` in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct UploadInput {
     /// [`Deliver::destination`].
     pub destination: Destination,
@@ -297,7 +293,6 @@ impl StageOutput for Uploaded {
 
 /// `Record` and `RecordFailure` in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RecordInput {
     /// What ended the execution; none where nothing failed.
     #[serde(default)]

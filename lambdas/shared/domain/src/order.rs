@@ -23,12 +23,14 @@ pub struct Placed {
     pub after: Option<ObjectId>,
     /// Its number among the pushes of the ref.
     pub sequence: u64,
+    /// What the ref pointed to when it was fetched; none where that is not known.
+    pub ref_now: Option<ObjectId>,
 }
 
 impl Placed {
-    /// `push` with its number.
+    /// `push` with its number, and what its ref pointed to when it was fetched.
     #[must_use]
-    pub fn new(push: &Push, sequence: u64) -> Self {
+    pub fn new(push: &Push, sequence: u64, ref_now: Option<ObjectId>) -> Self {
         Self {
             push_id: push.push_id,
             source: push.source.clone(),
@@ -37,6 +39,7 @@ impl Placed {
             before: push.before.clone(),
             after: push.after.clone(),
             sequence,
+            ref_now,
         }
     }
 
@@ -63,11 +66,11 @@ pub enum Order {
 ///
 /// 1. Lineage: the one whose `before` is the other's `after` is newer. Where that holds both ways (a ref that was moved
 ///    and moved back) it says nothing.
-/// 2. The ref itself: where the destination has what the ref pointed to when mine was fetched (`ref_now`), and mine is
-///    something else, mine is older.
+/// 2. The ref itself: the one that the ref already pointed to when the other was fetched (`ref_now`), while the other is
+///    something else, is newer. Where that holds both ways it says nothing.
 /// 3. The number that `Validate` gave, in order of arrival.
 #[must_use]
-pub fn decide(current: &Placed, mine: &Placed, ref_now: Option<&ObjectId>) -> Order {
+pub fn decide(current: &Placed, mine: &Placed) -> Order {
     if current.push_id == mine.push_id {
         return Order::AlreadyThere;
     }
@@ -90,11 +93,20 @@ pub fn decide(current: &Placed, mine: &Placed, ref_now: Option<&ObjectId>) -> Or
             superseded(format!("push {} began where this one ended", current.push_id))
         };
     }
-    if ref_now.is_some() && ref_now == current.after.as_ref() && ref_now != mine.after.as_ref() {
-        return superseded(format!(
-            "{} already pointed to push {} when this one was fetched",
-            mine.ref_name, current.push_id
-        ));
+    let was_there = |newer: &Placed, older: &Placed| {
+        older.ref_now.is_some() && older.ref_now == newer.after && older.ref_now != older.after
+    };
+    let mine_was_there = was_there(mine, current);
+    let current_was_there = was_there(current, mine);
+    if mine_was_there != current_was_there {
+        return if mine_was_there {
+            Order::Write
+        } else {
+            superseded(format!(
+                "{} already pointed to push {} when this one was fetched",
+                mine.ref_name, current.push_id
+            ))
+        };
     }
     if current.sequence > mine.sequence {
         return superseded(format!(
@@ -124,11 +136,19 @@ mod tests {
             before: before.map(object),
             after: Some(object(after)),
             sequence,
+            ref_now: None,
         }
     }
 
-    fn is_superseded(current: &Placed, mine: &Placed, ref_now: Option<char>) -> bool {
-        match decide(current, mine, ref_now.map(object).as_ref()) {
+    fn fetched_at(ref_now: char, placed: Placed) -> Placed {
+        Placed {
+            ref_now: Some(object(ref_now)),
+            ..placed
+        }
+    }
+
+    fn is_superseded(current: &Placed, mine: &Placed) -> bool {
+        match decide(current, mine) {
             Order::Superseded(superseded) => {
                 assert_eq!(superseded.by, current.push_id);
                 true
@@ -141,45 +161,56 @@ mod tests {
     #[test]
     fn lineage_goes_before_the_order_of_arrival() {
         let (first, second) = (placed(Some('a'), 'b', 2), placed(Some('b'), 'c', 1));
-        assert!(!is_superseded(&first, &second, None));
-        assert!(is_superseded(&second, &first, None));
+        assert!(!is_superseded(&first, &second));
+        assert!(is_superseded(&second, &first));
     }
 
     #[test]
     fn a_ref_that_was_moved_and_moved_back_is_decided_by_arrival() {
         let (there, back) = (placed(Some('a'), 'b', 1), placed(Some('b'), 'a', 2));
-        assert!(!is_superseded(&there, &back, None));
-        assert!(is_superseded(&back, &there, None));
+        assert!(!is_superseded(&there, &back));
+        assert!(is_superseded(&back, &there));
     }
 
     #[test]
-    fn a_destination_that_has_the_tip_is_not_taken_back() {
+    fn the_one_that_the_ref_pointed_to_already_is_newer_whichever_comes_first() {
         // Two pushes apart, and the older webhook came later: lineage says nothing, arrival says the wrong thing.
-        let (newest, oldest) = (placed(Some('c'), 'd', 1), placed(Some('a'), 'b', 2));
-        assert!(is_superseded(&newest, &oldest, Some('d')));
-        assert!(!is_superseded(&newest, &oldest, Some('b')));
+        let newest = fetched_at('d', placed(Some('c'), 'd', 1));
+        let oldest = fetched_at('d', placed(Some('a'), 'b', 2));
+        assert!(is_superseded(&newest, &oldest));
+        assert!(!is_superseded(&oldest, &newest));
+        let in_its_time = fetched_at('b', placed(Some('a'), 'b', 2));
+        assert!(!is_superseded(&newest, &in_its_time));
+        assert!(is_superseded(&in_its_time, &newest));
+    }
+
+    #[test]
+    fn a_ref_that_each_of_two_pushes_found_at_the_other_is_decided_by_arrival() {
+        let first = fetched_at('d', placed(Some('a'), 'b', 1));
+        let second = fetched_at('b', placed(Some('c'), 'd', 2));
+        assert!(!is_superseded(&first, &second));
+        assert!(is_superseded(&second, &first));
     }
 
     #[test]
     fn unrelated_pushes_are_decided_by_arrival() {
         let (first, second) = (placed(None, 'b', 1), placed(None, 'c', 2));
-        assert!(!is_superseded(&first, &second, None));
-        assert!(is_superseded(&second, &first, None));
+        assert!(!is_superseded(&first, &second));
+        assert!(is_superseded(&second, &first));
     }
 
     #[test]
     fn a_repeated_push_of_the_same_commit_writes_again() {
         assert!(!is_superseded(
-            &placed(Some('b'), 'b', 1),
-            &placed(Some('b'), 'b', 2),
-            Some('b')
+            &fetched_at('b', placed(Some('b'), 'b', 1)),
+            &fetched_at('b', placed(Some('b'), 'b', 2))
         ));
     }
 
     #[test]
     fn its_own_object_is_there_already() {
         let mine = placed(None, 'b', 1);
-        assert_eq!(decide(&mine, &mine, None), Order::AlreadyThere);
+        assert_eq!(decide(&mine, &mine), Order::AlreadyThere);
     }
 
     #[test]
@@ -187,6 +218,6 @@ mod tests {
         let mut other = placed(None, 'b', 1);
         other.ref_name = "refs/heads/next".parse().unwrap();
         other.push_id = "8f56e11b-9fab-5a06-9a1c-5ae3de50bd46".parse().unwrap();
-        assert_eq!(decide(&other, &placed(None, 'c', 9), None), Order::Occupied);
+        assert_eq!(decide(&other, &placed(None, 'c', 9)), Order::Occupied);
     }
 }

@@ -66,7 +66,6 @@ impl std::str::FromStr for PushId {
 /// One push of one ref: the input of an execution. It is a pure function of the delivery, so that the same delivery
 /// always starts the same execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Push {
     /// Its identity.
     pub push_id: PushId,

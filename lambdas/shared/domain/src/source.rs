@@ -15,7 +15,6 @@ text_newtype!(
 
 /// What one git host or group may deliver, and where to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SourceSettings {
     /// Who calls the webhook.
     pub provider: Provider,
@@ -42,7 +41,6 @@ pub enum Provider {
 
 /// The bucket and the names in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct DestinationSettings {
     /// The bucket's name.
     pub bucket: String,
@@ -53,7 +51,7 @@ pub struct DestinationSettings {
 
 /// How a zip is made. The same commit and options give the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct Options {
     /// Whether `build-info.json` is put at the root of the zip.
     pub build_info: bool,
@@ -72,7 +70,7 @@ impl Default for Options {
 
 /// The limits of one push. A push that meets one fails with an error that names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct Limits {
     /// The pack that the git host sends, in bytes. It has to fit into the `fetch` function's ephemeral storage.
     pub pack_bytes: u64,
@@ -94,6 +92,34 @@ impl Default for Limits {
             silence_seconds: 60,
             entries: 1_000_000,
             file_bytes: 512 << 20,
+        }
+    }
+}
+
+/// Settings that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// They are not the JSON that they should be.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// They have fields that nothing reads: most likely one is misspelt, and its default would be used silently.
+    #[error("unknown: {}", .0.join(", "))]
+    Unknown(Vec<String>),
+}
+
+impl std::str::FromStr for SourceSettings {
+    type Err = SettingsError;
+
+    /// Strict, unlike the events, which hold [`Options`] too and which an older version must be able to read.
+    fn from_str(text: &str) -> Result<Self, SettingsError> {
+        let mut unknown = Vec::new();
+        let mut json = serde_json::Deserializer::from_str(text);
+        let settings = serde_ignored::deserialize(&mut json, |path| unknown.push(path.to_string()))?;
+        json.end()?;
+        if unknown.is_empty() {
+            Ok(settings)
+        } else {
+            Err(SettingsError::Unknown(unknown))
         }
     }
 }
@@ -187,13 +213,17 @@ mod tests {
 
     #[test]
     fn a_misspelt_setting_is_named() {
-        let error = serde_json::from_str::<SourceSettings>(
-            r#"{"provider":"gitlab","repository":["group/*"],"refs":[],"git_hosts":[],"destination":{"bucket":"zips"}}"#,
-        )
-        .unwrap_err();
-        assert!(
-            error.to_string().contains("unknown field `repository`"),
-            "{error}"
-        );
+        let error = r#"{"provider":"gitlab","repositories":["group/*"],"refs":[],"git_hosts":[],
+            "destination":{"bucket":"zips"},"options":{"limits":{"pack_byte":1}},"ref":[]}"#
+            .parse::<SourceSettings>()
+            .unwrap_err();
+        assert_eq!(error.to_string(), "unknown: options.limits.pack_byte, ref");
+        assert!("{} {}".parse::<SourceSettings>().is_err());
+    }
+
+    #[test]
+    fn options_of_a_later_version_can_be_read_from_an_event() {
+        let options: Options = serde_json::from_str(r#"{"build_info":false,"later":{"x":1}}"#).unwrap();
+        assert!(!options.build_info);
     }
 }

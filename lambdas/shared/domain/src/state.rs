@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::contract::{Archive, Deliver, Delivered, Failure, FetchedCommit, Ignored, Superseded};
+use crate::contract::{Archive, Deliver, Delivered, FetchedCommit, Ignored, Superseded};
 use crate::error::Code;
-use crate::event::{PushEvent, PushReceived, RecordedEvent};
+use crate::event::{PushEvent, PushFailed, PushReceived, RecordedEvent};
 use crate::push::{Push, PushId};
 
 /// How far a push is.
@@ -78,7 +78,7 @@ pub struct PushState {
     /// How many attempts of stages have failed.
     pub failed_attempts: u32,
     /// The last execution's failure, where it failed.
-    pub failure: Option<Failure>,
+    pub failure: Option<PushFailed>,
 }
 
 /// An event that cannot follow what has happened before.
@@ -174,7 +174,7 @@ pub fn apply(state: Option<PushState>, recorded: &RecordedEvent) -> Result<PushS
                 state.fetched = None;
                 state.archive = None;
             }
-            state.failure = Some(failed.failure);
+            state.failure = Some(failed);
         }
     }
     if state.status != Status::Failed {

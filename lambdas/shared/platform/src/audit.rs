@@ -21,7 +21,8 @@ pub trait AuditTrail: Send + Sync {
     fn load(&self, push_id: PushId) -> impl Future<Output = Result<Option<PushState>, AuditError>> + Send;
 
     /// Writes down that `event` has happened to the push whose `state` this was, and gives the state after it.
-    /// An event that is the push's last one already is not written again.
+    /// Where somebody else has written in between, the same event is success, and any other is followed by this one
+    /// where it can be.
     fn append(
         &self,
         state: Option<PushState>,

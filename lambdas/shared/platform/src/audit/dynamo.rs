@@ -190,8 +190,13 @@ impl AuditTrail for DynamoTrail {
             tokio::time::sleep(backoff(attempt)).await;
             let events = self.events(next.push_id()).await?;
             state = state::fold(&events)?;
-            if let (Some(last), Some(state)) = (events.last(), &state)
-                && last.event == event
+            // Somebody else was first with the same: another run of this stage, or a write of this one whose answer
+            // was lost.
+            let there = usize::try_from(recorded.version - 1)
+                .ok()
+                .and_then(|index| events.get(index));
+            if let (Some(there), Some(state)) = (there, &state)
+                && there.event == event
             {
                 return Ok(state.clone());
             }

@@ -45,8 +45,10 @@ impl AuditTrail for MemoryTrail {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let trail = events.entry(push_id).or_default();
         let current = state::fold(trail)?;
-        if let (Some(last), Some(current)) = (trail.last(), &current)
-            && last.event == event
+        let known = state.map_or(0, |state| state.version);
+        let there = usize::try_from(known).ok().and_then(|index| trail.get(index));
+        if let (Some(there), Some(current)) = (there, &current)
+            && there.event == event
         {
             return Ok(current.clone());
         }
