@@ -2,6 +2,7 @@
 
 use domain::push::SourceName;
 use domain::source::origin;
+use openssl::x509::X509;
 use platform::secrets::SecretError;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -9,11 +10,18 @@ use url::Url;
 
 use crate::error::Error;
 
+/// What the secret says.
+pub struct GitSecret {
+    credentials: Vec<Entry>,
+    authorities: Vec<X509>,
+}
+
 /// The secret's JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct GitSecret {
+struct Json {
     credentials: Vec<Entry>,
+    /// PEM text.
     #[serde(default)]
     ca_certificates: Option<String>,
 }
@@ -71,17 +79,31 @@ impl GitSecret {
     /// # Errors
     /// [`SecretError::Invalid`].
     pub fn parse(source: &SourceName, secret: &SecretString) -> Result<Self, SecretError> {
-        serde_json::from_str(secret.expose_secret()).map_err(|error| SecretError::Invalid {
+        let invalid = |reason: String| SecretError::Invalid {
             name: format!("{source}/git"),
+            reason,
+        };
+        let json: Json = serde_json::from_str(secret.expose_secret()).map_err(|error| {
             // serde's own message may quote what it met.
-            reason: format!("see line {}, column {}", error.line(), error.column()),
+            invalid(format!("see line {}, column {}", error.line(), error.column()))
+        })?;
+        let pem = json.ca_certificates.unwrap_or_default();
+        let authorities = X509::stack_from_pem(pem.as_bytes()).unwrap_or_default();
+        if authorities.is_empty() && !pem.trim().is_empty() {
+            return Err(invalid(
+                "ca_certificates is not certificates in PEM form".to_owned(),
+            ));
+        }
+        Ok(Self {
+            credentials: json.credentials,
+            authorities,
         })
     }
 
-    /// PEM certificates of authorities that are trusted besides the system's.
+    /// Certificates of authorities that are trusted besides the system's.
     #[must_use]
-    pub fn ca_certificates(&self) -> Option<&str> {
-        self.ca_certificates.as_deref()
+    pub fn authorities(&self) -> &[X509] {
+        &self.authorities
     }
 
     /// How to log in at the host of `url`. What is for one host is never given to another, nor to another port.

@@ -28,8 +28,8 @@ pub enum Error {
         source: git2::Error,
     },
     /// A certificate that is not trusted.
-    #[error("the TLS certificate of {url} is not trusted")]
-    Certificate { url: String, source: git2::Error },
+    #[error("the TLS certificate of {url} is not trusted: {reason}")]
+    Certificate { url: String, reason: String },
     /// A host key that is not pinned.
     #[error("the SSH host key of {url} is not pinned: {reason}")]
     HostKey { url: String, reason: String },

@@ -1,5 +1,6 @@
 //! `Fetch`: brings exactly the pushed commit from the git host into the staging bucket, as one pack.
 
+mod certificates;
 mod credentials;
 mod error;
 mod known_hosts;
@@ -46,7 +47,7 @@ pub async fn handle(
     let secret = GitSecret::parse(&push.source, &secret)?;
     let order = Order {
         access: secret.access(&url)?,
-        ca_certificates: secret.ca_certificates().map(str::to_owned),
+        authorities: secret.authorities().to_vec(),
         url,
         ref_name: push.ref_name.clone(),
         object: after,
@@ -54,10 +55,7 @@ pub async fn handle(
         progress: deps.progress,
     };
     let folder = tempfile::tempdir().map_err(Error::Workspace)?;
-    let repository = folder.path().to_owned();
-    let found = tokio::task::spawn_blocking(move || transfer::fetch(&order, &repository))
-        .await
-        .map_err(|error| Error::Workspace(std::io::Error::other(error)))??;
+    let found = transfer::fetch_in_time(order, folder.path().to_owned()).await?;
     let key = |name| staging_key(&push.push_id, name).map_err(StorageError::Key);
     let pack = deps.staging.store_file(&key("commit.pack")?, &found.pack).await?;
     let index = deps.staging.store_file(&key("commit.idx")?, &found.index).await?;

@@ -2,29 +2,38 @@
 
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use domain::contract::Author;
 use domain::git::{CommitId, ObjectId, RefName};
-use domain::source::Limits;
+use domain::source::{Limits, origin};
 use git2::{
-    AutotagOption, CertificateCheckStatus, Cred, ErrorClass, ErrorCode, FetchOptions, Oid, RemoteCallbacks,
-    RemoteRedirect, Repository, RepositoryInitOptions,
+    AutotagOption, CertificateCheckStatus, ConfigLevel, Cred, CredentialType, ErrorClass, ErrorCode,
+    FetchOptions, Oid, RemoteCallbacks, RemoteRedirect, Repository, RepositoryInitOptions,
 };
+use openssl::x509::X509;
 use secrecy::ExposeSecret;
+use tokio::sync::oneshot;
 use url::Url;
 
+use crate::certificates;
 use crate::credentials::Access;
 use crate::error::Error;
 use crate::known_hosts::{self, Verdict};
 
 /// How long a connection may take to be made, in seconds.
 const CONNECT_SECONDS: u64 = 15;
+/// How long after its deadline a transfer may still end by itself.
+const GRACE: Duration = Duration::from_secs(2);
 /// How often progress is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 /// The local ref that a fetch writes.
 const LOCAL_REF: &str = "refs/push/fetched";
+/// The user of an SSH URL that names none.
+const SSH_USER: &str = "git";
 /// The longest subject, in characters.
 const SUBJECT_CHARACTERS: usize = 200;
 
@@ -32,7 +41,8 @@ const SUBJECT_CHARACTERS: usize = 200;
 pub struct Order {
     pub url: Url,
     pub access: Access,
-    pub ca_certificates: Option<String>,
+    /// Trusted besides the public ones.
+    pub authorities: Vec<X509>,
     pub ref_name: RefName,
     /// A commit or an annotated tag.
     pub object: ObjectId,
@@ -74,17 +84,50 @@ pub struct Found {
     pub index: PathBuf,
 }
 
+/// Fetches on a thread of its own, and ends in time.
+///
+/// libgit2 asks whether to go on only while a pack comes. A host that sends its refs, its HTTP headers or a pack's bytes
+/// without end, one now and then, holds libgit2 for as long as it likes. Then the thread is left behind: it ends when the
+/// host closes, falls silent, or libgit2 asks again. It is no thread of tokio's, which waits for its own at the end.
+pub async fn fetch_in_time(order: Order, folder: PathBuf) -> Result<Found, Error> {
+    let patience = Duration::from_secs(order.limits.fetch_seconds) + GRACE;
+    let late = too_slow(&order);
+    let (sender, receiver) = oneshot::channel();
+    thread::Builder::new()
+        .name("transfer".to_owned())
+        .spawn(move || {
+            // Nobody listens any more where the time is over.
+            let _ = sender.send(fetch(&order, &folder));
+        })
+        .map_err(Error::Workspace)?;
+    match tokio::time::timeout(patience, receiver).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(_)) => Err(Error::Workspace(std::io::Error::other(
+            "the transfer's thread has died",
+        ))),
+        Err(_) => Err(late),
+    }
+}
+
+fn too_slow(order: &Order) -> Error {
+    Error::Limit {
+        url: order.url.to_string(),
+        limit: "fetch_seconds",
+        met: format!("the fetch takes more than {} s", order.limits.fetch_seconds),
+    }
+}
+
 /// Fetches into the folder `folder`, which is empty.
 ///
 /// First exactly the object, which hosts allow that advertise it (it is a ref's tip) or that allow reachable ids, as
 /// GitLab and GitHub do. A host that refuses is asked for the ref with its history, where the object must be.
-pub fn fetch(order: &Order, folder: &Path) -> Result<Found, Error> {
+fn fetch(order: &Order, folder: &Path) -> Result<Found, Error> {
     if order.object.as_str().len() == 64 {
         return Err(Error::Sha256 {
             url: order.url.to_string(),
         });
     }
-    prepare_libgit2(order, folder)?;
+    prepare_libgit2(order)?;
     let deadline = Instant::now() + Duration::from_secs(order.limits.fetch_seconds);
     let exact = Attempt::new(order, folder.join("exact"), deadline).run(order.object.as_str(), 1);
     let refused = match exact {
@@ -92,6 +135,9 @@ pub fn fetch(order: &Order, folder: &Path) -> Result<Found, Error> {
         Err(Failed::Refused(error)) => error,
         Err(Failed::Other(error)) => return Err(error),
     };
+    if Instant::now() >= deadline {
+        return Err(too_slow(order));
+    }
     tracing::info!(url = %order.url, reason = refused.message(), "the host refuses the id, fetching the ref");
     match Attempt::new(order, folder.join("ref"), deadline).run(order.ref_name.as_str(), 0) {
         Ok(fetched) => find(order, &fetched),
@@ -109,30 +155,29 @@ fn not_found(order: &Order, source: Option<git2::Error>) -> Error {
     }
 }
 
-/// libgit2's timeouts and authorities are the process's, not a connection's. A function fetches one commit at a time.
-fn prepare_libgit2(order: &Order, folder: &Path) -> Result<(), Error> {
-    let authorities = match &order.ca_certificates {
-        None => None,
-        Some(certificates) => {
-            let path = folder.join("ca-certificates.pem");
-            std::fs::write(&path, certificates).map_err(Error::Workspace)?;
-            Some(path)
+/// libgit2's timeouts are the process's, not a connection's. A function fetches one commit at a time.
+fn prepare_libgit2(order: &Order) -> Result<(), Error> {
+    static NO_CONFIGURATION: Once = Once::new();
+    NO_CONFIGURATION.call_once(|| {
+        use ConfigLevel::{Global, ProgramData, System, XDG};
+        for level in [System, Global, XDG, ProgramData] {
+            #[expect(
+                unsafe_code,
+                reason = "libgit2 has no other way; it is set before libgit2 is used"
+            )]
+            // A user's url.insteadOf must not send the credentials elsewhere. Where this fails there are no such files.
+            let _ = unsafe { git2::opts::set_search_path(level, "") };
         }
-    };
-    let milliseconds = |seconds: u64| i32::try_from(seconds * 1_000).unwrap_or(i32::MAX);
+    });
+    let milliseconds = |seconds: u64| i32::try_from(seconds.saturating_mul(1_000)).unwrap_or(i32::MAX);
     #[expect(
         unsafe_code,
         reason = "libgit2 has no other way; nothing else uses it while these are set"
     )]
     let set = unsafe {
-        git2::opts::set_server_connect_timeout_in_milliseconds(milliseconds(CONNECT_SECONDS))
-            .and_then(|()| {
-                git2::opts::set_server_timeout_in_milliseconds(milliseconds(order.limits.silence_seconds))
-            })
-            .and_then(|()| match authorities {
-                None => Ok(()),
-                Some(path) => git2::opts::set_ssl_cert_file(path),
-            })
+        git2::opts::set_server_connect_timeout_in_milliseconds(milliseconds(CONNECT_SECONDS)).and_then(|()| {
+            git2::opts::set_server_timeout_in_milliseconds(milliseconds(order.limits.silence_seconds))
+        })
     };
     set.map_err(|source| Error::Invalid {
         url: order.url.to_string(),
@@ -160,7 +205,11 @@ struct Attempt<'a> {
     deadline: Instant,
     /// Why a callback has stopped the transfer.
     stopped: RefCell<Option<Error>>,
+    /// Why the authorities of the git secret do not vouch for the host.
+    untrusted: RefCell<Option<String>>,
     credentials_asked: Cell<bool>,
+    /// When the host was heard the last time, as far as libgit2 says.
+    heard: Cell<Instant>,
     told: Cell<Instant>,
 }
 
@@ -171,7 +220,9 @@ impl<'a> Attempt<'a> {
             folder,
             deadline,
             stopped: RefCell::new(None),
+            untrusted: RefCell::new(None),
             credentials_asked: Cell::new(false),
+            heard: Cell::new(Instant::now()),
             told: Cell::new(Instant::now()),
         }
     }
@@ -217,15 +268,16 @@ impl<'a> Attempt<'a> {
 
     fn callbacks(&self) -> RemoteCallbacks<'_> {
         let mut callbacks = RemoteCallbacks::new();
-        callbacks.credentials(|_, username, _| self.credentials(username));
-        callbacks.certificate_check(|certificate, host| {
-            let Some(key) = certificate.as_hostkey() else {
-                // X.509: OpenSSL's verdict stands.
-                return Ok(CertificateCheckStatus::CertificatePassthrough);
-            };
-            self.check_host_key(host, key.hostkey().unwrap_or_default())
+        callbacks.credentials(|url, username, allowed| self.credentials(url, username, allowed));
+        callbacks.certificate_check(|certificate, host| match certificate.as_hostkey() {
+            Some(key) => self.check_host_key(host, key.hostkey().unwrap_or_default()),
+            None => {
+                let certificate = certificate.as_x509().map(git2::cert::CertX509::data);
+                Ok(self.check_certificate(host, certificate.unwrap_or_default()))
+            }
         });
         callbacks.transfer_progress(|progress| {
+            self.heard.set(Instant::now());
             let limit = self.order.limits.pack_bytes;
             if progress.received_bytes() as u64 > limit {
                 self.stop(Error::Limit {
@@ -245,11 +297,33 @@ impl<'a> Attempt<'a> {
             }
             self.in_time()
         });
-        callbacks.sideband_progress(|_| self.in_time());
+        callbacks.sideband_progress(|_| {
+            self.heard.set(Instant::now());
+            self.in_time()
+        });
         callbacks
     }
 
-    fn credentials(&self, username: Option<&str>) -> Result<Cred, git2::Error> {
+    fn credentials(
+        &self,
+        url: &str,
+        username: Option<&str>,
+        allowed: CredentialType,
+    ) -> Result<Cred, git2::Error> {
+        // libgit2 follows a redirect to another port of the same host.
+        if Url::parse(url).ok().as_ref().and_then(origin) != origin(&self.order.url) {
+            let text = "another host asks for the credentials";
+            let error = || git2::Error::new(ErrorCode::Auth, ErrorClass::Http, text);
+            self.stop(Error::Redirected {
+                url: self.order.url.to_string(),
+                source: error(),
+            });
+            return Err(error());
+        }
+        // An SSH URL without a user: libgit2 asks for the user first.
+        if allowed.contains(CredentialType::USERNAME) {
+            return Cred::username(SSH_USER);
+        }
         // libgit2 asks again where the host refuses. The same answer would be refused for ever.
         if self.credentials_asked.replace(true) {
             let error = git2::Error::new(ErrorCode::Auth, ErrorClass::Http, "the credentials were refused");
@@ -268,7 +342,7 @@ impl<'a> Attempt<'a> {
                 passphrase,
                 ..
             } => Cred::ssh_key_from_memory(
-                username.unwrap_or("git"),
+                username.unwrap_or(SSH_USER),
                 None,
                 private_key.expose_secret(),
                 passphrase.as_ref().map(ExposeSecret::expose_secret),
@@ -284,6 +358,17 @@ impl<'a> Attempt<'a> {
                 ))
             }
         }
+    }
+
+    fn check_certificate(&self, host: &str, certificate: &[u8]) -> CertificateCheckStatus {
+        if !self.order.authorities.is_empty() {
+            match certificates::check(&self.order.authorities, host, certificate) {
+                Ok(()) => return CertificateCheckStatus::CertificateOk,
+                Err(reason) => *self.untrusted.borrow_mut() = Some(reason),
+            }
+        }
+        // OpenSSL's verdict stands, by the public authorities.
+        CertificateCheckStatus::CertificatePassthrough
     }
 
     fn check_host_key(&self, host: &str, key: &[u8]) -> Result<CertificateCheckStatus, git2::Error> {
@@ -312,11 +397,7 @@ impl<'a> Attempt<'a> {
         if Instant::now() < self.deadline {
             return true;
         }
-        self.stop(Error::Limit {
-            url: self.order.url.to_string(),
-            limit: "fetch_seconds",
-            met: format!("the fetch takes more than {} s", self.order.limits.fetch_seconds),
-        });
+        self.stop(too_slow(self.order));
         false
     }
 
@@ -325,60 +406,118 @@ impl<'a> Attempt<'a> {
         self.stopped.borrow_mut().get_or_insert(reason);
     }
 
-    /// What libgit2's error means.
+    /// What libgit2's error means. It has no codes for most of it: its texts hand on what HTTP, OpenSSL, libssh2 and the
+    /// host's git say.
     fn explain(&self, error: git2::Error) -> Failed {
         if let Some(reason) = self.stopped.take() {
             return Failed::Other(reason);
         }
-        let url = self.order.url.to_string();
         let message = error.message().to_lowercase();
         let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-        // libgit2 has no codes for these: it hands on what HTTP, OpenSSL, libssh2 and the host's git say.
-        Failed::Other(match (error.code(), error.class()) {
-            _ if says(&["not our ref", "no such ref", "unadvertised object"]) => {
-                return Failed::Refused(error);
+        let url = self.order.url.to_string();
+        // These two end with the host's name, which may have any word in it.
+        if message.starts_with("failed to resolve") || message.starts_with("failed to connect") {
+            return Failed::Other(Error::Unreachable { url, source: error });
+        }
+        let refused = (error.code(), error.class()) == (ErrorCode::NotFound, ErrorClass::Reference);
+        if refused || says(&REFUSALS) {
+            return Failed::Refused(error);
+        }
+        let class = error.class();
+        Failed::Other(match error.code() {
+            ErrorCode::Timeout => self.silent(error),
+            ErrorCode::Certificate => self.untrusted(&error),
+            ErrorCode::Auth => self.unauthenticated(error),
+            _ if class == ErrorClass::Ssl && says(&["certificate"]) => self.untrusted(&error),
+            _ if says(&LOGIN_FAILURES) => self.unauthenticated(error),
+            _ if says(&NO_REPOSITORY) => Error::RepositoryNotFound { url, source: error },
+            _ if says(&["redirect"]) => Error::Redirected { url, source: error },
+            _ if says(&["timed out", "timeout"]) => self.silent(error),
+            // All that libgit2 says of a TLS connection that was cut, or has been silent for too long.
+            _ if says(&["syscall failure"]) && self.heard.get().elapsed() >= self.patience() => {
+                self.silent(error)
             }
-            (ErrorCode::NotFound, ErrorClass::Reference) => return Failed::Refused(error),
-            (ErrorCode::Timeout, _) => Error::Silent {
-                url,
-                seconds: self.order.limits.silence_seconds,
-                source: error,
-            },
-            (ErrorCode::Certificate, _) => Error::Certificate { url, source: error },
-            (ErrorCode::Auth, _) => Error::Authentication { url, source: error },
-            _ if says(&[
-                "status code: 401",
-                "status code: 403",
-                "authentication replays",
-                "failed to authenticate",
-                "authentication failed",
-            ]) =>
-            {
-                Error::Authentication { url, source: error }
-            }
-            _ if says(&[
-                "status code: 404",
-                "does not appear to be a git repository",
-                "not found",
-            ]) =>
-            {
-                Error::RepositoryNotFound { url, source: error }
-            }
-            _ if says(&["status code: 30", "redirect"]) => Error::Redirected { url, source: error },
-            _ if says(&["status code: 5", "status code: 429"]) => Error::Unreachable { url, source: error },
-            _ if says(&["timed out", "timeout"]) => Error::Silent {
-                url,
-                seconds: self.order.limits.silence_seconds,
-                source: error,
-            },
-            _ if says(&["certificate"]) => Error::Certificate { url, source: error },
-            (_, ErrorClass::Net | ErrorClass::Os | ErrorClass::Ssl | ErrorClass::Ssh) => {
+            _ if says(&DISCONNECTIONS) || matches!(class, ErrorClass::Ssl | ErrorClass::Ssh) => {
                 Error::Unreachable { url, source: error }
             }
+            _ if class == ErrorClass::Os => Error::Workspace(std::io::Error::other(error)),
             _ => Error::Invalid { url, source: error },
         })
     }
+
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.order.limits.silence_seconds)
+    }
+
+    fn silent(&self, source: git2::Error) -> Error {
+        Error::Silent {
+            url: self.order.url.to_string(),
+            seconds: self.order.limits.silence_seconds,
+            source,
+        }
+    }
+
+    fn untrusted(&self, error: &git2::Error) -> Error {
+        let reason = match self.untrusted.take() {
+            None => error.message().to_owned(),
+            Some(own) => format!("{}; ca_certificates: {own}", error.message()),
+        };
+        Error::Certificate {
+            url: self.order.url.to_string(),
+            reason,
+        }
+    }
+
+    fn unauthenticated(&self, source: git2::Error) -> Error {
+        match self.order.access {
+            Access::Anonymous => Error::CredentialsMissing {
+                host: crate::credentials::host_of(&self.order.url),
+            },
+            Access::Password { .. } | Access::Key { .. } => Error::Authentication {
+                url: self.order.url.to_string(),
+                source,
+            },
+        }
+    }
 }
+
+/// The host does not give an object by its id, or has no such ref. The last one is all that libgit2 says of any error that
+/// a host answers where its shallow commits were to come, such as "not our ref".
+const REFUSALS: [&str; 6] = [
+    "not our ref",
+    "no such ref",
+    "unadvertised object",
+    "cannot fetch a specific object",
+    "doesn't support shallow",
+    "unexpected packet type",
+];
+const LOGIN_FAILURES: [&str; 4] = [
+    "status code: 401",
+    "status code: 403",
+    "failed to authenticate",
+    "authentication failed",
+];
+/// The last one is GitLab's, over SSH.
+const NO_REPOSITORY: [&str; 5] = [
+    "status code: 404",
+    "status code: 410",
+    "does not appear to be a git repository",
+    "not found",
+    "could not be found",
+];
+/// No connection, the end of one, or "not now".
+const DISCONNECTIONS: [&str; 10] = [
+    "status code: 5",
+    "status code: 429",
+    "could not read refs from",
+    "could not read from remote",
+    "data from socket",
+    "syscall failure",
+    "early eof",
+    "unexpected eof",
+    "stream ended at an unexpected time",
+    "remote error: ",
+];
 
 /// Finds the commit in what was fetched.
 fn find(order: &Order, fetched: &Fetched) -> Result<Found, Error> {

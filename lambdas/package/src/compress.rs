@@ -1,7 +1,10 @@
 //! Compresses entries on all processors and writes them in their order.
 //!
-//! Worker `w` of `n` makes the entries `w`, `w + n`, `w + 2n`... each apart; the writer takes them in turn and copies
-//! them into the archive as they are. So the bytes do not depend on how many workers there are.
+//! Each entry is compressed by itself, so the bytes do not depend on who does it. Entries come in chunks: worker `w` of
+//! `n` makes the chunks `w`, `w + n`, `w + 2n`..., and the writer takes them in turn.
+//!
+//! The memory is bounded: few finished records wait, and none of them is large. Large files are left to the writer, so
+//! that no more than one of them is in memory, whatever the number of workers.
 
 use std::num::NonZero;
 use std::path::Path;
@@ -11,18 +14,34 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use domain::source::Limits;
-use git2::{Odb, Oid};
+use git2::{Odb, Oid, Repository};
 
 use crate::error::Error;
 use crate::format::{Writer, dos_time};
-use crate::record::{Maker, Record};
+use crate::record::{Maker, Records};
 use crate::sink::{Sink, Sum};
 use crate::tree::{self, Content, Entry};
 
-/// How many finished entries of one worker may wait for their turn.
-const WAITING: usize = 64;
+/// How many entries a worker takes at once.
+const CHUNK: usize = 32;
+/// Records are handed over when they have this many bytes, or at the chunk's end.
+const HAND_OVER_BYTES: usize = 256 << 10;
+/// How many such hand-overs of one worker may wait for their turn.
+const WAITING: usize = 4;
+/// A file of more bytes is left to the writer.
+const LARGE_BYTES: u64 = 8 << 20;
+/// More workers would wait for the writer.
+const MOST_WORKERS: usize = 8;
 /// How often progress is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
+
+/// What a worker hands over.
+enum Made<'a> {
+    /// The next entries.
+    Records(Records<'a>),
+    /// The next entry, which is a large file.
+    Large(&'a Entry),
+}
 
 /// Writes the zip of `entries`, which are in order.
 pub fn write(
@@ -34,80 +53,263 @@ pub fn write(
     sink: Sink,
 ) -> Result<Sum, Error> {
     let workers = thread::available_parallelism().map_or(1, NonZero::get);
-    let time = dos_time(time);
-    thread::scope(|scope| {
-        let results: Vec<Receiver<_>> = (0..workers)
-            .map(|worker| {
-                let (sender, receiver) = sync_channel(WAITING);
-                let mine = entries.iter().skip(worker).step_by(workers);
-                scope.spawn(move || make(repository, mine, time, limits, &sender));
-                receiver
-            })
-            .collect();
-        let mut zip = Writer::new(sink);
-        let mut told = Instant::now();
-        for (number, worker) in (1..=entries.len() as u64).zip(results.iter().cycle()) {
-            let record = worker
-                .recv()
-                .map_err(|_| Error::Workspace(std::io::Error::other("a compressing thread has died")))??;
-            zip.add(&record).map_err(Error::Zip)?;
-            if told.elapsed() > PROGRESS_INTERVAL {
-                told = Instant::now();
-                progress(number, entries.len() as u64);
-            }
-        }
-        zip.finish().and_then(Sink::finish).map_err(Error::Zip)
-    })
+    let work = Work {
+        repository,
+        entries,
+        time: dos_time(time),
+        limits,
+        workers: workers.min(MOST_WORKERS),
+        large: LARGE_BYTES,
+    };
+    work.write(progress, sink)
 }
 
-/// One worker. It ends early where nobody takes its results.
-fn make<'a>(
-    repository: &Path,
-    entries: impl Iterator<Item = &'a Entry>,
-    (time, date): (u16, u16),
-    limits: &Limits,
-    results: &SyncSender<Result<Record, Error>>,
-) {
-    let made = tree::open(repository).and_then(|repository| {
-        let odb = repository.odb().map_err(Error::Pack)?;
-        let mut maker = Maker::new(time, date);
-        for entry in entries {
-            let record = record(&odb, entry, &mut maker, limits)?;
-            if results.send(Ok(record)).is_err() {
-                break;
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    repository: &'a Path,
+    entries: &'a [Entry],
+    time: (u16, u16),
+    limits: &'a Limits,
+    workers: usize,
+    large: u64,
+}
+
+impl<'a> Work<'a> {
+    fn write(self, progress: fn(u64, u64), sink: Sink) -> Result<Sum, Error> {
+        thread::scope(|scope| {
+            let results: Vec<Receiver<_>> = (0..self.workers)
+                .map(|worker| {
+                    let (sender, receiver) = sync_channel(WAITING);
+                    scope.spawn(move || self.make(worker, &sender));
+                    receiver
+                })
+                .collect();
+            let repository = tree::open(self.repository)?;
+            let mut maker = self.maker(&repository)?;
+            let mut zip = Writer::new(sink);
+            let mut told = Instant::now();
+            let total = self.entries.len() as u64;
+            for (chunk, worker) in self.entries.chunks(CHUNK).zip(results.iter().cycle()) {
+                let mut missing = chunk.len();
+                while missing > 0 {
+                    let made = worker.recv().map_err(|_| {
+                        Error::Workspace(std::io::Error::other("a compressing thread has died"))
+                    })??;
+                    let records = match made {
+                        Made::Records(records) => records,
+                        Made::Large(entry) => {
+                            let mut records = Records::default();
+                            maker.add(entry, &mut records)?;
+                            records
+                        }
+                    };
+                    zip.add(&records).map_err(Error::Zip)?;
+                    missing -= records.fields.len();
+                }
+                if told.elapsed() > PROGRESS_INTERVAL {
+                    told = Instant::now();
+                    progress(zip.entries(), total);
+                }
             }
+            zip.finish().and_then(Sink::finish).map_err(Error::Zip)
+        })
+    }
+
+    /// One worker. It ends early where nobody takes its results.
+    fn make(self, worker: usize, results: &SyncSender<Result<Made<'a>, Error>>) {
+        let made = tree::open(self.repository).and_then(|repository| {
+            let mut maker = self.maker(&repository)?;
+            for chunk in self.entries.chunks(CHUNK).skip(worker).step_by(self.workers) {
+                if !maker.chunk(chunk, results)? {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = made {
+            let _ = results.send(Err(error));
+        }
+    }
+
+    fn maker(self, repository: &Repository) -> Result<EntryMaker<'_, 'a>, Error> {
+        Ok(EntryMaker {
+            odb: repository.odb().map_err(Error::Pack)?,
+            maker: Maker::new(self.time),
+            limits: self.limits,
+            large: self.large,
+        })
+    }
+}
+
+/// Reads entries and makes records of them.
+struct EntryMaker<'r, 'a> {
+    odb: Odb<'r>,
+    maker: Maker,
+    limits: &'a Limits,
+    large: u64,
+}
+
+impl<'a> EntryMaker<'_, 'a> {
+    /// Makes the entries of a chunk. False where nobody takes them.
+    fn chunk(
+        &mut self,
+        chunk: &'a [Entry],
+        results: &SyncSender<Result<Made<'a>, Error>>,
+    ) -> Result<bool, Error> {
+        let new = || Records {
+            bytes: Vec::with_capacity(HAND_OVER_BYTES),
+            fields: Vec::with_capacity(CHUNK),
+        };
+        let mut records = new();
+        for entry in chunk {
+            let large = self.size(entry)? > self.large;
+            if !large {
+                self.add(entry, &mut records)?;
+            }
+            if (large && !records.fields.is_empty()) || records.bytes.len() >= HAND_OVER_BYTES {
+                let full = std::mem::replace(&mut records, new());
+                if results.send(Ok(Made::Records(full))).is_err() {
+                    return Ok(false);
+                }
+            }
+            if large && results.send(Ok(Made::Large(entry))).is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(records.fields.is_empty() || results.send(Ok(Made::Records(records))).is_ok())
+    }
+
+    /// How large a file is, which is at most what is allowed.
+    fn size(&self, entry: &Entry) -> Result<u64, Error> {
+        let (Content::File { blob, .. } | Content::Symlink { blob }) = &entry.content else {
+            return Ok(0);
+        };
+        let (size, _) = self
+            .odb
+            .read_header(*blob)
+            .map_err(tree::unreadable(*blob, &entry.path))?;
+        let size = size as u64;
+        if size > self.limits.file_bytes {
+            return Err(Error::Limit {
+                limit: "file_bytes",
+                met: format!(
+                    "{} has {size} bytes, more than {}",
+                    String::from_utf8_lossy(&entry.path),
+                    self.limits.file_bytes
+                ),
+            });
+        }
+        Ok(size)
+    }
+
+    fn add(&mut self, entry: &'a Entry, records: &mut Records<'a>) -> Result<(), Error> {
+        let path = entry.path.as_slice();
+        let odb = &self.odb;
+        let read = |blob: Oid| odb.read(blob).map_err(tree::unreadable(blob, path));
+        match &entry.content {
+            Content::File { blob, executable } => {
+                let data = read(*blob)?;
+                self.maker.file(records, path, data.data(), *executable);
+            }
+            Content::Symlink { blob } => {
+                let data = read(*blob)?;
+                self.maker.symlink(records, path, data.data());
+            }
+            Content::Submodule => self.maker.folder(records, path),
+            Content::Made(data) => self.maker.file(records, path, data, false),
         }
         Ok(())
-    });
-    if let Err(error) = made {
-        let _ = results.send(Err(error));
     }
 }
 
-fn record(odb: &Odb<'_>, entry: &Entry, maker: &mut Maker, limits: &Limits) -> Result<Record, Error> {
-    let path = entry.path.as_slice();
-    Ok(match &entry.content {
-        Content::File { blob, executable } => {
-            let data = read(odb, *blob, path, limits)?;
-            maker.file(path, data.data(), *executable)
-        }
-        Content::Symlink { blob } => maker.symlink(path, read(odb, *blob, path, limits)?.data()),
-        Content::Submodule => maker.folder(path),
-        Content::Made(data) => maker.file(path, data, false),
-    })
-}
+#[cfg(test)]
+mod tests {
+    use git2::ObjectType;
+    use platform::staging::Piece;
+    use tokio::sync::mpsc;
 
-fn read<'a>(odb: &'a Odb<'_>, blob: Oid, path: &[u8], limits: &Limits) -> Result<git2::OdbObject<'a>, Error> {
-    let (size, _) = odb.read_header(blob).map_err(tree::unreadable(blob, path))?;
-    if size as u64 > limits.file_bytes {
-        return Err(Error::Limit {
-            limit: "file_bytes",
-            met: format!(
-                "{} has {size} bytes, more than {}",
-                String::from_utf8_lossy(path),
-                limits.file_bytes
-            ),
+    use super::*;
+
+    /// A repository with 300 files of up to 6,000 bytes, and its entries.
+    fn scene() -> (tempfile::TempDir, Vec<Entry>) {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(folder.path()).unwrap();
+        let odb = repository.odb().unwrap();
+        let entries = (0..300_usize).map(|number| {
+            let content = format!("line {number}\n").repeat(number * 37 % 500);
+            Entry {
+                path: format!("{number:03}").into_bytes(),
+                content: Content::File {
+                    blob: odb.write(ObjectType::Blob, content.as_bytes()).unwrap(),
+                    executable: false,
+                },
+            }
         });
+        let entries = entries.collect();
+        (folder, entries)
     }
-    odb.read(blob).map_err(tree::unreadable(blob, path))
+
+    fn zip(
+        repository: &Path,
+        entries: &[Entry],
+        workers: usize,
+        large: u64,
+        limits: &Limits,
+    ) -> Result<Vec<u8>, Error> {
+        let (sender, mut receiver) = mpsc::channel(8);
+        let work = Work {
+            repository,
+            entries,
+            time: (0, 33),
+            limits,
+            workers,
+            large,
+        };
+        work.write(|_, _| {}, Sink::new(sender))?;
+        let Some(Piece::Bytes(bytes)) = receiver.blocking_recv() else {
+            panic!("it is one piece")
+        };
+        Ok(bytes)
+    }
+
+    #[test]
+    fn the_bytes_do_not_depend_on_who_makes_them() {
+        let (folder, entries) = scene();
+        let made = |workers, large| zip(folder.path(), &entries, workers, large, &Limits::default()).unwrap();
+        let expected = made(1, u64::MAX);
+        for workers in [1, 2, 3, 20] {
+            for large in [0, 1_000, 5_000] {
+                assert!(
+                    made(workers, large) == expected,
+                    "{workers} workers, large from {large}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn workers_end_where_one_of_them_fails() {
+        let (folder, mut entries) = scene();
+        entries[250].content = Content::File {
+            blob: Oid::from_bytes(&[7; 20]).unwrap(),
+            executable: false,
+        };
+        let error = zip(folder.path(), &entries, 4, 2_000, &Limits::default()).unwrap_err();
+        assert!(error.to_string().contains("(250)"), "{error}");
+        let limits = Limits {
+            file_bytes: 3_000,
+            ..Limits::default()
+        };
+        let error = zip(folder.path(), &entries, 4, 2_000, &limits).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::Limit {
+                    limit: "file_bytes",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
 }

@@ -7,6 +7,8 @@
 
 use std::io::{self, Write};
 
+use crate::record::Records;
+
 /// The fixed part of a local header, in bytes.
 const LOCAL_HEADER_BYTES: usize = 30;
 /// The ZIP64 extra field of a local header, in bytes: its head and two sizes.
@@ -31,8 +33,8 @@ pub enum Method {
 
 /// What both headers of an entry say.
 #[derive(Debug, Clone)]
-pub struct Fields {
-    pub path: Vec<u8>,
+pub struct Fields<'a> {
+    pub path: &'a [u8],
     pub method: Method,
     pub time: u16,
     pub date: u16,
@@ -43,12 +45,17 @@ pub struct Fields {
     pub mode: u32,
 }
 
-impl Fields {
+impl Fields<'_> {
     /// The length of the local header with name and extra field, in bytes. It does not depend on `compressed`, which is
     /// never larger than `size`.
     pub fn local_header_bytes(&self) -> usize {
         let zip64 = if self.is_zip64() { LOCAL_ZIP64_BYTES } else { 0 };
         LOCAL_HEADER_BYTES + self.path.len() + zip64
+    }
+
+    /// The length of header and data, in bytes.
+    pub fn record_bytes(&self) -> u64 {
+        self.local_header_bytes() as u64 + self.compressed
     }
 
     fn is_zip64(&self) -> bool {
@@ -66,9 +73,9 @@ impl Fields {
         header.extend(*b"PK\x03\x04");
         self.put_common(&mut header, self.is_zip64(), sizes);
         let extra = bytes.len() - LOCAL_HEADER_BYTES - self.path.len();
-        put16(&mut header, path_bytes(&self.path));
+        put16(&mut header, path_bytes(self.path));
         put16(&mut header, extra as u16);
-        header.extend(&self.path);
+        header.extend(self.path);
         if self.is_zip64() {
             put16(&mut header, ZIP64_ID);
             put16(&mut header, 16);
@@ -86,7 +93,7 @@ impl Fields {
         put16(central, MADE_BY);
         let sizes = [saturated(self.compressed), saturated(self.size)];
         self.put_common(central, !large.is_empty(), sizes);
-        put16(central, path_bytes(&self.path));
+        put16(central, path_bytes(self.path));
         let extra = if large.is_empty() { 0 } else { 4 + 8 * large.len() };
         put16(central, extra as u16);
         // No comment, the first disk, no internal attributes.
@@ -96,7 +103,7 @@ impl Fields {
         let folder = u32::from(self.path.ends_with(b"/")) << 4;
         put32(central, (self.mode << 16) | folder);
         put32(central, saturated(offset));
-        central.extend(&self.path);
+        central.extend(self.path);
         if !large.is_empty() {
             put16(central, ZIP64_ID);
             put16(central, 8 * large.len() as u16);
@@ -109,7 +116,7 @@ impl Fields {
     fn put_common(&self, header: &mut Vec<u8>, zip64: bool, [compressed, size]: [u32; 2]) {
         // The version that is needed to read it (4.4.3): 4.5 for ZIP64, 2.0 for folders and deflate.
         put16(header, if zip64 { 45 } else { 20 });
-        let utf8 = std::str::from_utf8(&self.path).is_ok();
+        let utf8 = std::str::from_utf8(self.path).is_ok();
         put16(header, if utf8 { UTF8 } else { 0 });
         put16(header, if self.method == Method::Deflated { 8 } else { 0 });
         put16(header, self.time);
@@ -138,12 +145,19 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Writes one record.
-    pub fn add(&mut self, record: &crate::record::Record) -> io::Result<()> {
-        record.fields.put_central_header(&mut self.central, self.offset);
-        self.entries += 1;
-        self.offset += record.bytes.len() as u64;
-        self.out.write_all(&record.bytes)
+    /// How many entries were written.
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// Writes records.
+    pub fn add(&mut self, records: &Records<'_>) -> io::Result<()> {
+        for fields in &records.fields {
+            fields.put_central_header(&mut self.central, self.offset);
+            self.entries += 1;
+            self.offset += fields.record_bytes();
+        }
+        self.out.write_all(&records.bytes)
     }
 
     /// Writes the central directory and its end (4.3.14 to 4.3.16).
@@ -219,7 +233,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record::{Maker, Record};
+    use crate::record::Maker;
 
     #[test]
     fn times_that_a_zip_cannot_say_are_1980() {
@@ -287,29 +301,29 @@ mod tests {
     #[test]
     fn an_entry_and_an_archive_of_more_than_4_gib_are_zip64() {
         let size = 5 << 30;
-        let mut large = Record {
-            bytes: Vec::new(),
-            fields: Fields {
-                path: b"large".to_vec(),
-                method: Method::Stored,
-                time: 0,
-                date: 33,
-                crc32: 7,
-                compressed: size,
-                size,
-                mode: 0o100_644,
-            },
+        let fields = Fields {
+            path: b"large",
+            method: Method::Stored,
+            time: 0,
+            date: 33,
+            crc32: 7,
+            compressed: size,
+            size,
+            mode: 0o100_644,
         };
-        large.bytes = vec![0; large.fields.local_header_bytes()];
-        large.fields.write_local_header(&mut large.bytes);
+        let mut bytes = vec![0; fields.local_header_bytes()];
+        fields.write_local_header(&mut bytes);
+        let large = Records {
+            bytes,
+            fields: vec![fields],
+        };
         let mut writer = Writer::new(Sparse::default());
         writer.add(&large).unwrap();
         // The data, which are zeros.
         writer.out.skip(size);
-        writer.offset += size;
-        writer
-            .add(&Maker::new(0, 33).file(b"small", b"content", true))
-            .unwrap();
+        let mut small = Records::default();
+        Maker::new((0, 33)).file(&mut small, b"small", b"content", true);
+        writer.add(&small).unwrap();
         let mut zip = zip::ZipArchive::new(writer.finish().unwrap()).unwrap();
         {
             let large = zip.by_name("large").unwrap();
@@ -330,12 +344,13 @@ mod tests {
 
     #[test]
     fn more_entries_than_a_16_bit_number_says_are_zip64() {
-        let maker = Maker::new(0, 33);
+        let maker = Maker::new((0, 33));
         let mut writer = Writer::new(Cursor::new(Vec::new()));
         for number in 0..70_000 {
-            writer
-                .add(&maker.symlink(format!("{number}").as_bytes(), b"x"))
-                .unwrap();
+            let path = number.to_string();
+            let mut records = Records::default();
+            maker.symlink(&mut records, path.as_bytes(), b"x");
+            writer.add(&records).unwrap();
         }
         let zip = zip::ZipArchive::new(writer.finish().unwrap()).unwrap();
         assert_eq!(zip.len(), 70_000);
@@ -344,9 +359,11 @@ mod tests {
     #[test]
     fn a_name_that_is_not_utf8_is_written_as_its_bytes_without_the_mark() {
         let mut writer = Writer::new(Cursor::new(Vec::new()));
-        let mut maker = Maker::new(0, 33);
-        writer.add(&maker.file(b"\xff\xe9", b"", false)).unwrap();
-        writer.add(&maker.file("\u{e9}".as_bytes(), b"", false)).unwrap();
+        let mut maker = Maker::new((0, 33));
+        let mut records = Records::default();
+        maker.file(&mut records, b"\xff\xe9", b"", false);
+        maker.file(&mut records, "\u{e9}".as_bytes(), b"", false);
+        writer.add(&records).unwrap();
         let mut zip = zip::ZipArchive::new(writer.finish().unwrap()).unwrap();
         assert_eq!(zip.by_index(0).unwrap().name_raw(), b"\xff\xe9");
         assert_eq!(zip.by_index(1).unwrap().name().unwrap(), "\u{e9}");
@@ -357,11 +374,13 @@ mod tests {
         fn what_is_written_is_what_another_implementation_reads(
             files in prop::collection::btree_map("[a-z\u{e4}/]{1,20}[a-z]", (prop::collection::vec(any::<u8>(), 0..3_000), any::<bool>()), 0..10),
         ) {
-            let mut maker = Maker::new(0xB1AA, 0x576E);
+            let mut maker = Maker::new((0xB1AA, 0x576E));
             let mut writer = Writer::new(Cursor::new(Vec::new()));
+            let mut records = Records::default();
             for (path, (data, executable)) in &files {
-                writer.add(&maker.file(path.as_bytes(), data, *executable)).unwrap();
+                maker.file(&mut records, path.as_bytes(), data, *executable);
             }
+            writer.add(&records).unwrap();
             let mut zip = zip::ZipArchive::new(writer.finish().unwrap()).unwrap();
             prop_assert_eq!(zip.len(), files.len());
             for (index, (path, (data, executable))) in files.iter().enumerate() {

@@ -51,6 +51,9 @@ pub fn open(repository: &Path) -> Result<Repository, Error> {
 /// Lists the entries of `tree`. The tree may be hostile: it is checked that each path is one that stays within the
 /// folder that it is unpacked into.
 pub fn list(repository: &Path, tree: &ObjectId, limits: &Limits) -> Result<Vec<Entry>, Error> {
+    // Each object was hashed when the pack was indexed, which is how the index knows its id. git does not do it again
+    // at each reading either. That it is read as it was written, zlib's checksum says.
+    git2::opts::strict_hash_verification(false);
     let repository = open(repository)?;
     let root = Oid::from_str(tree.as_str()).map_err(Error::Pack)?;
     let mut entries = Vec::new();

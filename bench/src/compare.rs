@@ -1,0 +1,244 @@
+//! Runs the stages and their peers in turn, and checks what they make.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use chrono::DateTime;
+use domain::contract::{Archive, Envelope, Execution, FetchInput, FetchedCommit, PackageInput};
+use domain::push::{DeliveryId, Push, PushId, SourceName};
+use domain::source::Options;
+use indicatif::{ProgressBar, ProgressStyle};
+use platform::staging::FolderStaging;
+use push_code::git_host::{self, GitHost};
+use push_code::repository::{Folder, Tip};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::check::{self, Listing};
+use crate::error::Error;
+use crate::measure::{self, Cost};
+use crate::stage::{self, Answer, Stage};
+use crate::{Cli, peers};
+
+/// The served repository's name.
+const SERVED: &str = "repository";
+
+/// What was measured of one repository.
+pub struct Comparison {
+    pub name: String,
+    pub commit: String,
+    /// The sizes of the commit's files in bytes, in order.
+    pub sizes: Vec<u64>,
+    pub rounds: Vec<Round>,
+}
+
+/// One run of everything.
+pub struct Round {
+    pub fetch: Cost,
+    pub clone: Cost,
+    pub package: Cost,
+    pub archive: Cost,
+    /// The sizes of the two zips.
+    pub zip: u64,
+    pub archive_zip: u64,
+    /// The full clone, walked and zipped, where it was run.
+    pub old_way: Option<Cost>,
+}
+
+/// Measures a repository.
+pub fn compare(repository: &Path, cli: &Cli) -> Result<Comparison, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::io("start", Path::new("tokio")))?;
+    let opened = runtime.block_on(Folder::open(repository))?;
+    let tip = runtime.block_on(opened.tip(cli.ref_name.as_deref()))?;
+    let folder = tempfile::tempdir().map_err(Error::io("make a folder in", &std::env::temp_dir()))?;
+    let hosted = folder.path().join("hosted");
+    let lent = hosted.join(format!("{SERVED}.git"));
+    std::fs::create_dir(&hosted).map_err(Error::io("make", &hosted))?;
+    runtime.block_on(opened.lend(&lent, &tip))?;
+    // As GitLab and GitHub are set.
+    let options = git_host::Options {
+        config: vec![("uploadpack.allowAnySHA1InWant".to_owned(), "true".to_owned())],
+        ..git_host::Options::default()
+    };
+    let host = runtime.block_on(GitHost::serve(&hosted, options))?;
+    let branch = ["refs/heads/", "refs/tags/"]
+        .iter()
+        .find_map(|prefix| tip.ref_name.strip_prefix(prefix))
+        .unwrap_or(&tip.ref_name)
+        .to_owned();
+    let listing = check::list(&lent, &tip.commit)?;
+    let bench = Bench {
+        url: format!("{}/{SERVED}.git", host.origin()),
+        folder: folder.path().to_owned(),
+        branch,
+        tip,
+        listing,
+        bar: ProgressBar::no_length()
+            .with_style(style())
+            .with_prefix(opened.name.clone()),
+    };
+    bench
+        .bar
+        .enable_steady_tick(std::time::Duration::from_millis(100));
+    // Once for the caches of the system.
+    bench.round(0, false)?;
+    let rounds = (0..cli.runs)
+        .map(|number| bench.round(number + 1, number < cli.old_way_runs))
+        .collect::<Result<_, _>>()?;
+    let sizes = check::sizes(&bench.zip())?;
+    bench.bar.finish_and_clear();
+    Ok(Comparison {
+        name: opened.name,
+        commit: bench.tip.commit,
+        sizes,
+        rounds,
+    })
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {prefix}: {msg} ({elapsed})")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+struct Bench {
+    url: String,
+    folder: PathBuf,
+    branch: String,
+    tip: Tip,
+    listing: Listing,
+    bar: ProgressBar,
+}
+
+impl Bench {
+    fn round(&self, number: u32, with_old_way: bool) -> Result<Round, Error> {
+        let step = |what: &str| self.bar.set_message(format!("run {number}, {what}"));
+        let clone_folder = self.folder.join("clone.git");
+        let their_zip = self.folder.join("archive.zip");
+        let staging = self.folder.join("staging");
+        for path in [&clone_folder, &staging] {
+            remove(path)?;
+        }
+
+        step("fetch");
+        let options = Options::default();
+        let input = FetchInput {
+            clone_url: self.url.clone(),
+            options: options.clone(),
+        };
+        let (fetched, fetch) = self.stage::<_, FetchedCommit>(Stage::Fetch, input, &staging)?;
+        step("git clone --depth 1");
+        let clone = self.peer(&mut peers::shallow_clone(&self.url, &self.branch, &clone_folder))?;
+        peers::ignore_attributes(&clone_folder)?;
+
+        step("package");
+        let input = PackageInput { fetched, options };
+        let (archive, package) = self.stage::<_, Archive>(Stage::Package, input, &staging)?;
+        let zip = FolderStaging::new(staging).path(&archive.object.key);
+        step("git archive");
+        let archived = self.peer(&mut peers::archive(&clone_folder, &self.tip.commit, &their_zip))?;
+        step("check");
+        check::check(&zip, &self.tip.commit, &self.listing, &their_zip)?;
+        std::fs::rename(&zip, self.zip()).map_err(Error::io("move", &zip))?;
+
+        let mut old_way = None;
+        if with_old_way {
+            step("full clone, walk and zip");
+            old_way = Some(self.old_way()?);
+        }
+        Ok(Round {
+            fetch,
+            clone,
+            package,
+            archive: archived,
+            zip: archive.object.size,
+            archive_zip: size(&their_zip)?,
+            old_way,
+        })
+    }
+
+    /// Where the last zip is kept.
+    fn zip(&self) -> PathBuf {
+        self.folder.join("last.zip")
+    }
+
+    /// Runs a stage as a process of its own.
+    fn stage<I: Serialize, O: DeserializeOwned>(
+        &self,
+        stage: Stage,
+        input: I,
+        staging: &Path,
+    ) -> Result<(O, Cost), Error> {
+        let envelope = self.folder.join("envelope.json");
+        let answer = self.folder.join("answer.json");
+        stage::write(&envelope, &self.envelope(input)?)?;
+        let mut command = this_program()?;
+        command
+            .args(["stage", stage.name()])
+            .args([&envelope, &answer])
+            .arg(staging);
+        let mut cost = self.peer(&mut command)?;
+        let answer: Answer<O> = stage::read(&answer)?;
+        cost.anonymous = cost.anonymous.max(answer.anonymous);
+        Ok((answer.output, cost))
+    }
+
+    fn peer(&self, command: &mut Command) -> Result<Cost, Error> {
+        measure::run(command, &self.folder.join("stderr"))
+    }
+
+    fn old_way(&self) -> Result<Cost, Error> {
+        let folder = self.folder.join("checkout");
+        let zip = self.folder.join("old-way.zip");
+        let mut command = this_program()?;
+        command
+            .args(["old-way", &self.url, &self.branch])
+            .args([&folder, &zip]);
+        let cost = self.peer(&mut command)?;
+        remove(&folder)?;
+        Ok(cost)
+    }
+
+    fn envelope<T>(&self, input: T) -> Result<Envelope<T>, Error> {
+        let source: SourceName = "bench".parse()?;
+        let delivery_id: DeliveryId = "bench".parse()?;
+        let ref_name = self.tip.ref_name.parse()?;
+        Ok(Envelope {
+            push: Push {
+                push_id: PushId::new(&source, &delivery_id, &ref_name),
+                source,
+                delivery_id,
+                repository: format!("bench/{SERVED}").parse()?,
+                clone_urls: vec![self.url.clone()],
+                ref_name,
+                before: None,
+                after: Some(self.tip.object.parse()?),
+                pusher: None,
+            },
+            execution: Execution {
+                id: "bench".to_owned(),
+                started_at: DateTime::UNIX_EPOCH,
+            },
+            attempt: 0,
+            input,
+        })
+    }
+}
+
+fn this_program() -> Result<Command, Error> {
+    let path = std::env::current_exe().map_err(Error::io("find", Path::new("this program")))?;
+    Ok(Command::new(path))
+}
+
+fn size(path: &Path) -> Result<u64, Error> {
+    Ok(path.metadata().map_err(Error::io("read", path))?.len())
+}
+
+fn remove(folder: &Path) -> Result<(), Error> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", folder)(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,111 @@
+//! Measures Push Code's stages against git, and against the way it was done before, on any local repository.
+//! `docs/performance.md` says what is measured and how.
+
+mod check;
+mod compare;
+mod error;
+mod measure;
+mod old_way;
+mod peers;
+mod report;
+mod stage;
+mod synthetic;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+
+/// Measure Push Code's stages against git, on local repositories.
+#[derive(Debug, Parser)]
+#[command(name = "bench", args_conflicts_with_subcommands = true)]
+struct Cli {
+    /// Folders with a git repository, bare or not.
+    #[arg(value_name = "REPOSITORY", required_unless_present = "make")]
+    repositories: Vec<PathBuf>,
+    /// The branch or tag [default: the current branch].
+    #[arg(long = "ref", value_name = "REF")]
+    ref_name: Option<String>,
+    /// How many pairs of runs.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// How many of them are also compared with a full clone that is walked and zipped, which may take minutes.
+    #[arg(long, default_value_t = 1)]
+    old_way_runs: u32,
+    /// Make a repository of so many files in a temporary folder, and measure it too.
+    #[arg(long, value_name = "FILES", value_parser = clap::value_parser!(u32).range(1..))]
+    make: Option<u32>,
+    #[command(subcommand)]
+    internal: Option<Internal>,
+}
+
+/// What the tool starts as processes of their own, so that what is measured is a process.
+#[derive(Debug, Subcommand)]
+enum Internal {
+    /// Run one stage once.
+    #[command(hide = true)]
+    Stage(stage::StageArgs),
+    /// Clone, walk and zip.
+    #[command(hide = true)]
+    OldWay(old_way::OldWayArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match &cli.internal {
+        Some(Internal::Stage(args)) => stage::run(args),
+        Some(Internal::OldWay(args)) => old_way::run(args),
+        None => run(&cli),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Error> {
+    let made = tempfile::tempdir().map_err(Error::io("make a folder in", &std::env::temp_dir()))?;
+    let mut repositories = cli.repositories.clone();
+    if let Some(files) = cli.make {
+        let folder = made.path().join(format!("synthetic-{files}.git"));
+        synthetic::make(&folder, files)?;
+        repositories.push(folder);
+    }
+    for repository in &repositories {
+        let comparison = compare::compare(repository, cli)?;
+        let mut out = std::io::stdout();
+        writeln!(out, "{}", report::markdown(&comparison))
+            .map_err(Error::io("write to", Path::new("standard output")))?;
+    }
+    Ok(())
+}
+
+/// Writes the error with all its causes.
+fn report(error: &Error) {
+    let mut stderr = std::io::stderr();
+    // A closed stderr leaves the exit code to speak.
+    let _ = writeln!(stderr, "error: {error}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let _ = writeln!(stderr, "  because: {error}");
+        cause = error.source();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

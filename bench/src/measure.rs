@@ -1,0 +1,119 @@
+//! Runs one process and says what it cost.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use wait4::Wait4;
+
+use crate::error::Error;
+
+/// How often the memory is looked at.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(3);
+
+/// What a process has cost, with the processes that it started and waited for; the memory is its own.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cost {
+    pub wall: Duration,
+    /// User and system time.
+    pub cpu: Duration,
+    /// The most anonymous memory that was seen, in bytes. Mapped files are not in it.
+    pub anonymous: u64,
+    /// What was written to the disk or is about to be, in bytes; 0 on a file system in memory.
+    pub written: u64,
+}
+
+/// Runs `command`, whose standard error goes to the file `log`.
+pub fn run(command: &mut Command, log: &Path) -> Result<Cost, Error> {
+    let stderr = File::create(log).map_err(Error::io("write", log))?;
+    let started = Instant::now();
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(stderr)
+        .spawn()
+        .map_err(|source| Error::Start {
+            program: command.get_program().to_string_lossy().into_owned(),
+            source,
+        })?;
+    let pid = child.id();
+    let ended = AtomicBool::new(false);
+    let (waited, wall, anonymous) = thread::scope(|scope| {
+        let sampler = scope.spawn(|| {
+            let mut most = 0;
+            while !ended.load(Ordering::Relaxed) {
+                most = most.max(anonymous_bytes(&pid.to_string()));
+                thread::sleep(SAMPLE_INTERVAL);
+            }
+            most
+        });
+        // Without reaping: what the kernel has counted can still be read.
+        let waited = wait(pid);
+        let wall = started.elapsed();
+        ended.store(true, Ordering::Relaxed);
+        (waited, wall, sampler.join().unwrap_or_default())
+    });
+    let waited = waited.map_err(Error::io("wait for", Path::new("a process")));
+    let written = number(&format!("/proc/{pid}/io"), "write_bytes:");
+    let reaped = child
+        .wait4()
+        .map_err(Error::io("wait for", Path::new("a process")))?;
+    waited?;
+    if !reaped.status.success() {
+        return Err(Error::Failed {
+            command: format!("{command:?}"),
+            status: reaped.status,
+            stderr: std::fs::read_to_string(log).unwrap_or_default(),
+        });
+    }
+    Ok(Cost {
+        wall,
+        cpu: reaped.rusage.utime + reaped.rusage.stime,
+        anonymous,
+        written,
+    })
+}
+
+fn wait(pid: u32) -> std::io::Result<()> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or(std::io::ErrorKind::InvalidInput)?;
+    loop {
+        match waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
+            Err(rustix::io::Errno::INTR) => {}
+            waited => return Ok(waited.map(drop)?),
+        }
+    }
+}
+
+/// The anonymous memory of the process `pid`, or `self`; 0 where it has ended.
+pub fn anonymous_bytes(pid: &str) -> u64 {
+    number(&format!("/proc/{pid}/status"), "RssAnon:") * 1_024
+}
+
+/// The number after `name` in a file of `/proc`.
+fn number(path: &str, name: &str) -> u64 {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_has_a_cost_and_a_failed_one_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let script = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done";
+        let cost = run(Command::new("sh").args(["-c", script]), &log).unwrap();
+        assert!(cost.wall >= cost.cpu / 2 && cost.anonymous > 0, "{cost:?}");
+        let failed = run(Command::new("sh").args(["-c", "echo no >&2; exit 3"]), &log).unwrap_err();
+        assert!(failed.to_string().ends_with("no\n"), "{failed}");
+    }
+}

@@ -1,0 +1,77 @@
+//! The way it was done before: a full clone with a checkout, whose folder is walked and zipped on one thread.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use crate::error::Error;
+use crate::peers;
+
+/// Where from and where to.
+#[derive(Debug, clap::Args)]
+pub struct OldWayArgs {
+    url: String,
+    branch: String,
+    /// Where the clone goes.
+    folder: PathBuf,
+    /// The zip to write.
+    zip: PathBuf,
+}
+
+/// Clones, walks and zips.
+pub fn run(args: &OldWayArgs) -> Result<(), Error> {
+    let mut clone = peers::git();
+    clone
+        .args(["clone", "--quiet", "--branch", &args.branch, &args.url])
+        .arg(&args.folder);
+    peers::output(&mut clone)?;
+    let file = File::create(&args.zip).map_err(Error::io("write", &args.zip))?;
+    let mut zip = ZipWriter::new(BufWriter::new(file));
+    add(&mut zip, &args.folder, &args.folder, &args.zip)?;
+    zip.finish().map_err(Error::zip(&args.zip))?;
+    Ok(())
+}
+
+/// Adds what is in `folder`, but not git's own folder.
+fn add(
+    zip: &mut ZipWriter<BufWriter<File>>,
+    root: &Path,
+    folder: &Path,
+    zip_path: &Path,
+) -> Result<(), Error> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        paths.push(entry.map_err(Error::io("list", folder))?.path());
+    }
+    paths.sort();
+    for path in paths {
+        let name = path.strip_prefix(root).unwrap_or(&path);
+        if name == Path::new(".git") {
+            continue;
+        }
+        // A name that is not UTF-8 is not what is measured.
+        let name = String::from_utf8_lossy(name.as_os_str().as_bytes()).into_owned();
+        let metadata = path.symlink_metadata().map_err(Error::io("read", &path))?;
+        let options = SimpleFileOptions::default()
+            .compression_level(Some(6))
+            .unix_permissions(metadata.permissions().mode());
+        let zipped = Error::zip(zip_path);
+        if metadata.is_dir() {
+            add(zip, root, &path, zip_path)?;
+        } else if metadata.is_symlink() {
+            let target = path.read_link().map_err(Error::io("read", &path))?;
+            zip.add_symlink(name, target.to_string_lossy(), options)
+                .map_err(zipped)?;
+        } else {
+            zip.start_file(name, options).map_err(zipped)?;
+            let mut file = File::open(&path).map_err(Error::io("read", &path))?;
+            std::io::copy(&mut file, zip).map_err(Error::io("zip", &path))?;
+        }
+    }
+    Ok(())
+}

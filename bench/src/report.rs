@@ -1,0 +1,214 @@
+//! The table.
+
+use std::fmt::Write;
+
+use crate::compare::{Comparison, Round};
+use crate::measure::Cost;
+
+/// A commit has mostly small files where the median is below this, in bytes.
+const SMALL: u64 = 2 << 10;
+const MIB: f64 = (1 << 20) as f64;
+
+/// What is to be reached.
+enum Reach {
+    /// A ratio, or a number of MiB, of at most this.
+    AtMost(f64),
+    /// A ratio of at least this.
+    AtLeast(f64),
+}
+
+impl Reach {
+    fn is_met(&self, value: f64) -> bool {
+        match self {
+            Self::AtMost(limit) => value <= *limit,
+            Self::AtLeast(limit) => value >= *limit,
+        }
+    }
+}
+
+/// The comparison as Markdown. Ratios are the medians of the pairs' ratios, not ratios of medians.
+pub fn markdown(comparison: &Comparison) -> String {
+    let rounds = &comparison.rounds;
+    let median_size = comparison
+        .sizes
+        .get(comparison.sizes.len() / 2)
+        .copied()
+        .unwrap_or(0);
+    let total = comparison.sizes.iter().sum::<u64>() as f64 / MIB;
+    let mut table = format!(
+        "### {}: {} files, {total:.1} MiB, the median file has {median_size} bytes\n\n\
+         Commit `{}`, {} pairs of runs.\n\n\
+         | What | Push Code | Peer | Ratio: median (min to max) | Reach | Met |\n|---|---|---|---|---|---|\n",
+        comparison.name,
+        comparison.sizes.len(),
+        comparison.commit,
+        rounds.len(),
+    );
+    let package_wall = if median_size < SMALL { 0.55 } else { 0.40 };
+    let wall = |cost: fn(&Round) -> Cost| move |round: &Round| cost(round).wall.as_secs_f64();
+    let cpu = |cost: fn(&Round) -> Cost| move |round: &Round| cost(round).cpu.as_secs_f64();
+    let written = |cost: fn(&Round) -> Cost| move |round: &Round| cost(round).written as f64 / MIB;
+    let peak = |cost: fn(&Round) -> Cost| move |round: &Round| cost(round).anonymous as f64 / MIB;
+    let all: Vec<&Round> = rounds.iter().collect();
+
+    let mut ratio = |what: &str, unit: Unit, (ours, theirs): Pair<'_>, reach: Option<Reach>| {
+        let pairs: Vec<(f64, f64)> = all.iter().map(|round| (ours(round), theirs(round))).collect();
+        let ratio = Spread::of(pairs.iter().map(|(ours, theirs)| ours / theirs));
+        let ours = unit.show(Spread::of(pairs.iter().map(|pair| pair.0)).median);
+        let theirs = unit.show(Spread::of(pairs.iter().map(|pair| pair.1)).median);
+        let (reach, met) = verdict(reach, ratio.median, "x");
+        let _ = writeln!(
+            table,
+            "| {what} | {ours} | {theirs} | {ratio} | {reach} | {met} |"
+        );
+    };
+    ratio(
+        "fetch / `git clone --depth 1 --bare`, wall",
+        Unit::Seconds,
+        (&wall(|round| round.fetch), &wall(|round| round.clone)),
+        Some(Reach::AtMost(1.15)),
+    );
+    ratio(
+        "fetch, CPU",
+        Unit::Seconds,
+        (&cpu(|round| round.fetch), &cpu(|round| round.clone)),
+        None,
+    );
+    ratio(
+        "package / `git archive --format=zip -6`, wall",
+        Unit::Seconds,
+        (&wall(|round| round.package), &wall(|round| round.archive)),
+        Some(Reach::AtMost(package_wall)),
+    );
+    ratio(
+        "package, CPU",
+        Unit::Seconds,
+        (&cpu(|round| round.package), &cpu(|round| round.archive)),
+        Some(Reach::AtMost(1.0)),
+    );
+    ratio(
+        "package, size of the zip",
+        Unit::Mebibytes,
+        (&|round| round.zip as f64 / MIB, &|round| {
+            round.archive_zip as f64 / MIB
+        }),
+        Some(Reach::AtMost(1.03)),
+    );
+    ratio(
+        "fetch, written to disk",
+        Unit::Mebibytes,
+        (&written(|round| round.fetch), &written(|round| round.clone)),
+        None,
+    );
+    ratio(
+        "package, written to disk",
+        Unit::Mebibytes,
+        (&written(|round| round.package), &written(|round| round.archive)),
+        None,
+    );
+    for (what, cost) in [
+        (
+            "fetch, peak anonymous memory",
+            (|round| round.fetch) as fn(&Round) -> Cost,
+        ),
+        ("package, peak anonymous memory", |round| round.package),
+    ] {
+        let peaks = Spread::of(rounds.iter().map(peak(cost)));
+        let (reach, met) = verdict(Some(Reach::AtMost(256.0)), peaks.most, " MiB");
+        let _ = writeln!(table, "| {what} | {:.1} MiB | | | {reach} | {met} |", peaks.most);
+    }
+    let with_old_way: Vec<(f64, f64)> = rounds
+        .iter()
+        .filter_map(|round| {
+            let ours = round.fetch.wall + round.package.wall;
+            Some((ours.as_secs_f64(), round.old_way?.wall.as_secs_f64()))
+        })
+        .collect();
+    if !with_old_way.is_empty() {
+        let ours = Spread::of(with_old_way.iter().map(|pair| pair.0)).median;
+        let theirs = Spread::of(with_old_way.iter().map(|pair| pair.1)).median;
+        let faster = Spread::of(with_old_way.iter().map(|(ours, theirs)| theirs / ours));
+        let (reach, met) = verdict(Some(Reach::AtLeast(10.0)), faster.median, "x faster");
+        let _ = writeln!(
+            table,
+            "| fetch and package / full clone, walk and zip, wall | {} | {} | {faster} faster | {reach} | {met} |",
+            Unit::Seconds.show(ours),
+            Unit::Seconds.show(theirs),
+        );
+    }
+    table
+}
+
+/// What is compared with what.
+type Pair<'a> = (&'a dyn Fn(&Round) -> f64, &'a dyn Fn(&Round) -> f64);
+
+fn verdict(reach: Option<Reach>, value: f64, unit: &str) -> (String, &'static str) {
+    let Some(reach) = reach else {
+        return (String::new(), "");
+    };
+    let met = if reach.is_met(value) { "yes" } else { "no" };
+    let text = match reach {
+        Reach::AtMost(limit) => format!("at most {limit}{unit}"),
+        Reach::AtLeast(limit) => format!("at least {limit}{unit}"),
+    };
+    (text, met)
+}
+
+#[derive(Clone, Copy)]
+enum Unit {
+    Seconds,
+    Mebibytes,
+}
+
+impl Unit {
+    fn show(self, value: f64) -> String {
+        match self {
+            Self::Seconds => format!("{value:.3} s"),
+            Self::Mebibytes => format!("{value:.2} MiB"),
+        }
+    }
+}
+
+/// Several values of one thing.
+struct Spread {
+    least: f64,
+    median: f64,
+    most: f64,
+}
+
+impl Spread {
+    fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_by(f64::total_cmp);
+        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        let (middle, last) = (values.len() / 2, values.len().saturating_sub(1));
+        let median = match values.len() % 2 {
+            0 => (at(middle.saturating_sub(1)) + at(middle)) / 2.0,
+            _ => at(middle),
+        };
+        Self {
+            least: at(0),
+            median,
+            most: at(last),
+        }
+    }
+}
+
+impl std::fmt::Display for Spread {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { least, median, most } = self;
+        write!(formatter, "{median:.2}x ({least:.2} to {most:.2})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_is_median_and_ends() {
+        let shown = |values: &[f64]| Spread::of(values.iter().copied()).to_string();
+        assert_eq!(shown(&[3.0, 1.0, 2.0]), "2.00x (1.00 to 3.00)");
+        assert_eq!(shown(&[4.0, 1.0]), "2.50x (1.00 to 4.00)");
+    }
+}

@@ -1,0 +1,36 @@
+//! The tool runs anywhere: it makes a repository, measures it, and finds the zips right. How fast is not looked at.
+
+use std::process::Command;
+
+#[test]
+fn a_made_repository_is_measured_and_its_zips_are_right() {
+    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(["--make", "300", "--runs", "1"])
+        .output()
+        .unwrap();
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{stderr}");
+    for row in [
+        "| fetch / ",
+        "| package / ",
+        "| package, size of the zip |",
+        "| fetch and package / ",
+    ] {
+        assert!(stdout.contains(row), "{stdout}");
+    }
+}
+
+#[test]
+fn a_folder_that_is_no_repository_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains(&*folder.path().to_string_lossy()), "{stderr}");
+}

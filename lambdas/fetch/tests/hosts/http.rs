@@ -1,0 +1,313 @@
+//! HTTP hosts: git's own behind a bridge, and whatever a test answers. A connection is for one request.
+
+use std::collections::HashMap;
+use std::io::{Error, Result};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::scene::{PATH, Scene};
+
+/// A request, whole.
+pub struct Request {
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// Names in lower case.
+    pub headers: HashMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    /// Whether it logs in as [`crate::scene::Ask::with_password`] does.
+    pub fn has_password(&self, password: &str) -> bool {
+        let pair = base64::engine::general_purpose::STANDARD.encode(format!("reader:{password}"));
+        self.headers
+            .get("authorization")
+            .is_some_and(|given| *given == format!("Basic {pair}"))
+    }
+
+    pub fn has_credentials(&self) -> bool {
+        self.headers.contains_key("authorization")
+    }
+
+    /// Whether it asks for the pack: the shallow commits are asked for in a request before.
+    pub fn is_done(&self) -> bool {
+        self.body.ends_with(b"0009done\n")
+    }
+}
+
+/// A host, serving until it is dropped.
+pub struct Host {
+    pub address: SocketAddr,
+    requests: Arc<Mutex<Vec<Arc<Request>>>>,
+    server: JoinHandle<()>,
+}
+
+impl Host {
+    /// A host that does with each request, and the connection that it has come by, what `answer` does.
+    pub async fn serve<F, A>(answer: F) -> Self
+    where
+        F: Fn(Arc<Request>, TcpStream) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<()>> + Send + 'static,
+    {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        let answer = Arc::new(answer);
+        let server = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((connection, _)) = listener.accept().await {
+                let (answer, seen) = (Arc::clone(&answer), Arc::clone(&seen));
+                connections.spawn(async move {
+                    let mut connection = BufReader::new(connection);
+                    let request = Arc::new(read_request(&mut connection).await?);
+                    seen.lock().unwrap().push(Arc::clone(&request));
+                    answer(request, connection.into_inner()).await
+                });
+            }
+        });
+        Self {
+            address,
+            requests,
+            server,
+        }
+    }
+
+    /// A host that answers what `answer` returns.
+    pub async fn answering<F>(answer: F) -> Self
+    where
+        F: Fn(&Request) -> Answer + Send + Sync + 'static,
+    {
+        Self::serve(move |request, mut connection| {
+            let answer = answer(&request);
+            async move { answer.send(&mut connection).await }
+        })
+        .await
+    }
+
+    /// git's own host of the scene's repository.
+    pub async fn of(scene: &Scene) -> Self {
+        Self::guarded(scene, |_| None).await
+    }
+
+    /// git's own host, behind `guard`, which may answer in its place.
+    pub async fn guarded<F>(scene: &Scene, guard: F) -> Self
+    where
+        F: Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
+    {
+        let root = scene.root();
+        Self::serve(move |request, mut connection| {
+            let (answer, root) = (guard(&request), root.clone());
+            async move {
+                let answer = match answer {
+                    Some(answer) => answer,
+                    None => backend(&root, &request).await?,
+                };
+                answer.send(&mut connection).await
+            }
+        })
+        .await
+    }
+
+    /// git's own host, for who has `password`.
+    pub async fn with_password(scene: &Scene, password: &'static str) -> Self {
+        Self::guarded(scene, move |request| {
+            (!request.has_password(password)).then(Answer::unauthorized)
+        })
+        .await
+    }
+
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The URL of the scene's repository.
+    pub fn url(&self) -> String {
+        self.origin() + PATH
+    }
+
+    pub fn requests(&self) -> Vec<Arc<Request>> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn read_request(connection: &mut BufReader<TcpStream>) -> Result<Request> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        if connection.read_line(&mut line).await? == 0 {
+            return Err(Error::other("closed"));
+        }
+        match line.trim_end() {
+            "" => break,
+            text => lines.push(text.to_owned()),
+        }
+    }
+    let mut words = lines[0].split(' ').map(str::to_owned);
+    let (method, target) = (words.next().unwrap(), words.next().unwrap());
+    let headers: HashMap<_, _> = lines[1..]
+        .iter()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+        .collect();
+    let length = headers
+        .get("content-length")
+        .map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; length];
+    connection.read_exact(&mut body).await?;
+    Ok(Request {
+        method,
+        target,
+        headers,
+        body,
+    })
+}
+
+/// A response.
+#[derive(Clone)]
+pub struct Answer {
+    pub status: u16,
+    /// Lines without their ends.
+    pub headers: Vec<String>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn new(status: u16, headers: &[&str], body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            status,
+            headers: headers.iter().map(|&header| header.to_owned()).collect(),
+            body: body.into(),
+        }
+    }
+
+    pub fn unauthorized() -> Self {
+        Self::new(401, &["WWW-Authenticate: Basic realm=\"git\""], "log in\n")
+    }
+
+    pub fn redirect(status: u16, location: &str) -> Self {
+        Self::new(status, &[&format!("Location: {location}")], "")
+    }
+
+    /// What git's host answers to `request`, in its content type.
+    pub fn git(request: &Request, body: impl Into<Vec<u8>>) -> Self {
+        Self::new(200, &[git_type(request)], body)
+    }
+
+    pub async fn send(&self, connection: &mut TcpStream) -> Result<()> {
+        connection.write_all(&self.to_bytes()).await?;
+        connection.shutdown().await
+    }
+
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut head = format!("HTTP/1.1 {} Status\r\n", self.status);
+        for header in &self.headers {
+            head += &format!("{header}\r\n");
+        }
+        let length = self.body.len();
+        head += &format!("Content-Length: {length}\r\nConnection: close\r\n\r\n");
+        [head.as_bytes(), &self.body].concat()
+    }
+}
+
+fn git_type(request: &Request) -> &'static str {
+    match request.method.as_str() {
+        "GET" => "Content-Type: application/x-git-upload-pack-advertisement",
+        _ => "Content-Type: application/x-git-upload-pack-result",
+    }
+}
+
+/// The head of an answer that has no end.
+pub fn endless_head(request: &Request) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\n{}\r\nConnection: close\r\n\r\n",
+        git_type(request)
+    )
+}
+
+/// A line of git's protocol.
+pub fn pkt(line: impl AsRef<[u8]>) -> Vec<u8> {
+    let line = line.as_ref();
+    [format!("{:04x}", line.len() + 4).as_bytes(), line].concat()
+}
+
+/// The refs of a host that has one and gives any id, with `capabilities` besides.
+pub fn refs(commit: &str, capabilities: &str) -> Vec<u8> {
+    let first = format!(
+        "{commit} refs/heads/main\0multi_ack_detailed shallow ofs-delta allow-tip-sha1-in-want \
+         allow-reachable-sha1-in-want {capabilities}\n"
+    );
+    [
+        pkt("# service=git-upload-pack\n"),
+        b"0000".to_vec(),
+        pkt(first),
+        b"0000".to_vec(),
+    ]
+    .concat()
+}
+
+/// What comes before the pack.
+pub fn before_pack() -> Vec<u8> {
+    [b"0000".to_vec(), pkt("NAK\n")].concat()
+}
+
+/// A host that has one commit, and sends `pack` for it.
+pub async fn sending(commit: &str, pack: &[u8]) -> Host {
+    let refs = refs(commit, "");
+    let pack = [before_pack(), pack.to_vec()].concat();
+    Host::answering(move |request| match request.method.as_str() {
+        "GET" => Answer::git(request, refs.clone()),
+        _ if request.is_done() => Answer::git(request, pack.clone()),
+        _ => Answer::git(request, "0000"),
+    })
+    .await
+}
+
+/// One call of `git http-backend`.
+async fn backend(root: &Path, request: &Request) -> Result<Answer> {
+    let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+    let header = |name| request.headers.get(name).map_or("", String::as_str);
+    let mut child = tokio::process::Command::new("git")
+        .arg("http-backend")
+        .env("GIT_PROJECT_ROOT", root)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("REQUEST_METHOD", &request.method)
+        .env("PATH_INFO", path)
+        .env("QUERY_STRING", query)
+        .env("CONTENT_TYPE", header("content-type"))
+        .env("CONTENT_LENGTH", header("content-length"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    child.stdin.take().unwrap().write_all(&request.body).await?;
+    let output = child.wait_with_output().await?.stdout;
+    let end = output
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .unwrap();
+    let mut answer = Answer::new(200, &[], &output[end + 4..]);
+    for line in String::from_utf8_lossy(&output[..end]).lines() {
+        match line.strip_prefix("Status: ") {
+            Some(status) => answer.status = status[..3].parse().unwrap(),
+            None => answer.headers.push(line.to_owned()),
+        }
+    }
+    Ok(answer)
+}

@@ -1,0 +1,182 @@
+//! Passwords and keys, right and wrong.
+
+use domain::error::Code;
+
+use crate::http::{Answer, Host};
+use crate::scene::{Ask, PASSWORD, Scene};
+use crate::ssh::Sshd;
+
+#[tokio::test]
+async fn the_right_password_is_let_in() {
+    let (scene, commit) = Scene::with_commit();
+    scene.allow_any_id();
+    let host = Host::with_password(&scene, PASSWORD).await;
+    let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
+    assert_eq!(scene.fetch(&ask).await.unwrap().commit.as_str(), commit);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_after_one_try() {
+    let (scene, commit) = Scene::with_commit();
+    let host = Host::with_password(&scene, "another").await;
+    let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
+    assert_eq!(scene.code(&ask).await, Code::AuthenticationFailed);
+    let tries: Vec<_> = host
+        .requests()
+        .iter()
+        .map(|request| request.has_credentials())
+        .collect();
+    assert_eq!(tries, [false, true]);
+}
+
+#[tokio::test]
+async fn a_host_that_lets_nobody_in_is_asked_twice() {
+    let (scene, commit) = Scene::with_commit();
+    let schemes = [
+        "Basic realm=\"a\"",
+        "Digest realm=\"a\", nonce=\"b\"",
+        "Negotiate",
+        "NTLM",
+    ];
+    for scheme in schemes {
+        let challenge = format!("WWW-Authenticate: {scheme}");
+        let host = Host::answering(move |_| Answer::new(401, &[&challenge], "")).await;
+        let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
+        assert_eq!(scene.code(&ask).await, Code::AuthenticationFailed, "{scheme}");
+        assert!(host.requests().len() <= 2, "{scheme}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_forbids_refuses_the_credentials() {
+    let (scene, commit) = Scene::with_commit();
+    let host = Host::answering(|_| Answer::new(403, &[], "no\n")).await;
+    let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
+    assert_eq!(scene.code(&ask).await, Code::AuthenticationFailed);
+}
+
+#[tokio::test]
+async fn a_login_that_fails_only_when_the_pack_is_asked_for_is_a_failed_login() {
+    let (scene, commit) = Scene::with_commit();
+    scene.allow_any_id();
+    let host = Host::guarded(&scene, |request| {
+        (request.method == "POST").then(Answer::unauthorized)
+    })
+    .await;
+    let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
+    assert_eq!(scene.code(&ask).await, Code::AuthenticationFailed);
+}
+
+#[tokio::test]
+async fn a_host_that_asks_where_there_are_no_credentials_is_named() {
+    let (scene, commit) = Scene::with_commit();
+    let host = Host::with_password(&scene, PASSWORD).await;
+    assert_eq!(
+        scene.code(&Ask::new(&host.url(), &commit)).await,
+        Code::CredentialsMissing
+    );
+    assert_eq!(host.requests().len(), 1);
+    let silent_about_it = Host::answering(|_| Answer::new(401, &[], "")).await;
+    let ask = Ask::new(&silent_about_it.url(), &commit);
+    assert_eq!(scene.code(&ask).await, Code::CredentialsMissing);
+    let sshd = Sshd::of(&scene).await;
+    assert_eq!(
+        scene.code(&Ask::new(&sshd.url, &commit)).await,
+        Code::CredentialsMissing
+    );
+}
+
+#[tokio::test]
+async fn a_password_is_not_sent_to_a_host_that_does_not_ask() {
+    let (scene, commit) = Scene::with_commit();
+    scene.allow_any_id();
+    let host = Host::of(&scene).await;
+    scene
+        .fetch(&Ask::new(&host.url(), &commit).with_password(PASSWORD))
+        .await
+        .unwrap();
+    assert!(host.requests().iter().all(|request| !request.has_credentials()));
+}
+
+#[tokio::test]
+async fn a_key_that_the_host_does_not_know_is_refused() {
+    let (scene, commit) = Scene::with_commit();
+    let sshd = Sshd::of(&scene).await;
+    let (strange, _) = sshd.make_key("ed25519", "");
+    let ask = Ask::new(&sshd.url, &commit).with_key(&strange, None, &sshd.known_hosts());
+    assert_eq!(scene.code(&ask).await, Code::AuthenticationFailed);
+}
+
+#[tokio::test]
+async fn a_key_that_is_none_is_refused() {
+    let (scene, commit) = Scene::with_commit();
+    let sshd = Sshd::of(&scene).await;
+    let ask = Ask::new(&sshd.url, &commit).with_key("s3cret nonsense", None, &sshd.known_hosts());
+    assert_eq!(scene.code(&ask).await, Code::AuthenticationFailed);
+}
+
+#[tokio::test]
+async fn a_host_key_that_is_not_pinned_is_refused_before_the_login() {
+    let (scene, commit) = Scene::with_commit();
+    let sshd = Sshd::of(&scene).await;
+    let (_, same_type) = sshd.make_key("ed25519", "");
+    let (_, another_type) = sshd.make_key("rsa", "");
+    let pins = [
+        sshd.pin(&same_type),
+        sshd.pin(&another_type),
+        // The right key, of another host or port.
+        sshd.known_hosts().replace("127.0.0.1", "127.0.0.2"),
+        sshd.known_hosts().replace("[127.0.0.1]:", "[127.0.0.1]:1"),
+        String::new(),
+    ];
+    for pins in pins {
+        let ask = Ask::new(&sshd.url, &commit).with_key(&sshd.private_key, None, &pins);
+        assert_eq!(scene.code(&ask).await, Code::HostKeyMismatch, "{pins}");
+    }
+    assert!(!sshd.log().contains("Accepted"), "{}", sshd.log());
+}
+
+#[tokio::test]
+async fn keys_of_all_usual_kinds_are_let_in_with_their_passphrase() {
+    let (scene, commit) = Scene::with_commit();
+    scene.allow_any_id();
+    let sshd = Sshd::of(&scene).await;
+    for kind in ["ed25519", "ecdsa", "rsa"] {
+        for passphrase in ["", "open s3same"] {
+            let (private_key, public_key) = sshd.make_key(kind, passphrase);
+            sshd.let_in(&public_key);
+            let passphrase = Some(passphrase).filter(|text| !text.is_empty());
+            let ask = Ask::new(&sshd.url, &commit).with_key(&private_key, passphrase, &sshd.known_hosts());
+            let fetched = scene.fetch(&ask).await;
+            assert!(fetched.is_ok(), "{kind} {passphrase:?}: {fetched:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_passphrase_is_refused() {
+    let (scene, commit) = Scene::with_commit();
+    let sshd = Sshd::of(&scene).await;
+    let (private_key, public_key) = sshd.make_key("ed25519", "open s3same");
+    sshd.let_in(&public_key);
+    for passphrase in [Some("s3cret guess"), None] {
+        let ask = Ask::new(&sshd.url, &commit).with_key(&private_key, passphrase, &sshd.known_hosts());
+        assert_eq!(
+            scene.code(&ask).await,
+            Code::AuthenticationFailed,
+            "{passphrase:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_ssh_url_without_a_user_means_git() {
+    let (scene, commit) = Scene::with_commit();
+    let sshd = Sshd::of(&scene).await;
+    let (user, rest) = sshd.url.trim_start_matches("ssh://").split_once('@').unwrap();
+    assert_ne!(user, "git");
+    let url = format!("ssh://{rest}");
+    let ask = Ask::new(&url, &commit).with_key(&sshd.private_key, None, &sshd.known_hosts());
+    assert_eq!(scene.code(&ask).await, Code::AuthenticationFailed);
+    assert!(sshd.log().contains("user git"), "{}", sshd.log());
+}

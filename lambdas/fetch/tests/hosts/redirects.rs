@@ -1,0 +1,121 @@
+//! A host that sends the client elsewhere.
+
+use domain::error::Code;
+
+use crate::http::{Answer, Host};
+use crate::scene::{Ask, PASSWORD, PATH, Scene};
+
+const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
+
+/// The other host: it asks for a password, and gives the commit to whoever has one.
+async fn elsewhere(scene: &Scene) -> Host {
+    scene.allow_any_id();
+    Host::guarded(scene, |request| {
+        (!request.has_credentials()).then(Answer::unauthorized)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_host_is_not_followed() {
+    let (scene, commit) = Scene::with_commit();
+    let other = elsewhere(&scene).await;
+    for status in STATUSES {
+        let target = other.url().replace("127.0.0.1", "localhost") + "/info/refs?service=git-upload-pack";
+        let host = Host::answering(move |_| Answer::redirect(status, &target)).await;
+        let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
+        assert_eq!(scene.code(&ask).await, Code::GitHostRedirected, "{status}");
+    }
+    assert_eq!(other.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_port_never_brings_the_password_there() {
+    let (scene, commit) = Scene::with_commit();
+    let other = elsewhere(&scene).await;
+    for status in STATUSES {
+        let target = other.url() + "/info/refs?service=git-upload-pack";
+        let before_the_login = {
+            let target = target.clone();
+            Host::answering(move |_| Answer::redirect(status, &target)).await
+        };
+        let after_the_login = Host::answering(move |request| match request.has_credentials() {
+            true => Answer::redirect(status, &target),
+            false => Answer::unauthorized(),
+        })
+        .await;
+        for host in [before_the_login, after_the_login] {
+            let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
+            assert_eq!(scene.code(&ask).await, Code::GitHostRedirected, "{status}");
+        }
+    }
+    assert!(other.requests().iter().all(|request| !request.has_credentials()));
+}
+
+#[tokio::test]
+async fn a_redirect_of_the_second_request_is_not_followed() {
+    let (scene, commit) = Scene::with_commit();
+    let other = elsewhere(&scene).await;
+    let target = other.url() + "/git-upload-pack";
+    let host = Host::guarded(&scene, move |request| {
+        if !request.has_password(PASSWORD) {
+            return Some(Answer::unauthorized());
+        }
+        (request.method == "POST").then(|| Answer::redirect(307, &target))
+    })
+    .await;
+    let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
+    assert_eq!(scene.code(&ask).await, Code::GitHostRedirected);
+    assert_eq!(other.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_redirect_to_a_file_or_another_scheme_is_not_followed() {
+    let (scene, commit) = Scene::with_commit();
+    let file = format!("file://{}/info/refs", scene.repository().display());
+    let targets = [
+        file,
+        format!("ssh://127.0.0.1{PATH}"),
+        format!("ftp://127.0.0.1{PATH}"),
+        "https://git.example.invalid/a.git".to_owned(),
+        "https:".to_owned(),
+        "nonsense".to_owned(),
+        String::new(),
+    ];
+    for target in targets {
+        let location = target.clone();
+        let host = Host::answering(move |_| Answer::redirect(302, &location)).await;
+        let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
+        assert_eq!(scene.code(&ask).await, Code::GitHostRedirected, "{target}");
+    }
+    let nowhere = Host::answering(|_| Answer::new(302, &[], "")).await;
+    assert_eq!(
+        scene.code(&Ask::new(&nowhere.url(), &commit)).await,
+        Code::GitHostRedirected
+    );
+}
+
+#[tokio::test]
+async fn a_redirect_to_itself_is_not_followed_for_ever() {
+    let (scene, commit) = Scene::with_commit();
+    let host = Host::answering(|request| Answer::redirect(302, &request.target)).await;
+    let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
+    assert_eq!(scene.code(&ask).await, Code::GitHostRedirected);
+    assert!(host.requests().len() < 20);
+}
+
+#[tokio::test]
+async fn a_repository_that_was_renamed_on_its_host_is_found() {
+    let (scene, commit) = Scene::with_commit();
+    scene.allow_any_id();
+    let host = Host::guarded(&scene, |request| {
+        if !request.has_password(PASSWORD) {
+            return Some(Answer::unauthorized());
+        }
+        let renamed = request.target.strip_prefix("/old.git")?;
+        Some(Answer::redirect(301, &format!("{PATH}{renamed}")))
+    })
+    .await;
+    let ask = Ask::new(&(host.origin() + "/old.git"), &commit).with_password(PASSWORD);
+    assert_eq!(scene.fetch(&ask).await.unwrap().commit.as_str(), commit);
+}

@@ -1,0 +1,297 @@
+//! A repository, and a `Fetch` from whoever serves it.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use domain::contract::{Envelope, Execution, FetchInput, FetchedCommit};
+use domain::error::{Code, Coded};
+use domain::push::{DeliveryId, Push, PushId, SourceName};
+use domain::source::{Limits, Options};
+use fetch::{Deps, Error};
+use platform::failure::Failed;
+use platform::secrets::{SecretError, Secrets};
+use platform::staging::FolderStaging;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use url::Url;
+
+/// The path of the repository's URL.
+pub const PATH: &str = "/group/project.git";
+/// A password that no message may have in it.
+pub const PASSWORD: &str = "hunter2:s3cret";
+/// How long a host may be silent here. libgit2 knows one value for the whole process, and tests run side by side.
+pub const SILENCE_SECONDS: u64 = 2;
+
+/// A bare repository, and a staging area beside it.
+pub struct Scene {
+    folder: TempDir,
+}
+
+impl Scene {
+    pub fn new() -> Self {
+        Self::with_format("sha1")
+    }
+
+    pub fn with_format(format: &str) -> Self {
+        let scene = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        std::fs::create_dir_all(scene.repository()).unwrap();
+        let format = format!("--object-format={format}");
+        scene.git(
+            &["init", "--quiet", "--bare", "--initial-branch=main", &format],
+            b"",
+        );
+        scene
+    }
+
+    /// A repository whose `refs/heads/main` is a commit with one file: the scene and the commit.
+    pub fn with_commit() -> (Self, String) {
+        let scene = Self::new();
+        let commit = scene.commit("first", None);
+        scene.git(&["update-ref", "refs/heads/main", &commit], b"");
+        (scene, commit)
+    }
+
+    /// What a host serves.
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    pub fn repository(&self) -> PathBuf {
+        self.root().join(PATH.trim_start_matches('/'))
+    }
+
+    pub fn git(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+        let mut child = Command::new("git")
+            .args(arguments)
+            .current_dir(self.repository())
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_AUTHOR_NAME", "Jo")
+            .env("GIT_AUTHOR_EMAIL", "jo@example.com")
+            .env("GIT_AUTHOR_DATE", "1700000000 +0100")
+            .env("GIT_COMMITTER_NAME", "Committer")
+            .env("GIT_COMMITTER_EMAIL", "committer@example.com")
+            .env("GIT_COMMITTER_DATE", "1700000001 +0100")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("git is needed for these tests");
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "git {arguments:?}");
+        output.stdout
+    }
+
+    pub fn line(&self, arguments: &[&str], input: &[u8]) -> String {
+        let output = self.git(arguments, input);
+        String::from_utf8(output).unwrap().trim().to_owned()
+    }
+
+    /// A tree of one file.
+    pub fn tree(&self, content: &str) -> String {
+        let blob = self.line(&["hash-object", "-w", "--stdin"], content.as_bytes());
+        self.line(&["mktree"], format!("100644 blob {blob}\tfile\n").as_bytes())
+    }
+
+    /// A commit of one file, whose content and message are `text`.
+    pub fn commit(&self, text: &str, parent: Option<&str>) -> String {
+        let tree = self.tree(text);
+        let mut arguments = vec!["commit-tree", &tree, "-m", text];
+        arguments.extend(parent.iter().flat_map(|parent| ["-p", parent]));
+        self.line(&arguments, b"")
+    }
+
+    /// `refs/heads/main` with three commits, oldest first.
+    pub fn history(&self) -> [String; 3] {
+        let first = self.commit("first", None);
+        let second = self.commit("second", Some(&first));
+        let third = self.commit("third", Some(&second));
+        self.git(&["update-ref", "refs/heads/main", &third], b"");
+        [first, second, third]
+    }
+
+    /// Lets clients ask for any id, as GitLab does.
+    pub fn allow_any_id(&self) {
+        self.git(&["config", "uploadpack.allowAnySHA1InWant", "true"], b"");
+    }
+
+    /// A pack of a commit with all that it leads to.
+    pub fn pack(&self, commit: &str) -> Vec<u8> {
+        let arguments = ["pack-objects", "--revs", "--quiet", "--stdout"];
+        self.git(&arguments, format!("{commit}\n").as_bytes())
+    }
+
+    pub fn staging(&self) -> FolderStaging {
+        FolderStaging::new(self.folder.path().join("staging"))
+    }
+
+    /// The ids of the objects in the staged pack.
+    pub fn staged_objects(&self, fetched: &FetchedCommit) -> Vec<String> {
+        let index = self.staging().path(&fetched.index.key);
+        let listed = self.line(&["show-index"], &std::fs::read(index).unwrap());
+        let mut ids: Vec<_> = listed
+            .lines()
+            .map(|line| line.split(' ').nth(1).unwrap().to_owned())
+            .collect();
+        ids.sort();
+        ids
+    }
+
+    pub async fn fetch(&self, ask: &Ask) -> Result<FetchedCommit, Error> {
+        let source: SourceName = "gitlab".parse().unwrap();
+        let delivery_id: DeliveryId = "d".parse().unwrap();
+        let ref_name = ask.ref_name.parse().unwrap();
+        let envelope = Envelope {
+            push: Push {
+                push_id: PushId::new(&source, &delivery_id, &ref_name),
+                source,
+                delivery_id,
+                repository: "group/project".parse().unwrap(),
+                clone_urls: vec![],
+                ref_name,
+                before: None,
+                after: Some(ask.after.parse().unwrap()),
+                pusher: None,
+            },
+            execution: Execution {
+                id: "arn".into(),
+                started_at: chrono::DateTime::from_timestamp(1_700_000_002, 0).unwrap(),
+            },
+            attempt: 0,
+            input: FetchInput {
+                clone_url: ask.url.clone(),
+                options: Options {
+                    limits: ask.limits.clone(),
+                    ..Options::default()
+                },
+            },
+        };
+        let deps = Deps {
+            secrets: &OneSecret(ask.secret.to_string()),
+            staging: &self.staging(),
+            progress: |_| {},
+        };
+        fetch::handle(&deps, &envelope).await
+    }
+
+    /// Fetches what cannot be fetched: the error's code and all that people are told of it.
+    pub async fn refused(&self, ask: &Ask) -> (Code, String) {
+        let error = self.fetch(ask).await.unwrap_err();
+        let told = Failed::new(&error).cause;
+        let url = Url::parse(&ask.url).unwrap();
+        let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
+        assert!(told.contains(host), "{told:?} does not name {host}");
+        for secret in ask.secrets() {
+            assert!(!told.contains(&secret), "{told:?} has a secret in it");
+        }
+        assert_eq!(files(&self.folder.path().join("staging")), Vec::<PathBuf>::new());
+        (error.code(), told)
+    }
+
+    /// The code alone.
+    pub async fn code(&self, ask: &Ask) -> Code {
+        let (code, told) = self.refused(ask).await;
+        // Shown where a test fails.
+        println!("{code}: {told}");
+        code
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let (folders, mut found): (Vec<_>, Vec<_>) = entries
+        .map(|entry| entry.unwrap().path())
+        .partition(|path| path.is_dir());
+    found.extend(folders.iter().flat_map(|folder| files(folder)));
+    found
+}
+
+struct OneSecret(String);
+
+impl Secrets for OneSecret {
+    async fn read(&self, _: &SourceName, kind: &'static str) -> Result<SecretString, SecretError> {
+        assert_eq!(kind, "git");
+        Ok(self.0.clone().into())
+    }
+}
+
+/// What is fetched, and with what.
+pub struct Ask {
+    pub url: String,
+    pub after: String,
+    pub ref_name: &'static str,
+    pub secret: Value,
+    pub limits: Limits,
+}
+
+impl Ask {
+    /// The push of `after` to `refs/heads/main`, without credentials.
+    pub fn new(url: &str, after: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            after: after.to_owned(),
+            ref_name: "refs/heads/main",
+            secret: json!({"credentials": []}),
+            limits: Limits {
+                pack_bytes: 64 << 20,
+                fetch_seconds: 60,
+                silence_seconds: SILENCE_SECONDS,
+                ..Limits::default()
+            },
+        }
+    }
+
+    pub fn of_ref(mut self, ref_name: &'static str) -> Self {
+        self.ref_name = ref_name;
+        self
+    }
+
+    pub fn within(mut self, fetch_seconds: u64) -> Self {
+        self.limits.fetch_seconds = fetch_seconds;
+        self
+    }
+
+    fn host(&self) -> String {
+        let url = Url::parse(&self.url).unwrap();
+        format!(
+            "{}://{}",
+            url.scheme(),
+            &url[url::Position::BeforeHost..url::Position::AfterPort]
+        )
+    }
+
+    /// With a password for the URL's host.
+    pub fn with_password(mut self, password: &str) -> Self {
+        let entry = json!({"host": self.host(), "username": "reader", "password": password});
+        self.secret["credentials"] = json!([entry]);
+        self
+    }
+
+    /// With a key for the URL's host.
+    pub fn with_key(mut self, private_key: &str, passphrase: Option<&str>, known_hosts: &str) -> Self {
+        let entry = json!({
+            "host": self.host(), "private_key": private_key, "passphrase": passphrase, "known_hosts": known_hosts,
+        });
+        self.secret["credentials"] = json!([entry]);
+        self
+    }
+
+    pub fn with_authorities(mut self, pem: &str) -> Self {
+        self.secret["ca_certificates"] = json!(pem);
+        self
+    }
+
+    /// What no message may have in it.
+    fn secrets(&self) -> Vec<String> {
+        let entries = self.secret["credentials"].as_array().unwrap();
+        let texts = entries.iter().flat_map(|entry| {
+            let fields = ["password", "private_key", "passphrase"];
+            fields.into_iter().filter_map(|field| entry[field].as_str())
+        });
+        texts.flat_map(str::lines).map(str::to_owned).collect()
+    }
+}

@@ -1,0 +1,158 @@
+//! A host that is reached by SSH: OpenSSH's own server, one process for each connection.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::scene::{Ask, PATH, Scene};
+
+const SSHD: &str = "/usr/sbin/sshd";
+
+/// The host, serving until it is dropped.
+pub struct Sshd {
+    /// The URL of the scene's repository.
+    pub url: String,
+    /// The private key that is let in.
+    pub private_key: String,
+    port: u16,
+    folder: TempDir,
+    server: JoinHandle<()>,
+}
+
+impl Sshd {
+    /// Serves the scene's repository.
+    pub async fn of(scene: &Scene) -> Self {
+        let root = scene.root();
+        let script = format!(
+            "eval \"set -- $SSH_ORIGINAL_COMMAND\"\nexec git upload-pack '{}'\"$2\"\n",
+            root.display()
+        );
+        Self::running(&script).await
+    }
+
+    /// Runs a shell script for whoever is let in.
+    pub async fn running(script: &str) -> Self {
+        assert!(
+            Path::new(SSHD).exists(),
+            "{SSHD} is needed for these tests: install OpenSSH's server (Debian: apt install openssh-server)"
+        );
+        let user = output_of(Command::new("id").arg("-un"));
+        if user == "root" {
+            // sshd wants it. Where OpenSSH's service never ran it is not there.
+            std::fs::create_dir_all("/run/sshd").unwrap();
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let client = make_key(folder.path(), "client", "ed25519", "");
+        make_key(folder.path(), "host", "ed25519", "");
+        let config = configure(folder.path(), script);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let log = folder.path().join("log");
+        let server = tokio::spawn(async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                let connection = connection.into_std().unwrap();
+                connection.set_nonblocking(false).unwrap();
+                let input = OwnedFd::from(connection);
+                let output = input.try_clone().unwrap();
+                let mut sshd = tokio::process::Command::new(SSHD);
+                sshd.args(["-i", "-f"]).arg(&config).arg("-E").arg(&log);
+                sshd.stdin(Stdio::from(input))
+                    .stdout(Stdio::from(output))
+                    .stderr(Stdio::null());
+                let mut child = sshd.spawn().unwrap();
+                tokio::spawn(async move { child.wait().await });
+            }
+        });
+        Self {
+            url: format!("ssh://{user}@127.0.0.1:{port}{PATH}"),
+            private_key: std::fs::read_to_string(client).unwrap(),
+            port,
+            folder,
+            server,
+        }
+    }
+
+    /// The push of `commit`, with all that is needed to fetch it.
+    pub fn ask(&self, commit: &str) -> Ask {
+        Ask::new(&self.url, commit).with_key(&self.private_key, None, &self.known_hosts())
+    }
+
+    /// The host's own key, as a line of `known_hosts`.
+    pub fn known_hosts(&self) -> String {
+        self.pin(&public(&self.folder.path().join("host")))
+    }
+
+    /// A line of `known_hosts` for this host, with any key.
+    pub fn pin(&self, public_key: &str) -> String {
+        format!("[127.0.0.1]:{} {public_key}\n", self.port)
+    }
+
+    /// Another key pair: the private key, and the public one.
+    pub fn make_key(&self, kind: &str, passphrase: &str) -> (String, String) {
+        let key = make_key(self.folder.path(), "another", kind, passphrase);
+        (std::fs::read_to_string(&key).unwrap(), public(&key))
+    }
+
+    /// Lets in whoever has the private key of `public_key`, and nobody else.
+    pub fn let_in(&self, public_key: &str) {
+        std::fs::write(self.folder.path().join("authorized_keys"), public_key).unwrap();
+    }
+
+    /// What the server has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// Writes the server's configuration, and the one command that who is let in may run.
+fn configure(folder: &Path, script: &str) -> PathBuf {
+    std::fs::copy(folder.join("client.pub"), folder.join("authorized_keys")).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    std::fs::write(
+        folder.join("serve"),
+        format!("PATH='{path}'\nexport PATH\n{script}"),
+    )
+    .unwrap();
+    let config = folder.join("sshd_config");
+    let folder = folder.display();
+    let text = format!(
+        "HostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized_keys\nForceCommand /bin/sh {folder}/serve\n\
+         PidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n\
+         KbdInteractiveAuthentication no\nLogLevel VERBOSE\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    config
+}
+
+fn make_key(folder: &Path, name: &str, kind: &str, passphrase: &str) -> PathBuf {
+    let file = folder.join(name);
+    let mut command = Command::new("ssh-keygen");
+    command.args(["-q", "-t", kind, "-N", passphrase, "-C", name, "-f"]);
+    output_of(command.arg(&file));
+    file
+}
+
+fn public(key: &Path) -> String {
+    let text = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    text.trim().to_owned()
+}
+
+fn output_of(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
