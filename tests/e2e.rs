@@ -1155,3 +1155,42 @@ async fn record_may_remove_staged_objects_and_not_read_delivered_ones() {
     );
     assert!(read_secret(stack, &role, "GitSecretName").await.is_denied());
 }
+
+/// The `2.N` of the newest glibc symbol that a binary names.
+fn needed_glibc(binary: &[u8]) -> u32 {
+    let prefix = b"GLIBC_2.";
+    let versions = binary.windows(prefix.len() + 3).filter_map(|window| {
+        let minor = window.strip_prefix(prefix)?;
+        let digits = minor.iter().take_while(|byte| byte.is_ascii_digit());
+        let minor: String = digits.map(|byte| char::from(*byte)).collect();
+        minor.parse::<u32>().ok()
+    });
+    versions.max().unwrap()
+}
+
+#[tokio::test]
+async fn every_function_is_a_small_stripped_binary_that_runs_on_al2023() {
+    stack().await;
+    let build = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.aws-sam/build");
+    let mut functions = 0;
+    for entry in std::fs::read_dir(build).unwrap() {
+        let path = entry.unwrap().path().join("bootstrap");
+        if !path.exists() {
+            continue;
+        }
+        functions += 1;
+        let binary = std::fs::read(&path).unwrap();
+        // Amazon Linux 2023 has glibc 2.34.
+        let glibc = needed_glibc(&binary);
+        assert!(glibc <= 34, "{} needs glibc 2.{glibc}", path.display());
+        assert!(
+            binary.len() < 24 << 20,
+            "{} has {} bytes",
+            path.display(),
+            binary.len()
+        );
+        let symbols = binary.windows(8).any(|window| window == b".symtab\0");
+        assert!(!symbols, "{} is not stripped", path.display());
+    }
+    assert_eq!(functions, 7);
+}
