@@ -6,7 +6,7 @@ use crate::compare::{Comparison, Round};
 use crate::measure::Cost;
 
 /// A commit has mostly small files where the median is below this, in bytes.
-const SMALL: u64 = 2 << 10;
+const SMALL: u64 = 1_536;
 const MIB: f64 = (1 << 20) as f64;
 
 /// What is to be reached.

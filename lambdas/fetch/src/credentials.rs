@@ -146,6 +146,8 @@ pub fn host_of(url: &Url) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn secret(json: &str) -> Result<GitSecret, SecretError> {
@@ -196,6 +198,68 @@ mod tests {
                 !error.contains("hunter2") && !error.contains("7777777"),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn certificates_are_read_when_the_secret_is() {
+        for (pem, right) in [
+            ("", true),
+            (" \n", true),
+            ("hunter2", false),
+            ("-----BEGIN CERTIFICATE-----\nhunter2", false),
+        ] {
+            let json = serde_json::json!({"credentials": [], "ca_certificates": pem}).to_string();
+            let parsed = secret(&json);
+            assert_eq!(parsed.is_ok(), right, "{pem:?}");
+            if let Err(error) = parsed {
+                assert!(
+                    error.to_string().contains("ca_certificates") && !error.to_string().contains("hunter2")
+                );
+            }
+        }
+    }
+
+    /// JSON that is much like a secret, and any text.
+    fn any_secret() -> impl Strategy<Value = String> {
+        let part = prop::sample::select(vec![
+            "{",
+            "}",
+            "[",
+            "]",
+            ":",
+            ",",
+            "\"credentials\"",
+            "\"ca_certificates\"",
+            "\"host\"",
+            "\"https://h\"",
+            "\"username\"",
+            "\"password\"",
+            "\"private_key\"",
+            "\"known_hosts\"",
+            "\"-----BEGIN CERTIFICATE-----\"",
+            "null",
+            "7",
+            "\"hunter2\"",
+        ]);
+        prop_oneof![
+            prop::collection::vec(part, 0..20).prop_map(|parts| parts.concat()),
+            any::<String>(),
+            (any::<String>(), any::<String>()).prop_map(|(host, pem)| {
+                serde_json::json!({
+                    "credentials": [{"host": host, "username": "u", "password": "hunter2"}], "ca_certificates": pem,
+                })
+                .to_string()
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_without_a_word_of_it(text in any_secret()) {
+            if let Err(error) = secret(&text) {
+                prop_assert!(!error.to_string().contains("hunter2"));
+            }
         }
     }
 }

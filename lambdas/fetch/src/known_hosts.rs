@@ -14,9 +14,11 @@ pub enum Verdict {
 }
 
 /// Compares the key that `host` has presented, in the form of RFC 4253, with the pins.
-pub fn check(known_hosts: &str, host: &str, port: u16, presented: &[u8]) -> Verdict {
-    let presented = match PublicKey::from_bytes(presented) {
-        Ok(key) => key,
+pub fn check(known_hosts: &str, host: &str, port: u16, bytes: &[u8]) -> Verdict {
+    let presented = match PublicKey::from_bytes(bytes) {
+        // ssh-key is lenient about lengths in it.
+        Ok(key) if key.to_bytes().is_ok_and(|again| again == bytes) => key,
+        Ok(_) => return Verdict::Refused("the host's key cannot be read: it has odd bytes".to_owned()),
         Err(error) => return Verdict::Refused(format!("the host's key cannot be read: {error}")),
     };
     // OpenSSH writes another port than 22 like this.
@@ -64,6 +66,8 @@ fn print(key: &PublicKey) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const ONE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
@@ -108,6 +112,69 @@ mod tests {
                 Verdict::Refused(text) => assert!(text.contains(reason), "{text}"),
                 Verdict::Pinned => panic!("pinned by {known_hosts:?}"),
             }
+        }
+    }
+
+    /// Lines of parts that known_hosts is made of, in any order, and any text.
+    fn any_known_hosts() -> impl Strategy<Value = String> {
+        let part = prop_oneof![
+            Just(ONE.to_owned()),
+            Just(TWO.to_owned()),
+            prop::sample::select(vec![
+                "git.example.com",
+                "*",
+                "!git.example.com",
+                "[git.example.com]:22",
+                "|1|AAAA|AAAA",
+                "|1|",
+                "@revoked",
+                "@cert-authority",
+                "@",
+                "#",
+                "ssh-ed25519",
+                "ssh-rsa",
+                "AAAA",
+                "=",
+                ",",
+                "\t",
+                "\r",
+                "\0",
+                "\u{e9}",
+            ])
+            .prop_map(str::to_owned),
+            any::<String>(),
+        ];
+        let separator = prop::sample::select(vec![" ", "\n", ""]);
+        prop::collection::vec((part, separator), 0..12).prop_map(|parts| {
+            parts
+                .into_iter()
+                .map(|(part, separator)| part + separator)
+                .collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_but_a_line_with_the_key_pins_it(known_hosts in any_known_hosts(), port in any::<u16>()) {
+            let same = PublicKey::from_openssh(ONE).unwrap().to_bytes().unwrap();
+            if check(&known_hosts, "git.example.com", port, &same) == Verdict::Pinned {
+                prop_assert!(known_hosts.contains(ONE));
+            }
+        }
+
+        #[test]
+        fn a_damaged_key_is_never_pinned(position in any::<prop::sample::Index>(), with in 1..=u8::MAX) {
+            let known_hosts = format!("git.example.com {ONE}");
+            let mut key = PublicKey::from_openssh(ONE).unwrap().to_bytes().unwrap();
+            let position = position.index(key.len());
+            key[position] ^= with;
+            prop_assert_ne!(check(&known_hosts, "git.example.com", 22, &key), Verdict::Pinned);
+        }
+
+        #[test]
+        fn bytes_that_are_no_key_are_refused(key in prop::collection::vec(any::<u8>(), 0..200)) {
+            let known_hosts = format!("git.example.com {ONE}");
+            prop_assert_ne!(check(&known_hosts, "git.example.com", 22, &key), Verdict::Pinned);
         }
     }
 }

@@ -14,6 +14,7 @@ use git2::{
     AutotagOption, CertificateCheckStatus, ConfigLevel, Cred, CredentialType, ErrorClass, ErrorCode,
     FetchOptions, Oid, RemoteCallbacks, RemoteRedirect, Repository, RepositoryInitOptions,
 };
+use nix::sys::signal::SigSet;
 use openssl::x509::X509;
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
@@ -86,18 +87,24 @@ pub struct Found {
 
 /// Fetches on a thread of its own, and ends in time.
 ///
-/// libgit2 asks whether to go on only while a pack comes. A host that sends its refs, its HTTP headers or a pack's bytes
-/// without end, one now and then, holds libgit2 for as long as it likes. Then the thread is left behind: it ends when the
-/// host closes, falls silent, or libgit2 asks again. It is no thread of tokio's, which waits for its own at the end.
+/// libgit2 asks whether to go on only while a pack comes, and not for every byte of it. A host whose HTTP head or refs
+/// have no end, or that sends a byte now and then, holds libgit2 for as long as it likes. Then the thread is left behind:
+/// it ends when the host closes, falls silent, or libgit2 asks again. It is no thread of tokio's, which waits for its own
+/// at the end.
 pub async fn fetch_in_time(order: Order, folder: PathBuf) -> Result<Found, Error> {
-    let patience = Duration::from_secs(order.limits.fetch_seconds) + GRACE;
+    let patience = time_of(&order) + GRACE;
     let late = too_slow(&order);
     let (sender, receiver) = oneshot::channel();
     thread::Builder::new()
         .name("transfer".to_owned())
         .spawn(move || {
+            // libgit2 takes a signal, such as that of a child's end, for the end of the connection. Others may have it.
+            let blocked = SigSet::all().thread_block();
+            let found = blocked
+                .map_err(|error| Error::Workspace(error.into()))
+                .and_then(|()| fetch(&order, &folder));
             // Nobody listens any more where the time is over.
-            let _ = sender.send(fetch(&order, &folder));
+            let _ = sender.send(found);
         })
         .map_err(Error::Workspace)?;
     match tokio::time::timeout(patience, receiver).await {
@@ -107,6 +114,11 @@ pub async fn fetch_in_time(order: Order, folder: PathBuf) -> Result<Found, Error
         ))),
         Err(_) => Err(late),
     }
+}
+
+/// How long the fetch may take: at most a day, for a clock cannot tell any number of seconds.
+fn time_of(order: &Order) -> Duration {
+    Duration::from_secs(order.limits.fetch_seconds.min(86_400))
 }
 
 fn too_slow(order: &Order) -> Error {
@@ -119,8 +131,9 @@ fn too_slow(order: &Order) -> Error {
 
 /// Fetches into the folder `folder`, which is empty.
 ///
-/// First exactly the object, which hosts allow that advertise it (it is a ref's tip) or that allow reachable ids, as
-/// GitLab and GitHub do. A host that refuses is asked for the ref with its history, where the object must be.
+/// First exactly the object, where the host says that it gives objects by their id, as GitLab and GitHub do. Any other
+/// host, and one that refuses this id, is asked for the ref: first for its tip alone, which mostly is what was pushed,
+/// then with its history, where the object must be.
 fn fetch(order: &Order, folder: &Path) -> Result<Found, Error> {
     if order.object.as_str().len() == 64 {
         return Err(Error::Sha256 {
@@ -128,22 +141,27 @@ fn fetch(order: &Order, folder: &Path) -> Result<Found, Error> {
         });
     }
     prepare_libgit2(order)?;
-    let deadline = Instant::now() + Duration::from_secs(order.limits.fetch_seconds);
-    let exact = Attempt::new(order, folder.join("exact"), deadline).run(order.object.as_str(), 1);
-    let refused = match exact {
-        Ok(fetched) => return find(order, &fetched),
-        Err(Failed::Refused(error)) => error,
-        Err(Failed::Other(error)) => return Err(error),
-    };
-    if Instant::now() >= deadline {
-        return Err(too_slow(order));
+    let deadline = Instant::now() + time_of(order);
+    let mut refused = None;
+    for (name, from, depth) in [
+        ("exact", order.object.as_str(), 1),
+        ("tip", order.ref_name.as_str(), 1),
+        ("history", order.ref_name.as_str(), 0),
+    ] {
+        if Instant::now() >= deadline {
+            return Err(too_slow(order));
+        }
+        match Attempt::new(order, folder.join(name), deadline).run(from, depth) {
+            Ok(fetched) => match find(order, &fetched) {
+                Err(Error::CommitNotFound { source, .. }) => refused = source,
+                found => return found,
+            },
+            Err(Failed::Refused(error)) => refused = Some(error),
+            Err(Failed::Other(error)) => return Err(error),
+        }
+        tracing::info!(url = %order.url, attempt = name, reason = refused.as_ref().map(git2::Error::message), "not found");
     }
-    tracing::info!(url = %order.url, reason = refused.message(), "the host refuses the id, fetching the ref");
-    match Attempt::new(order, folder.join("ref"), deadline).run(order.ref_name.as_str(), 0) {
-        Ok(fetched) => find(order, &fetched),
-        Err(Failed::Refused(error)) => Err(not_found(order, Some(error))),
-        Err(Failed::Other(error)) => Err(error),
-    }
+    Err(not_found(order, refused))
 }
 
 fn not_found(order: &Order, source: Option<git2::Error>) -> Error {
@@ -440,7 +458,11 @@ impl<'a> Attempt<'a> {
             _ if says(&DISCONNECTIONS) || matches!(class, ErrorClass::Ssl | ErrorClass::Ssh) => {
                 Error::Unreachable { url, source: error }
             }
-            _ if class == ErrorClass::Os => Error::Workspace(std::io::Error::other(error)),
+            _ if says(&["unknown remote object format"]) => Error::Sha256 { url },
+            // The class alone says nothing: where libgit2 sets no error of its own, an old one is read.
+            _ if class == ErrorClass::Os && says(&["cannot extend packfile", "no space left"]) => {
+                Error::Workspace(std::io::Error::other(error))
+            }
             _ => Error::Invalid { url, source: error },
         })
     }
@@ -491,9 +513,11 @@ const REFUSALS: [&str; 6] = [
     "doesn't support shallow",
     "unexpected packet type",
 ];
-const LOGIN_FAILURES: [&str; 4] = [
+const LOGIN_FAILURES: [&str; 6] = [
     "status code: 401",
     "status code: 403",
+    "mechanism for credentials",
+    "authentication is not supported",
     "failed to authenticate",
     "authentication failed",
 ];
@@ -513,9 +537,9 @@ const DISCONNECTIONS: [&str; 10] = [
     "could not read from remote",
     "data from socket",
     "syscall failure",
-    "early eof",
+    "received early eof",
     "unexpected eof",
-    "stream ended at an unexpected time",
+    "invalid eof state",
     "remote error: ",
 ];
 

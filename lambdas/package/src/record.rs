@@ -4,8 +4,9 @@ use libdeflater::{CompressionLvl, Compressor, crc32};
 
 use crate::format::{Fields, Method};
 
-/// libdeflate's level 5 makes what zlib's level 6 makes, which is git archive's, in a third of the time.
-const LEVEL: i32 = 5;
+/// libdeflate's level 6: what it makes is about as small as what zlib's level 6 makes, which is git archive's. Level 5
+/// would save a fifth of the time, and make zips that are one or two percent larger.
+const LEVEL: i32 = 6;
 
 /// Some entries, one after another.
 #[derive(Debug, Default)]

@@ -246,10 +246,19 @@ async fn a_repository_with_sha256_ids_is_not_supported() {
 }
 
 #[tokio::test]
-async fn a_repository_turned_to_sha256_has_no_commit_of_an_old_id() {
+async fn an_old_id_of_a_repository_that_has_sha256_ids_now_is_not_supported() {
     let scene = Scene::with_format("sha256");
     scene.history();
     let host = Host::of(&scene).await;
     let code = scene.code(&Ask::new(&host.url(), &"1".repeat(40))).await;
     assert_eq!(code, Code::RepositoryUnsupported);
+}
+
+#[tokio::test]
+async fn a_limit_of_any_size_is_a_limit() {
+    let (scene, commit) = Scene::with_commit();
+    scene.allow_any_id();
+    let host = Host::of(&scene).await;
+    let ask = Ask::new(&host.url(), &commit).within(u64::MAX);
+    assert_eq!(scene.fetch(&ask).await.unwrap().commit.as_str(), commit);
 }

@@ -231,12 +231,10 @@ fn git_type(request: &Request) -> &'static str {
     }
 }
 
-/// The head of an answer that has no end.
+/// The head of an answer that comes to no end. libgit2 reads no body without a length.
 pub fn endless_head(request: &Request) -> String {
-    format!(
-        "HTTP/1.1 200 OK\r\n{}\r\nConnection: close\r\n\r\n",
-        git_type(request)
-    )
+    let length = "Content-Length: 99999999999\r\nConnection: close";
+    format!("HTTP/1.1 200 OK\r\n{}\r\n{length}\r\n\r\n", git_type(request))
 }
 
 /// A line of git's protocol.

@@ -2,12 +2,7 @@
 //! that speak just enough of HTTP and git. Each failure has its code, names the URL and no secret, and leaves nothing
 //! in the staging area.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "the helpers of tests"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "the helpers of tests")]
 
 mod http;
 mod scene;

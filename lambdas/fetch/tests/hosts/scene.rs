@@ -22,7 +22,7 @@ pub const PATH: &str = "/group/project.git";
 /// A password that no message may have in it.
 pub const PASSWORD: &str = "hunter2:s3cret";
 /// How long a host may be silent here. libgit2 knows one value for the whole process, and tests run side by side.
-pub const SILENCE_SECONDS: u64 = 2;
+pub const SILENCE_SECONDS: u64 = 5;
 
 /// A bare repository, and a staging area beside it.
 pub struct Scene {
@@ -193,9 +193,9 @@ impl Scene {
     }
 
     /// The code alone.
+    #[expect(clippy::print_stdout, reason = "shown where a test fails")]
     pub async fn code(&self, ask: &Ask) -> Code {
         let (code, told) = self.refused(ask).await;
-        // Shown where a test fails.
         println!("{code}: {told}");
         code
     }

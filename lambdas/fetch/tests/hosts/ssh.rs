@@ -136,6 +136,8 @@ fn configure(folder: &Path, script: &str) -> PathBuf {
 
 fn make_key(folder: &Path, name: &str, kind: &str, passphrase: &str) -> PathBuf {
     let file = folder.join(name);
+    // ssh-keygen would ask before it overwrites a key.
+    let _ = std::fs::remove_file(&file);
     let mut command = Command::new("ssh-keygen");
     command.args(["-q", "-t", kind, "-N", passphrase, "-C", name, "-f"]);
     output_of(command.arg(&file));
