@@ -746,7 +746,8 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 /// again for each, with all that stands on it: the SDK's crates took twice the time.
 #[test]
 fn every_function_has_the_same_features_of_each_dependency() {
-    let mut features: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    // A dependency to its features in each function: more than one set of them where build scripts use it too.
+    let mut features: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
     for function in verbs() {
         let output = std::process::Command::new(env!("CARGO"))
             .args(["tree", "--locked", "--edges", "normal,build", "--prefix", "none"])
@@ -767,12 +768,13 @@ fn every_function_has_the_same_features_of_each_dependency() {
         {
             let line = line.trim_end_matches(" (*)");
             if let Some((dependency, enabled)) = line.split_once(" [") {
-                let by_features = features.entry(dependency.to_owned()).or_default();
-                by_features.insert(enabled.to_owned(), function.clone());
+                let by_function = features.entry(dependency.to_owned()).or_default();
+                let sets = by_function.entry(function.clone()).or_default();
+                sets.insert(enabled.to_owned());
             }
         }
     }
-    features.retain(|_, by_features| by_features.len() > 1);
+    features.retain(|_, by_function| by_function.values().collect::<BTreeSet<_>>().len() > 1);
     assert!(
         features.is_empty(),
         "name these in lambdas/shared/platform/Cargo.toml with all their features: {features:#?}"
