@@ -247,9 +247,7 @@ impl Run {
         let Ok(Some(state)) = self.trail.load(self.push.push_id).await else {
             return;
         };
-        let fetched = state.fetched.iter();
-        let packs = fetched.flat_map(|fetched| [&fetched.pack.key, &fetched.index.key]);
-        for key in packs.chain(state.archive.iter().map(|archive| &archive.object.key)) {
+        for key in state.staged_keys() {
             if let Err(error) = self.staging.remove(key).await {
                 self.progress
                     .line(&format!("! the intermediate object {key} is left: {error}"));

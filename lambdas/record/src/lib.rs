@@ -1,7 +1,6 @@
 //! `Record` and `RecordFailure`: write the closing event, remove what was staged, and say in short how the push ended.
 
 use domain::contract::{Closed, Envelope, RecordInput, StageOutput};
-use domain::destination::ObjectKey;
 use domain::error::{self, Code, Coded};
 use domain::event::{PushEvent, PushFailed};
 use domain::state::{PushState, Status};
@@ -93,11 +92,7 @@ pub async fn handle(
 
 /// Removes what was staged. What cannot be removed expires: the push has ended all the same.
 async fn remove_staged(staging: &impl Staging, state: &PushState) {
-    let fetched = state.fetched.iter();
-    let packs = fetched.flat_map(|fetched| [&fetched.pack.key, &fetched.index.key]);
-    let zips = state.archive.iter().map(|archive| &archive.object.key);
-    let keys: Vec<&ObjectKey> = packs.chain(zips).collect();
-    for key in keys {
+    for key in state.staged_keys() {
         if let Err(error) = staging.remove(key).await {
             tracing::warn!(%key, %error, "a staged object is left to expire");
         }
