@@ -126,6 +126,7 @@ impl Bench {
         let options = Options::default();
         let input = FetchInput {
             clone_url: self.url.clone(),
+            git_hosts: vec![],
             options: options.clone(),
         };
         let (fetched, fetch) = self.stage::<_, FetchedCommit>(Stage::Fetch, input, &staging)?;

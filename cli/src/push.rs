@@ -168,6 +168,7 @@ impl Run {
             clone_url,
             destination,
             sequence,
+            git_hosts,
             options,
         } = deliver;
         let fetch_deps = fetch::Deps {
@@ -177,6 +178,7 @@ impl Run {
         };
         let input = FetchInput {
             clone_url,
+            git_hosts,
             options: options.clone(),
         };
         let fetched = self

@@ -68,5 +68,8 @@ pub async fn handle(
         ref_now: found.ref_now,
         pack,
         index,
+        submodules: vec![],
+        lfs: None,
+        signature: None,
     })
 }

@@ -150,6 +150,9 @@ impl Scene {
             ref_now: None,
             pack: object(pack_key, &pack),
             index: object(index_key, &index),
+            submodules: vec![],
+            lfs: None,
+            signature: None,
         };
         let envelope = Envelope {
             push: Push {

@@ -66,6 +66,7 @@ pub async fn handle(shelf: &impl Shelf, envelope: &Envelope<UploadInput>) -> Res
                             key: destination.key.clone(),
                             version_id: current.version_id,
                             etag: current.etag,
+                            provenance: None,
                         }));
                     }
                     Order::Occupied => {

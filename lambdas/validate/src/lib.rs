@@ -70,6 +70,7 @@ pub async fn handle(trail: &impl AuditTrail, envelope: &Envelope<ValidateInput>)
             clone_url: wanted.clone_url,
             destination: wanted.destination,
             sequence,
+            git_hosts: settings.git_hosts,
             options: wanted.options,
         }),
         Number::DuplicateOf(original) => Validated::Ignore(Ignored {

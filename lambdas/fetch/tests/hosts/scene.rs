@@ -164,6 +164,7 @@ impl Scene {
             attempt: 0,
             input: FetchInput {
                 clone_url: ask.url.clone(),
+                git_hosts: vec![],
                 options: Options {
                     limits: ask.limits.clone(),
                     ..Options::default()

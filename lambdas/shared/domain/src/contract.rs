@@ -8,7 +8,7 @@ use crate::destination::{Destination, ObjectKey};
 use crate::event::PushEvent;
 use crate::git::{CommitId, ObjectId};
 use crate::push::{Push, PushId};
-use crate::source::{Options, SettingsError, SourceSettings};
+use crate::source::{GitHost, Options, SettingsError, SourceSettings};
 use crate::state::{PushState, Status};
 
 /// A state of the workflow that runs a Lambda. Its name is the state's.
@@ -107,6 +107,9 @@ pub struct Deliver {
     pub destination: Destination,
     /// The push's number among the pushes of its ref, from 1.
     pub sequence: u64,
+    /// The hosts that submodules and LFS objects may come from, the preferred one first.
+    #[serde(default)]
+    pub git_hosts: Vec<GitHost>,
     /// How the zip is made.
     pub options: Options,
 }
@@ -155,6 +158,9 @@ impl StageOutput for Validated {
 pub struct FetchInput {
     /// [`Deliver::clone_url`].
     pub clone_url: String,
+    /// [`Deliver::git_hosts`].
+    #[serde(default)]
+    pub git_hosts: Vec<GitHost>,
     /// [`Deliver::options`].
     pub options: Options,
 }
@@ -178,6 +184,52 @@ pub struct FetchedCommit {
     pub pack: StagedObject,
     /// The pack's index.
     pub index: StagedObject,
+    /// The submodules that the options ask for, each before its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub submodules: Vec<FetchedSubmodule>,
+    /// The LFS objects that the options ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lfs: Option<LfsObjects>,
+    /// The signature that the options ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<VerifiedSignature>,
+}
+
+/// A submodule at its recorded commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchedSubmodule {
+    /// Its path from the root of the pushed commit's tree.
+    pub path: String,
+    /// Where it was fetched from, without credentials.
+    pub url: String,
+    /// The commit.
+    pub commit: CommitId,
+    /// The commit's tree.
+    pub tree: ObjectId,
+    /// The pack that holds the commit with its whole tree. Two submodules of one commit share it.
+    pub pack: StagedObject,
+    /// The pack's index.
+    pub index: StagedObject,
+}
+
+/// LFS objects that were staged, each as `lfs/{oid}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LfsObjects {
+    /// How many there are.
+    pub objects: u64,
+    /// How many bytes they have in all.
+    pub bytes: u64,
+}
+
+/// A signature by one of the source's keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifiedSignature {
+    /// What is signed: the pushed tag, or the commit.
+    pub object: ObjectId,
+    /// The signer, as the git secret names the key.
+    pub signer: String,
+    /// The key's fingerprint.
+    pub key: String,
 }
 
 /// Who wrote a commit.
@@ -266,6 +318,9 @@ pub struct Delivered {
     pub version_id: Option<String>,
     /// The object's entity tag.
     pub etag: String,
+    /// The key of the provenance document, in the same bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<ObjectKey>,
 }
 
 /// Which push was newer.

@@ -62,7 +62,7 @@ catalogue! {
     SettingsInvalid: Permanent, "Deploy the template again: a function's environment variables were changed.";
     /// The source's SSM parameter cannot be applied.
     SourceInvalid: Permanent, "Correct the source's SSM parameter, then start a new execution with the same input.";
-    /// The payload's clone URLs are on no allowed host.
+    /// The payload's clone URLs, or a submodule's or LFS server's, are on no allowed host.
     GitHostNotAllowed: Permanent, "If the host is right, add it to the source's git_hosts (template parameter GitHosts), then start a new execution with the same input.";
     /// No connection to the git host, or it answers with a server error.
     GitHostUnreachable: Transient, "Check that the git host is up and that the fetch function can reach it (VPC, security groups, DNS), then start a new execution with the same input.";
@@ -90,6 +90,16 @@ catalogue! {
     LimitExceeded: Permanent, "Make the repository smaller, or raise the limit that the message names in the source's options.";
     /// A path in the repository cannot be in a zip.
     PathUnsafe: Permanent, "Remove or rename the path in the repository.";
+    /// The repository has a symbolic link that the source's options do not allow.
+    SymlinkRefused: Permanent, "Replace the link in the repository, or allow it by the option symlinks.";
+    /// It is not known where a submodule comes from.
+    SubmoduleInvalid: Permanent, "Correct .gitmodules in the repository: each submodule needs a URL.";
+    /// The LFS server does not have an object.
+    LfsObjectMissing: Permanent, "Push the object with git lfs push --all, then start a new execution with the same input.";
+    /// The LFS server speaks wrongly, or sent another object.
+    LfsInvalid: Permanent, "Run git lfs fsck on a clone, and check the LFS server.";
+    /// The commit is not signed by a key of the source.
+    CommitNotVerified: Permanent, "Sign the commit, or add its signer's key to the git secret.";
     /// An intermediate object is gone.
     StagedObjectMissing: Permanent, "Push again, or send the webhook again from the git host: staged objects are kept for some days only.";
     /// S3 does not answer.

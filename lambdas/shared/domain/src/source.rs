@@ -55,6 +55,19 @@ pub struct DestinationSettings {
 pub struct Options {
     /// Whether `build-info.json` is put at the root of the zip.
     pub build_info: bool,
+    /// Whether `.gitattributes` are applied as `git archive` applies them: `export-ignore`, `export-subst`, line endings
+    /// and encodings.
+    pub attributes: bool,
+    /// What becomes of symbolic links.
+    pub symlinks: Symlinks,
+    /// What becomes of submodules.
+    pub submodules: Submodules,
+    /// Whether Git LFS pointers are replaced by what they point to.
+    pub lfs: bool,
+    /// Whether the zip has a `.git` folder with the ref's history.
+    pub full_clone: bool,
+    /// Whether the commit has to be signed.
+    pub signature: SignaturePolicy,
     /// Where the work stops.
     pub limits: Limits,
 }
@@ -63,35 +76,95 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             build_info: true,
+            attributes: false,
+            symlinks: Symlinks::default(),
+            submodules: Submodules::default(),
+            lfs: false,
+            full_clone: false,
+            signature: SignaturePolicy::default(),
             limits: Limits::default(),
         }
     }
+}
+
+/// What becomes of symbolic links. None is ever followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Symlinks {
+    /// They are links in the zip, wherever they lead.
+    #[default]
+    Keep,
+    /// Likewise, but one that leads out of the commit's tree fails the push.
+    Inside,
+    /// Any link fails the push.
+    Refuse,
+}
+
+/// What becomes of submodules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Submodules {
+    /// They are empty folders, as in a clone without them.
+    #[default]
+    None,
+    /// Each is fetched at its recorded commit, without history, and so are its own.
+    Recursive,
+}
+
+/// Whether the commit has to be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignaturePolicy {
+    /// Nobody looks.
+    #[default]
+    Any,
+    /// The commit, or the tag that was pushed, has to be signed by a key of the git secret.
+    Required,
 }
 
 /// The limits of one push. A push that meets one fails with an error that names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
-    /// The pack that the git host sends, in bytes. It has to fit into the `fetch` function's ephemeral storage.
+    /// What the git host sends, submodules included, in bytes. It has to fit into the functions' ephemeral storage.
     pub pack_bytes: u64,
-    /// The time that a fetch may take, in seconds. It has to be below the `fetch` function's timeout.
+    /// The objects of one pack.
+    pub objects: u64,
+    /// The time that a fetch may take, submodules and LFS objects included, in seconds. It has to be below the `fetch`
+    /// function's timeout.
     pub fetch_seconds: u64,
     /// The time that the git host may send nothing, in seconds.
     pub silence_seconds: u64,
-    /// The entries of the zip.
+    /// All submodules, theirs included.
+    pub submodules: u64,
+    /// Submodules within submodules, from 1.
+    pub submodule_depth: u64,
+    /// All LFS objects, in bytes. They have to fit into the `package` function's ephemeral storage beside the packs.
+    pub lfs_bytes: u64,
+    /// The files, links and folders of the commit.
     pub entries: u64,
-    /// One file, in bytes. A file is held in memory while it is compressed.
+    /// One file, in bytes.
     pub file_bytes: u64,
+    /// One file that the git host sent as a delta, in bytes. It is held in memory.
+    pub delta_file_bytes: u64,
+    /// All files, in bytes.
+    pub total_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             pack_bytes: 4 << 30,
+            objects: 10_000_000,
             fetch_seconds: 780,
             silence_seconds: 60,
+            submodules: 100,
+            submodule_depth: 8,
+            lfs_bytes: 4 << 30,
             entries: 1_000_000,
-            file_bytes: 512 << 20,
+            file_bytes: 8 << 30,
+            delta_file_bytes: 512 << 20,
+            total_bytes: 32 << 30,
         }
     }
 }

@@ -8,8 +8,8 @@
 
 use chrono::{DateTime, Utc};
 use domain::contract::{
-    Archive, Author, Deliver, Delivered, Execution, Failure, FetchedCommit, IgnoreReason, Ignored, Stage,
-    StagedObject, Superseded,
+    Archive, Author, Deliver, Delivered, Execution, Failure, FetchedCommit, FetchedSubmodule, IgnoreReason,
+    Ignored, LfsObjects, Stage, StagedObject, Superseded, VerifiedSignature,
 };
 use domain::destination::Destination;
 use domain::event::{AttemptFailed, PushEvent, PushFailed, PushReceived, RecordedEvent, SCHEMA};
@@ -65,6 +65,7 @@ fn validated() -> PushEvent {
             key: "gitlab/group/project/heads/main.zip".parse().unwrap(),
         },
         sequence: 3,
+        git_hosts: vec!["https://git.example.com".parse().unwrap()],
         options: Options::default(),
     })
 }
@@ -90,6 +91,23 @@ fn fetched() -> PushEvent {
         ref_now: Some("a".repeat(40).parse().unwrap()),
         pack: staged("commit.pack"),
         index: staged("commit.idx"),
+        submodules: vec![FetchedSubmodule {
+            path: "libs/one".into(),
+            url: "https://git.example.com/group/one.git".into(),
+            commit: "d".repeat(40).parse().unwrap(),
+            tree: "e".repeat(40).parse().unwrap(),
+            pack: staged("submodules/1.pack"),
+            index: staged("submodules/1.idx"),
+        }],
+        lfs: Some(LfsObjects {
+            objects: 2,
+            bytes: 14,
+        }),
+        signature: Some(VerifiedSignature {
+            object: "a".repeat(40).parse().unwrap(),
+            signer: "jo@example.com".into(),
+            key: "SHA256:x".into(),
+        }),
     })
 }
 
@@ -108,6 +126,11 @@ fn delivered() -> Delivered {
         key: "gitlab/group/project/heads/main.zip".parse().unwrap(),
         version_id: Some("v1".into()),
         etag: "\"e-1\"".into(),
+        provenance: Some(
+            "gitlab/group/project/heads/main.zip.provenance/1.json"
+                .parse()
+                .unwrap(),
+        ),
     }
 }
 
@@ -292,6 +315,26 @@ fn an_ending_that_could_not_be_announced_is_closed_again() {
 
 /// One of each. What this file has once pinned was written to tables: it must stay readable for ever. A change to it
 /// needs a new schema version, and a reader for the old one.
+#[test]
+fn an_event_from_before_there_were_options_for_submodules_is_read() {
+    let event: PushEvent = serde_json::from_value(serde_json::json!({
+        "type": "PushValidated",
+        "data": {
+            "clone_url": "https://git.example.com/group/project.git",
+            "destination": {"bucket": "zips", "key": "a.zip"},
+            "sequence": 3,
+            "options": {"build_info": true, "limits": {"pack_bytes": 7}}
+        }
+    }))
+    .unwrap();
+    let PushEvent::PushValidated(deliver) = event else {
+        panic!("{}", event.name())
+    };
+    assert_eq!(deliver.git_hosts, []);
+    assert_eq!(deliver.options.limits.pack_bytes, 7);
+    assert_eq!(deliver.options.limits.submodules, 100);
+}
+
 #[test]
 fn every_event_reads_and_writes_as_the_golden_file_says() {
     let events = trail(vec![

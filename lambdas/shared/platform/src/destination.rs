@@ -200,6 +200,7 @@ impl Shelf for S3Shelf {
                 key: destination.key.clone(),
                 version_id: output.version_id,
                 etag: output.e_tag.unwrap_or_default(),
+                provenance: None,
             })),
             Err(error) => {
                 let failure = AwsFailure::new("s3:CompleteMultipartUpload", &error);
