@@ -5,8 +5,8 @@ use domain::contract::{Author, FetchedCommit};
 use domain::push::Push;
 use serde::Serialize;
 
+use crate::entry::{Content, Entry};
 use crate::error::Error;
-use crate::tree::{Content, Entry};
 
 /// Its path in the zip.
 pub const BUILD_INFO: &str = "build-info.json";

@@ -16,11 +16,11 @@ use chrono::{DateTime, Utc};
 use domain::source::Limits;
 use git2::{Odb, Oid, Repository};
 
+use crate::entry::{Content, Entry};
 use crate::error::Error;
 use crate::format::{Writer, dos_time};
 use crate::record::{Maker, Records};
 use crate::sink::{Sink, Sum};
-use crate::tree::{self, Content, Entry};
 
 /// How many entries a worker takes at once.
 const CHUNK: usize = 32;
@@ -117,15 +117,17 @@ impl<'a> Work<'a> {
 
     /// One worker. It ends early where nobody takes its results.
     fn make(self, worker: usize, results: &SyncSender<Result<Made<'a>, Error>>) {
-        let made = tree::open(self.repository).and_then(|repository| {
-            let mut maker = self.maker(&repository)?;
-            for chunk in self.entries.chunks(CHUNK).skip(worker).step_by(self.workers) {
-                if !maker.chunk(chunk, results)? {
-                    break;
+        let made = tree::open(self.repository)
+            .map_err(Error::from)
+            .and_then(|repository| {
+                let mut maker = self.maker(&repository)?;
+                for chunk in self.entries.chunks(CHUNK).skip(worker).step_by(self.workers) {
+                    if !maker.chunk(chunk, results)? {
+                        break;
+                    }
                 }
-            }
-            Ok(())
-        });
+                Ok(())
+            });
         if let Err(error) = made {
             let _ = results.send(Err(error));
         }
@@ -133,7 +135,7 @@ impl<'a> Work<'a> {
 
     fn maker(self, repository: &Repository) -> Result<EntryMaker<'_, 'a>, Error> {
         Ok(EntryMaker {
-            odb: repository.odb().map_err(Error::Pack)?,
+            odb: repository.odb().map_err(tree::Error::Pack)?,
             maker: Maker::new(self.time),
             limits: self.limits,
             large: self.large,
@@ -181,23 +183,24 @@ impl<'a> EntryMaker<'_, 'a> {
 
     /// How large a file is, which is at most what is allowed.
     fn size(&self, entry: &Entry) -> Result<u64, Error> {
-        let (Content::File { blob, .. } | Content::Symlink { blob }) = &entry.content else {
+        let (Content::Blob { id, .. } | Content::Symlink { id }) = &entry.content else {
             return Ok(0);
         };
         let (size, _) = self
             .odb
-            .read_header(*blob)
-            .map_err(tree::unreadable(*blob, &entry.path))?;
+            .read_header(*id)
+            .map_err(tree::unreadable(*id, &entry.path))?;
         let size = size as u64;
         if size > self.limits.file_bytes {
-            return Err(Error::Limit {
+            return Err(tree::Error::Limit {
                 limit: "file_bytes",
                 met: format!(
                     "{} has {size} bytes, more than {}",
                     String::from_utf8_lossy(&entry.path),
                     self.limits.file_bytes
                 ),
-            });
+            }
+            .into());
         }
         Ok(size)
     }
@@ -207,15 +210,15 @@ impl<'a> EntryMaker<'_, 'a> {
         let odb = &self.odb;
         let read = |blob: Oid| odb.read(blob).map_err(tree::unreadable(blob, path));
         match &entry.content {
-            Content::File { blob, executable } => {
-                let data = read(*blob)?;
+            Content::Blob { id, executable } => {
+                let data = read(*id)?;
                 self.maker.file(records, path, data.data(), *executable);
             }
-            Content::Symlink { blob } => {
-                let data = read(*blob)?;
+            Content::Symlink { id } => {
+                let data = read(*id)?;
                 self.maker.symlink(records, path, data.data());
             }
-            Content::Submodule => self.maker.folder(records, path),
+            Content::Folder => self.maker.folder(records, path),
             Content::Made(data) => self.maker.file(records, path, data, false),
         }
         Ok(())
@@ -239,8 +242,8 @@ mod tests {
             let content = format!("line {number}\n").repeat(number * 37 % 500);
             Entry {
                 path: format!("{number:03}").into_bytes(),
-                content: Content::File {
-                    blob: odb.write(ObjectType::Blob, content.as_bytes()).unwrap(),
+                content: Content::Blob {
+                    id: odb.write(ObjectType::Blob, content.as_bytes()).unwrap(),
                     executable: false,
                 },
             }
@@ -290,8 +293,8 @@ mod tests {
     #[test]
     fn workers_end_where_one_of_them_fails() {
         let (folder, mut entries) = scene();
-        entries[250].content = Content::File {
-            blob: Oid::from_bytes(&[7; 20]).unwrap(),
+        entries[250].content = Content::Blob {
+            id: Oid::from_bytes(&[7; 20]).unwrap(),
             executable: false,
         };
         let error = zip(folder.path(), &entries, 4, 2_000, &Limits::default()).unwrap_err();
@@ -304,10 +307,10 @@ mod tests {
         assert!(
             matches!(
                 error,
-                Error::Limit {
+                Error::Tree(tree::Error::Limit {
                     limit: "file_bytes",
                     ..
-                }
+                })
             ),
             "{error}"
         );

@@ -199,7 +199,7 @@ fn saturated(value: u64) -> u32 {
     value.min(ZIP64_FROM) as u32
 }
 
-/// Paths are at most [`crate::tree::PATH_BYTES`] long.
+/// Paths of a tree are at most 4,096 bytes long.
 fn path_bytes(path: &[u8]) -> u16 {
     path.len() as u16
 }

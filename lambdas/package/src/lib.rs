@@ -5,18 +5,21 @@
 
 mod build_info;
 mod compress;
+mod entry;
 mod error;
 mod format;
 mod record;
 mod sink;
-mod tree;
 
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::PathBuf;
 
 use domain::contract::{Archive, Envelope, PackageInput};
 use domain::destination::staging_key;
+use git2::Oid;
 use platform::staging::{Staging, StorageError};
 use tokio::sync::mpsc;
+use tree::Rules;
 
 pub use build_info::BUILD_INFO;
 pub use error::Error;
@@ -91,12 +94,16 @@ struct Zipped {
 impl Work {
     fn zip(&self, sink: Sink) -> Result<Zipped, Error> {
         let input = &self.envelope.input;
-        let mut warnings = Vec::new();
-        let mut entries = tree::list(
-            Path::new(&self.repository),
-            &input.fetched.tree,
-            &input.options.limits,
-        )?;
+        let repository = tree::open(&self.repository)?;
+        let root = Oid::from_str(input.fetched.tree.as_str()).map_err(tree::Error::Pack)?;
+        let rules = Rules {
+            limits: &input.options.limits,
+            symlinks: input.options.symlinks,
+            submodules: &HashMap::new(),
+        };
+        let mut tree = tree::list(&repository, root, &rules)?;
+        let mut warnings = std::mem::take(&mut tree.warnings);
+        let mut entries = entry::of(tree);
         if input.options.build_info {
             match build_info::entry(&self.envelope.push, &input.fetched, &entries)? {
                 Some(entry) => entries.push(entry),
@@ -106,7 +113,6 @@ impl Work {
             }
         }
         entries.sort_unstable_by(|one, other| one.path.cmp(&other.path));
-        tree::refuse_repeated(&entries)?;
         let sum = compress::write(
             &self.repository,
             &entries,

@@ -1,0 +1,18 @@
+//! A commit's tree as a list of entries, read from git's objects without a checkout. Whoever wrote the tree may be
+//! hostile: each path is checked to stay within the folder that it is unpacked into, and the work is bounded.
+
+mod error;
+mod link;
+mod list;
+mod name;
+mod repository;
+
+pub use error::Error;
+pub use list::{Content, Entry, Rules, Tree, list};
+pub use repository::{find_tree, open, pack_path, unreadable};
+
+/// A path for people, with U+FFFD for what is not UTF-8.
+#[must_use]
+pub fn lossy(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}

@@ -1,0 +1,64 @@
+//! The repository around staged packs.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+
+use domain::git::CommitId;
+use git2::{ErrorClass, ErrorCode, Oid, Repository};
+
+use crate::error::Error;
+use crate::lossy;
+
+/// Where the staged pack of `commit` has to be, so that the repository `repository` has it. Makes the folders.
+///
+/// # Errors
+/// The file system's.
+pub fn pack_path(repository: &Path, commit: &CommitId) -> io::Result<PathBuf> {
+    let folder = repository.join("objects").join("pack");
+    std::fs::create_dir_all(&folder)?;
+    std::fs::create_dir_all(repository.join("refs"))?;
+    std::fs::write(repository.join("HEAD"), "ref: refs/heads/main\n")?;
+    Ok(folder.join(format!("pack-{commit}.pack")))
+}
+
+/// Opens the repository that was made around staged packs.
+///
+/// # Errors
+/// [`Error::Pack`].
+pub fn open(repository: &Path) -> Result<Repository, Error> {
+    static NO_SECOND_HASH: Once = Once::new();
+    // Each object was hashed when its pack was indexed, which is how the index knows its id. git does not do it again at
+    // each reading either. That it is read as it was written, zlib's checksum says.
+    NO_SECOND_HASH.call_once(|| git2::opts::strict_hash_verification(false));
+    Repository::open_bare(repository).map_err(Error::Pack)
+}
+
+/// The tree with this id; `path` is where it stands.
+///
+/// # Errors
+/// [`Error::Object`].
+pub fn find_tree<'r>(repository: &'r Repository, tree: Oid, path: &[u8]) -> Result<git2::Tree<'r>, Error> {
+    repository.find_tree(tree).map_err(unreadable(tree, path))
+}
+
+/// What it means that the object at `path` cannot be read.
+pub fn unreadable(object: Oid, path: &[u8]) -> impl FnOnce(git2::Error) -> Error {
+    let at = if path.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", lossy(path))
+    };
+    move |source| {
+        let source = if source.code() == ErrorCode::NotFound {
+            git2::Error::new(ErrorCode::NotFound, ErrorClass::Odb, "the host did not send it")
+        } else {
+            source
+        };
+        Error::Object {
+            object: object.to_string(),
+            at,
+            source,
+        }
+    }
+}
