@@ -8,7 +8,9 @@ mod compress;
 mod entry;
 mod error;
 mod format;
+mod large;
 mod record;
+mod segments;
 mod sink;
 
 use std::collections::HashMap;
