@@ -147,6 +147,7 @@ impl Scene {
             },
             committed_at: chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
             subject: "Change it".into(),
+            url: "https://git.example.com/group/project.git".into(),
             ref_now: None,
             pack: object(pack_key, &pack),
             index: object(index_key, &index),

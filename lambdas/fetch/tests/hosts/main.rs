@@ -16,3 +16,4 @@ mod endless;
 mod logins;
 mod outages;
 mod redirects;
+mod submodules;
