@@ -1,7 +1,7 @@
 //! The submodules of a commit, and theirs.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
+use std::path::Path;
 
 use domain::contract::FetchedSubmodule;
 use domain::git::ObjectId;
@@ -153,14 +153,14 @@ where
 {
     let repository = fetcher.repository();
     let (tree, path, limits) = (parent.tree.clone(), parent.path.clone(), fetcher.limits.clone());
-    tokio::task::spawn_blocking(move || read(repository, &tree, &path, &limits))
+    tokio::task::spawn_blocking(move || read(&repository, &tree, &path, &limits))
         .await
         .map_err(|error| Error::Workspace(std::io::Error::other(error)))?
 }
 
 /// The submodules of `tree`, which stands at `path`.
-fn read(repository: PathBuf, tree: &ObjectId, path: &str, limits: &Limits) -> Result<Vec<Recorded>, Error> {
-    let repository = tree::open(&repository)?;
+fn read(repository: &Path, tree: &ObjectId, path: &str, limits: &Limits) -> Result<Vec<Recorded>, Error> {
+    let repository = tree::open(repository)?;
     let root = Oid::from_str(tree.as_str()).map_err(tree::Error::Pack)?;
     let rules = Rules {
         limits,

@@ -294,6 +294,9 @@ pub struct UploadInput {
     pub destination: Destination,
     /// [`Deliver::sequence`].
     pub sequence: u64,
+    /// [`Deliver::options`].
+    #[serde(default)]
+    pub options: Options,
     /// What `Fetch` gave.
     pub fetched: FetchedCommit,
     /// What `Package` gave.
