@@ -195,9 +195,9 @@ async fn submodules_are_counted_and_so_is_how_deep_they_are() {
     let (refused, told) = code(&scene, &ask).await;
     assert_eq!(refused, Code::LimitExceeded);
     assert!(told.contains("options.limits.submodules"), "{told}");
-    // The packs of all of them count together.
+    // The packs of all of them count together, with what carries them.
     let mut ask = Ask::new(&host.url(), &pushed).with_submodules();
-    ask.limits.pack_bytes = fetched.pack.size + 10;
+    ask.limits.pack_bytes = fetched.pack.size + 150;
     let (refused, told) = code(&scene, &ask).await;
     assert_eq!(refused, Code::LimitExceeded);
     assert!(told.contains("pack_bytes") && told.contains("again"), "{told}");
