@@ -9,6 +9,7 @@
 )]
 
 mod fixtures;
+mod options;
 
 use chrono::Utc;
 use domain::contract::{
@@ -56,7 +57,7 @@ fn commit_files_of_every_kind(repository: &Repository) -> String {
         .link("link", "README.md")
         .link("deep/up", "../bin")
         .link("dangling", "nowhere/at all")
-        .submodule("vendor/library")
+        .submodule("vendor/library", &"5".repeat(40))
         .commit("Add files of every kind: Grüße\n\nWith a body.\n")
 }
 
@@ -148,6 +149,7 @@ async fn a_push_over_http_with_a_token_becomes_the_zip_of_its_commit() {
         ("before", &before),
         ("after", &commit),
         ("ref-now", &commit),
+        ("provenance", delivered.provenance.as_ref().unwrap().as_str()),
     ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(object.metadata, expected.into());

@@ -743,16 +743,43 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// `sam build` builds one function at a time. A dependency whose features differ from function to function is compiled
-/// again for each, with all that stands on it: the SDK's crates took twice the time.
+/// again for each, with all that stands on it. Where that is the SDK or the runtime it costs minutes.
 #[test]
-fn every_function_has_the_same_features_of_each_dependency() {
+fn every_function_has_the_same_features_of_what_the_sdk_stands_on() {
     // A dependency to its features in each function: more than one set of them where build scripts use it too.
     let mut features: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
     for function in verbs() {
+        let tree = DependencyTree::of(&function);
+        for dependency in tree.below(|name| name.starts_with("aws-") || name.starts_with("lambda_runtime")) {
+            for enabled in &tree.features[&dependency] {
+                let by_function = features.entry(dependency.clone()).or_default();
+                by_function
+                    .entry(function.clone())
+                    .or_default()
+                    .insert(enabled.clone());
+            }
+        }
+    }
+    features.retain(|_, by_function| by_function.values().collect::<BTreeSet<_>>().len() > 1);
+    assert!(
+        features.is_empty(),
+        "name these in lambdas/shared/platform/Cargo.toml with all their features: {features:#?}"
+    );
+}
+
+/// What `cargo tree` says of a package: dependencies by name and version.
+#[derive(Default)]
+struct DependencyTree {
+    features: BTreeMap<String, BTreeSet<String>>,
+    edges: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl DependencyTree {
+    fn of(package: &str) -> Self {
         let output = std::process::Command::new(env!("CARGO"))
-            .args(["tree", "--locked", "--edges", "normal,build", "--prefix", "none"])
-            .args(["--format", "{p} [{f}]", "--target", "x86_64-unknown-linux-gnu"])
-            .args(["--package", &function])
+            .args(["tree", "--locked", "--edges", "normal,build", "--prefix", "depth"])
+            .args(["--format", "|{p}|{f}|", "--target", "x86_64-unknown-linux-gnu"])
+            .args(["--package", package])
             .current_dir(root())
             .output()
             .unwrap();
@@ -762,21 +789,37 @@ fn every_function_has_the_same_features_of_each_dependency() {
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        for line in text
-            .lines()
-            .filter(|line| !line.contains(&*root().to_string_lossy()))
-        {
-            let line = line.trim_end_matches(" (*)");
-            if let Some((dependency, enabled)) = line.split_once(" [") {
-                let by_function = features.entry(dependency.to_owned()).or_default();
-                let sets = by_function.entry(function.clone()).or_default();
-                sets.insert(enabled.to_owned());
+        let mut tree = Self::default();
+        let mut path: Vec<String> = Vec::new();
+        for line in text.lines() {
+            let [depth, dependency, features, _] = line.split('|').collect::<Vec<_>>()[..] else {
+                panic!("{line}");
+            };
+            path.truncate(depth.parse().unwrap());
+            if let Some(parent) = path.last() {
+                tree.edges
+                    .entry(parent.clone())
+                    .or_default()
+                    .insert(dependency.to_owned());
+            }
+            tree.features
+                .entry(dependency.to_owned())
+                .or_default()
+                .insert(features.to_owned());
+            path.push(dependency.to_owned());
+        }
+        tree
+    }
+
+    /// All that the packages of these names stand on, and they themselves.
+    fn below(&self, wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let mut open: Vec<&String> = self.features.keys().filter(|name| wanted(name)).collect();
+        while let Some(dependency) = open.pop() {
+            if found.insert(dependency.clone()) {
+                open.extend(self.edges.get(dependency).into_iter().flatten());
             }
         }
+        found
     }
-    features.retain(|_, by_function| by_function.values().collect::<BTreeSet<_>>().len() > 1);
-    assert!(
-        features.is_empty(),
-        "name these in lambdas/shared/platform/Cargo.toml with all their features: {features:#?}"
-    );
 }

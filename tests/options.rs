@@ -1,0 +1,249 @@
+//! What a source's options make of a push.
+
+use std::path::Path;
+use std::process::Command;
+
+use push_code::git_host::Options;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::fixtures::archive::{self, Entry};
+use crate::fixtures::repository::{MAIN, Repository};
+use crate::fixtures::scene::{Run, Scene};
+
+/// A repository's file `.gitmodules` with one submodule, and the submodule itself.
+fn add_submodule(repository: &Repository, path: &str, url: &str, commit: &str) {
+    let modules = format!("[submodule \"{path}\"]\n\tpath = {path}\n\turl = {url}\n");
+    repository.write(".gitmodules", modules).submodule(path, commit);
+}
+
+async fn push_main(scene: &Scene, repository: &Repository, commit: &str) -> Run {
+    scene
+        .push(&scene.hook(&repository.path, MAIN, None, Some(commit)))
+        .await
+}
+
+fn below(folder: &str, entries: Vec<Entry>) -> impl Iterator<Item = Entry> {
+    let prefix = format!("{folder}/");
+    entries.into_iter().map(move |mut entry| {
+        entry.path.insert_str(0, &prefix);
+        entry
+    })
+}
+
+#[tokio::test]
+async fn submodules_are_delivered_at_their_recorded_commits() {
+    let (scene, _host) = Scene::over_http("submodules", Options::default()).await;
+    scene
+        .configure(|settings| settings["options"] = json!({"build_info": false, "submodules": "recursive"}))
+        .await;
+    let leaf = scene.repository("group/leaf");
+    let leaf_commit = leaf.commit_file("leaf", "a leaf");
+    leaf.commit_file("leaf", "another leaf");
+    let library = scene.repository("group/library");
+    add_submodule(&library, "vendor/leaf", "../leaf.git", &leaf_commit);
+    let library_commit = library.commit_file("library", "a library");
+    let project = scene.repository("group/project");
+    add_submodule(&project, "library", "../library.git", &library_commit);
+    let commit = project.commit_file("file", "content");
+
+    let run = push_main(&scene, &project, &commit).await;
+    let mut expected: Vec<Entry> = project.archive(&commit).await;
+    expected.extend(below("library", library.archive(&library_commit).await));
+    expected.extend(below("library/vendor/leaf", leaf.archive(&leaf_commit).await));
+    expected.retain(|entry| !entry.path.ends_with('/'));
+    expected.sort();
+    let object = scene.object(run.delivered()).await;
+    assert_eq!(archive::of_zip(&object.bytes).await, expected);
+    assert_eq!(scene.staged_keys(run.push_id).await, [""; 0]);
+
+    // The provenance document names them.
+    let document = provenance(&scene, &run).await;
+    let dependencies = &document["predicate"]["buildDefinition"]["resolvedDependencies"];
+    assert_eq!(dependencies[1]["digest"]["gitCommit"], library_commit);
+    assert_eq!(dependencies[2]["digest"]["gitCommit"], leaf_commit);
+}
+
+#[tokio::test]
+async fn a_submodule_on_a_host_that_is_not_allowed_fails_the_push() {
+    let (scene, _host) = Scene::over_http("foreign-submodule", Options::default()).await;
+    scene
+        .configure(|settings| settings["options"] = json!({"submodules": "recursive"}))
+        .await;
+    let project = scene.repository("group/project");
+    add_submodule(
+        &project,
+        "library",
+        "https://git.example.com/library.git",
+        &"5".repeat(40),
+    );
+    let commit = project.commit_file("file", "content");
+    let run = push_main(&scene, &project, &commit).await;
+    scene.assert_failed(&run, "Fetch", "GitHostNotAllowed").await;
+}
+
+async fn provenance(scene: &Scene, run: &Run) -> Value {
+    let delivered = run.delivered();
+    let key = delivered.provenance.clone().unwrap();
+    let document = domain::contract::Delivered {
+        key,
+        ..delivered.clone()
+    };
+    let object = scene.object(&document).await;
+    assert_eq!(object.content_type, "application/vnd.in-toto+json");
+    serde_json::from_slice(&object.bytes).unwrap()
+}
+
+#[tokio::test]
+async fn a_provenance_document_stands_beside_the_zip() {
+    let (scene, host) = Scene::over_http("provenance", Options::default()).await;
+    let project = scene.repository("group/project");
+    let commit = project.commit_file("file", "content");
+    let run = push_main(&scene, &project, &commit).await;
+    let document = provenance(&scene, &run).await;
+    let object = scene.object(run.delivered()).await;
+    let key = run.delivered().key.as_str();
+    assert_eq!(
+        object.metadata["provenance"],
+        format!("{key}.provenance/{}.json", run.push_id)
+    );
+    assert_eq!(document["_type"], "https://in-toto.io/Statement/v1");
+    assert_eq!(document["predicateType"], "https://slsa.dev/provenance/v1");
+    let subject = &document["subject"][0];
+    assert_eq!(
+        subject["digest"]["sha256"],
+        hex::encode(Sha256::digest(&object.bytes))
+    );
+    assert_eq!(subject["uri"], format!("s3://{}/{key}", run.delivered().bucket));
+    let definition = &document["predicate"]["buildDefinition"];
+    assert_eq!(
+        definition["resolvedDependencies"],
+        json!([{
+            "uri": format!("git+{}/group/project.git@{MAIN}", host.origin()),
+            "digest": {"gitCommit": commit, "gitTree": project.git(["rev-parse", "HEAD^{tree}"])},
+        }])
+    );
+    assert_eq!(
+        definition["internalParameters"]["push_id"],
+        run.push_id.to_string()
+    );
+    assert_eq!(definition["externalParameters"]["ref"], MAIN);
+    let run_details = &document["predicate"]["runDetails"];
+    assert_eq!(run_details["metadata"]["invocationId"], scene.execution_arn(&run));
+    assert_eq!(
+        run_details["builder"]["id"],
+        scene.stack.output("StateMachineArn")
+    );
+}
+
+#[tokio::test]
+async fn a_full_clone_is_a_repository_that_git_works_in() {
+    let (scene, host) = Scene::over_http("full-clone", Options::default()).await;
+    scene
+        .configure(|settings| settings["options"] = json!({"full_clone": true}))
+        .await;
+    let project = scene.repository("group/project");
+    project.commit_file("file", "first");
+    project
+        .write_executable("run", "#!/bin/sh\n")
+        .link("link", "file");
+    let commit = project.commit_file("file", "second");
+    project.commit_file("file", "third");
+    let run = push_main(&scene, &project, &commit).await;
+    let folder = unzip(&scene.object(run.delivered()).await.bytes);
+    let git = |arguments: &[&str]| git(folder.path(), arguments);
+    assert_eq!(git(&["status", "--porcelain"]), "");
+    git(&["fsck", "--strict"]);
+    assert_eq!(git(&["rev-list", "--count", "HEAD"]), "2");
+    assert_eq!(
+        git(&["rev-parse", "HEAD", "main", "origin/main"]),
+        format!("{commit}\n{commit}\n{commit}")
+    );
+    assert_eq!(git(&["symbolic-ref", "HEAD"]), MAIN);
+    assert_eq!(git(&["show", "HEAD~1:file"]), "first");
+    assert_eq!(
+        git(&["remote", "get-url", "origin"]),
+        format!("{}/group/project.git", host.origin())
+    );
+
+    // An annotated tag comes with its object, and the head is on its commit.
+    project.git(["tag", "--annotate", "v1", "--message", "One", &commit]);
+    let tag = project.git(["rev-parse", "refs/tags/v1"]);
+    let run = scene
+        .push(&scene.hook(&project.path, "refs/tags/v1", None, Some(&tag)))
+        .await;
+    let folder = unzip(&scene.object(run.delivered()).await.bytes);
+    assert_eq!(self::git(folder.path(), &["describe"]), "v1");
+    assert_eq!(self::git(folder.path(), &["status", "--porcelain"]), "");
+}
+
+#[tokio::test]
+async fn links_that_the_source_does_not_want_fail_the_push() {
+    let (scene, _host) = Scene::over_http("links", Options::default()).await;
+    let project = scene.repository("group/project");
+    project.link("inside", "file").link("dir/up", "../file");
+    let inside = project.commit_file("file", "content");
+    let outside = project.link("outside", "../../etc/passwd").commit("Add a link");
+    for (policy, commit, refused) in [
+        ("keep", &outside, false),
+        ("inside", &inside, false),
+        ("inside", &outside, true),
+        ("refuse", &inside, true),
+    ] {
+        scene
+            .configure(|settings| settings["options"] = json!({"symlinks": policy}))
+            .await;
+        let run = scene
+            .push(&scene.hook(
+                &project.path,
+                &format!("refs/heads/{policy}-{}", &commit[..7]),
+                None,
+                Some(commit),
+            ))
+            .await;
+        if refused {
+            assert_eq!(run.ended.error.as_deref(), Some("SymlinkRefused"), "{run:#?}");
+        } else {
+            assert!(
+                archive::of_zip(&scene.object(run.delivered()).await.bytes)
+                    .await
+                    .len()
+                    > 3
+            );
+        }
+    }
+}
+
+/// Unzips with modes and links, as Info-ZIP's `unzip` does.
+fn unzip(bytes: &[u8]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), bytes).unwrap();
+    let status = Command::new("unzip")
+        .arg("-q")
+        .arg(file.path())
+        .current_dir(folder.path())
+        .status();
+    assert!(
+        status
+            .expect("unzip is needed for these tests (Debian: apt install unzip)")
+            .success()
+    );
+    folder
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(arguments)
+        .current_dir(folder)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "git {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
