@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "the helpers of tests")]
 
+mod gnupg;
 mod http;
 mod scene;
 mod ssh;
@@ -16,4 +17,5 @@ mod endless;
 mod logins;
 mod outages;
 mod redirects;
+mod signatures;
 mod submodules;
