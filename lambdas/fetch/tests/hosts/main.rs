@@ -9,6 +9,7 @@ mod http;
 mod scene;
 mod ssh;
 mod tls;
+mod token;
 
 mod certificates;
 mod commits;

@@ -6,12 +6,15 @@ use std::process::Command;
 
 use domain::contract::FetchedCommit;
 use domain::error::Code;
+use pgp::composed::{ArmorOptions, Deserializable, SignedPublicKey};
+use pgp::packet::{Subpacket, SubpacketData};
 use tempfile::TempDir;
 
 use crate::gnupg::{Gnupg, NOW};
 use crate::http::Host;
 use crate::scene::{Ask, Scene};
 use crate::ssh::{make_key, output_of, public};
+use crate::token::Token;
 
 /// An SSH key that signs.
 struct SshKey {
@@ -200,6 +203,20 @@ async fn a_commit_is_verified_by_every_kind_of_ssh_key() {
             .unwrap();
         assert_signed(&fetched, &commit, "jo@example.com", &key.fingerprint());
         assert!(git_verifies(&scene, "commit", &commit, &allowed, None));
+    }
+}
+
+#[tokio::test]
+async fn a_commit_is_verified_by_a_key_in_a_token() {
+    let scene = new_scene();
+    let host = Host::of(&scene).await;
+    for token in [Token::ed25519(), Token::ecdsa()] {
+        let commit = signed_with(&scene, |payload| vec![token.sign(payload)]);
+        let allowed = token.allowed();
+        let ask = Ask::new(&host.url(), &commit).signed_by(&allowed, "");
+        assert!(git_verifies(&scene, "commit", &commit, &allowed, None));
+        let fetched = scene.fetch(&ask).await.unwrap();
+        assert_eq!(fetched.signature.unwrap().signer, "jo@example.com");
     }
 }
 
@@ -554,6 +571,59 @@ async fn an_openpgp_key_that_is_not_for_signing_is_refused() {
     );
     let ask = Ask::new(&host.url(), &commit).signed_by("", &gnupg.public(&key));
     assert_refused(&scene, &ask, "may not sign commits: it is for something else").await;
+}
+
+#[tokio::test]
+async fn a_subkey_that_does_not_bind_itself_is_refused() {
+    let scene = new_scene();
+    let host = Host::of(&scene).await;
+    let gnupg = Gnupg::new();
+    let key = gnupg.make_key("20230101T000000", "Jo", "ed25519", "cert", "never");
+    gnupg.run(
+        "20230101T000000",
+        &["--quick-add-key", &key, "ed25519", "sign", "never"],
+        b"",
+    );
+    let subkey = gnupg.fingerprints(&key).remove(1);
+    let commit = commit(&scene, &as_openpgp(&gnupg, &subkey));
+    let (mut public, _) = SignedPublicKey::from_string(&gnupg.public(&key)).unwrap();
+    let binding = &mut public.public_subkeys[0].signatures[0];
+    let embedded = |subpacket: &Subpacket| matches!(subpacket.data, SubpacketData::EmbeddedSignature(_));
+    let position = binding
+        .config()
+        .unwrap()
+        .unhashed_subpackets()
+        .position(embedded)
+        .unwrap();
+    binding.unhashed_subpacket_remove(position).unwrap();
+    let public = public.to_armored_string(ArmorOptions::default()).unwrap();
+    let ask = Ask::new(&host.url(), &commit).signed_by("", &public);
+    assert_refused(&scene, &ask, "it does not bind itself to its primary key").await;
+}
+
+#[tokio::test]
+async fn an_openpgp_key_whose_self_signature_is_weak_is_refused() {
+    let scene = new_scene();
+    let host = Host::of(&scene).await;
+    let gnupg = Gnupg::new();
+    let time = "20230101T000000";
+    gnupg.run(
+        time,
+        &[
+            "--cert-digest-algo",
+            "SHA1",
+            "--quick-generate-key",
+            "Jo",
+            "rsa2048",
+            "sign",
+            "never",
+        ],
+        b"",
+    );
+    let key = gnupg.fingerprints("Jo").remove(0);
+    let commit = commit(&scene, &as_openpgp(&gnupg, &key));
+    let ask = Ask::new(&host.url(), &commit).signed_by("", &gnupg.public(&key));
+    assert_refused(&scene, &ask, "it has no valid self-signature").await;
 }
 
 #[tokio::test]
