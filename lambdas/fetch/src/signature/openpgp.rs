@@ -6,7 +6,7 @@ mod keyring;
 use pgp::armor::Dearmor;
 use pgp::composed::SignedPublicKey;
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{self, Packet, PacketParser, SignatureType, SignatureVersion};
+use pgp::packet::{self, Packet, PacketParser, SignatureType, SignatureVersion, SubpacketData};
 use pgp::types::KeyDetails;
 
 use super::object::{Signed, invalid};
@@ -32,6 +32,11 @@ pub fn verify(keys: &[SignedPublicKey], signed: &Signed) -> Result<Signature, No
         .ok_or_else(|| invalid("it does not say when it was made"))?;
     if has_expired(&signature) {
         return Err(invalid("it has expired"));
+    }
+    if has_critical_notation(&signature) {
+        return Err(invalid(
+            "it has a critical notation, which nobody here understands",
+        ));
     }
     let mut candidates = keys
         .iter()
@@ -92,4 +97,42 @@ fn has_expired(signature: &packet::Signature) -> bool {
         .map_or(0, pgp::types::Duration::as_secs);
     let made = signature.created().map_or(0, pgp::types::Timestamp::as_secs);
     lasts != 0 && chrono::Utc::now().timestamp() >= i64::from(made) + i64::from(lasts)
+}
+
+/// Whether the signer wants it to be refused by whoever does not understand a notation.
+fn has_critical_notation(signature: &packet::Signature) -> bool {
+    let subpackets = signature
+        .config()
+        .into_iter()
+        .flat_map(packet::SignatureConfig::hashed_subpackets);
+    subpackets
+        .into_iter()
+        .any(|one| one.is_critical && matches!(one.data, SubpacketData::Notation(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_packets_are_read_or_refused(
+            head in prop::sample::select(vec![[0x88, 40, 4], [0xc2, 40, 4], [0xc2, 60, 6], [0xc2, 19, 3], [0x98, 51, 4]]),
+            kind in 0..3_u8,
+            algorithms in (0..30_u8, 0..15_u8),
+            body in prop::collection::vec(any::<u8>(), 0..120),
+        ) {
+            let bytes = [&head[..], &[kind, algorithms.0, algorithms.1], &body].concat();
+            for name in ["SIGNATURE", "PUBLIC KEY BLOCK"] {
+                let armour = STANDARD.encode(&bytes);
+                let block = format!("-----BEGIN PGP {name}-----\n\n{armour}\n-----END PGP {name}-----\n");
+                let _ = read(&block);
+                let _ = parse(&block);
+            }
+        }
+    }
 }

@@ -642,6 +642,24 @@ async fn an_openpgp_signature_with_a_weak_hash_is_refused() {
 }
 
 #[tokio::test]
+async fn an_openpgp_signature_with_a_critical_notation_is_refused() {
+    let scene = new_scene();
+    let host = Host::of(&scene).await;
+    let gnupg = Gnupg::new();
+    let key = gnupg.make_key("20230101T000000", "Jo", "ed25519", "sign", "never");
+    for (notation, refused) in [("!a@example.com=b", true), ("a@example.com=b", false)] {
+        let options = ["--sig-notation", notation];
+        let commit = signed_with(&scene, |payload| vec![gnupg.sign(NOW, &key, &options, payload)]);
+        let ask = Ask::new(&host.url(), &commit).signed_by("", &gnupg.public(&key));
+        if refused {
+            assert_refused(&scene, &ask, "it has a critical notation").await;
+        } else {
+            assert!(scene.fetch(&ask).await.is_ok());
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_weak_openpgp_key_is_refused() {
     let scene = new_scene();
     let host = Host::of(&scene).await;
