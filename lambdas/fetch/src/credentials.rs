@@ -9,11 +9,13 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::error::Error;
+use crate::signature::Signers;
 
 /// What the secret says.
 pub struct GitSecret {
     credentials: Vec<Entry>,
     authorities: Vec<X509>,
+    signers: Signers,
 }
 
 /// The secret's JSON.
@@ -24,6 +26,12 @@ struct Json {
     /// PEM text.
     #[serde(default)]
     ca_certificates: Option<String>,
+    /// SSH keys, in OpenSSH's format.
+    #[serde(default)]
+    allowed_signers: Option<String>,
+    /// ASCII armour.
+    #[serde(default)]
+    openpgp_keys: Option<String>,
 }
 
 /// The login at one host.
@@ -94,9 +102,12 @@ impl GitSecret {
                 "ca_certificates is not certificates in PEM form".to_owned(),
             ));
         }
+        let allowed_signers = json.allowed_signers.unwrap_or_default();
+        let openpgp_keys = json.openpgp_keys.unwrap_or_default();
         Ok(Self {
             credentials: json.credentials,
             authorities,
+            signers: Signers::parse(&allowed_signers, &openpgp_keys).map_err(invalid)?,
         })
     }
 
@@ -104,6 +115,12 @@ impl GitSecret {
     #[must_use]
     pub fn authorities(&self) -> &[X509] {
         &self.authorities
+    }
+
+    /// The keys that may sign commits and tags.
+    #[must_use]
+    pub fn signers(&self) -> &Signers {
+        &self.signers
     }
 
     /// How to log in at the host of `url`. What is for one host is never given to another, nor to another port.
@@ -220,6 +237,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn signers_are_read_when_the_secret_is() {
+        for (field, list, expected) in [
+            ("allowed_signers", "", None),
+            ("allowed_signers", "# nobody\n", None),
+            ("allowed_signers", "\njo hunter2\n", Some("gitlab/git")),
+            (
+                "allowed_signers",
+                "\njo hunter2\n",
+                Some("allowed_signers, line 2: "),
+            ),
+            ("openpgp_keys", " \n", None),
+            ("openpgp_keys", "\n\nhunter2", Some("openpgp_keys, line 3: ")),
+        ] {
+            let json = serde_json::json!({"credentials": [], field: list}).to_string();
+            let told = secret(&json).err().map(|error| error.to_string());
+            assert_eq!(told.is_some(), expected.is_some(), "{list:?}: {told:?}");
+            if let (Some(told), Some(expected)) = (told, expected) {
+                assert!(told.contains(expected) && !told.contains("hunter2"), "{told}");
+            }
+        }
+    }
+
     /// JSON that is much like a secret, and any text.
     fn any_secret() -> impl Strategy<Value = String> {
         let part = prop::sample::select(vec![
@@ -231,6 +271,8 @@ mod tests {
             ",",
             "\"credentials\"",
             "\"ca_certificates\"",
+            "\"allowed_signers\"",
+            "\"openpgp_keys\"",
             "\"host\"",
             "\"https://h\"",
             "\"username\"",

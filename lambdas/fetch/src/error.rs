@@ -4,6 +4,8 @@ use domain::error::{Code, Coded};
 use platform::secrets::SecretError;
 use platform::staging::StorageError;
 
+use crate::signature::NotVerified;
+
 /// Why a commit cannot be fetched. `url` is always without credentials.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
@@ -58,6 +60,13 @@ pub enum Error {
         object: String,
         source: git2::Error,
     },
+    /// Not signed by who may.
+    #[error("{object} in {url} is not verified")]
+    NotVerified {
+        url: String,
+        object: String,
+        source: NotVerified,
+    },
     /// SHA-256 object ids.
     #[error("{url} has SHA-256 object ids, which cannot be fetched yet")]
     Sha256 { url: String },
@@ -107,6 +116,7 @@ impl Coded for Error {
             Self::Redirected { .. } => Code::GitHostRedirected,
             Self::RepositoryNotFound { .. } => Code::RepositoryNotFound,
             Self::CommitNotFound { .. } => Code::CommitNotFound,
+            Self::NotVerified { .. } => Code::CommitNotVerified,
             Self::Sha256 { .. } => Code::RepositoryUnsupported,
             Self::NotACommit { .. } | Self::Invalid { .. } => Code::RepositoryInvalid,
             Self::Limit { .. } => Code::LimitExceeded,

@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::credentials::GitSecret;
 use crate::error::Error;
+use crate::signature::Signers;
 use crate::transfer::{self, Found, Order, Progress};
 
 /// The longest time that a fetch may be given, in seconds: a clock cannot tell any number of them.
@@ -43,6 +44,8 @@ pub struct Wanted {
     pub ref_name: Option<RefName>,
     /// Whether with all that came before.
     pub history: bool,
+    /// Who may sign, where the object has to be signed.
+    pub signers: Option<Signers>,
 }
 
 impl<'a, S: Staging> Fetcher<'a, S> {

@@ -6,17 +6,19 @@ mod error;
 mod fetcher;
 mod gitmodules;
 mod known_hosts;
+mod signature;
 mod submodules;
 mod transfer;
 
 use domain::contract::{Envelope, FetchInput, FetchedCommit};
-use domain::source::Submodules;
+use domain::source::{SignaturePolicy, Submodules};
 use platform::secrets::Secrets;
 use platform::staging::Staging;
 use url::Url;
 
 pub use credentials::GitSecret;
 pub use error::Error;
+pub use signature::NotVerified;
 pub use transfer::Progress;
 
 use fetcher::{Fetcher, Wanted};
@@ -61,6 +63,10 @@ pub async fn handle(
         object: after,
         ref_name: Some(push.ref_name.clone()),
         history: options.full_clone,
+        signers: match options.signature {
+            SignaturePolicy::Any => None,
+            SignaturePolicy::Required => Some(secret.signers().clone()),
+        },
     };
     let found = fetcher.fetch(wanted).await?;
     let (pack, index) = fetcher.stage(&found, "commit").await?;
@@ -82,6 +88,6 @@ pub async fn handle(
         index,
         submodules,
         lfs: None,
-        signature: None,
+        signature: found.signature,
     })
 }

@@ -103,6 +103,8 @@ async fn one<S: Staging>(
         object: submodule.commit,
         ref_name: None,
         history: false,
+        // Who signs a commit signs the ids of its submodules.
+        signers: None,
     };
     let found = fetcher.fetch(wanted).await?;
     let (pack, index) = fetcher.stage(&found, &format!("submodules/{number}")).await?;

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use domain::contract::Author;
+use domain::contract::{Author, VerifiedSignature};
 use domain::git::{CommitId, ObjectId, RefName};
 use domain::source::{Limits, origin};
 use git2::{
@@ -25,6 +25,7 @@ use crate::credentials::Access;
 use crate::error::Error;
 use crate::fetcher::Wanted;
 use crate::known_hosts::{self, Verdict};
+use crate::signature;
 
 /// How long a connection may take to be made, in seconds.
 const CONNECT_SECONDS: u64 = 15;
@@ -85,6 +86,7 @@ pub struct Found {
     pub committed_at: DateTime<Utc>,
     pub subject: String,
     pub ref_now: Option<ObjectId>,
+    pub signature: Option<VerifiedSignature>,
     pub pack: PathBuf,
     pub index: PathBuf,
 }
@@ -572,7 +574,7 @@ const DISCONNECTIONS: [&str; 10] = [
     "remote error: ",
 ];
 
-/// Finds the commit in what was fetched.
+/// Finds the commit in what was fetched, and verifies it where that is wanted.
 fn find(order: &Order, fetched: &Fetched) -> Result<Found, Error> {
     let url = || order.wanted.url.to_string();
     let repository = &fetched.repository;
@@ -586,6 +588,17 @@ fn find(order: &Order, fetched: &Fetched) -> Result<Found, Error> {
         object: order.wanted.object.to_string(),
         source,
     })?;
+    let signature = match &order.wanted.signers {
+        None => None,
+        Some(signers) => {
+            let verified = signature::verify(repository, oid, commit.id(), signers);
+            Some(verified.map_err(|source| Error::NotVerified {
+                url: url(),
+                object: order.wanted.object.to_string(),
+                source,
+            })?)
+        }
+    };
     let author = commit.author();
     let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let id = |oid: Oid| {
@@ -610,6 +623,7 @@ fn find(order: &Order, fetched: &Fetched) -> Result<Found, Error> {
             .take(SUBJECT_CHARACTERS)
             .collect(),
         ref_now: fetched.ref_now.clone(),
+        signature,
         pack,
         index,
     })

@@ -4,10 +4,12 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "the helpers of tests")]
 
+mod gnupg;
 mod http;
 mod scene;
 mod ssh;
 mod tls;
+mod token;
 
 mod certificates;
 mod commits;
@@ -16,4 +18,5 @@ mod endless;
 mod logins;
 mod outages;
 mod redirects;
+mod signatures;
 mod submodules;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use domain::contract::{Envelope, Execution, FetchInput, FetchedCommit};
 use domain::error::{Code, Coded};
 use domain::push::{DeliveryId, Push, PushId, SourceName};
-use domain::source::{Limits, Options, Submodules};
+use domain::source::{Limits, Options, SignaturePolicy, Submodules};
 use fetch::{Deps, Error};
 use platform::failure::Failed;
 use platform::secrets::{SecretError, Secrets};
@@ -186,6 +186,7 @@ impl Scene {
                 options: Options {
                     submodules: ask.submodules,
                     full_clone: ask.full_clone,
+                    signature: ask.signature,
                     limits: ask.limits.clone(),
                     ..Options::default()
                 },
@@ -249,6 +250,7 @@ pub struct Ask {
     pub git_hosts: Vec<String>,
     pub submodules: Submodules,
     pub full_clone: bool,
+    pub signature: SignaturePolicy,
     pub limits: Limits,
 }
 
@@ -263,6 +265,7 @@ impl Ask {
             git_hosts: vec![],
             submodules: Submodules::None,
             full_clone: false,
+            signature: SignaturePolicy::Any,
             limits: Limits {
                 pack_bytes: 64 << 20,
                 fetch_seconds: 60,
@@ -316,6 +319,14 @@ impl Ask {
 
     pub fn with_authorities(mut self, pem: &str) -> Self {
         self.secret["ca_certificates"] = json!(pem);
+        self
+    }
+
+    /// With the keys that may sign, one of which has to.
+    pub fn signed_by(mut self, allowed_signers: &str, openpgp_keys: &str) -> Self {
+        self.signature = SignaturePolicy::Required;
+        self.secret["allowed_signers"] = json!(allowed_signers);
+        self.secret["openpgp_keys"] = json!(openpgp_keys);
         self
     }
 

@@ -134,7 +134,7 @@ fn configure(folder: &Path, script: &str) -> PathBuf {
     config
 }
 
-fn make_key(folder: &Path, name: &str, kind: &str, passphrase: &str) -> PathBuf {
+pub fn make_key(folder: &Path, name: &str, kind: &str, passphrase: &str) -> PathBuf {
     let file = folder.join(name);
     // ssh-keygen would ask before it overwrites a key.
     let _ = std::fs::remove_file(&file);
@@ -144,12 +144,12 @@ fn make_key(folder: &Path, name: &str, kind: &str, passphrase: &str) -> PathBuf 
     file
 }
 
-fn public(key: &Path) -> String {
+pub fn public(key: &Path) -> String {
     let text = std::fs::read_to_string(key.with_extension("pub")).unwrap();
     text.trim().to_owned()
 }
 
-fn output_of(command: &mut Command) -> String {
+pub fn output_of(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(
         output.status.success(),

@@ -1,0 +1,137 @@
+//! Who signed what was pushed: a signature of git's, by a key that the git secret lists.
+//!
+//! The rules are those of `git verify-commit` and `git verify-tag`, and where they leave a choice, the strict one.
+
+mod allowed_signers;
+mod object;
+mod openpgp;
+mod ssh;
+
+use domain::contract::VerifiedSignature;
+use git2::{ObjectType, Oid, Repository};
+use pgp::composed::SignedPublicKey;
+
+use allowed_signers::AllowedSigner;
+use object::{Kind, Signed};
+
+/// The keys that may sign.
+#[derive(Clone)]
+pub struct Signers {
+    ssh: Vec<AllowedSigner>,
+    openpgp: Vec<SignedPublicKey>,
+}
+
+impl Signers {
+    /// Reads the two lists of the git secret. An error names the field and the line, and never what is there.
+    pub fn parse(allowed_signers: &str, openpgp_keys: &str) -> Result<Self, String> {
+        let invalid = |field: &'static str| {
+            move |Invalid { line, reason }: Invalid| format!("{field}, line {line}: {reason}")
+        };
+        Ok(Self {
+            ssh: allowed_signers::parse(allowed_signers).map_err(invalid("allowed_signers"))?,
+            openpgp: openpgp::parse(openpgp_keys).map_err(invalid("openpgp_keys"))?,
+        })
+    }
+}
+
+/// What is wrong with a list of keys.
+#[derive(Debug, PartialEq, Eq)]
+struct Invalid {
+    /// From 1.
+    line: usize,
+    reason: &'static str,
+}
+
+/// Why a commit or tag is not verified.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
+pub enum NotVerified {
+    /// Nobody may sign.
+    #[error("the git secret lists no keys: fill allowed_signers or openpgp_keys")]
+    NoSigners,
+    /// No signature.
+    #[error("it is not signed")]
+    NotSigned,
+    /// A signature by somebody else.
+    #[error("it is signed by the key {key}, which the git secret does not list")]
+    UnknownKey { key: String },
+    /// A signature that proves nothing.
+    #[error("its signature is invalid: {reason}")]
+    Invalid { reason: &'static str },
+    /// The signature is later than the key's end.
+    #[error("it was signed by the key {key} after that had expired")]
+    KeyExpired { key: String },
+    /// The signature is earlier than the key's begin.
+    #[error("it was signed by the key {key} before that was valid")]
+    KeyNotYetValid { key: String },
+    /// The key's owner has revoked it.
+    #[error("it is signed by the key {key}, which is revoked")]
+    KeyRevoked { key: String },
+    /// The key is listed, but not for this.
+    #[error("it is signed by the key {key}, which may not sign commits: {reason}")]
+    KeyMayNotSign { key: String, reason: &'static str },
+    /// A signature of gpgsm.
+    #[error("it has an X.509 signature, which is not supported: sign with SSH or OpenPGP")]
+    X509,
+    /// A tag was pushed, and neither it nor its commit is verified.
+    #[error("of the tag: {tag}; of its commit: {commit}")]
+    Neither { tag: Box<Self>, commit: Box<Self> },
+    /// The object cannot be read.
+    #[error("it cannot be read")]
+    Unreadable,
+}
+
+/// A signature that holds.
+struct Signature {
+    signer: String,
+    key: String,
+}
+
+/// Verifies `pushed`, a commit or an annotated tag of `commit`. Where a tag was pushed, its signature counts, or else the
+/// commit's.
+///
+/// # Errors
+/// [`NotVerified`].
+pub fn verify(
+    repository: &Repository,
+    pushed: Oid,
+    commit: Oid,
+    signers: &Signers,
+) -> Result<VerifiedSignature, NotVerified> {
+    if signers.ssh.is_empty() && signers.openpgp.is_empty() {
+        return Err(NotVerified::NoSigners);
+    }
+    let of_commit = || verify_object(repository, commit, signers);
+    if pushed == commit {
+        return of_commit();
+    }
+    verify_object(repository, pushed, signers).or_else(|tag| {
+        of_commit().map_err(|commit| NotVerified::Neither {
+            tag: Box::new(tag),
+            commit: Box::new(commit),
+        })
+    })
+}
+
+fn verify_object(
+    repository: &Repository,
+    id: Oid,
+    signers: &Signers,
+) -> Result<VerifiedSignature, NotVerified> {
+    let database = repository.odb().map_err(|_| NotVerified::Unreadable)?;
+    let object = database.read(id).map_err(|_| NotVerified::Unreadable)?;
+    let signed = match object.kind() {
+        ObjectType::Commit => Signed::commit(object.data()),
+        ObjectType::Tag => Signed::tag(object.data()),
+        _ => return Err(NotVerified::Unreadable),
+    }?;
+    let signature = match signed.kind()? {
+        Kind::Ssh => ssh::verify(&signers.ssh, &signed),
+        Kind::OpenPgp => openpgp::verify(&signers.openpgp, &signed),
+    }?;
+    Ok(VerifiedSignature {
+        object: id.to_string().parse().map_err(|_| NotVerified::Unreadable)?,
+        signer: signature.signer,
+        key: signature.key,
+    })
+}
