@@ -4,6 +4,8 @@ use domain::error::{Code, Coded};
 use platform::secrets::SecretError;
 use platform::staging::StorageError;
 
+use crate::lfs::LfsError;
+
 /// Why a commit cannot be fetched. `url` is always without credentials.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
@@ -70,6 +72,9 @@ pub enum Error {
     /// The host's answer or its objects are damaged.
     #[error("what {url} sent cannot be used")]
     Invalid { url: String, source: git2::Error },
+    /// Git LFS.
+    #[error(transparent)]
+    Lfs(#[from] LfsError),
     /// The function's own storage failed.
     #[error("the function's ephemeral storage could not be used")]
     Workspace(#[source] std::io::Error),
@@ -97,6 +102,7 @@ impl Coded for Error {
             Self::Sha256 { .. } => Code::RepositoryUnsupported,
             Self::NotACommit { .. } | Self::Invalid { .. } => Code::RepositoryInvalid,
             Self::Limit { .. } => Code::LimitExceeded,
+            Self::Lfs(error) => error.code(),
             Self::Workspace(_) => Code::WorkspaceFailed,
             Self::Secret(error) => error.code(),
             Self::Storage(error) => error.code(),
