@@ -353,7 +353,7 @@ mod tests {
         }
         for href in ["file:///etc/passwd", "ftp://a/b", "/relative", "", "javascript:x"] {
             let answer = with('b', 2, |object| {
-                object["actions"]["download"]["href"] = json!(href)
+                object["actions"]["download"]["href"] = json!(href);
             });
             let error = read_two(&json!({"objects": [good('a', 1), answer]})).unwrap_err();
             assert_eq!(error.code(), Code::LfsInvalid, "{href}");

@@ -34,7 +34,8 @@ fn configured(lfsconfig: &[u8]) -> Result<Option<String>, LfsError> {
         Metadata::api(),
         gix_config::file::init::Options::default(),
     )
-    .map_err(|error| invalid(error.to_string()))?;
+    // The parser's own message quotes what it met, which may be a password.
+    .map_err(|_| invalid("it is not in the form of git's configuration".to_owned()))?;
     let values = KEYS.iter().filter_map(|key| file.string(key));
     Ok(values
         .map(|value| value.to_string().trim().to_owned())
@@ -92,7 +93,7 @@ fn web_origin(clone_url: &Url, git_hosts: &[GitHost]) -> Result<Url, LfsError> {
         .or_else(|| named_so("http"))
         .ok_or_else(|| LfsError::NoEndpoint {
             url: named(clone_url),
-            host: host.to_owned(),
+            host: host.to_ascii_lowercase(),
         })
 }
 
@@ -210,9 +211,10 @@ mod tests {
     #[test]
     fn lfsconfig_that_cannot_be_read_is_an_error() {
         let long = "#".repeat(LFSCONFIG_BYTES + 1);
-        for lfsconfig in ["[lfs\nurl = x", "url", &long] {
+        for lfsconfig in ["[lfs\nurl = x", "[lfs]\nurl = \"hunter2", &long] {
             let error = endpoint("https://git.example.com/a/b.git", &[], Some(lfsconfig)).unwrap_err();
             assert_eq!(error.code(), Code::LfsInvalid, "{error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
         }
     }
 
