@@ -745,6 +745,7 @@ impl Calls {
 
     fn upload(&self, deliver: &Deliver, fetched: &FetchedCommit, archive: &Archive) -> Value {
         self.envelope(UploadInput {
+            options: deliver.options.clone(),
             destination: deliver.destination.clone(),
             sequence: deliver.sequence,
             fetched: fetched.clone(),

@@ -490,9 +490,9 @@ fn no_function_may_do_what_no_code_does() {
                     "s3:GetObject" => &[".get_object()", ".head_object()", ".upload_part_copy()"],
                     "s3:PutObject" => &[".put_object()", ".create_multipart_upload()"],
                     "s3:AbortMultipartUpload" => &[".abort_multipart_upload()"],
-                    "s3:DeleteObject" => &[".delete_object()"],
-                    // It changes the answer for a missing object, and is not called.
-                    "s3:ListBucket" => &[".get_object()", ".head_object()"],
+                    "s3:DeleteObject" => &[".delete_objects()"],
+                    // It changes the answer for a missing object too.
+                    "s3:ListBucket" => &[".list_objects_v2()", ".get_object()", ".head_object()"],
                     "secretsmanager:GetSecretValue" => &[".get_secret_value()"],
                     "states:StartExecution" => &[".start_execution()"],
                     "states:DescribeExecution" => &[".describe_execution()"],

@@ -11,7 +11,7 @@ use domain::contract::{
 };
 use domain::error::Coded;
 use domain::push::{DeliveryId, Push, PushId, SourceName};
-use platform::audit::{AuditTrail, MemoryTrail};
+use platform::audit::MemoryTrail;
 use platform::destination::S3Shelf;
 use platform::failure::Failed;
 use platform::secrets::{SecretError, Secrets};
@@ -194,7 +194,7 @@ impl Run {
         };
         let input = PackageInput {
             fetched: fetched.clone(),
-            options,
+            options: options.clone(),
         };
         let archive = self
             .stage(Stage::Package, input, async |envelope| {
@@ -203,6 +203,7 @@ impl Run {
             .await?;
         let sha256 = archive.sha256.clone();
         let input = UploadInput {
+            options: options.clone(),
             destination,
             sequence,
             fetched,
@@ -246,14 +247,9 @@ impl Run {
 
     /// Removes what a failed run has staged: there is no other run that could use it.
     async fn clean(&self) {
-        let Ok(Some(state)) = self.trail.load(self.push.push_id).await else {
-            return;
-        };
-        for key in state.staged_keys() {
-            if let Err(error) = self.staging.remove(key).await {
-                self.progress
-                    .line(&format!("! the intermediate object {key} is left: {error}"));
-            }
+        if let Err(error) = self.staging.remove_all(&self.push.push_id).await {
+            self.progress
+                .line(&format!("! intermediate objects are left: {error}"));
         }
     }
 }

@@ -45,11 +45,12 @@ pub enum Error {
     #[error("{url} is not there, or may not be read")]
     RepositoryNotFound { url: String, source: git2::Error },
     /// The commit is not there.
-    #[error("{object} is not in {url}, and {ref_name} does not lead to it")]
+    #[error("{object} is not in {url}, and {from} does not lead to it")]
     CommitNotFound {
         url: String,
         object: String,
-        ref_name: String,
+        /// The ref, or `any branch`.
+        from: String,
         source: Option<git2::Error>,
     },
     /// The id is of something else.
@@ -63,12 +64,24 @@ pub enum Error {
     #[error("{url} has SHA-256 object ids, which cannot be fetched yet")]
     Sha256 { url: String },
     /// A limit.
-    #[error("{url} met the limit {limit}: {met}")]
+    #[error("{url} meets options.limits.{limit}: {met}")]
     Limit {
         url: String,
         limit: &'static str,
         met: String,
     },
+    /// A submodule cannot be fetched.
+    #[error("the submodule {path}")]
+    Submodule { path: String, source: Box<Error> },
+    /// It is not known where a submodule comes from.
+    #[error("the submodule {path} cannot be fetched: {reason}")]
+    SubmoduleInvalid { path: String, reason: String },
+    /// The repository names a host that the settings do not.
+    #[error("{url} is on none of the git hosts that the source's settings allow ({allowed})")]
+    HostNotAllowed { url: String, allowed: String },
+    /// The tree.
+    #[error(transparent)]
+    Tree(#[from] tree::Error),
     /// The host's answer or its objects are damaged.
     #[error("what {url} sent cannot be used")]
     Invalid { url: String, source: git2::Error },
@@ -103,6 +116,10 @@ impl Coded for Error {
             Self::NotACommit { .. } | Self::Invalid { .. } => Code::RepositoryInvalid,
             Self::Limit { .. } => Code::LimitExceeded,
             Self::Lfs(error) => error.code(),
+            Self::Submodule { source, .. } => source.code(),
+            Self::SubmoduleInvalid { .. } => Code::SubmoduleInvalid,
+            Self::HostNotAllowed { .. } => Code::GitHostNotAllowed,
+            Self::Tree(error) => error.code(),
             Self::Workspace(_) => Code::WorkspaceFailed,
             Self::Secret(error) => error.code(),
             Self::Storage(error) => error.code(),

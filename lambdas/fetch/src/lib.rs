@@ -3,18 +3,21 @@
 mod certificates;
 mod credentials;
 mod error;
+mod fetcher;
+mod gitmodules;
 mod known_hosts;
 #[cfg_attr(
     not(test),
     expect(dead_code, reason = "it waits for the walk that finds a commit's pointers")
 )]
 mod lfs;
+mod submodules;
 mod transfer;
 
 use domain::contract::{Envelope, FetchInput, FetchedCommit};
-use domain::destination::staging_key;
+use domain::source::Submodules;
 use platform::secrets::Secrets;
-use platform::staging::{Staging, StorageError};
+use platform::staging::Staging;
 use url::Url;
 
 pub use credentials::GitSecret;
@@ -22,7 +25,7 @@ pub use error::Error;
 pub use lfs::LfsError;
 pub use transfer::{Part, Progress};
 
-use transfer::Order;
+use fetcher::{Fetcher, Wanted};
 
 /// What a fetch needs of the world.
 #[derive(Debug)]
@@ -51,30 +54,39 @@ pub async fn handle(
     })?;
     let secret = deps.secrets.read(&push.source, "git").await?;
     let secret = GitSecret::parse(&push.source, &secret)?;
-    let order = Order {
-        access: secret.access(&url)?,
-        authorities: secret.authorities().to_vec(),
-        url,
-        ref_name: push.ref_name.clone(),
+    let options = &input.options;
+    let mut fetcher = Fetcher::new(
+        &secret,
+        deps.staging,
+        push.push_id,
+        &options.limits,
+        deps.progress,
+    )?;
+    let wanted = Wanted {
+        url: url.clone(),
         object: after,
-        limits: input.options.limits.clone(),
-        progress: deps.progress,
+        ref_name: Some(push.ref_name.clone()),
+        history: options.full_clone,
     };
-    let folder = tempfile::tempdir().map_err(Error::Workspace)?;
-    let found = transfer::fetch_in_time(order, folder.path().to_owned()).await?;
-    let key = |name| staging_key(&push.push_id, name).map_err(StorageError::Key);
-    let pack = deps.staging.store_file(&key("commit.pack")?, &found.pack).await?;
-    let index = deps.staging.store_file(&key("commit.idx")?, &found.index).await?;
+    let found = fetcher.fetch(wanted).await?;
+    let (pack, index) = fetcher.stage(&found, "commit").await?;
+    let submodules = match options.submodules {
+        Submodules::None => Vec::new(),
+        Submodules::Recursive => {
+            submodules::fetch(&mut fetcher, &input.git_hosts, url.clone(), found.tree.clone()).await?
+        }
+    };
     Ok(FetchedCommit {
         commit: found.commit,
         tree: found.tree,
         author: found.author,
         committed_at: found.committed_at,
         subject: found.subject,
+        url: url.into(),
         ref_now: found.ref_now,
         pack,
         index,
-        submodules: vec![],
+        submodules,
         lfs: None,
         signature: None,
     })

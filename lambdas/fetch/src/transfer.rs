@@ -23,6 +23,7 @@ use url::Url;
 use crate::certificates;
 use crate::credentials::Access;
 use crate::error::Error;
+use crate::fetcher::Wanted;
 use crate::known_hosts::{self, Verdict};
 
 /// How long a connection may take to be made, in seconds.
@@ -33,6 +34,9 @@ const GRACE: Duration = Duration::from_secs(2);
 pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 /// The local ref that a fetch writes.
 const LOCAL_REF: &str = "refs/push/fetched";
+/// All branches of the host, and the local refs that a fetch of them writes.
+const BRANCHES: &str = "refs/heads/*";
+const LOCAL_BRANCHES: &str = "refs/push/heads/*";
 /// The user of an SSH URL that names none.
 const SSH_USER: &str = "git";
 /// The longest subject, in characters.
@@ -40,14 +44,14 @@ const SUBJECT_CHARACTERS: usize = 200;
 
 /// What to fetch, and how.
 pub struct Order {
-    pub url: Url,
+    pub wanted: Wanted,
     pub access: Access,
     /// Trusted besides the public ones.
     pub authorities: Vec<X509>,
-    pub ref_name: RefName,
-    /// A commit or an annotated tag.
-    pub object: ObjectId,
+    /// What is left of the limit `pack_bytes`.
+    pub pack_bytes: u64,
     pub limits: Limits,
+    pub deadline: Instant,
     pub progress: fn(Progress),
 }
 
@@ -107,7 +111,7 @@ pub struct Found {
 /// it ends when the host closes, falls silent, or libgit2 asks again. It is no thread of tokio's, which waits for its own
 /// at the end.
 pub async fn fetch_in_time(order: Order, folder: PathBuf) -> Result<Found, Error> {
-    let patience = time_of(&order) + GRACE;
+    let patience = order.deadline.saturating_duration_since(Instant::now()) + GRACE;
     let late = too_slow(&order);
     let (sender, receiver) = oneshot::channel();
     thread::Builder::new()
@@ -131,14 +135,9 @@ pub async fn fetch_in_time(order: Order, folder: PathBuf) -> Result<Found, Error
     }
 }
 
-/// How long the fetch may take: at most a day, for a clock cannot tell any number of seconds.
-fn time_of(order: &Order) -> Duration {
-    Duration::from_secs(order.limits.fetch_seconds.min(86_400))
-}
-
 fn too_slow(order: &Order) -> Error {
     Error::Limit {
-        url: order.url.to_string(),
+        url: order.wanted.url.to_string(),
         limit: "fetch_seconds",
         met: format!("the fetch takes more than {} s", order.limits.fetch_seconds),
     }
@@ -148,25 +147,30 @@ fn too_slow(order: &Order) -> Error {
 ///
 /// First exactly the object, where the host says that it gives objects by their id, as GitLab and GitHub do. Any other
 /// host, and one that refuses this id, is asked for the ref: first for its tip alone, which mostly is what was pushed,
-/// then with its history, where the object must be.
+/// then with its history, where the object must be. Where no ref is known all branches are asked for.
 fn fetch(order: &Order, folder: &Path) -> Result<Found, Error> {
-    if order.object.as_str().len() == 64 {
+    let wanted = &order.wanted;
+    if wanted.object.as_str().len() == 64 {
         return Err(Error::Sha256 {
-            url: order.url.to_string(),
+            url: wanted.url.to_string(),
         });
     }
     prepare_libgit2(order)?;
-    let deadline = Instant::now() + time_of(order);
+    let mut attempts = vec![("exact", wanted.object.as_str(), !wanted.history)];
+    match &wanted.ref_name {
+        Some(ref_name) if wanted.history => attempts.push(("history", ref_name.as_str(), false)),
+        Some(ref_name) => {
+            attempts.push(("tip", ref_name.as_str(), true));
+            attempts.push(("history", ref_name.as_str(), false));
+        }
+        None => attempts.push(("branches", BRANCHES, false)),
+    }
     let mut refused = None;
-    for (name, from, depth) in [
-        ("exact", order.object.as_str(), 1),
-        ("tip", order.ref_name.as_str(), 1),
-        ("history", order.ref_name.as_str(), 0),
-    ] {
-        if Instant::now() >= deadline {
+    for (name, from, shallow) in attempts {
+        if Instant::now() >= order.deadline {
             return Err(too_slow(order));
         }
-        match Attempt::new(order, folder.join(name), deadline).run(from, depth) {
+        match Attempt::new(order, folder.join(name)).run(from, shallow) {
             Ok(fetched) => match find(order, &fetched) {
                 Err(Error::CommitNotFound { source, .. }) => refused = source,
                 found => return found,
@@ -174,16 +178,20 @@ fn fetch(order: &Order, folder: &Path) -> Result<Found, Error> {
             Err(Failed::Refused(error)) => refused = Some(error),
             Err(Failed::Other(error)) => return Err(error),
         }
-        tracing::info!(url = %order.url, attempt = name, reason = refused.as_ref().map(git2::Error::message), "not found");
+        tracing::info!(url = %wanted.url, attempt = name, reason = refused.as_ref().map(git2::Error::message), "not found");
     }
     Err(not_found(order, refused))
 }
 
 fn not_found(order: &Order, source: Option<git2::Error>) -> Error {
+    let wanted = &order.wanted;
     Error::CommitNotFound {
-        url: order.url.to_string(),
-        object: order.object.to_string(),
-        ref_name: order.ref_name.to_string(),
+        url: wanted.url.to_string(),
+        object: wanted.object.to_string(),
+        from: wanted
+            .ref_name
+            .as_ref()
+            .map_or_else(|| "any branch".to_owned(), ToString::to_string),
         source,
     }
 }
@@ -213,7 +221,7 @@ fn prepare_libgit2(order: &Order) -> Result<(), Error> {
         })
     };
     set.map_err(|source| Error::Invalid {
-        url: order.url.to_string(),
+        url: order.wanted.url.to_string(),
         source,
     })
 }
@@ -235,7 +243,6 @@ struct Fetched {
 struct Attempt<'a> {
     order: &'a Order,
     folder: PathBuf,
-    deadline: Instant,
     /// Why a callback has stopped the transfer.
     stopped: RefCell<Option<Error>>,
     /// Why the authorities of the git secret do not vouch for the host.
@@ -247,11 +254,10 @@ struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    fn new(order: &'a Order, folder: PathBuf, deadline: Instant) -> Self {
+    fn new(order: &'a Order, folder: PathBuf) -> Self {
         Self {
             order,
             folder,
-            deadline,
             stopped: RefCell::new(None),
             untrusted: RefCell::new(None),
             credentials_asked: Cell::new(false),
@@ -260,10 +266,10 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn run(&self, from: &str, depth: i32) -> Result<Fetched, Failed> {
+    fn run(&self, from: &str, shallow: bool) -> Result<Fetched, Failed> {
         let invalid = |source| {
             Failed::Other(Error::Invalid {
-                url: self.order.url.to_string(),
+                url: self.order.wanted.url.to_string(),
                 source,
             })
         };
@@ -272,16 +278,22 @@ impl<'a> Attempt<'a> {
         let repository = Repository::init_opts(&self.folder, &init).map_err(invalid)?;
         let ref_now = {
             let mut remote = repository
-                .remote_anonymous(self.order.url.as_str())
+                .remote_anonymous(self.order.wanted.url.as_str())
                 .map_err(invalid)?;
             let mut options = FetchOptions::new();
             options
-                .depth(depth)
+                .depth(i32::from(shallow))
                 .download_tags(AutotagOption::None)
                 .update_fetchhead(false)
                 .follow_redirects(RemoteRedirect::None)
                 .remote_callbacks(self.callbacks());
-            let refspec = format!("+{from}:{LOCAL_REF}");
+            // A pattern maps to a pattern.
+            let to = if from.ends_with('*') {
+                LOCAL_BRANCHES
+            } else {
+                LOCAL_REF
+            };
+            let refspec = format!("+{from}:{to}");
             remote
                 .fetch(&[refspec], Some(&mut options), None)
                 .map_err(|error| self.explain(error))?;
@@ -295,7 +307,7 @@ impl<'a> Attempt<'a> {
         let heads = remote.list().ok()?;
         let head = heads
             .iter()
-            .find(|head| head.name() == self.order.ref_name.as_str())?;
+            .find(|head| Some(head.name()) == self.order.wanted.ref_name.as_ref().map(RefName::as_str))?;
         head.oid().to_string().parse().ok()
     }
 
@@ -311,13 +323,8 @@ impl<'a> Attempt<'a> {
         });
         callbacks.transfer_progress(|progress| {
             self.heard.set(Instant::now());
-            let limit = self.order.limits.pack_bytes;
-            if progress.received_bytes() as u64 > limit {
-                self.stop(Error::Limit {
-                    url: self.order.url.to_string(),
-                    limit: "pack_bytes",
-                    met: format!("the pack has more than {limit} bytes"),
-                });
+            if let Err(error) = self.check_limits(&progress) {
+                self.stop(error);
                 return false;
             }
             if self.told.get().elapsed() > PROGRESS_INTERVAL {
@@ -345,11 +352,11 @@ impl<'a> Attempt<'a> {
         allowed: CredentialType,
     ) -> Result<Cred, git2::Error> {
         // libgit2 follows a redirect to another port of the same host.
-        if Url::parse(url).ok().as_ref().and_then(origin) != origin(&self.order.url) {
+        if Url::parse(url).ok().as_ref().and_then(origin) != origin(&self.order.wanted.url) {
             let text = "another host asks for the credentials";
             let error = || git2::Error::new(ErrorCode::Auth, ErrorClass::Http, text);
             self.stop(Error::Redirected {
-                url: self.order.url.to_string(),
+                url: self.order.wanted.url.to_string(),
                 source: error(),
             });
             return Err(error());
@@ -362,7 +369,7 @@ impl<'a> Attempt<'a> {
         if self.credentials_asked.replace(true) {
             let error = git2::Error::new(ErrorCode::Auth, ErrorClass::Http, "the credentials were refused");
             self.stop(Error::Authentication {
-                url: self.order.url.to_string(),
+                url: self.order.wanted.url.to_string(),
                 source: git2::Error::new(error.code(), error.class(), error.message()),
             });
             return Err(error);
@@ -383,7 +390,7 @@ impl<'a> Attempt<'a> {
             ),
             Access::Anonymous => {
                 self.stop(Error::CredentialsMissing {
-                    host: crate::credentials::host_of(&self.order.url),
+                    host: crate::credentials::host_of(&self.order.wanted.url),
                 });
                 Err(git2::Error::new(
                     ErrorCode::Auth,
@@ -413,13 +420,13 @@ impl<'a> Attempt<'a> {
                 "no host key is pinned",
             ));
         };
-        let port = self.order.url.port().unwrap_or(22);
+        let port = self.order.wanted.url.port().unwrap_or(22);
         match known_hosts::check(known_hosts, host, port, key) {
             Verdict::Pinned => Ok(CertificateCheckStatus::CertificateOk),
             Verdict::Refused(reason) => {
                 let error = git2::Error::new(ErrorCode::Certificate, ErrorClass::Ssh, &reason);
                 self.stop(Error::HostKey {
-                    url: self.order.url.to_string(),
+                    url: self.order.wanted.url.to_string(),
                     reason,
                 });
                 Err(error)
@@ -427,8 +434,30 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    fn check_limits(&self, progress: &git2::Progress<'_>) -> Result<(), Error> {
+        let order = self.order;
+        let (limit, met) = if progress.received_bytes() as u64 > order.pack_bytes {
+            let met = format!("the host sends more than {} bytes", order.limits.pack_bytes);
+            ("pack_bytes", met)
+        } else if progress.total_objects() as u64 > order.limits.objects {
+            let objects = progress.total_objects();
+            let met = format!(
+                "the pack has {objects} objects, more than {}",
+                order.limits.objects
+            );
+            ("objects", met)
+        } else {
+            return Ok(());
+        };
+        Err(Error::Limit {
+            url: order.wanted.url.to_string(),
+            limit,
+            met,
+        })
+    }
+
     fn in_time(&self) -> bool {
-        if Instant::now() < self.deadline {
+        if Instant::now() < self.order.deadline {
             return true;
         }
         self.stop(too_slow(self.order));
@@ -448,7 +477,7 @@ impl<'a> Attempt<'a> {
         }
         let message = error.message().to_lowercase();
         let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-        let url = self.order.url.to_string();
+        let url = self.order.wanted.url.to_string();
         // These two end with the host's name, which may have any word in it.
         if message.starts_with("failed to resolve") || message.starts_with("failed to connect") {
             return Failed::Other(Error::Unreachable { url, source: error });
@@ -489,7 +518,7 @@ impl<'a> Attempt<'a> {
 
     fn silent(&self, source: git2::Error) -> Error {
         Error::Silent {
-            url: self.order.url.to_string(),
+            url: self.order.wanted.url.to_string(),
             seconds: self.order.limits.silence_seconds,
             source,
         }
@@ -501,7 +530,7 @@ impl<'a> Attempt<'a> {
             Some(own) => format!("{}; ca_certificates: {own}", error.message()),
         };
         Error::Certificate {
-            url: self.order.url.to_string(),
+            url: self.order.wanted.url.to_string(),
             reason,
         }
     }
@@ -509,10 +538,10 @@ impl<'a> Attempt<'a> {
     fn unauthenticated(&self, source: git2::Error) -> Error {
         match self.order.access {
             Access::Anonymous => Error::CredentialsMissing {
-                host: crate::credentials::host_of(&self.order.url),
+                host: crate::credentials::host_of(&self.order.wanted.url),
             },
             Access::Password { .. } | Access::Key { .. } => Error::Authentication {
-                url: self.order.url.to_string(),
+                url: self.order.wanted.url.to_string(),
                 source,
             },
         }
@@ -561,15 +590,16 @@ const DISCONNECTIONS: [&str; 10] = [
 
 /// Finds the commit in what was fetched.
 fn find(order: &Order, fetched: &Fetched) -> Result<Found, Error> {
-    let url = || order.url.to_string();
+    let url = || order.wanted.url.to_string();
     let repository = &fetched.repository;
-    let oid = Oid::from_str(order.object.as_str()).map_err(|source| Error::Invalid { url: url(), source })?;
+    let oid = Oid::from_str(order.wanted.object.as_str())
+        .map_err(|source| Error::Invalid { url: url(), source })?;
     let object = repository
         .find_object(oid, None)
         .map_err(|source| not_found(order, Some(source)))?;
     let commit = object.peel_to_commit().map_err(|source| Error::NotACommit {
         url: url(),
-        object: order.object.to_string(),
+        object: order.wanted.object.to_string(),
         source,
     })?;
     let author = commit.author();

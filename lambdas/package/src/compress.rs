@@ -3,8 +3,8 @@
 //! Each entry is compressed by itself, so the bytes do not depend on who does it. Entries come in chunks: worker `w` of
 //! `n` makes the chunks `w`, `w + n`, `w + 2n`..., and the writer takes them in turn.
 //!
-//! The memory is bounded: few finished records wait, and none of them is large. Large files are left to the writer, so
-//! that no more than one of them is in memory, whatever the number of workers.
+//! The memory is bounded: few finished records wait, and none of them is large. Large files are left to the writer, which
+//! has each of them compressed in segments ([`crate::large`]).
 
 use std::num::NonZero;
 use std::path::Path;
@@ -19,6 +19,7 @@ use git2::{Odb, Oid, Repository};
 use crate::entry::{Content, Entry};
 use crate::error::Error;
 use crate::format::{Writer, dos_time};
+use crate::large::{self, Packs};
 use crate::record::{Maker, Records};
 use crate::sink::{Sink, Sum};
 
@@ -39,8 +40,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 enum Made<'a> {
     /// The next entries.
     Records(Records<'a>),
-    /// The next entry, which is a large file.
-    Large(&'a Entry),
+    /// The next entry, which is a large file of this size.
+    Large(&'a Entry, u64),
 }
 
 /// Writes the zip of `entries`, which are in order.
@@ -85,8 +86,10 @@ impl<'a> Work<'a> {
                 })
                 .collect();
             let repository = tree::open(self.repository)?;
-            let mut maker = self.maker(&repository)?;
+            let maker = self.maker(&repository)?;
+            let packs = Packs::open(self.repository)?;
             let mut zip = Writer::new(sink);
+            let mut bytes = 0;
             let mut told = Instant::now();
             let total = self.entries.len() as u64;
             for (chunk, worker) in self.entries.chunks(CHUNK).zip(results.iter().cycle()) {
@@ -95,16 +98,20 @@ impl<'a> Work<'a> {
                     let made = worker.recv().map_err(|_| {
                         Error::Workspace(std::io::Error::other("a compressing thread has died"))
                     })??;
-                    let records = match made {
-                        Made::Records(records) => records,
-                        Made::Large(entry) => {
-                            let mut records = Records::default();
-                            maker.add(entry, &mut records)?;
-                            records
+                    match made {
+                        Made::Records(records) => {
+                            bytes += records.fields.iter().map(|fields| fields.size).sum::<u64>();
+                            self.check_total(bytes)?;
+                            zip.add(&records).map_err(Error::Zip)?;
+                            missing -= records.fields.len();
                         }
-                    };
-                    zip.add(&records).map_err(Error::Zip)?;
-                    missing -= records.fields.len();
+                        Made::Large(entry, size) => {
+                            bytes += size;
+                            self.check_total(bytes)?;
+                            maker.large(entry, size, &packs, &mut zip)?;
+                            missing -= 1;
+                        }
+                    }
                 }
                 if told.elapsed() > PROGRESS_INTERVAL {
                     told = Instant::now();
@@ -113,6 +120,17 @@ impl<'a> Work<'a> {
             }
             zip.finish().and_then(Sink::finish).map_err(Error::Zip)
         })
+    }
+
+    fn check_total(self, bytes: u64) -> Result<(), Error> {
+        if bytes <= self.limits.total_bytes {
+            return Ok(());
+        }
+        Err(tree::Error::Limit {
+            limit: "total_bytes",
+            met: format!("its files have more than {} bytes", self.limits.total_bytes),
+        }
+        .into())
     }
 
     /// One worker. It ends early where nobody takes its results.
@@ -139,6 +157,7 @@ impl<'a> Work<'a> {
             maker: Maker::new(self.time),
             limits: self.limits,
             large: self.large,
+            workers: self.workers,
         })
     }
 }
@@ -149,6 +168,7 @@ struct EntryMaker<'r, 'a> {
     maker: Maker,
     limits: &'a Limits,
     large: u64,
+    workers: usize,
 }
 
 impl<'a> EntryMaker<'_, 'a> {
@@ -164,7 +184,8 @@ impl<'a> EntryMaker<'_, 'a> {
         };
         let mut records = new();
         for entry in chunk {
-            let large = self.size(entry)? > self.large;
+            let size = self.size(entry)?;
+            let large = size > self.large;
             if !large {
                 self.add(entry, &mut records)?;
             }
@@ -174,7 +195,7 @@ impl<'a> EntryMaker<'_, 'a> {
                     return Ok(false);
                 }
             }
-            if large && results.send(Ok(Made::Large(entry))).is_err() {
+            if large && results.send(Ok(Made::Large(entry, size))).is_err() {
                 return Ok(false);
             }
         }
@@ -183,26 +204,41 @@ impl<'a> EntryMaker<'_, 'a> {
 
     /// How large a file is, which is at most what is allowed.
     fn size(&self, entry: &Entry) -> Result<u64, Error> {
-        let (Content::Blob { id, .. } | Content::Symlink { id }) = &entry.content else {
-            return Ok(0);
+        let size = match &entry.content {
+            Content::Blob { id, .. } | Content::Symlink { id } => {
+                let header = self.odb.read_header(*id);
+                header.map_err(tree::unreadable(*id, &entry.path))?.0 as u64
+            }
+            Content::Disk { file, .. } => file.metadata().map_err(Error::Workspace)?.len(),
+            Content::Folder | Content::Made(_) => 0,
         };
-        let (size, _) = self
-            .odb
-            .read_header(*id)
-            .map_err(tree::unreadable(*id, &entry.path))?;
-        let size = size as u64;
         if size > self.limits.file_bytes {
             return Err(tree::Error::Limit {
                 limit: "file_bytes",
                 met: format!(
                     "{} has {size} bytes, more than {}",
-                    String::from_utf8_lossy(&entry.path),
+                    tree::lossy(&entry.path),
                     self.limits.file_bytes
                 ),
             }
             .into());
         }
         Ok(size)
+    }
+
+    /// Writes a large file.
+    fn large(&self, entry: &Entry, size: u64, packs: &Packs, zip: &mut Writer<Sink>) -> Result<(), Error> {
+        let fields = |executable| self.maker.unread(&entry.path, size, executable);
+        match &entry.content {
+            Content::Blob { id, executable } => {
+                let blob = (&self.odb, packs, *id);
+                large::blob(zip, fields(*executable), blob, self.limits, self.workers)
+            }
+            Content::Disk { file, executable } => large::disk(zip, fields(*executable), file, self.workers),
+            Content::Symlink { .. } | Content::Folder | Content::Made(_) => {
+                unreachable!("none of these is large")
+            }
+        }
     }
 
     fn add(&mut self, entry: &'a Entry, records: &mut Records<'a>) -> Result<(), Error> {
@@ -213,6 +249,10 @@ impl<'a> EntryMaker<'_, 'a> {
             Content::Blob { id, executable } => {
                 let data = read(*id)?;
                 self.maker.file(records, path, data.data(), *executable);
+            }
+            Content::Disk { file, executable } => {
+                let data = std::fs::read(file).map_err(Error::Workspace)?;
+                self.maker.file(records, path, &data, *executable);
             }
             Content::Symlink { id } => {
                 let data = read(*id)?;
@@ -279,9 +319,9 @@ mod tests {
     fn the_bytes_do_not_depend_on_who_makes_them() {
         let (folder, entries) = scene();
         let made = |workers, large| zip(folder.path(), &entries, workers, large, &Limits::default()).unwrap();
-        let expected = made(1, u64::MAX);
-        for workers in [1, 2, 3, 20] {
-            for large in [0, 1_000, 5_000] {
+        for large in [0, 1_000, 5_000, u64::MAX] {
+            let expected = made(1, large);
+            for workers in [2, 3, 20] {
                 assert!(
                     made(workers, large) == expected,
                     "{workers} workers, large from {large}"

@@ -1,5 +1,7 @@
 //! The entries of the zip.
 
+use std::path::PathBuf;
+
 use git2::Oid;
 use tree::Tree;
 
@@ -17,6 +19,8 @@ pub struct Entry {
 pub enum Content {
     /// A file of the commit.
     Blob { id: Oid, executable: bool },
+    /// A file on this function's disk.
+    Disk { file: PathBuf, executable: bool },
     /// A symbolic link, whose target is the blob's content.
     Symlink { id: Oid },
     /// An empty folder.

@@ -12,6 +12,9 @@ pub enum Error {
     /// The zip could not be written.
     #[error("the zip could not be written")]
     Zip(#[source] std::io::Error),
+    /// The .git folder could not be made.
+    #[error("the .git folder could not be made")]
+    Clone(#[source] git2::Error),
     /// build-info.json could not be made.
     #[error("build-info.json could not be written")]
     BuildInfo(#[from] serde_json::Error),
@@ -27,7 +30,7 @@ impl Coded for Error {
     fn code(&self) -> Code {
         match self {
             Self::Tree(error) => error.code(),
-            Self::Zip(_) | Self::BuildInfo(_) | Self::Workspace(_) => Code::WorkspaceFailed,
+            Self::Zip(_) | Self::Clone(_) | Self::BuildInfo(_) | Self::Workspace(_) => Code::WorkspaceFailed,
             Self::Storage(error) => error.code(),
         }
     }

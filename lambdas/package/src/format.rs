@@ -1,8 +1,9 @@
 //! The zip format, as far as it is written here: PKWARE's APPNOTE.TXT 6.3.10
 //! (<https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>), whose section numbers stand beside each structure.
 //!
-//! Sizes and checksums are in the local headers. There are no data descriptors, which readers that stream, such as
-//! Java's ZipInputStream, refuse for stored entries. A name that is UTF-8 is marked as such; any other is written as the
+//! Sizes and checksums are in the local headers, but for large files: these are written while they are read, and a data
+//! descriptor follows them. They are always deflated, for readers that stream, such as Java's ZipInputStream, refuse data
+//! descriptors of stored entries. A name that is UTF-8 is marked as such; any other is written as the
 //! bytes that it is, without the mark, which unzip programs on Unix take as they are.
 
 use std::io::{self, Write};
@@ -13,6 +14,9 @@ use crate::record::Records;
 const LOCAL_HEADER_BYTES: usize = 30;
 /// The ZIP64 extra field of a local header, in bytes: its head and two sizes.
 const LOCAL_ZIP64_BYTES: usize = 20;
+/// A large file from this size on is taken to need ZIP64 before its compressed size is known: deflate adds at most 0.03 %
+/// to what it cannot compress.
+const LARGE_ZIP64_FROM: u64 = ZIP64_FROM - (16 << 20);
 /// From this value on a 32-bit field is written as all ones, and the value stands in a ZIP64 field.
 const ZIP64_FROM: u64 = 0xFFFF_FFFF;
 /// The same of a 16-bit count.
@@ -23,6 +27,8 @@ const ZIP64_ID: u16 = 1;
 const MADE_BY: u16 = (3 << 8) | 45;
 /// Bit 11 of the flags (4.4.4): the name is UTF-8.
 const UTF8: u16 = 1 << 11;
+/// Bit 3 of the flags (4.4.4): a data descriptor follows the data.
+const DESCRIPTOR: u16 = 1 << 3;
 
 /// How data is compressed (4.4.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +49,8 @@ pub struct Fields<'a> {
     pub size: u64,
     /// As `st_mode` of POSIX has it.
     pub mode: u32,
+    /// Whether a data descriptor follows the data. Until then `crc32` and `compressed` are 0.
+    pub descriptor: bool,
 }
 
 impl Fields<'_> {
@@ -53,25 +61,54 @@ impl Fields<'_> {
         LOCAL_HEADER_BYTES + self.path.len() + zip64
     }
 
-    /// The length of header and data, in bytes.
+    /// The length of header, data and data descriptor, in bytes.
     pub fn record_bytes(&self) -> u64 {
-        self.local_header_bytes() as u64 + self.compressed
+        self.local_header_bytes() as u64 + self.compressed + self.data_descriptor().len() as u64
     }
 
+    /// Whether the local header, and the data descriptor, have 64-bit sizes.
     fn is_zip64(&self) -> bool {
-        self.size >= ZIP64_FROM
+        let from = if self.descriptor {
+            LARGE_ZIP64_FROM
+        } else {
+            ZIP64_FROM
+        };
+        self.size >= from
+    }
+
+    /// The data descriptor (4.3.9); nothing where there is none.
+    fn data_descriptor(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if self.descriptor {
+            bytes.extend(*b"PK\x07\x08");
+            put32(&mut bytes, self.crc32);
+            for size in [self.compressed, self.size] {
+                if self.is_zip64() {
+                    bytes.extend(size.to_le_bytes());
+                } else {
+                    put32(&mut bytes, saturated(size));
+                }
+            }
+        }
+        bytes
     }
 
     /// Writes the local header (4.3.7) into `bytes`, which are as many as it has.
     pub fn write_local_header(&self, bytes: &mut [u8]) {
         let mut header = Vec::with_capacity(bytes.len());
+        // What a data descriptor will say is zero here.
+        let [crc32, compressed, size] = if self.descriptor {
+            [0; 3]
+        } else {
+            [u64::from(self.crc32), self.compressed, self.size]
+        };
         let sizes = if self.is_zip64() {
             [u32::MAX; 2]
         } else {
-            [saturated(self.compressed), saturated(self.size)]
+            [saturated(compressed), saturated(size)]
         };
         header.extend(*b"PK\x03\x04");
-        self.put_common(&mut header, self.is_zip64(), sizes);
+        self.put_common(&mut header, self.is_zip64(), crc32 as u32, sizes);
         let extra = bytes.len() - LOCAL_HEADER_BYTES - self.path.len();
         put16(&mut header, path_bytes(self.path));
         put16(&mut header, extra as u16);
@@ -79,8 +116,8 @@ impl Fields<'_> {
         if self.is_zip64() {
             put16(&mut header, ZIP64_ID);
             put16(&mut header, 16);
-            header.extend(self.size.to_le_bytes());
-            header.extend(self.compressed.to_le_bytes());
+            header.extend(size.to_le_bytes());
+            header.extend(compressed.to_le_bytes());
         }
         bytes.copy_from_slice(&header);
     }
@@ -92,7 +129,7 @@ impl Fields<'_> {
         central.extend(*b"PK\x01\x02");
         put16(central, MADE_BY);
         let sizes = [saturated(self.compressed), saturated(self.size)];
-        self.put_common(central, !large.is_empty(), sizes);
+        self.put_common(central, self.is_zip64() || !large.is_empty(), self.crc32, sizes);
         put16(central, path_bytes(self.path));
         let extra = if large.is_empty() { 0 } else { 4 + 8 * large.len() };
         put16(central, extra as u16);
@@ -113,15 +150,16 @@ impl Fields<'_> {
         }
     }
 
-    fn put_common(&self, header: &mut Vec<u8>, zip64: bool, [compressed, size]: [u32; 2]) {
+    fn put_common(&self, header: &mut Vec<u8>, zip64: bool, crc32: u32, [compressed, size]: [u32; 2]) {
         // The version that is needed to read it (4.4.3): 4.5 for ZIP64, 2.0 for folders and deflate.
         put16(header, if zip64 { 45 } else { 20 });
         let utf8 = std::str::from_utf8(self.path).is_ok();
-        put16(header, if utf8 { UTF8 } else { 0 });
+        let descriptor = if self.descriptor { DESCRIPTOR } else { 0 };
+        put16(header, descriptor | if utf8 { UTF8 } else { 0 });
         put16(header, if self.method == Method::Deflated { 8 } else { 0 });
         put16(header, self.time);
         put16(header, self.date);
-        put32(header, self.crc32);
+        put32(header, crc32);
         put32(header, compressed);
         put32(header, size);
     }
@@ -153,11 +191,34 @@ impl<W: Write> Writer<W> {
     /// Writes records.
     pub fn add(&mut self, records: &Records<'_>) -> io::Result<()> {
         for fields in &records.fields {
-            fields.put_central_header(&mut self.central, self.offset);
-            self.entries += 1;
-            self.offset += fields.record_bytes();
+            self.list(fields);
         }
         self.out.write_all(&records.bytes)
+    }
+
+    /// Writes the local header of an entry whose data come by [`Writer::data`].
+    pub fn begin(&mut self, fields: &Fields<'_>) -> io::Result<()> {
+        let mut header = vec![0; fields.local_header_bytes()];
+        fields.write_local_header(&mut header);
+        self.out.write_all(&header)
+    }
+
+    /// Writes some of the data of the entry that was begun.
+    pub fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes)
+    }
+
+    /// Ends the entry that was begun, of which all is known now.
+    pub fn end(&mut self, fields: &Fields<'_>) -> io::Result<()> {
+        self.out.write_all(&fields.data_descriptor())?;
+        self.list(fields);
+        Ok(())
+    }
+
+    fn list(&mut self, fields: &Fields<'_>) {
+        fields.put_central_header(&mut self.central, self.offset);
+        self.entries += 1;
+        self.offset += fields.record_bytes();
     }
 
     /// Writes the central directory and its end (4.3.14 to 4.3.16).
@@ -310,6 +371,7 @@ mod tests {
             compressed: size,
             size,
             mode: 0o100_644,
+            descriptor: false,
         };
         let mut bytes = vec![0; fields.local_header_bytes()];
         fields.write_local_header(&mut bytes);

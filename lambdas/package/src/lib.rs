@@ -4,18 +4,21 @@
 //! all of them, one deflate implementation at one level.
 
 mod build_info;
+mod clone;
 mod compress;
 mod entry;
 mod error;
 mod format;
+mod large;
 mod record;
+mod segments;
 mod sink;
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use domain::contract::{Archive, Envelope, PackageInput};
+use domain::contract::{Archive, Envelope, FetchedCommit, FetchedSubmodule, PackageInput};
 use domain::destination::staging_key;
+use domain::git::ObjectId;
 use git2::Oid;
 use platform::staging::{Staging, StorageError};
 use tokio::sync::mpsc;
@@ -46,11 +49,7 @@ pub async fn handle(
     let fetched = &envelope.input.fetched;
     let folder = tempfile::tempdir().map_err(Error::Workspace)?;
     let repository = folder.path().join("repository.git");
-    let pack = tree::pack_path(&repository, &fetched.commit).map_err(Error::Workspace)?;
-    deps.staging.load(&fetched.pack, &pack).await?;
-    deps.staging
-        .load(&fetched.index, &pack.with_extension("idx"))
-        .await?;
+    load(deps.staging, fetched, &repository).await?;
 
     let key = staging_key(&envelope.push.push_id, "archive.zip").map_err(StorageError::Key)?;
     // One piece waits while the next is made: the rest of the memory is the staging area's and the compressors'.
@@ -78,6 +77,21 @@ pub async fn handle(
     })
 }
 
+/// Brings the packs of the commit and its submodules into `repository`.
+async fn load(staging: &impl Staging, fetched: &FetchedCommit, repository: &Path) -> Result<(), Error> {
+    let submodules = fetched.submodules.iter();
+    let packs = submodules.map(|module| (&module.commit, &module.pack, &module.index));
+    for (commit, pack, index) in packs.chain([(&fetched.commit, &fetched.pack, &fetched.index)]) {
+        let path = tree::pack_path(repository, commit).map_err(Error::Workspace)?;
+        // Two submodules of one commit share their pack.
+        if !path.exists() {
+            staging.load(pack, &path).await?;
+            staging.load(index, &path.with_extension("idx")).await?;
+        }
+    }
+    Ok(())
+}
+
 /// The part of the work that keeps a thread busy.
 struct Work {
     envelope: Envelope<PackageInput>,
@@ -95,13 +109,19 @@ impl Work {
     fn zip(&self, sink: Sink) -> Result<Zipped, Error> {
         let input = &self.envelope.input;
         let repository = tree::open(&self.repository)?;
-        let root = Oid::from_str(input.fetched.tree.as_str()).map_err(tree::Error::Pack)?;
+        let oid = |id: &ObjectId| Oid::from_str(id.as_str()).map_err(tree::Error::Pack);
+        let submodule = |module: &FetchedSubmodule| {
+            let path = format!("{}/", module.path).into_bytes();
+            Ok((path, oid(&module.tree)?))
+        };
+        let submodules = input.fetched.submodules.iter().map(submodule);
+        let submodules = submodules.collect::<Result<_, tree::Error>>()?;
         let rules = Rules {
             limits: &input.options.limits,
             symlinks: input.options.symlinks,
-            submodules: &HashMap::new(),
+            submodules: &submodules,
         };
-        let mut tree = tree::list(&repository, root, &rules)?;
+        let mut tree = tree::list(&repository, oid(&input.fetched.tree)?, &rules)?;
         let mut warnings = std::mem::take(&mut tree.warnings);
         let mut entries = entry::of(tree);
         if input.options.build_info {
@@ -111,6 +131,10 @@ impl Work {
                     "the repository has a {BUILD_INFO} of its own, which the zip holds instead of ours"
                 )),
             }
+        }
+        if input.options.full_clone {
+            let folder = self.repository.with_extension("clone");
+            entries.extend(clone::entries(&repository, &self.envelope, &folder)?);
         }
         entries.sort_unstable_by(|one, other| one.path.cmp(&other.path));
         let sum = compress::write(

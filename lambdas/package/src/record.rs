@@ -37,8 +37,7 @@ impl Maker {
 
     /// Appends a file: deflated, or stored where that is no smaller.
     pub fn file<'a>(&mut self, records: &mut Records<'a>, path: &'a [u8], data: &[u8], executable: bool) {
-        let mode = if executable { 0o100_755 } else { 0o100_644 };
-        let mut fields = self.fields(path, data, mode);
+        let mut fields = self.fields(path, data, file_mode(executable));
         // The room is the data's own size: what does not fit is better stored.
         let (header, room) = append(&mut records.bytes, &fields);
         match self.compressor.deflate_compress(data, room) {
@@ -72,19 +71,34 @@ impl Maker {
         records.fields.push(fields);
     }
 
-    fn fields<'a>(&self, path: &'a [u8], data: &[u8], mode: u32) -> Fields<'a> {
-        let size = data.len() as u64;
+    /// The fields of a file of which only the size is known.
+    pub fn unread<'a>(&self, path: &'a [u8], size: u64, executable: bool) -> Fields<'a> {
         Fields {
             path,
             method: Method::Stored,
             time: self.time,
             date: self.date,
-            crc32: crc32(data),
-            compressed: size,
+            crc32: 0,
+            compressed: 0,
             size,
-            mode,
+            mode: file_mode(executable),
+            descriptor: false,
         }
     }
+
+    fn fields<'a>(&self, path: &'a [u8], data: &[u8], mode: u32) -> Fields<'a> {
+        let size = data.len() as u64;
+        Fields {
+            crc32: crc32(data),
+            compressed: size,
+            mode,
+            ..self.unread(path, size, false)
+        }
+    }
+}
+
+fn file_mode(executable: bool) -> u32 {
+    if executable { 0o100_755 } else { 0o100_644 }
 }
 
 /// Appends room for a record whose data are stored: for its header, and for the data.

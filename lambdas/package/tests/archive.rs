@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use domain::contract::{Archive, Author, Envelope, Execution, FetchedCommit, PackageInput, StagedObject};
@@ -147,6 +147,7 @@ impl Scene {
             },
             committed_at: chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
             subject: "Change it".into(),
+            url: "https://git.example.com/group/project.git".into(),
             ref_now: None,
             pack: object(pack_key, &pack),
             index: object(index_key, &index),
@@ -186,6 +187,21 @@ impl Scene {
 
     fn bytes(&self, archive: &Archive) -> Vec<u8> {
         std::fs::read(self.staging().path(&archive.object.key)).unwrap()
+    }
+
+    /// How many objects of the staged pack are deltas.
+    fn deltas(&self) -> usize {
+        let pack = files_below(&self.folder.path().join("staging"))
+            .into_iter()
+            .find(|path| path.extension().is_some_and(|extension| extension == "pack"))
+            .unwrap();
+        let index = pack.with_extension("idx");
+        let listed = self.line(&["verify-pack", "-v", index.to_str().unwrap()], b"");
+        // "id type size packed offset depth base", and lines of statistics.
+        listed
+            .lines()
+            .filter(|line| line.contains(" blob ") && line.split_whitespace().count() == 7)
+            .count()
     }
 
     /// What the zip holds: path to (mode, content).
@@ -232,6 +248,21 @@ impl Scene {
     }
 }
 
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                files_below(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
 fn without_build_info() -> Options {
     Options {
         build_info: false,
@@ -263,12 +294,13 @@ fn the_zip_is_the_commits_tree() {
         ("empty", "100644", b""),
         ("link", "120000", b"../outside"),
         ("large", "100644", &b"0123456789abcdef".repeat(200_000)),
+        ("larger", "100755", &b"0123456789abcdef".repeat(600_000)),
         ("random", "100644", &(0..=255).collect::<Vec<u8>>()),
     ]));
     let archive = block_on(scene.package(&commit, without_build_info())).unwrap();
     // Not assert_eq: a difference would be printed as megabytes.
     assert!(scene.unzip(&archive) == scene.list(&commit));
-    assert_eq!(archive.entries, 8);
+    assert_eq!(archive.entries, 9);
     assert_eq!(archive.object.size, scene.bytes(&archive).len() as u64);
 }
 
@@ -335,9 +367,40 @@ fn the_same_commit_gives_the_same_bytes_however_it_was_packed() {
 }
 
 #[test]
+fn a_large_file_that_was_sent_as_a_delta_gives_the_same_bytes() {
+    let scene = Scene::new();
+    // Lines that differ, so that there is something to find, and some noise at the end of one file.
+    let text: String = (0..1_200_000_u32)
+        .map(|number| format!("{number:08}\n"))
+        .collect();
+    let commit = scene.commit(&files([
+        ("a", "100644", text.as_bytes()),
+        ("b", "100644", format!("{text}end").as_bytes()),
+    ]));
+    let first = block_on(scene.package(&commit, Options::default())).unwrap();
+    let deltas = scene.deltas();
+    scene.git(&["config", "pack.window", "0"], b"");
+    let second = block_on(scene.package(&commit, Options::default())).unwrap();
+    assert_eq!((deltas, scene.deltas()), (1, 0));
+    assert_eq!(first.sha256, second.sha256);
+    // A delta is held in memory, for which there is a limit.
+    scene.git(&["config", "pack.window", "10"], b"");
+    let mut options = Options::default();
+    options.limits.delta_file_bytes = 10_000_000;
+    let error = block_on(scene.package(&commit, options)).unwrap_err();
+    assert_eq!(error.code(), Code::LimitExceeded, "{error}");
+    assert!(error.to_string().contains("delta_file_bytes"), "{error}");
+}
+
+#[test]
 fn python_and_its_checksums_agree() {
     let scene = Scene::new();
-    let commit = scene.commit(&files([("a/b", "100644", b"content"), ("c", "120000", b"a/b")]));
+    let large = b"0123456789abcdef".repeat(600_000);
+    let commit = scene.commit(&files([
+        ("a/b", "100644", b"content"),
+        ("c", "120000", b"a/b"),
+        ("large", "100644", &large),
+    ]));
     let archive = block_on(scene.package(&commit, Options::default())).unwrap();
     let path = scene.staging().path(&archive.object.key);
     let output = Command::new("python3")

@@ -92,10 +92,8 @@ pub async fn handle(
 
 /// Removes what was staged. What cannot be removed expires: the push has ended all the same.
 async fn remove_staged(staging: &impl Staging, state: &PushState) {
-    for key in state.staged_keys() {
-        if let Err(error) = staging.remove(key).await {
-            tracing::warn!(%key, %error, "a staged object is left to expire");
-        }
+    if let Err(error) = staging.remove_all(&state.push.push_id).await {
+        tracing::warn!(push_id = %state.push.push_id, %error, "staged objects are left to expire");
     }
 }
 

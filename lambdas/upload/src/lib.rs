@@ -4,8 +4,10 @@
 //! not, it looks again. So two uploads at once never leave the older one on top.
 
 mod metadata;
+mod provenance;
 
 use domain::contract::{Delivered, Envelope, UploadInput, Uploaded};
+use domain::destination::{Destination, provenance_key};
 use domain::error::{Code, Coded};
 use domain::order::{self, Order, Placed};
 use platform::destination::{Expected, Shelf};
@@ -27,6 +29,9 @@ pub enum Error {
         /// Whose it is.
         owner: String,
     },
+    /// The provenance document could not be made.
+    #[error("the provenance document could not be made")]
+    Provenance(#[from] serde_json::Error),
     /// S3 failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -36,6 +41,7 @@ impl Coded for Error {
     fn code(&self) -> Code {
         match self {
             Self::Occupied { .. } => Code::DestinationOccupied,
+            Self::Provenance(_) => Code::WorkspaceFailed,
             Self::Storage(error) => error.code(),
         }
     }
@@ -49,7 +55,11 @@ pub async fn handle(shelf: &impl Shelf, envelope: &Envelope<UploadInput>) -> Res
     let input = &envelope.input;
     let destination = &input.destination;
     let mine = Placed::new(&envelope.push, input.sequence, input.fetched.ref_now.clone());
-    let metadata = metadata::write(&mine, &input.fetched, &input.archive);
+    let provenance = Destination {
+        bucket: destination.bucket.clone(),
+        key: provenance_key(&destination.key, &envelope.push.push_id).map_err(StorageError::Key)?,
+    };
+    let metadata = metadata::write(&mine, &input.fetched, &input.archive, &provenance.key);
     for _ in 0..LOOKS {
         let current = shelf.current(destination).await?;
         let expected = match current {
@@ -66,7 +76,7 @@ pub async fn handle(shelf: &impl Shelf, envelope: &Envelope<UploadInput>) -> Res
                             key: destination.key.clone(),
                             version_id: current.version_id,
                             etag: current.etag,
-                            provenance: None,
+                            provenance: Some(provenance.key),
                         }));
                     }
                     Order::Occupied => {
@@ -79,11 +89,22 @@ pub async fn handle(shelf: &impl Shelf, envelope: &Envelope<UploadInput>) -> Res
                 }
             }
         };
+        // It stands there before the zip that names it.
+        shelf
+            .put(
+                &provenance,
+                provenance::MEDIA_TYPE,
+                provenance::document(envelope)?,
+            )
+            .await?;
         let placed = shelf
             .place(&input.archive.object, destination, &metadata, &expected)
             .await?;
         if let Some(delivered) = placed {
-            return Ok(Uploaded::Delivered(delivered));
+            return Ok(Uploaded::Delivered(Delivered {
+                provenance: Some(provenance.key),
+                ..delivered
+            }));
         }
         tracing::info!(key = %destination.key, "the destination has changed, looking again");
     }

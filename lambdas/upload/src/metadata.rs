@@ -9,18 +9,26 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::SecondsFormat;
 use domain::contract::{Archive, FetchedCommit};
+use domain::destination::ObjectKey;
 use domain::git::ObjectId;
 use domain::order::Placed;
 
 /// The longest encoded text of one author or subject, in bytes. Both fit into the 2 KB beside the rest, whose longest
 /// parts (repository, ref) are bounded by the object key's 1,024 bytes.
 const TEXT_BYTES: usize = 200;
+/// What S3 takes in all.
+const METADATA_BYTES: usize = 2_048;
 
 /// The metadata of the zip of `mine`.
-pub fn write(mine: &Placed, fetched: &FetchedCommit, archive: &Archive) -> HashMap<String, String> {
+pub fn write(
+    mine: &Placed,
+    fetched: &FetchedCommit,
+    archive: &Archive,
+    provenance: &ObjectKey,
+) -> HashMap<String, String> {
     let object = |id: &Option<ObjectId>| id.as_ref().map_or_else(String::new, ToString::to_string);
     let author = format!("{} <{}>", fetched.author.name, fetched.author.email);
-    [
+    let mut metadata: HashMap<_, _> = [
         // The name that CodePipeline shows as the revision's summary.
         ("codepipeline-artifact-revision-summary", encode(&fetched.subject)),
         ("commit", fetched.commit.to_string()),
@@ -42,7 +50,18 @@ pub fn write(mine: &Placed, fetched: &FetchedCommit, archive: &Archive) -> HashM
     .into_iter()
     .filter(|(_, value)| !value.is_empty())
     .map(|(name, value)| (name.to_owned(), value))
-    .collect()
+    .collect();
+    // Without it the zip is still to be delivered, and the trail names the document too.
+    let provenance = ("provenance".to_owned(), encode_whole(provenance.as_str()));
+    let bytes: usize = metadata
+        .iter()
+        .chain([(&provenance.0, &provenance.1)])
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    if bytes <= METADATA_BYTES {
+        metadata.extend([provenance]);
+    }
+    metadata
 }
 
 /// The push that the metadata names; none where the object is not one of ours.

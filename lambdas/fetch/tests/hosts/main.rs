@@ -17,3 +17,4 @@ mod endless;
 mod logins;
 mod outages;
 mod redirects;
+mod submodules;

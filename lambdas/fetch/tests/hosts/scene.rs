@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use domain::contract::{Envelope, Execution, FetchInput, FetchedCommit};
 use domain::error::{Code, Coded};
 use domain::push::{DeliveryId, Push, PushId, SourceName};
-use domain::source::{Limits, Options};
+use domain::source::{Limits, Options, Submodules};
 use fetch::{Deps, Error};
 use platform::failure::Failed;
 use platform::secrets::{SecretError, Secrets};
@@ -26,7 +27,8 @@ pub const SILENCE_SECONDS: u64 = 5;
 
 /// A bare repository, and a staging area beside it.
 pub struct Scene {
-    folder: TempDir,
+    folder: Arc<TempDir>,
+    path: &'static str,
 }
 
 impl Scene {
@@ -36,15 +38,31 @@ impl Scene {
 
     pub fn with_format(format: &str) -> Self {
         let scene = Self {
-            folder: tempfile::tempdir().unwrap(),
+            folder: Arc::new(tempfile::tempdir().unwrap()),
+            path: PATH,
         };
-        std::fs::create_dir_all(scene.repository()).unwrap();
+        scene.init(format);
+        scene
+    }
+
+    /// Another repository of the same host.
+    pub fn beside(&self, path: &'static str) -> Self {
+        let scene = Self {
+            folder: Arc::clone(&self.folder),
+            path,
+        };
+        scene.init("sha1");
+        scene.allow_any_id();
+        scene
+    }
+
+    fn init(&self, format: &str) {
+        std::fs::create_dir_all(self.repository()).unwrap();
         let format = format!("--object-format={format}");
-        scene.git(
+        self.git(
             &["init", "--quiet", "--bare", "--initial-branch=main", &format],
             b"",
         );
-        scene
     }
 
     /// A repository whose `refs/heads/main` is a commit with one file: the scene and the commit.
@@ -61,7 +79,7 @@ impl Scene {
     }
 
     pub fn repository(&self) -> PathBuf {
-        self.root().join(PATH.trim_start_matches('/'))
+        self.root().join(self.path.trim_start_matches('/'))
     }
 
     pub fn git(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
@@ -164,8 +182,10 @@ impl Scene {
             attempt: 0,
             input: FetchInput {
                 clone_url: ask.url.clone(),
-                git_hosts: vec![],
+                git_hosts: ask.git_hosts.iter().map(|host| host.parse().unwrap()).collect(),
                 options: Options {
+                    submodules: ask.submodules,
+                    full_clone: ask.full_clone,
                     limits: ask.limits.clone(),
                     ..Options::default()
                 },
@@ -226,6 +246,9 @@ pub struct Ask {
     pub after: String,
     pub ref_name: &'static str,
     pub secret: Value,
+    pub git_hosts: Vec<String>,
+    pub submodules: Submodules,
+    pub full_clone: bool,
     pub limits: Limits,
 }
 
@@ -237,6 +260,9 @@ impl Ask {
             after: after.to_owned(),
             ref_name: "refs/heads/main",
             secret: json!({"credentials": []}),
+            git_hosts: vec![],
+            submodules: Submodules::None,
+            full_clone: false,
             limits: Limits {
                 pack_bytes: 64 << 20,
                 fetch_seconds: 60,
@@ -248,6 +274,13 @@ impl Ask {
 
     pub fn of_ref(mut self, ref_name: &'static str) -> Self {
         self.ref_name = ref_name;
+        self
+    }
+
+    /// With submodules, of any repository of the URL's host.
+    pub fn with_submodules(mut self) -> Self {
+        self.submodules = Submodules::Recursive;
+        self.git_hosts.push(self.host());
         self
     }
 

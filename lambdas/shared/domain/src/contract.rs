@@ -178,6 +178,9 @@ pub struct FetchedCommit {
     pub committed_at: DateTime<Utc>,
     /// The first line of the commit's message, at most 200 characters of it.
     pub subject: String,
+    /// Where it was fetched from, without credentials.
+    #[serde(default)]
+    pub url: String,
     /// What the ref pointed to when the commit was fetched; none where it was gone.
     pub ref_now: Option<ObjectId>,
     /// The pack that holds the commit with its whole tree.
@@ -291,6 +294,9 @@ pub struct UploadInput {
     pub destination: Destination,
     /// [`Deliver::sequence`].
     pub sequence: u64,
+    /// [`Deliver::options`].
+    #[serde(default)]
+    pub options: Options,
     /// What `Fetch` gave.
     pub fetched: FetchedCommit,
     /// What `Package` gave.

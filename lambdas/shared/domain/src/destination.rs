@@ -61,8 +61,20 @@ impl KeyTemplate {
             rest = tail;
         }
         key.push_str(rest);
-        key.parse()
+        let key: ObjectKey = key.parse()?;
+        // What stands beside it needs a key too.
+        provenance_key(&key, &push.push_id)?;
+        Ok(key)
     }
+}
+
+/// The key of the provenance document of the zip that a push has put at `key`. Each push has its own, so a late one never
+/// replaces another's.
+///
+/// # Errors
+/// [`Invalid`] where it is longer than S3 allows.
+pub fn provenance_key(key: &ObjectKey, push_id: &PushId) -> Result<ObjectKey, Invalid> {
+    format!("{key}.provenance/{push_id}.json").parse()
 }
 
 /// The key in the staging bucket of one of a push's intermediate objects.

@@ -139,17 +139,7 @@ fn choose_url(hosts: &[GitHost], push: &Push) -> Result<String, PolicyError> {
             .iter()
             .find(|url| source::origin(url) == wanted && is_of_repository(url, push));
         if let (Some(url), Ok(host)) = (on_host, Url::parse(host.as_str())) {
-            let mut url = url.clone();
-            // These fail only for URLs without a host, which have no origin.
-            let _ = url.set_password(None);
-            if url.scheme() != "ssh" {
-                let _ = url.set_username("");
-            } else if !host.username().is_empty() {
-                let _ = url.set_username(host.username());
-            }
-            url.set_query(None);
-            url.set_fragment(None);
-            return Ok(url.into());
+            return Ok(settled(url.clone(), &host).into());
         }
     }
     let list = |items: Vec<String>| {
@@ -163,6 +153,70 @@ fn choose_url(hosts: &[GitHost], push: &Push) -> Result<String, PolicyError> {
         urls: list(urls.into_iter().map(without_credentials).collect()),
         allowed: list(hosts.iter().map(ToString::to_string).collect()),
     })
+}
+
+/// Where a submodule is fetched from: its URL of `.gitmodules`, absolute or relative to `parent`, on one of the allowed
+/// hosts. Whoever wrote the repository chose it: like a payload's, it chooses among the hosts that the settings name. Where
+/// it names another scheme or port of such a host, the settings' are used, since these have credentials. None where it
+/// leads elsewhere.
+#[must_use]
+pub fn submodule_url(hosts: &[GitHost], parent: &Url, text: &str) -> Option<Url> {
+    let url = if text.starts_with("./") || text.starts_with("../") {
+        relative_to(parent, text)
+    } else {
+        parse_clone_url(text)?
+    };
+    if source::origin(&url) == source::origin(parent) {
+        return Some(settled(url, parent));
+    }
+    let parsed = |host: &GitHost| Url::parse(host.as_str()).ok();
+    let exact = hosts.iter().find(|host| host.origin() == source::origin(&url));
+    let name = |url: &Url| url.host_str().map(str::to_ascii_lowercase);
+    let of_name = || {
+        let mut hosts = hosts.iter();
+        hosts.find(|host| name(&url).is_some() && parsed(host).as_ref().and_then(name) == name(&url))
+    };
+    let host = parsed(exact.or_else(of_name)?)?;
+    let mut moved = host.clone();
+    moved.set_path(url.path());
+    Some(settled(moved, &host))
+}
+
+/// git's rule (<https://git-scm.com/docs/gitmodules>): each `../` takes one part off the parent's URL.
+fn relative_to(parent: &Url, text: &str) -> Url {
+    let mut path: Vec<&str> = parent.path().trim_end_matches('/').split('/').collect();
+    let mut rest = text;
+    loop {
+        if let Some(below) = rest.strip_prefix("../") {
+            // The first part is empty: it stands before the leading slash.
+            if path.len() > 1 {
+                path.pop();
+            }
+            rest = below;
+        } else if let Some(below) = rest.strip_prefix("./") {
+            rest = below;
+        } else {
+            break;
+        }
+    }
+    path.push(rest);
+    let mut url = parent.clone();
+    url.set_path(&path.join("/"));
+    url
+}
+
+/// `url` with the user name of the settings' `host`, and nothing besides a path.
+fn settled(mut url: Url, host: &Url) -> Url {
+    // These fail only for URLs without a host, which have no origin.
+    let _ = url.set_password(None);
+    if url.scheme() != "ssh" {
+        let _ = url.set_username("");
+    } else if !host.username().is_empty() {
+        let _ = url.set_username(host.username());
+    }
+    url.set_query(None);
+    url.set_fragment(None);
+    url
 }
 
 /// A URL, or git's short form for SSH: `git@host:group/project.git`.
@@ -306,6 +360,51 @@ mod tests {
             url(&push).unwrap(),
             "https://git.example.com/root/group/project.git"
         );
+    }
+
+    #[test]
+    fn a_submodule_is_on_an_allowed_host() {
+        let hosts: Vec<GitHost> = ["https://git.example.com", "ssh://bot@other.example.com:2222"]
+            .map(|host| host.parse().unwrap())
+            .into();
+        let parent = Url::parse("https://git.example.com/group/sub/project.git").unwrap();
+        let url = |text: &str| submodule_url(&hosts, &parent, text).map(String::from);
+        for (text, expected) in [
+            ("../lib.git", "https://git.example.com/group/sub/lib.git"),
+            ("../../lib.git", "https://git.example.com/group/lib.git"),
+            (
+                "./nested.git",
+                "https://git.example.com/group/sub/project.git/nested.git",
+            ),
+            ("../../../../../lib.git", "https://git.example.com/lib.git"),
+            (
+                "https://user:secret@git.example.com/a/b.git?x#y",
+                "https://git.example.com/a/b.git",
+            ),
+            ("git@git.example.com:a/b.git", "https://git.example.com/a/b.git"),
+            (
+                "ssh://git@GIT.example.com:7/a/b.git",
+                "https://git.example.com/a/b.git",
+            ),
+            (
+                "https://other.example.com/a/b",
+                "ssh://bot@other.example.com:2222/a/b",
+            ),
+            ("other.example.com:a/b", "ssh://bot@other.example.com:2222/a/b"),
+        ] {
+            assert_eq!(url(text).as_deref(), Some(expected), "{text}");
+        }
+        for hostile in [
+            "https://evil.example.com/a.git",
+            "https://git.example.com@evil.example.com/a.git",
+            "file:///etc",
+            "/etc/passwd",
+            "ext::sh -c id",
+            "-u./payload",
+            "",
+        ] {
+            assert_eq!(url(hostile), None, "{hostile}");
+        }
     }
 
     #[test]

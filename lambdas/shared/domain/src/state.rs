@@ -4,7 +4,6 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{Archive, Deliver, Delivered, FetchedCommit, Ignored, Superseded};
-use crate::destination::ObjectKey;
 use crate::error::Code;
 use crate::event::{PushEvent, PushFailed, PushReceived, RecordedEvent};
 use crate::push::{Push, PushId};
@@ -201,13 +200,6 @@ impl PushState {
     #[must_use]
     pub fn push_id(&self) -> PushId {
         self.push.push_id
-    }
-
-    /// The keys of all that was staged for the push.
-    pub fn staged_keys(&self) -> impl Iterator<Item = &ObjectKey> {
-        let fetched = self.fetched.iter();
-        let packs = fetched.flat_map(|fetched| [&fetched.pack.key, &fetched.index.key]);
-        packs.chain(self.archive.iter().map(|archive| &archive.object.key))
     }
 
     /// The event that closes the push; none where it is closed already, or not far enough to be closed.

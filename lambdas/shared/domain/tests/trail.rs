@@ -88,6 +88,7 @@ fn fetched() -> PushEvent {
         },
         committed_at: at(0),
         subject: "Change it".into(),
+        url: "https://git.example.com/group/project.git".into(),
         ref_now: Some("a".repeat(40).parse().unwrap()),
         pack: staged("commit.pack"),
         index: staged("commit.idx"),

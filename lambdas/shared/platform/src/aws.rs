@@ -95,6 +95,17 @@ impl AwsFailure {
         }
     }
 
+    /// One item's failure in an answer for many.
+    pub fn of_item(operation: &'static str, code: Option<&str>, message: Option<&str>) -> Self {
+        Self {
+            operation,
+            code: code.map(ToOwned::to_owned),
+            status: None,
+            transient: code == Some("InternalError"),
+            message: message.unwrap_or_default().to_owned(),
+        }
+    }
+
     /// Whether the service answered with this error code.
     #[must_use]
     pub fn is(&self, code: &str) -> bool {

@@ -47,6 +47,14 @@ pub trait Shelf: Send + Sync {
         destination: &Destination,
     ) -> impl Future<Output = Result<Option<Current>, StorageError>> + Send;
 
+    /// Puts a small document beside the zips, and replaces what is there.
+    fn put(
+        &self,
+        destination: &Destination,
+        media_type: &str,
+        bytes: Vec<u8>,
+    ) -> impl Future<Output = Result<(), StorageError>> + Send;
+
     /// Copies a staged object to the destination where `expected` is there. None where something else is: look again.
     fn place(
         &self,
@@ -155,6 +163,26 @@ impl Shelf for S3Shelf {
                 AwsFailure::new("s3:HeadObject", &error),
             )),
         }
+    }
+
+    async fn put(
+        &self,
+        destination: &Destination,
+        media_type: &str,
+        bytes: Vec<u8>,
+    ) -> Result<(), StorageError> {
+        let request = self
+            .client
+            .put_object()
+            .bucket(&destination.bucket)
+            .key(destination.key.as_str())
+            .content_type(media_type)
+            .body(bytes.into());
+        request.send().await.map_err(|error| {
+            let failure = AwsFailure::new("s3:PutObject", &error);
+            StorageError::aws(&destination.bucket, &destination.key, failure)
+        })?;
+        Ok(())
     }
 
     async fn place(

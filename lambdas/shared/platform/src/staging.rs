@@ -11,6 +11,7 @@ use domain::Invalid;
 use domain::contract::StagedObject;
 use domain::destination::ObjectKey;
 use domain::error::{Code, Coded};
+use domain::push::PushId;
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
@@ -50,8 +51,8 @@ pub trait Staging: Send + Sync {
         path: &Path,
     ) -> impl Future<Output = Result<(), StorageError>> + Send;
 
-    /// Removes an object. One that is not there is removed already.
-    fn remove(&self, key: &ObjectKey) -> impl Future<Output = Result<(), StorageError>> + Send;
+    /// Removes all that was staged for a push.
+    fn remove_all(&self, push_id: &PushId) -> impl Future<Output = Result<(), StorageError>> + Send;
 
     /// Stores the file `path` under `key`.
     fn store_file(

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use domain::contract::StagedObject;
-use domain::destination::ObjectKey;
+use domain::destination::{ObjectKey, staging_key};
+use domain::push::PushId;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
@@ -74,9 +75,9 @@ impl Staging for FolderStaging {
         }
     }
 
-    async fn remove(&self, key: &ObjectKey) -> Result<(), StorageError> {
-        let path = self.path(key);
-        match tokio::fs::remove_file(&path).await {
+    async fn remove_all(&self, push_id: &PushId) -> Result<(), StorageError> {
+        let path = self.path(&staging_key(push_id, "")?);
+        match tokio::fs::remove_dir_all(&path).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(&path)(error)),
             _ => Ok(()),
         }

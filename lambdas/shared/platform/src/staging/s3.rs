@@ -4,9 +4,11 @@ use std::path::Path;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier};
 use domain::contract::StagedObject;
-use domain::destination::ObjectKey;
+use domain::destination::{ObjectKey, staging_key};
+use domain::push::PushId;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -114,6 +116,34 @@ impl S3Staging {
         Ok(size)
     }
 
+    /// Deletes the objects of a page, which has no more than one request takes.
+    async fn delete(&self, prefix: &ObjectKey, page: ListObjectsV2Output) -> Result<(), StorageError> {
+        let keys = page.contents.unwrap_or_default().into_iter();
+        let objects: Vec<_> = keys
+            .filter_map(|object| ObjectIdentifier::builder().set_key(object.key).build().ok())
+            .collect();
+        if objects.is_empty() {
+            return Ok(());
+        }
+        let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build();
+        let deleted = self
+            .client
+            .delete_objects()
+            .bucket(&self.bucket)
+            .set_delete(delete.ok())
+            .send()
+            .await
+            .map_err(|error| self.failed(prefix, AwsFailure::new("s3:DeleteObjects", &error)))?;
+        // An answer of 200 may name objects that were not deleted.
+        match deleted.errors() {
+            [] => Ok(()),
+            [error, ..] => Err(self.failed(
+                prefix,
+                AwsFailure::of_item("s3:DeleteObjects", error.code(), error.message()),
+            )),
+        }
+    }
+
     fn part_done(
         &self,
         key: &ObjectKey,
@@ -219,14 +249,20 @@ impl Staging for S3Staging {
         Ok(())
     }
 
-    async fn remove(&self, key: &ObjectKey) -> Result<(), StorageError> {
-        self.client
-            .delete_object()
+    async fn remove_all(&self, push_id: &PushId) -> Result<(), StorageError> {
+        let prefix = staging_key(push_id, "")?;
+        let mut pages = self
+            .client
+            .list_objects_v2()
             .bucket(&self.bucket)
-            .key(key.as_str())
-            .send()
-            .await
-            .map_err(|error| self.failed(key, AwsFailure::new("s3:DeleteObject", &error)))?;
+            .prefix(prefix.as_str())
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page =
+                page.map_err(|error| self.failed(&prefix, AwsFailure::new("s3:ListObjectsV2", &error)))?;
+            self.delete(&prefix, page).await?;
+        }
         Ok(())
     }
 }

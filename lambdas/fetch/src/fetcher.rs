@@ -1,0 +1,111 @@
+//! One fetch after another: the pushed commit's, then its submodules', within the same limits.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use domain::contract::StagedObject;
+use domain::destination::staging_key;
+use domain::git::{ObjectId, RefName};
+use domain::push::PushId;
+use domain::source::Limits;
+use platform::staging::{Staging, StorageError};
+use tempfile::TempDir;
+use url::Url;
+
+use crate::credentials::GitSecret;
+use crate::error::Error;
+use crate::transfer::{self, Found, Order, Progress};
+
+/// The longest time that a fetch may be given, in seconds: a clock cannot tell any number of them.
+const MOST_SECONDS: u64 = 86_400;
+
+/// See the module.
+pub struct Fetcher<'a, S> {
+    pub secret: &'a GitSecret,
+    pub staging: &'a S,
+    pub push_id: PushId,
+    pub limits: &'a Limits,
+    pub progress: fn(Progress),
+    folder: TempDir,
+    deadline: Instant,
+    /// The bytes of all packs so far.
+    bytes: u64,
+    /// The fetches so far.
+    fetches: u32,
+}
+
+/// What is asked of a git host.
+pub struct Wanted {
+    pub url: Url,
+    /// A commit or an annotated tag.
+    pub object: ObjectId,
+    /// The ref that leads to it; none where it is not known.
+    pub ref_name: Option<RefName>,
+    /// Whether with all that came before.
+    pub history: bool,
+}
+
+impl<'a, S: Staging> Fetcher<'a, S> {
+    /// A fetcher whose time begins now.
+    pub fn new(
+        secret: &'a GitSecret,
+        staging: &'a S,
+        push_id: PushId,
+        limits: &'a Limits,
+        progress: fn(Progress),
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            secret,
+            staging,
+            push_id,
+            limits,
+            progress,
+            folder: tempfile::tempdir().map_err(Error::Workspace)?,
+            deadline: Instant::now() + Duration::from_secs(limits.fetch_seconds.min(MOST_SECONDS)),
+            bytes: 0,
+            fetches: 0,
+        })
+    }
+
+    /// The repository that has all that was fetched.
+    pub fn repository(&self) -> PathBuf {
+        self.folder.path().join("repository.git")
+    }
+
+    /// Fetches one commit, and puts its pack into the repository.
+    pub async fn fetch(&mut self, wanted: Wanted) -> Result<Found, Error> {
+        self.fetches += 1;
+        let order = Order {
+            access: self.secret.access(&wanted.url)?,
+            authorities: self.secret.authorities().to_vec(),
+            wanted,
+            pack_bytes: self.limits.pack_bytes.saturating_sub(self.bytes),
+            limits: self.limits.clone(),
+            deadline: self.deadline,
+            progress: self.progress,
+        };
+        let folder = self.folder.path().join(self.fetches.to_string());
+        let mut found = transfer::fetch_in_time(order, folder).await?;
+        let pack = tree::pack_path(&self.repository(), &found.commit).map_err(Error::Workspace)?;
+        let index = pack.with_extension("idx");
+        for (from, to) in [(&found.pack, &pack), (&found.index, &index)] {
+            std::fs::rename(from, to).map_err(Error::Workspace)?;
+        }
+        self.bytes += pack.metadata().map_err(Error::Workspace)?.len();
+        found.pack = pack;
+        found.index = index;
+        Ok(found)
+    }
+
+    /// Stages a pack and its index as `name`.
+    pub async fn stage(&self, found: &Found, name: &str) -> Result<(StagedObject, StagedObject), Error> {
+        let pack = self.stage_file(&found.pack, &format!("{name}.pack")).await?;
+        let index = self.stage_file(&found.index, &format!("{name}.idx")).await?;
+        Ok((pack, index))
+    }
+
+    async fn stage_file(&self, file: &Path, name: &str) -> Result<StagedObject, Error> {
+        let key = staging_key(&self.push_id, name).map_err(StorageError::Key)?;
+        Ok(self.staging.store_file(&key, file).await?)
+    }
+}

@@ -1,0 +1,230 @@
+//! The submodules of a commit, and theirs.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
+
+use domain::contract::FetchedSubmodule;
+use domain::git::ObjectId;
+use domain::policy;
+use domain::source::{GitHost, Limits, Symlinks};
+use git2::Oid;
+use platform::staging::Staging;
+use tree::{Content, Rules};
+use url::Url;
+
+use crate::error::Error;
+use crate::fetcher::{Fetcher, Wanted};
+use crate::gitmodules;
+
+/// The largest `.gitmodules`, in bytes.
+const GITMODULES_BYTES: usize = 1 << 20;
+
+/// A tree whose submodules are wanted.
+struct Parent {
+    /// Its path from the pushed commit's root; empty, or with a slash at its end.
+    path: String,
+    url: Url,
+    tree: ObjectId,
+    /// How many submodules it is within.
+    depth: u64,
+}
+
+/// A submodule as its parent's tree and `.gitmodules` have it.
+struct Recorded {
+    /// From the pushed commit's root, without a slash at its end.
+    path: String,
+    /// As it is written there.
+    url: String,
+    commit: ObjectId,
+}
+
+/// Fetches the submodules of `tree`, which is at `url`, and theirs.
+pub async fn fetch<S: Staging>(
+    fetcher: &mut Fetcher<'_, S>,
+    hosts: &[GitHost],
+    url: Url,
+    tree: ObjectId,
+) -> Result<Vec<FetchedSubmodule>, Error> {
+    let mut fetched: Vec<FetchedSubmodule> = Vec::new();
+    // Which of them has a commit already, by URL and id.
+    let mut known = HashMap::new();
+    let mut parents = VecDeque::from([Parent {
+        path: String::new(),
+        url,
+        tree,
+        depth: 0,
+    }]);
+    while let Some(parent) = parents.pop_front() {
+        let recorded = recorded(fetcher, &parent).await?;
+        check_limits(fetcher.limits, &parent, fetched.len() + recorded.len(), &recorded)?;
+        for submodule in recorded {
+            let path = submodule.path.clone();
+            let within = |error| Error::Submodule {
+                path: path.clone(),
+                source: Box::new(error),
+            };
+            let url = resolve(hosts, &parent.url, &submodule.url).map_err(within)?;
+            let key = (url.to_string(), submodule.commit.clone());
+            let next = match known.get(&key) {
+                Some(&index) => {
+                    let same: &FetchedSubmodule = &fetched[index];
+                    FetchedSubmodule {
+                        path: submodule.path,
+                        ..same.clone()
+                    }
+                }
+                None => {
+                    let number = known.len() + 1;
+                    known.insert(key, fetched.len());
+                    one(fetcher, &url, submodule, number).await.map_err(within)?
+                }
+            };
+            parents.push_back(Parent {
+                path: format!("{}/", next.path),
+                url,
+                tree: next.tree.clone(),
+                depth: parent.depth + 1,
+            });
+            fetched.push(next);
+        }
+    }
+    Ok(fetched)
+}
+
+/// Fetches one submodule, the `number`th one.
+async fn one<S: Staging>(
+    fetcher: &mut Fetcher<'_, S>,
+    url: &Url,
+    submodule: Recorded,
+    number: usize,
+) -> Result<FetchedSubmodule, Error> {
+    let wanted = Wanted {
+        url: url.clone(),
+        object: submodule.commit,
+        ref_name: None,
+        history: false,
+    };
+    let found = fetcher.fetch(wanted).await?;
+    let (pack, index) = fetcher.stage(&found, &format!("submodules/{number}")).await?;
+    Ok(FetchedSubmodule {
+        path: submodule.path,
+        url: url.to_string(),
+        commit: found.commit,
+        tree: found.tree,
+        pack,
+        index,
+    })
+}
+
+fn resolve(hosts: &[GitHost], parent: &Url, text: &str) -> Result<Url, Error> {
+    policy::submodule_url(hosts, parent, text).ok_or_else(|| Error::HostNotAllowed {
+        // It may have credentials in it.
+        url: text.rsplit('@').next().unwrap_or_default().to_owned(),
+        allowed: hosts.iter().map(GitHost::as_str).collect::<Vec<_>>().join(", "),
+    })
+}
+
+fn check_limits(limits: &Limits, parent: &Parent, count: usize, recorded: &[Recorded]) -> Result<(), Error> {
+    let limit = |limit, met| {
+        Err(Error::Limit {
+            url: parent.url.to_string(),
+            limit,
+            met,
+        })
+    };
+    if count as u64 > limits.submodules {
+        return limit(
+            "submodules",
+            format!("the commit has more than {} submodules", limits.submodules),
+        );
+    }
+    match recorded.first() {
+        Some(submodule) if parent.depth >= limits.submodule_depth => limit(
+            "submodule_depth",
+            format!("{} is within {} submodules", submodule.path, parent.depth),
+        ),
+        _ => Ok(()),
+    }
+}
+
+async fn recorded<S>(fetcher: &Fetcher<'_, S>, parent: &Parent) -> Result<Vec<Recorded>, Error>
+where
+    S: Staging,
+{
+    let repository = fetcher.repository();
+    let (tree, path, limits) = (parent.tree.clone(), parent.path.clone(), fetcher.limits.clone());
+    tokio::task::spawn_blocking(move || read(&repository, &tree, &path, &limits))
+        .await
+        .map_err(|error| Error::Workspace(std::io::Error::other(error)))?
+}
+
+/// The submodules of `tree`, which stands at `path`.
+fn read(repository: &Path, tree: &ObjectId, path: &str, limits: &Limits) -> Result<Vec<Recorded>, Error> {
+    let repository = tree::open(repository)?;
+    let root = Oid::from_str(tree.as_str()).map_err(tree::Error::Pack)?;
+    let rules = Rules {
+        limits,
+        symlinks: Symlinks::Keep,
+        submodules: &HashMap::new(),
+    };
+    let tree = tree::list(&repository, root, &rules)?;
+    let mut submodules = Vec::new();
+    for entry in &tree.entries {
+        if let Content::Submodule { commit } = entry.content {
+            submodules.push((entry.path.strip_suffix(b"/").unwrap_or(&entry.path), commit));
+        }
+    }
+    if submodules.is_empty() {
+        return Ok(Vec::new());
+    }
+    let modules = gitmodules(&repository, &tree)?;
+    let mut recorded = Vec::new();
+    for (below, commit) in submodules {
+        let full = [path.as_bytes(), below].concat();
+        let invalid = |reason: String| Error::SubmoduleInvalid {
+            path: tree::lossy(&full),
+            reason,
+        };
+        let url = match modules.get(below) {
+            Some(module) if module.left_out => continue,
+            Some(module) => module.url.clone(),
+            None => None,
+        };
+        recorded.push(Recorded {
+            path: String::from_utf8(full.clone()).map_err(|_| invalid("its path is not UTF-8".to_owned()))?,
+            url: url.ok_or_else(|| invalid(".gitmodules has no URL for it".to_owned()))?,
+            commit: commit
+                .to_string()
+                .parse()
+                .map_err(|error: domain::Invalid| invalid(error.to_string()))?,
+        });
+    }
+    Ok(recorded)
+}
+
+fn gitmodules(
+    repository: &git2::Repository,
+    tree: &tree::Tree,
+) -> Result<HashMap<Vec<u8>, gitmodules::Submodule>, Error> {
+    const NAME: &[u8] = b".gitmodules";
+    let invalid = |reason: String| Error::SubmoduleInvalid {
+        path: tree::lossy(NAME),
+        reason,
+    };
+    let found = tree.entries.iter().find_map(|entry| match entry.content {
+        Content::File { blob, .. } if entry.path == NAME => Some(blob),
+        _ => None,
+    });
+    let Some(blob) = found else {
+        return Ok(HashMap::new());
+    };
+    let odb = repository.odb().map_err(tree::Error::Pack)?;
+    let (size, _) = odb.read_header(blob).map_err(tree::unreadable(blob, NAME))?;
+    if size > GITMODULES_BYTES {
+        return Err(invalid(format!(
+            "it has {size} bytes, more than {GITMODULES_BYTES}"
+        )));
+    }
+    let text = odb.read(blob).map_err(tree::unreadable(blob, NAME))?;
+    gitmodules::parse(text.data()).map_err(invalid)
+}

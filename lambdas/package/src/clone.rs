@@ -1,0 +1,136 @@
+//! The `.git` folder of a full clone: the ref with its history, so that git works where the zip is unpacked.
+//!
+//! The history is packed anew, by one thread and in an order that the commits give, for the pack of a git host is never
+//! twice the same.
+
+use std::path::Path;
+
+use domain::contract::{Envelope, FetchedCommit, PackageInput};
+use domain::push::Push;
+use git2::{Index, Oid, Repository, Sort};
+
+use crate::build_info::BUILD_INFO;
+use crate::entry::{Content, Entry};
+use crate::error::Error;
+
+/// Makes the files in `folder` and gives their entries.
+pub fn entries(
+    repository: &Repository,
+    envelope: &Envelope<PackageInput>,
+    folder: &Path,
+) -> Result<Vec<Entry>, Error> {
+    let fetched = &envelope.input.fetched;
+    std::fs::create_dir_all(folder).map_err(Error::Workspace)?;
+    let pushed = envelope
+        .push
+        .after
+        .as_ref()
+        .map_or(fetched.commit.as_str(), |id| id.as_str());
+    let oid = |id: &str| Oid::from_str(id).map_err(Error::Clone);
+    let (pushed, commit, tree) = (
+        oid(pushed)?,
+        oid(fetched.commit.as_str())?,
+        oid(fetched.tree.as_str())?,
+    );
+
+    let name = pack(repository, pushed, commit, folder)?;
+    write_index(repository, tree, &folder.join("index"))?;
+
+    let made = |path: &str, text: String| Entry {
+        path: format!(".git/{path}").into_bytes(),
+        content: Content::Made(text.into_bytes()),
+    };
+    let disk = |path: String, file: &str| Entry {
+        path: format!(".git/{path}").into_bytes(),
+        content: Content::Disk {
+            file: folder.join(file),
+            executable: false,
+        },
+    };
+    let pack = format!("pack-{name}.pack");
+    let index = format!("pack-{name}.idx");
+    Ok(vec![
+        made("HEAD", head(&envelope.push, commit)),
+        made("config", config(&envelope.push, fetched)),
+        made("info/exclude", format!("/{BUILD_INFO}\n")),
+        made("packed-refs", packed_refs(&envelope.push, pushed, commit)),
+        disk("index".to_owned(), "index"),
+        disk(format!("objects/pack/{pack}"), &pack),
+        disk(format!("objects/pack/{index}"), &index),
+        // git takes a folder for a repository only where it has this one.
+        Entry {
+            path: b".git/refs/".to_vec(),
+            content: Content::Folder,
+        },
+    ])
+}
+
+/// Packs all that `pushed` leads to. Gives the name of the pack.
+fn pack(repository: &Repository, pushed: Oid, commit: Oid, folder: &Path) -> Result<String, Error> {
+    let mut builder = repository.packbuilder().map_err(Error::Clone)?;
+    // Threads share the work as it comes, and the deltas would differ.
+    builder.set_threads(1);
+    let mut walk = repository.revwalk().map_err(Error::Clone)?;
+    let walked = walk
+        .set_sorting(Sort::TOPOLOGICAL | Sort::TIME)
+        .and_then(|()| walk.push(commit))
+        .and_then(|()| builder.insert_walk(&mut walk));
+    walked.map_err(Error::Clone)?;
+    // The tags on the way to the commit.
+    let mut object = repository.find_object(pushed, None).map_err(Error::Clone)?;
+    while let Some(tag) = object.as_tag() {
+        builder.insert_object(tag.id(), None).map_err(Error::Clone)?;
+        object = tag.target().map_err(Error::Clone)?;
+    }
+    builder.write(folder, 0o644).map_err(Error::Clone)?;
+    let name = builder.name().map_err(Error::Clone)?;
+    name.map(ToOwned::to_owned)
+        .ok_or_else(|| Error::Clone(git2::Error::from_str("the pack has no name")))
+}
+
+/// An index without times and sizes: git compares the files' contents once, and then knows them.
+fn write_index(repository: &Repository, tree: Oid, path: &Path) -> Result<(), Error> {
+    let written = Index::open(path).and_then(|mut index| {
+        index.read_tree(&repository.find_tree(tree)?)?;
+        index.write()
+    });
+    written.map_err(Error::Clone)
+}
+
+fn head(push: &Push, commit: Oid) -> String {
+    let name = push.ref_name.as_str();
+    if name.starts_with("refs/heads/") {
+        format!("ref: {name}\n")
+    } else {
+        format!("{commit}\n")
+    }
+}
+
+fn config(push: &Push, fetched: &FetchedCommit) -> String {
+    // A URL and a ref name have neither quotes nor line ends; a ref name has no backslash.
+    let mut text = format!(
+        "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n\
+        [remote \"origin\"]\n\turl = \"{}\"\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n",
+        fetched.url
+    );
+    if let Some(branch) = push.ref_name.as_str().strip_prefix("refs/heads/") {
+        text += &format!(
+            "[branch \"{}\"]\n\tremote = origin\n\tmerge = refs/heads/{branch}\n",
+            branch.replace('"', "\\\"")
+        );
+    }
+    text
+}
+
+fn packed_refs(push: &Push, pushed: Oid, commit: Oid) -> String {
+    let name = push.ref_name.as_str();
+    let mut text = "# pack-refs with: peeled fully-peeled sorted \n".to_owned();
+    text += &format!("{pushed} {name}\n");
+    if pushed != commit {
+        text += &format!("^{commit}\n");
+    }
+    if let Some(branch) = name.strip_prefix("refs/heads/") {
+        text += &format!("{pushed} refs/remotes/origin/{branch}\n");
+    }
+    text
+}

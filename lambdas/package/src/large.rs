@@ -1,0 +1,123 @@
+//! Large files: written while they are read, so that they need no memory of their own size.
+
+use std::fs::File;
+use std::io::{self, Cursor, Read, Write};
+use std::path::Path;
+
+use domain::source::Limits;
+use flate2::bufread::ZlibDecoder;
+use git2::{Odb, OdbObject, Oid};
+use gix_hash::Kind;
+use gix_pack::data::entry::Header;
+
+use crate::error::Error;
+use crate::format::{Fields, Method, Writer};
+use crate::segments::{self, Failed};
+
+/// Reads the blobs of packs.
+pub struct Packs {
+    packs: Vec<(gix_pack::index::File, gix_pack::data::File)>,
+}
+
+impl Packs {
+    /// The packs of `repository`, mapped into memory.
+    pub fn open(repository: &Path) -> Result<Self, Error> {
+        let folder = repository.join("objects").join("pack");
+        let mut packs = Vec::new();
+        for file in std::fs::read_dir(folder).map_err(Error::Workspace)? {
+            let index = file.map_err(Error::Workspace)?.path();
+            if index.extension().is_some_and(|extension| extension == "idx") {
+                let data = gix_pack::data::File::at(index.with_extension("pack"), Kind::Sha1);
+                let index = gix_pack::index::File::at(index, Kind::Sha1);
+                packs.push((index.map_err(invalid)?, data.map_err(invalid)?));
+            }
+        }
+        Ok(Self { packs })
+    }
+
+    /// A blob that a pack stores whole; none where the packs have it as a delta only.
+    fn whole(&self, blob: Oid) -> Option<impl Read + '_> {
+        let id = gix_hash::ObjectId::try_from(blob.as_bytes()).ok()?;
+        self.packs.iter().find_map(|(index, data)| {
+            let offset = index.pack_offset_at_index(index.lookup(id)?);
+            let entry = data.entry(offset).ok()?;
+            let deflated = data.entry_slice(entry.data_offset..data.pack_end() as u64)?;
+            (entry.header == Header::Blob).then(|| ZlibDecoder::new(deflated))
+        })
+    }
+}
+
+fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    tree::Error::Pack(git2::Error::from_str(&error.to_string())).into()
+}
+
+/// A blob that is held in memory.
+struct Held<'a>(OdbObject<'a>);
+
+impl AsRef<[u8]> for Held<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.0.data()
+    }
+}
+
+/// Writes a blob: as it is read where a pack stores it whole, else from memory, for which there is a limit.
+pub fn blob<W: Write>(
+    zip: &mut Writer<W>,
+    fields: Fields<'_>,
+    (odb, packs, id): (&Odb<'_>, &Packs, Oid),
+    limits: &Limits,
+    workers: usize,
+) -> Result<(), Error> {
+    let path = fields.path;
+    let unreadable = |error| Error::from(tree::unreadable(id, path)(error));
+    let damaged = |error: io::Error| unreadable(git2::Error::from_str(&error.to_string()));
+    if let Some(stream) = packs.whole(id) {
+        return write(zip, fields, stream, workers, damaged);
+    }
+    if fields.size > limits.delta_file_bytes {
+        return Err(tree::Error::Limit {
+            limit: "delta_file_bytes",
+            met: format!(
+                "{} has {} bytes and was sent as a delta, more than {}",
+                tree::lossy(path),
+                fields.size,
+                limits.delta_file_bytes
+            ),
+        }
+        .into());
+    }
+    let held = Held(odb.read(id).map_err(unreadable)?);
+    write(zip, fields, Cursor::new(held), workers, damaged)
+}
+
+/// Writes a file of the disk.
+pub fn disk<W: Write>(
+    zip: &mut Writer<W>,
+    fields: Fields<'_>,
+    file: &Path,
+    workers: usize,
+) -> Result<(), Error> {
+    let source = File::open(file).map_err(Error::Workspace)?;
+    write(zip, fields, source, workers, Error::Workspace)
+}
+
+/// Writes what `source` gives, deflated, and its data descriptor.
+fn write<W: Write>(
+    zip: &mut Writer<W>,
+    mut fields: Fields<'_>,
+    source: impl Read,
+    workers: usize,
+    unreadable: impl FnOnce(io::Error) -> Error,
+) -> Result<(), Error> {
+    fields.method = Method::Deflated;
+    fields.descriptor = true;
+    zip.begin(&fields).map_err(Error::Zip)?;
+    let deflated = segments::deflate(source, fields.size, workers, |bytes| zip.data(bytes));
+    let deflated = deflated.map_err(|failed| match failed {
+        Failed::Source(error) => unreadable(error),
+        Failed::Out(error) => Error::Zip(error),
+    })?;
+    fields.crc32 = deflated.crc32;
+    fields.compressed = deflated.compressed;
+    zip.end(&fields).map_err(Error::Zip)
+}

@@ -1,0 +1,240 @@
+//! Deflates a large file in segments, on all processors, in bounded memory.
+//!
+//! Each segment is deflated apart, with the 32 KiB before it as dictionary, and ends with a sync flush, after which the
+//! next one can stand (RFC 1951; pigz works so). The bytes do not depend on who deflates.
+
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use flate2::{Compress, Compression, FlushCompress, Status};
+use libdeflater::Crc;
+
+/// The bytes of a segment.
+const SEGMENT_BYTES: usize = 1 << 20;
+/// What deflate can look back to, in bytes.
+const WINDOW_BYTES: usize = 32 << 10;
+/// zlib's default, which is git archive's.
+const LEVEL: u32 = 6;
+/// How many segments may wait for each thread.
+const WAITING: usize = 1;
+
+/// Why a file cannot be deflated.
+#[derive(Debug)]
+pub enum Failed {
+    /// It cannot be read.
+    Source(io::Error),
+    /// The deflated bytes cannot be made or handed over.
+    Out(io::Error),
+}
+
+/// What a file was.
+pub struct Deflated {
+    pub crc32: u32,
+    /// The deflated bytes.
+    pub compressed: u64,
+}
+
+struct Segment {
+    /// The window's bytes, then the segment's.
+    bytes: Vec<u8>,
+    /// Where the segment's begin.
+    begin: usize,
+    last: bool,
+}
+
+/// Deflates the `size` bytes of `source` with `workers` threads, and hands the deflated bytes to `out` in their order.
+pub fn deflate(
+    mut source: impl Read,
+    size: u64,
+    workers: usize,
+    mut out: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<Deflated, Failed> {
+    thread::scope(|scope| {
+        let workers: Vec<Worker> = (0..workers)
+            .map(|_| {
+                let (sender, segments) = sync_channel(WAITING);
+                let (results, receiver) = sync_channel(WAITING);
+                scope.spawn(move || work(&segments, &results));
+                Worker { sender, receiver }
+            })
+            .collect();
+        let most = workers.len() * 2;
+        let mut crc = Crc::new();
+        let mut compressed = 0;
+        let mut take = |worker: &Worker| {
+            let bytes = worker.receiver.recv().map_err(|_| died())?;
+            let bytes = bytes.map_err(Failed::Out)?;
+            compressed += bytes.len() as u64;
+            out(&bytes).map_err(Failed::Out)
+        };
+        let (mut to, mut from) = (workers.iter().cycle(), workers.iter().cycle());
+        let mut under_way = 0;
+        let mut remaining = size;
+        let mut window = Vec::new();
+        while remaining > 0 {
+            let begin = window.len();
+            let count = remaining.min(SEGMENT_BYTES as u64) as usize;
+            let mut bytes = window;
+            bytes.resize(begin + count, 0);
+            source.read_exact(&mut bytes[begin..]).map_err(Failed::Source)?;
+            crc.update(&bytes[begin..]);
+            remaining -= count as u64;
+            window = bytes[bytes.len().saturating_sub(WINDOW_BYTES)..].to_vec();
+            if under_way == most
+                && let Some(worker) = from.next()
+            {
+                take(worker)?;
+                under_way -= 1;
+            }
+            let segment = Segment {
+                bytes,
+                begin,
+                last: remaining == 0,
+            };
+            if let Some(worker) = to.next() {
+                worker.sender.send(segment).map_err(|_| died())?;
+                under_way += 1;
+            }
+        }
+        for worker in from.take(under_way) {
+            take(worker)?;
+        }
+        if source.read(&mut [0]).map_err(Failed::Source)? > 0 {
+            let text = format!("it has more than the {size} bytes that it should have");
+            return Err(Failed::Source(io::Error::new(io::ErrorKind::InvalidData, text)));
+        }
+        Ok(Deflated {
+            crc32: crc.sum(),
+            compressed,
+        })
+    })
+}
+
+struct Worker {
+    sender: SyncSender<Segment>,
+    receiver: Receiver<io::Result<Vec<u8>>>,
+}
+
+fn died() -> Failed {
+    Failed::Out(io::Error::other("a compressing thread has died"))
+}
+
+/// One worker. It ends where no more segments come, or nobody takes its results.
+fn work(segments: &Receiver<Segment>, results: &SyncSender<io::Result<Vec<u8>>>) {
+    let mut compress = Compress::new(Compression::new(LEVEL), false);
+    for segment in segments {
+        let deflated = one(&mut compress, &segment);
+        if results.send(deflated).is_err() {
+            return;
+        }
+    }
+}
+
+fn one(compress: &mut Compress, segment: &Segment) -> io::Result<Vec<u8>> {
+    compress.reset();
+    let (window, data) = segment.bytes.split_at(segment.begin);
+    if !window.is_empty() {
+        compress.set_dictionary(window)?;
+    }
+    let flush = if segment.last {
+        FlushCompress::Finish
+    } else {
+        FlushCompress::Sync
+    };
+    let mut deflated = Vec::with_capacity(data.len() / 2);
+    loop {
+        let status = compress.compress_vec(&data[compress.total_in() as usize..], &mut deflated, flush)?;
+        // A flush is complete where room is left.
+        let complete = match flush {
+            FlushCompress::Finish => status == Status::StreamEnd,
+            _ => deflated.len() < deflated.capacity() && compress.total_in() == data.len() as u64,
+        };
+        if complete {
+            return Ok(deflated);
+        }
+        deflated.reserve(SEGMENT_BYTES / 4);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn deflated(data: &[u8], workers: usize) -> (Vec<u8>, Deflated) {
+        let mut bytes = Vec::new();
+        let out = |part: &[u8]| {
+            bytes.extend_from_slice(part);
+            Ok(())
+        };
+        let summary = deflate(data, data.len() as u64, workers, out).unwrap();
+        (bytes, summary)
+    }
+
+    fn inflated(bytes: &[u8]) -> Vec<u8> {
+        let mut data = Vec::new();
+        flate2::read::DeflateDecoder::new(bytes)
+            .read_to_end(&mut data)
+            .unwrap();
+        data
+    }
+
+    /// Text-like, zero or random bytes, by a seed.
+    fn data(seed: u64, size: usize, kind: u8) -> Vec<u8> {
+        let mut state = seed | 1;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        (0..size)
+            .map(|_| match kind {
+                0 => 0,
+                1 => b"abcdefgh"[next() as usize % 8],
+                _ => next() as u8,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_file_that_is_shorter_or_longer_than_it_should_be_is_an_error() {
+        let data = data(7, 3 * SEGMENT_BYTES, 1);
+        for size in [data.len() - 1, data.len() + 1] {
+            assert!(deflate(&data[..], size as u64, 2, |_| Ok(())).is_err(), "{size}");
+        }
+    }
+
+    #[test]
+    fn nothing_hangs_where_nobody_takes_the_bytes() {
+        let data = data(7, 20 * SEGMENT_BYTES, 2);
+        let error = deflate(&data[..], data.len() as u64, 3, |_| Err(io::Error::other("full")));
+        assert!(matches!(error, Err(Failed::Out(error)) if error.to_string() == "full"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn what_is_deflated_inflates_whoever_did_it(
+            seed in any::<u64>(),
+            size in prop_oneof![
+                1..10_usize,
+                SEGMENT_BYTES - 1..SEGMENT_BYTES + 2,
+                2 * SEGMENT_BYTES..5 * SEGMENT_BYTES,
+            ],
+            kind in 0..3_u8,
+        ) {
+            let data = data(seed, size, kind);
+            let (bytes, summary) = deflated(&data, 1);
+            prop_assert!(inflated(&bytes) == data);
+            prop_assert_eq!(summary.crc32, libdeflater::crc32(&data));
+            prop_assert_eq!(summary.compressed, bytes.len() as u64);
+            for workers in [2, 5] {
+                prop_assert!(deflated(&data, workers).0 == bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The provenance document: an in-toto statement (<https://in-toto.io/Statement/v1>) with SLSA's provenance predicate
+//! (<https://slsa.dev/spec/v1.1/provenance>), which says what a zip was made of, and by which execution.
+//!
+//! It is the same each time that it is made for one execution. It is not signed: its bucket vouches for it.
+
+use chrono::{DateTime, Utc};
+use domain::contract::{Envelope, UploadInput};
+use domain::git::ObjectId;
+use domain::source::Options;
+use serde::Serialize;
+
+const STATEMENT: &str = "https://in-toto.io/Statement/v1";
+const PREDICATE: &str = "https://slsa.dev/provenance/v1";
+/// What `externalParameters` and `internalParameters` mean: see docs/architecture.md.
+const BUILD_TYPE: &str = "urn:push-code:archive:v1";
+
+/// The document's media type.
+pub const MEDIA_TYPE: &str = "application/vnd.in-toto+json";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Statement<'a> {
+    #[serde(rename = "_type")]
+    kind: &'static str,
+    subject: [Resource<ArchiveDigest<'a>>; 1],
+    predicate_type: &'static str,
+    predicate: Predicate<'a>,
+}
+
+/// What in-toto calls a resource descriptor.
+#[derive(Serialize)]
+struct Resource<D> {
+    uri: String,
+    digest: D,
+}
+
+#[derive(Serialize)]
+struct ArchiveDigest<'a> {
+    sha256: &'a str,
+}
+
+/// in-toto's names for the ids of git's objects.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GitDigest<'a> {
+    git_commit: &'a str,
+    git_tree: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Predicate<'a> {
+    build_definition: BuildDefinition<'a>,
+    run_details: RunDetails<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BuildDefinition<'a> {
+    build_type: &'static str,
+    external_parameters: ExternalParameters<'a>,
+    internal_parameters: InternalParameters<'a>,
+    resolved_dependencies: Vec<Resource<GitDigest<'a>>>,
+}
+
+#[derive(Serialize)]
+struct ExternalParameters<'a> {
+    source: &'a str,
+    repository: &'a str,
+    #[serde(rename = "ref")]
+    ref_name: &'a str,
+    before: Option<&'a str>,
+    after: Option<&'a str>,
+    pusher: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct InternalParameters<'a> {
+    push_id: String,
+    delivery_id: &'a str,
+    sequence: u64,
+    options: &'a Options,
+}
+
+#[derive(Serialize)]
+struct RunDetails<'a> {
+    builder: Builder,
+    metadata: Metadata<'a>,
+}
+
+#[derive(Serialize)]
+struct Builder {
+    id: String,
+    version: Version,
+}
+
+#[derive(Serialize)]
+struct Version {
+    #[serde(rename = "push-code")]
+    push_code: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata<'a> {
+    invocation_id: &'a str,
+    started_on: DateTime<Utc>,
+}
+
+/// The document.
+pub fn document(envelope: &Envelope<UploadInput>) -> Result<Vec<u8>, serde_json::Error> {
+    let (push, input, execution) = (&envelope.push, &envelope.input, &envelope.execution);
+    let fetched = &input.fetched;
+    // SPDX's form of a URI of version control, which in-toto's documents use.
+    let git = |url: &str, at: &str| format!("git+{url}@{at}");
+    let mut dependencies = vec![Resource {
+        uri: git(&fetched.url, push.ref_name.as_str()),
+        digest: GitDigest {
+            git_commit: fetched.commit.as_str(),
+            git_tree: fetched.tree.as_str(),
+        },
+    }];
+    dependencies.extend(fetched.submodules.iter().map(|module| Resource {
+        uri: git(&module.url, module.commit.as_str()),
+        digest: GitDigest {
+            git_commit: module.commit.as_str(),
+            git_tree: module.tree.as_str(),
+        },
+    }));
+    let mut json = serde_json::to_vec_pretty(&Statement {
+        kind: STATEMENT,
+        subject: [Resource {
+            uri: format!("s3://{}/{}", input.destination.bucket, input.destination.key),
+            digest: ArchiveDigest {
+                sha256: &input.archive.sha256,
+            },
+        }],
+        predicate_type: PREDICATE,
+        predicate: Predicate {
+            build_definition: BuildDefinition {
+                build_type: BUILD_TYPE,
+                external_parameters: ExternalParameters {
+                    source: push.source.as_str(),
+                    repository: push.repository.as_str(),
+                    ref_name: push.ref_name.as_str(),
+                    before: push.before.as_ref().map(ObjectId::as_str),
+                    after: push.after.as_ref().map(ObjectId::as_str),
+                    pusher: push.pusher.as_deref(),
+                },
+                internal_parameters: InternalParameters {
+                    push_id: push.push_id.to_string(),
+                    delivery_id: push.delivery_id.as_str(),
+                    sequence: input.sequence,
+                    options: &input.options,
+                },
+                resolved_dependencies: dependencies,
+            },
+            run_details: RunDetails {
+                builder: Builder {
+                    id: state_machine(&execution.id),
+                    version: Version {
+                        push_code: env!("CARGO_PKG_VERSION"),
+                    },
+                },
+                metadata: Metadata {
+                    invocation_id: &execution.id,
+                    started_on: execution.started_at,
+                },
+            },
+        },
+    })?;
+    json.push(b'\n');
+    Ok(json)
+}
+
+/// The ARN of the execution's state machine. What is no execution's ARN stands for itself.
+fn state_machine(execution: &str) -> String {
+    let machine = execution.replacen(":execution:", ":stateMachine:", 1);
+    match machine.rsplit_once(':') {
+        Some((machine, _)) if machine.contains(":stateMachine:") => machine.to_owned(),
+        _ => execution.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_builder_is_the_state_machine() {
+        assert_eq!(
+            state_machine("arn:aws:states:eu-west-1:123456789012:execution:stack-push:8751"),
+            "arn:aws:states:eu-west-1:123456789012:stateMachine:stack-push"
+        );
+        assert_eq!(state_machine("local"), "local");
+    }
+}
