@@ -4,6 +4,7 @@ use domain::error::{Code, Coded};
 use platform::secrets::SecretError;
 use platform::staging::StorageError;
 
+use crate::lfs::LfsError;
 use crate::signature::NotVerified;
 
 /// Why a commit cannot be fetched. `url` is always without credentials.
@@ -92,6 +93,9 @@ pub enum Error {
     /// The host's answer or its objects are damaged.
     #[error("what {url} sent cannot be used")]
     Invalid { url: String, source: git2::Error },
+    /// Git LFS.
+    #[error(transparent)]
+    Lfs(#[from] LfsError),
     /// The function's own storage failed.
     #[error("the function's ephemeral storage could not be used")]
     Workspace(#[source] std::io::Error),
@@ -120,6 +124,7 @@ impl Coded for Error {
             Self::Sha256 { .. } => Code::RepositoryUnsupported,
             Self::NotACommit { .. } | Self::Invalid { .. } => Code::RepositoryInvalid,
             Self::Limit { .. } => Code::LimitExceeded,
+            Self::Lfs(error) => error.code(),
             Self::Submodule { source, .. } => source.code(),
             Self::SubmoduleInvalid { .. } => Code::SubmoduleInvalid,
             Self::HostNotAllowed { .. } => Code::GitHostNotAllowed,

@@ -6,6 +6,7 @@ mod error;
 mod fetcher;
 mod gitmodules;
 mod known_hosts;
+mod lfs;
 mod signature;
 mod submodules;
 mod transfer;
@@ -18,8 +19,9 @@ use url::Url;
 
 pub use credentials::GitSecret;
 pub use error::Error;
+pub use lfs::LfsError;
 pub use signature::NotVerified;
-pub use transfer::Progress;
+pub use transfer::{Part, Progress};
 
 use fetcher::{Fetcher, Wanted};
 

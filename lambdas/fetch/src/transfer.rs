@@ -28,11 +28,11 @@ use crate::known_hosts::{self, Verdict};
 use crate::signature;
 
 /// How long a connection may take to be made, in seconds.
-const CONNECT_SECONDS: u64 = 15;
+pub const CONNECT_SECONDS: u64 = 15;
 /// How long after its deadline a transfer may still end by itself.
 const GRACE: Duration = Duration::from_secs(2);
 /// How often progress is told.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
+pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 /// The local ref that a fetch writes.
 const LOCAL_REF: &str = "refs/push/fetched";
 /// All branches of the host, and the local refs that a fetch of them writes.
@@ -59,6 +59,8 @@ pub struct Order {
 /// How far a transfer is.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
+    /// What is transferred.
+    pub part: Part,
     /// The bytes that have come.
     pub bytes: usize,
     /// The objects that have come.
@@ -67,12 +69,25 @@ pub struct Progress {
     pub total_objects: usize,
 }
 
+/// A part of a fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The pack of git's objects.
+    Pack,
+    /// Git LFS objects.
+    Lfs,
+}
+
 impl std::fmt::Display for Progress {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mebibytes = self.bytes as f64 / f64::from(1 << 20);
+        let objects = match self.part {
+            Part::Pack => "objects",
+            Part::Lfs => "LFS objects",
+        };
         write!(
             formatter,
-            "{} of {} objects, {mebibytes:.1} MiB",
+            "{} of {} {objects}, {mebibytes:.1} MiB",
             self.objects, self.total_objects
         )
     }
@@ -317,6 +332,7 @@ impl<'a> Attempt<'a> {
             if self.told.get().elapsed() > PROGRESS_INTERVAL {
                 self.told.set(Instant::now());
                 (self.order.progress)(Progress {
+                    part: Part::Pack,
                     bytes: progress.received_bytes(),
                     objects: progress.received_objects(),
                     total_objects: progress.total_objects(),

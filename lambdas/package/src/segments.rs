@@ -122,17 +122,16 @@ fn died() -> Failed {
 
 /// One worker. It ends where no more segments come, or nobody takes its results.
 fn work(segments: &Receiver<Segment>, results: &SyncSender<io::Result<Vec<u8>>>) {
-    let mut compress = Compress::new(Compression::new(LEVEL), false);
     for segment in segments {
-        let deflated = one(&mut compress, &segment);
-        if results.send(deflated).is_err() {
+        if results.send(one(&segment)).is_err() {
             return;
         }
     }
 }
 
-fn one(compress: &mut Compress, segment: &Segment) -> io::Result<Vec<u8>> {
-    compress.reset();
+fn one(segment: &Segment) -> io::Result<Vec<u8>> {
+    // A compressor that is reset may remember enough of what it has compressed to find other matches (zlib-rs 0.6.8).
+    let mut compress = Compress::new(Compression::new(LEVEL), false);
     let (window, data) = segment.bytes.split_at(segment.begin);
     if !window.is_empty() {
         compress.set_dictionary(window)?;

@@ -2,9 +2,10 @@
 
 use domain::error::Code;
 
+use crate::certificate::Certificate;
 use crate::http::Host;
 use crate::scene::{Ask, PASSWORD, Scene};
-use crate::tls::{Certificate, Tls};
+use crate::tls::Tls;
 
 const ADDRESS: Option<&str> = Some("127.0.0.1");
 

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "the helpers of tests")]
 
+mod certificate;
 mod gnupg;
 mod http;
 mod scene;

@@ -5,10 +5,12 @@ mod error;
 mod link;
 mod list;
 mod name;
+mod pointer;
 mod repository;
 
 pub use error::Error;
 pub use list::{Content, Entry, Rules, Tree, list};
+pub use pointer::{LfsOid, POINTER_BYTES, Pointer};
 pub use repository::{find_tree, open, pack_path, unreadable};
 
 /// A path for people, with U+FFFD for what is not UTF-8.

@@ -1,0 +1,153 @@
+//! Git LFS: brings the objects that pointers point to from the repository's LFS server into the staging area.
+//!
+//! The LFS server is found by the clone URL or `.lfsconfig`, and asked in batches where the objects are. That may be
+//! anywhere on the public internet, as with S3's presigned URLs: credentials of the git secret go to the LFS server's own
+//! origin alone.
+
+mod address;
+mod batch;
+mod client;
+mod connector;
+mod download;
+mod endpoint;
+mod error;
+mod patience;
+mod progress;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use domain::contract::LfsObjects;
+use domain::git::RefName;
+use domain::push::PushId;
+use domain::source::{GitHost, Limits};
+use futures::{StreamExt as _, stream};
+use platform::staging::Staging;
+use tree::{LfsOid, Pointer};
+use url::Url;
+
+pub use error::LfsError;
+
+use crate::credentials::GitSecret;
+use crate::error::Error;
+use crate::transfer::Progress;
+use client::Client;
+use error::named;
+use progress::Counter;
+
+/// How many objects come at once. Each holds a few pieces of the staging area in memory.
+const CONCURRENT_DOWNLOADS: usize = 4;
+/// The id of what has no bytes.
+const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// Which repository's objects to fetch, and how.
+pub struct LfsOrder<'a> {
+    /// Where the pack was fetched from.
+    pub clone_url: &'a Url,
+    /// The hosts of the source's settings.
+    pub git_hosts: &'a [GitHost],
+    /// The content of `.lfsconfig` at the root of the commit's tree.
+    pub lfsconfig: Option<Vec<u8>>,
+    pub secret: &'a GitSecret,
+    pub limits: &'a Limits,
+    /// When the whole fetch has to have ended.
+    pub deadline: Instant,
+    pub push_id: &'a PushId,
+    pub ref_name: &'a RefName,
+    pub progress: fn(Progress),
+}
+
+impl LfsOrder<'_> {
+    fn silence(&self) -> Duration {
+        Duration::from_secs(self.limits.silence_seconds)
+    }
+}
+
+/// Stages the object of each pointer as `lfs/{oid}`, each object once.
+///
+/// # Errors
+/// [`Error`]. What was staged until then stays: it is right, and goes with the push's other objects.
+pub async fn fetch(
+    order: &LfsOrder<'_>,
+    pointers: Vec<Pointer>,
+    staging: &impl Staging,
+) -> Result<LfsObjects, Error> {
+    // A repository without pointers needs no LFS server.
+    if pointers.is_empty() {
+        return Ok(LfsObjects { objects: 0, bytes: 0 });
+    }
+    let server = endpoint::find(order.clone_url, order.git_hosts, order.lfsconfig.as_deref())?;
+    let (wanted, staged) = wanted(order, &server, pointers)?;
+    let client = Client::new(order, server)?;
+    let login = client.login()?;
+    let counter = Counter::new(order.progress, wanted.len());
+    let (empty, wanted): (Vec<_>, Vec<_>) = wanted
+        .into_iter()
+        .partition(|(oid, size)| *size == 0 && oid.as_str() == EMPTY);
+    for (oid, _) in empty {
+        download::store_empty(&download::key(order.push_id, &oid)?, staging).await?;
+    }
+    for objects in wanted.chunks(batch::BATCH_OBJECTS) {
+        let downloads = batch::ask(&client, login.as_ref(), order.ref_name.as_str(), objects).await?;
+        let (client, login, counter) = (&client, login.as_ref(), &counter);
+        let mut under_way = stream::iter(downloads)
+            .map(async |download| {
+                let key = download::key(order.push_id, &download.oid)?;
+                download::run(client, login, download, &key, staging, counter).await
+            })
+            .buffer_unordered(CONCURRENT_DOWNLOADS);
+        let mut first = Ok(());
+        while let Some(done) = under_way.next().await {
+            if done.is_err() {
+                // The others end by themselves: half an object is not kept.
+                client.patience.stop();
+                first = first.and(done);
+            }
+        }
+        first?;
+    }
+    Ok(staged)
+}
+
+/// Each object once, within the limits, and what they are in all.
+fn wanted(
+    order: &LfsOrder<'_>,
+    server: &Url,
+    pointers: Vec<Pointer>,
+) -> Result<(Vec<(LfsOid, u64)>, LfsObjects), Error> {
+    let limit = |limit, met| Error::Limit {
+        url: named(server),
+        limit,
+        met,
+    };
+    let mut wanted = BTreeMap::new();
+    let mut bytes = 0_u64;
+    for Pointer { oid, size, extended } in pointers {
+        if extended {
+            return Err(LfsError::Extended { oid: oid.to_string() }.into());
+        }
+        if size > order.limits.file_bytes {
+            let met = format!("the LFS object {oid} has {size} bytes");
+            return Err(limit("file_bytes", met));
+        }
+        match wanted.get(&oid) {
+            None => bytes = bytes.saturating_add(size),
+            Some(known) if *known == size => {}
+            Some(known) => {
+                return Err(LfsError::Repository {
+                    what: "pointers",
+                    reason: format!("the LFS object {oid} has {known} bytes by one and {size} by another"),
+                }
+                .into());
+            }
+        }
+        wanted.insert(oid, size);
+    }
+    if bytes > order.limits.lfs_bytes {
+        return Err(limit("lfs_bytes", format!("the LFS objects have {bytes} bytes")));
+    }
+    let objects = wanted.len() as u64;
+    Ok((wanted.into_iter().collect(), LfsObjects { objects, bytes }))
+}

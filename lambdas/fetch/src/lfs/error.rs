@@ -1,0 +1,106 @@
+//! Why LFS objects cannot be fetched.
+
+use std::net::IpAddr;
+
+use domain::error::{Code, Coded};
+use http::StatusCode;
+use url::Url;
+
+/// Why LFS objects cannot be fetched. `url` is always by [`named`]: what signs a URL stands in its query.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
+pub enum LfsError {
+    /// An SSH host has no LFS server of its own.
+    #[error(
+        "the LFS objects of {url} come over HTTPS: add https://{host} to the source's git_hosts, and its login to the git secret"
+    )]
+    NoEndpoint { url: String, host: String },
+    /// `.lfsconfig` leads to a host that the settings do not name.
+    #[error(
+        "the repository's .lfsconfig names {url}, which is on none of the git hosts that the source's settings allow ({allowed})"
+    )]
+    HostNotAllowed { url: String, allowed: String },
+    /// An object's URL leads into the network that the function is in.
+    #[error(
+        "{url} is at {address}, {reason}: an LFS server must not lead there unless the source's git_hosts name it"
+    )]
+    AddressNotAllowed {
+        url: String,
+        address: IpAddr,
+        reason: &'static str,
+    },
+    /// `.lfsconfig` names no HTTP(S) URL.
+    #[error("the repository's .lfsconfig names {url}: only https and http are supported")]
+    Scheme { url: String },
+    /// A pointer with extensions.
+    #[error(
+        "the LFS object {oid} needs a git-lfs extension to become its file: extensions are not supported"
+    )]
+    Extended { oid: String },
+    /// No connection, or the end of one.
+    #[error("{url} could not be reached")]
+    Unreachable {
+        url: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// "Not now".
+    #[error("{url} answered {status}")]
+    Busy { url: String, status: StatusCode },
+    /// Silence.
+    #[error("{url} sent nothing for {seconds} s")]
+    Silent { url: String, seconds: u64 },
+    /// The login was refused.
+    #[error("{url} refused the credentials of the git secret: {status}")]
+    Authentication { url: String, status: StatusCode },
+    /// The server wants the client to go where it must not.
+    #[error("{url} redirects to {to}: {reason}")]
+    Redirected {
+        url: String,
+        to: String,
+        reason: &'static str,
+    },
+    /// The LFS server does not know the repository.
+    #[error("the LFS server {url} is not there, or may not be read")]
+    RepositoryNotFound { url: String },
+    /// The LFS server does not have the object.
+    #[error("the LFS object {oid} is not in {url}")]
+    ObjectMissing { url: String, oid: String },
+    /// The server speaks wrongly, or sent another object.
+    #[error("what {url} sent cannot be used: {reason}")]
+    Invalid { url: String, reason: String },
+    /// The repository contradicts itself.
+    #[error("the repository's {what} cannot be used: {reason}")]
+    Repository { what: &'static str, reason: String },
+    /// Another object's failure, which is the one that is told.
+    #[error("the download was stopped, for another has failed")]
+    Stopped,
+}
+
+impl Coded for LfsError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NoEndpoint { .. } | Self::HostNotAllowed { .. } | Self::AddressNotAllowed { .. } => {
+                Code::GitHostNotAllowed
+            }
+            Self::Scheme { .. } | Self::Extended { .. } => Code::RepositoryUnsupported,
+            Self::Unreachable { .. } | Self::Busy { .. } => Code::GitHostUnreachable,
+            Self::Silent { .. } => Code::GitHostTimedOut,
+            Self::Authentication { .. } => Code::AuthenticationFailed,
+            Self::Redirected { .. } => Code::GitHostRedirected,
+            Self::RepositoryNotFound { .. } => Code::RepositoryNotFound,
+            Self::ObjectMissing { .. } => Code::LfsObjectMissing,
+            Self::Invalid { .. } | Self::Repository { .. } | Self::Stopped => Code::LfsInvalid,
+        }
+    }
+}
+
+/// A URL for people: without credentials, query and fragment.
+pub fn named(url: &Url) -> String {
+    let mut url = url.clone();
+    // Neither fails for a URL with a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    url.into()
+}

@@ -1,0 +1,14 @@
+//! LFS objects from a real server, pushed by the real client, and from servers that do what they should not.
+
+mod giftless;
+mod scene;
+mod server;
+
+#[path = "../../tests/hosts/certificate.rs"]
+mod certificate;
+
+mod answers;
+mod bodies;
+mod elsewhere;
+mod real;
+mod tls;

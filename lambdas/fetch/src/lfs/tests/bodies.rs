@@ -1,0 +1,169 @@
+//! What servers send instead of an object. Nothing of it is kept.
+
+use std::time::Duration;
+
+use domain::error::Code;
+
+use super::scene::{Scene, pointer};
+use super::server::{Answer, Server};
+
+const CONTENT: &[u8] = b"the content of an object";
+
+/// A server that answers so for the object.
+async fn sending(answer: Answer) -> Server {
+    Server::answering(move |request, origin| {
+        if request.is_batch() {
+            Answer::batch(
+                &[pointer(CONTENT)],
+                &format!("{origin}/object?X-Amz-Signature=s3cret"),
+            )
+        } else {
+            answer.clone()
+        }
+    })
+    .await
+}
+
+async fn code_of(answer: Answer) -> Code {
+    let server = sending(answer).await;
+    Scene::new(&server.origin()).code(&[pointer(CONTENT)]).await
+}
+
+#[tokio::test]
+async fn what_was_asked_for_is_kept_with_and_without_a_length() {
+    let chunked = format!(
+        "{:x}\r\n{}\r\n0\r\n\r\n",
+        CONTENT.len(),
+        String::from_utf8_lossy(CONTENT)
+    );
+    for answer in [
+        Answer::new(200, &[], CONTENT),
+        Answer::raw(200, &[], CONTENT),
+        Answer::raw(200, &["Transfer-Encoding: chunked"], chunked),
+    ] {
+        let server = sending(answer).await;
+        let scene = Scene::new(&server.origin());
+        scene.fetch(&[pointer(CONTENT)]).await.unwrap();
+        assert_eq!(scene.object(&pointer(CONTENT)), CONTENT);
+        assert_eq!(server.requests()[1].target, "/object?X-Amz-Signature=s3cret");
+    }
+}
+
+#[tokio::test]
+async fn another_object_is_refused() {
+    let mut other = CONTENT.to_vec();
+    other[0] ^= 1;
+    assert_eq!(code_of(Answer::new(200, &[], other)).await, Code::LfsInvalid);
+}
+
+#[tokio::test]
+async fn a_longer_object_is_cut_off() {
+    let longer = [CONTENT, b"."].concat();
+    assert_eq!(code_of(Answer::new(200, &[], &longer)).await, Code::LfsInvalid);
+    assert_eq!(code_of(Answer::raw(200, &[], &longer)).await, Code::LfsInvalid);
+    let endless = Answer::raw(200, &[], CONTENT).then_again(&[0; 100_000], Duration::ZERO);
+    assert_eq!(code_of(endless).await, Code::LfsInvalid);
+}
+
+#[tokio::test]
+async fn a_shorter_object_is_refused() {
+    let shorter = &CONTENT[1..];
+    assert_eq!(code_of(Answer::new(200, &[], shorter)).await, Code::LfsInvalid);
+    assert_eq!(code_of(Answer::raw(200, &[], shorter)).await, Code::LfsInvalid);
+}
+
+#[tokio::test]
+async fn a_connection_that_was_cut_is_tried_again_later() {
+    let length = format!("Content-Length: {}", CONTENT.len());
+    let cut = Answer::raw(200, &[&length], &CONTENT[1..]);
+    assert_eq!(code_of(cut).await, Code::GitHostUnreachable);
+}
+
+#[tokio::test]
+async fn a_compressed_object_is_not_unpacked() {
+    let answer = Answer::raw(
+        200,
+        &["Content-Encoding: gzip"],
+        [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3],
+    );
+    assert_eq!(code_of(answer).await, Code::LfsInvalid);
+}
+
+#[tokio::test]
+async fn a_silent_download_is_given_up() {
+    let length = format!("Content-Length: {}", CONTENT.len());
+    for answer in [
+        Answer::raw(200, &[&length], &CONTENT[1..]).then_silence(),
+        Answer::bytes(b"").then_silence(),
+    ] {
+        let server = sending(answer).await;
+        let mut scene = Scene::new(&server.origin());
+        scene.limits.silence_seconds = 1;
+        assert_eq!(scene.code(&[pointer(CONTENT)]).await, Code::GitHostTimedOut);
+    }
+}
+
+#[tokio::test]
+async fn a_slow_download_is_given_up_at_the_deadline() {
+    let length = format!("Content-Length: {}", CONTENT.len());
+    let slow = Answer::raw(200, &[&length], b"").then_again(b".", Duration::from_millis(300));
+    let server = sending(slow).await;
+    let mut scene = Scene::new(&server.origin());
+    scene.seconds = 1;
+    let (code, told) = scene.refused(&[pointer(CONTENT)]).await;
+    assert_eq!(code, Code::LimitExceeded);
+    assert!(told.contains("fetch_seconds"), "{told}");
+}
+
+#[tokio::test]
+async fn each_status_has_its_code() {
+    for (status, code) in [
+        (204, Code::LfsInvalid),
+        (206, Code::LfsInvalid),
+        (400, Code::LfsInvalid),
+        (401, Code::CredentialsMissing),
+        (403, Code::LfsInvalid),
+        (404, Code::LfsObjectMissing),
+        (410, Code::LfsObjectMissing),
+        (429, Code::GitHostUnreachable),
+        (503, Code::GitHostUnreachable),
+    ] {
+        assert_eq!(code_of(Answer::new(status, &[], "")).await, code, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn one_failure_stops_the_other_downloads() {
+    let contents: Vec<_> = (0..8).map(|number| vec![number; 100]).collect();
+    let pointers: Vec<_> = contents.iter().map(|content| pointer(content)).collect();
+    let asked = pointers.clone();
+    let server = Server::answering(move |request, origin| {
+        if !request.is_batch() {
+            // The others would take their time.
+            let wrong = request.target == "/object/3";
+            let answer = Answer::raw(200, &["Content-Length: 100"], [0; 50]);
+            return if wrong {
+                Answer::new(404, &[], "")
+            } else {
+                answer.then_silence()
+            };
+        }
+        let objects: Vec<_> = asked
+            .iter()
+            .enumerate()
+            .map(|(number, pointer)| {
+                serde_json::json!({
+                    "oid": pointer.oid.as_str(), "size": pointer.size,
+                    "actions": {"download": {"href": format!("{origin}/object/{number}")}},
+                })
+            })
+            .collect();
+        Answer::json(&serde_json::json!({ "objects": objects }))
+    })
+    .await;
+    let scene = Scene::new(&server.origin());
+    let started = std::time::Instant::now();
+    assert_eq!(scene.code(&pointers).await, Code::LfsObjectMissing);
+    assert!(started.elapsed() < Duration::from_secs(3));
+    assert_eq!(server.requests().len(), 1 + 4);
+}

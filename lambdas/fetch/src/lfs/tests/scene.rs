@@ -1,0 +1,141 @@
+//! A staging area, and a fetch of LFS objects into it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use domain::contract::LfsObjects;
+use domain::error::{Code, Coded};
+use domain::push::{DeliveryId, PushId, SourceName};
+use domain::source::{GitHost, Limits};
+use platform::failure::Failed;
+use platform::staging::FolderStaging;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tree::{LfsOid, Pointer};
+use url::Url;
+
+use super::super::{LfsOrder, download, fetch};
+use crate::credentials::GitSecret;
+use crate::error::Error;
+use crate::transfer::{Part, Progress};
+
+/// What no message may have in it.
+pub const PASSWORD: &str = "hunter2:s3cret";
+
+/// What is fetched, and with what.
+pub struct Scene {
+    folder: TempDir,
+    pub clone_url: String,
+    pub git_hosts: Vec<String>,
+    pub lfsconfig: Option<String>,
+    pub secret: Value,
+    pub limits: Limits,
+    pub seconds: u64,
+}
+
+impl Scene {
+    /// The repository `group/project` of the host `origin`.
+    pub fn new(origin: &str) -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            clone_url: format!("{origin}/group/project.git"),
+            git_hosts: vec![],
+            lfsconfig: None,
+            secret: json!({"credentials": []}),
+            limits: Limits {
+                silence_seconds: 5,
+                ..Limits::default()
+            },
+            seconds: 30,
+        }
+    }
+
+    pub fn with_login(mut self, origin: &str, username: &str, password: &str) -> Self {
+        let entry = json!({"host": origin, "username": username, "password": password});
+        self.secret["credentials"].as_array_mut().unwrap().push(entry);
+        self
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub async fn fetch(&self, pointers: &[Pointer]) -> Result<LfsObjects, Error> {
+        let source: SourceName = "gitlab".parse().unwrap();
+        let secret = GitSecret::parse(&source, &self.secret.to_string().into()).unwrap();
+        let hosts: Vec<GitHost> = self.git_hosts.iter().map(|host| host.parse().unwrap()).collect();
+        let order = LfsOrder {
+            clone_url: &Url::parse(&self.clone_url).unwrap(),
+            git_hosts: &hosts,
+            lfsconfig: self.lfsconfig.clone().map(String::into_bytes),
+            secret: &secret,
+            limits: &self.limits,
+            deadline: Instant::now() + Duration::from_secs(self.seconds),
+            push_id: &push_id(),
+            ref_name: &"refs/heads/main".parse().unwrap(),
+            progress: told,
+        };
+        fetch(&order, pointers.to_vec(), &self.staging()).await
+    }
+
+    /// Fetches what cannot be fetched: the error's code, and all that people are told of it.
+    pub async fn refused(&self, pointers: &[Pointer]) -> (Code, String) {
+        let error = self.fetch(pointers).await.unwrap_err();
+        let told = Failed::new(&error).cause;
+        for secret in [PASSWORD, "X-Amz-Signature", "s3cret"] {
+            assert!(!told.contains(secret), "{told:?} has {secret} in it");
+        }
+        assert!(self.staged().is_empty(), "{:?}", self.staged());
+        (error.code(), told)
+    }
+
+    /// The code alone.
+    pub async fn code(&self, pointers: &[Pointer]) -> Code {
+        let (code, told) = self.refused(pointers).await;
+        println!("{code}: {told}");
+        code
+    }
+
+    fn staging(&self) -> FolderStaging {
+        FolderStaging::new(self.folder.path().join("staging"))
+    }
+
+    /// The staged object.
+    pub fn object(&self, pointer: &Pointer) -> Vec<u8> {
+        let key = download::key(&push_id(), &pointer.oid).unwrap();
+        assert_eq!(key.as_str(), format!("pushes/{}/lfs/{}", push_id(), pointer.oid));
+        std::fs::read(self.staging().path(&key)).unwrap()
+    }
+
+    /// The names of all that is staged.
+    pub fn staged(&self) -> Vec<PathBuf> {
+        let folder = self
+            .folder
+            .path()
+            .join(format!("staging/pushes/{}/lfs", push_id()));
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+}
+
+fn push_id() -> PushId {
+    let delivery_id: DeliveryId = "d".parse().unwrap();
+    let ref_name = "refs/heads/main".parse().unwrap();
+    PushId::new(&"gitlab".parse().unwrap(), &delivery_id, &ref_name)
+}
+
+fn told(progress: Progress) {
+    assert_eq!(progress.part, Part::Lfs);
+    assert!(progress.objects <= progress.total_objects);
+}
+
+/// The pointer of what has this content.
+pub fn pointer(content: &[u8]) -> Pointer {
+    let hash = openssl::sha::sha256(content);
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    Pointer {
+        oid: LfsOid::parse(&hash).unwrap(),
+        size: content.len() as u64,
+        extended: false,
+    }
+}
