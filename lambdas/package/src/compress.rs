@@ -16,6 +16,7 @@ use chrono::{DateTime, Utc};
 use domain::source::Limits;
 use git2::{Odb, Oid, Repository};
 
+use crate::conversion::{self, Converter};
 use crate::entry::{Content, Entry};
 use crate::error::Error;
 use crate::format::{Writer, dos_time};
@@ -48,6 +49,7 @@ enum Made<'a> {
 pub fn write(
     repository: &Path,
     entries: &[Entry],
+    converter: &Converter,
     time: DateTime<Utc>,
     limits: &Limits,
     progress: fn(u64, u64),
@@ -57,6 +59,7 @@ pub fn write(
     let work = Work {
         repository,
         entries,
+        converter,
         time: dos_time(time),
         limits,
         workers: workers.min(MOST_WORKERS),
@@ -69,6 +72,7 @@ pub fn write(
 struct Work<'a> {
     repository: &'a Path,
     entries: &'a [Entry],
+    converter: &'a Converter,
     time: (u16, u16),
     limits: &'a Limits,
     workers: usize,
@@ -106,9 +110,8 @@ impl<'a> Work<'a> {
                             missing -= records.fields.len();
                         }
                         Made::Large(entry, size) => {
-                            bytes += size;
-                            self.check_total(bytes)?;
-                            maker.large(entry, size, &packs, &mut zip)?;
+                            self.check_total(bytes + size)?;
+                            bytes += maker.large(entry, size, &packs, &mut zip)?;
                             missing -= 1;
                         }
                     }
@@ -155,6 +158,7 @@ impl<'a> Work<'a> {
         Ok(EntryMaker {
             odb: repository.odb().map_err(tree::Error::Pack)?,
             maker: Maker::new(self.time),
+            converter: self.converter,
             limits: self.limits,
             large: self.large,
             workers: self.workers,
@@ -166,6 +170,7 @@ impl<'a> Work<'a> {
 struct EntryMaker<'r, 'a> {
     odb: Odb<'r>,
     maker: Maker,
+    converter: &'a Converter,
     limits: &'a Limits,
     large: u64,
     workers: usize,
@@ -226,19 +231,39 @@ impl<'a> EntryMaker<'_, 'a> {
         Ok(size)
     }
 
-    /// Writes a large file.
-    fn large(&self, entry: &Entry, size: u64, packs: &Packs, zip: &mut Writer<Sink>) -> Result<(), Error> {
-        let fields = |executable| self.maker.unread(&entry.path, size, executable);
+    /// Writes a large file. How large it is in the end.
+    fn large(&self, entry: &Entry, size: u64, packs: &Packs, zip: &mut Writer<Sink>) -> Result<u64, Error> {
+        let path = entry.path.as_slice();
+        let fields = |executable| self.maker.unread(path, size, executable);
         match &entry.content {
-            Content::Blob { id, executable } => {
+            Content::Blob {
+                id,
+                executable,
+                conversion,
+            } => {
+                if let Some(conversion) = conversion {
+                    if size > conversion::LARGEST {
+                        self.converter.too_large(path);
+                    } else {
+                        let data = self.odb.read(*id).map_err(tree::unreadable(*id, path))?;
+                        if let Some(converted) = self.converter.convert(path, *id, data.data(), *conversion) {
+                            drop(data);
+                            let size = converted.len() as u64;
+                            let fields = self.maker.unread(path, size, *executable);
+                            large::made(zip, fields, converted, self.workers)?;
+                            return Ok(size);
+                        }
+                    }
+                }
                 let blob = (&self.odb, packs, *id);
-                large::blob(zip, fields(*executable), blob, self.limits, self.workers)
+                large::blob(zip, fields(*executable), blob, self.limits, self.workers)?;
             }
-            Content::Disk { file, executable } => large::disk(zip, fields(*executable), file, self.workers),
+            Content::Disk { file, executable } => large::disk(zip, fields(*executable), file, self.workers)?,
             Content::Symlink { .. } | Content::Folder | Content::Made(_) => {
                 unreachable!("none of these is large")
             }
         }
+        Ok(size)
     }
 
     fn add(&mut self, entry: &'a Entry, records: &mut Records<'a>) -> Result<(), Error> {
@@ -246,9 +271,16 @@ impl<'a> EntryMaker<'_, 'a> {
         let odb = &self.odb;
         let read = |blob: Oid| odb.read(blob).map_err(tree::unreadable(blob, path));
         match &entry.content {
-            Content::Blob { id, executable } => {
+            Content::Blob {
+                id,
+                executable,
+                conversion,
+            } => {
                 let data = read(*id)?;
-                self.maker.file(records, path, data.data(), *executable);
+                let converted = conversion
+                    .and_then(|conversion| self.converter.convert(path, *id, data.data(), conversion));
+                let data = converted.as_deref().unwrap_or(data.data());
+                self.maker.file(records, path, data, *executable);
             }
             Content::Disk { file, executable } => {
                 let data = std::fs::read(file).map_err(Error::Workspace)?;
@@ -285,6 +317,7 @@ mod tests {
                 content: Content::Blob {
                     id: odb.write(ObjectType::Blob, content.as_bytes()).unwrap(),
                     executable: false,
+                    conversion: None,
                 },
             }
         });
@@ -303,6 +336,7 @@ mod tests {
         let work = Work {
             repository,
             entries,
+            converter: &Converter::default(),
             time: (0, 33),
             limits,
             workers,
@@ -336,6 +370,7 @@ mod tests {
         entries[250].content = Content::Blob {
             id: Oid::from_bytes(&[7; 20]).unwrap(),
             executable: false,
+            conversion: None,
         };
         let error = zip(folder.path(), &entries, 4, 2_000, &Limits::default()).unwrap_err();
         assert!(error.to_string().contains("(250)"), "{error}");

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use git2::Oid;
 use tree::Tree;
 
+use crate::conversion::Conversion;
+
 /// One entry of the zip.
 #[derive(Debug)]
 pub struct Entry {
@@ -18,7 +20,12 @@ pub struct Entry {
 #[derive(Debug)]
 pub enum Content {
     /// A file of the commit.
-    Blob { id: Oid, executable: bool },
+    Blob {
+        id: Oid,
+        executable: bool,
+        /// What becomes of its content on the way.
+        conversion: Option<Conversion>,
+    },
     /// A file on this function's disk.
     Disk { file: PathBuf, executable: bool },
     /// A symbolic link, whose target is the blob's content.
@@ -34,7 +41,11 @@ pub fn of(tree: Tree) -> Vec<Entry> {
     let entry = |entry: tree::Entry| Entry {
         path: entry.path,
         content: match entry.content {
-            tree::Content::File { blob, executable } => Content::Blob { id: blob, executable },
+            tree::Content::File { blob, executable } => Content::Blob {
+                id: blob,
+                executable,
+                conversion: None,
+            },
             tree::Content::Symlink { blob } => Content::Symlink { id: blob },
             tree::Content::Submodule { .. } => Content::Folder,
         },

@@ -101,6 +101,16 @@ pub fn disk<W: Write>(
     write(zip, fields, source, workers, Error::Workspace)
 }
 
+/// Writes a file that was made in memory.
+pub fn made<W: Write>(
+    zip: &mut Writer<W>,
+    fields: Fields<'_>,
+    content: Vec<u8>,
+    workers: usize,
+) -> Result<(), Error> {
+    write(zip, fields, Cursor::new(content), workers, Error::Workspace)
+}
+
 /// Writes what `source` gives, deflated, and its data descriptor.
 fn write<W: Write>(
     zip: &mut Writer<W>,

@@ -6,6 +6,7 @@
 mod build_info;
 mod clone;
 mod compress;
+mod conversion;
 mod entry;
 mod error;
 mod format;
@@ -14,6 +15,7 @@ mod record;
 mod segments;
 mod sink;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use domain::contract::{Archive, Envelope, FetchedCommit, FetchedSubmodule, PackageInput};
@@ -22,11 +24,12 @@ use domain::git::ObjectId;
 use git2::Oid;
 use platform::staging::{Staging, StorageError};
 use tokio::sync::mpsc;
-use tree::Rules;
+use tree::{Attributes, Rules};
 
 pub use build_info::BUILD_INFO;
 pub use error::Error;
 
+use conversion::Converter;
 use sink::{Sink, Sum};
 
 /// What a packaging needs of the world.
@@ -115,7 +118,7 @@ impl Work {
             Ok((path, oid(&module.tree)?))
         };
         let submodules = input.fetched.submodules.iter().map(submodule);
-        let submodules = submodules.collect::<Result<_, tree::Error>>()?;
+        let submodules = submodules.collect::<Result<HashMap<_, _>, tree::Error>>()?;
         let rules = Rules {
             limits: &input.options.limits,
             symlinks: input.options.symlinks,
@@ -123,7 +126,16 @@ impl Work {
         };
         let mut tree = tree::list(&repository, oid(&input.fetched.tree)?, &rules)?;
         let mut warnings = std::mem::take(&mut tree.warnings);
+        let roots: Vec<Vec<u8>> = submodules.keys().cloned().collect();
+        let attributes = input.options.attributes;
+        let attributes = attributes.then(|| Attributes::read(&repository, &tree.entries, &roots));
+        let attributes = attributes.transpose()?;
         let mut entries = entry::of(tree);
+        let mut converter = Converter::default();
+        if let Some(attributes) = &attributes {
+            warnings.extend_from_slice(attributes.warnings());
+            converter = Converter::plan(&repository, &self.envelope, attributes, &roots, &mut entries)?;
+        }
         if input.options.build_info {
             match build_info::entry(&self.envelope.push, &input.fetched, &entries)? {
                 Some(entry) => entries.push(entry),
@@ -140,11 +152,13 @@ impl Work {
         let sum = compress::write(
             &self.repository,
             &entries,
+            &converter,
             input.fetched.committed_at,
             &input.options.limits,
             self.progress,
             sink,
         )?;
+        warnings.extend(converter.warnings());
         Ok(Zipped {
             sum,
             entries: entries.len() as u64,

@@ -1,6 +1,7 @@
 //! A commit's tree as a list of entries, read from git's objects without a checkout. Whoever wrote the tree may be
 //! hostile: each path is checked to stay within the folder that it is unpacked into, and the work is bounded.
 
+mod attributes;
 mod error;
 mod link;
 mod list;
@@ -8,6 +9,7 @@ mod name;
 mod pointer;
 mod repository;
 
+pub use attributes::{Attributes, Found, State};
 pub use error::Error;
 pub use list::{Content, Entry, Rules, Tree, list};
 pub use pointer::{LfsOid, POINTER_BYTES, Pointer};

@@ -1,0 +1,79 @@
+//! The attribute `ident`: `$Id$` becomes `$Id: ` and the blob's id.
+
+use git2::Oid;
+
+/// The content with ids; none where it has no `$Id$`.
+pub fn expand(content: &[u8], blob: Oid) -> Option<Vec<u8>> {
+    let mut expanded = Vec::new();
+    let mut rest = content;
+    // What was not copied yet begins here.
+    let mut from = content;
+    while let Some(dollar) = rest.iter().position(|byte| *byte == b'$') {
+        rest = &rest[dollar + 1..];
+        let Some(keyword) = keyword(rest) else { continue };
+        let copied = from.len() - rest.len();
+        expanded.extend_from_slice(&from[..copied]);
+        expanded.extend_from_slice(format!("Id: {blob} $").as_bytes());
+        rest = &rest[keyword..];
+        from = rest;
+    }
+    if from.len() == content.len() {
+        return None;
+    }
+    expanded.extend_from_slice(from);
+    Some(expanded)
+}
+
+/// The length of the keyword that follows a dollar, its own dollar included.
+fn keyword(text: &[u8]) -> Option<usize> {
+    let value = match text.strip_prefix(b"Id")? {
+        [b'$', ..] => return Some(3),
+        [b':', value @ ..] => value,
+        _ => return None,
+    };
+    let end = value.iter().position(|byte| matches!(byte, b'$' | b'\n'))?;
+    if value[end] == b'\n' {
+        return None;
+    }
+    // An id of git's has a space before and after it. With other spaces it is another system's, and is kept.
+    let id = value[..end].get(1..).unwrap_or_default();
+    let space = id.iter().position(|byte| *byte == b' ');
+    match space {
+        Some(space) if space + 1 < id.len() => None,
+        _ => Some("Id:".len() + end + 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_gits_own_ids_are_replaced() {
+        let blob = Oid::from_bytes(&[7; 20]).unwrap();
+        let id = format!("$Id: {blob} $");
+        for (content, expected) in [
+            ("$Id$", id.clone()),
+            ("a $Id$ b $Id:$\n$Id: 1 $$Id$", format!("a {id} b {id}\n{id}{id}")),
+            ("$Id: other system $ $Id$", format!("$Id: other system $ {id}")),
+            ("$Id: x\n$Id$", format!("$Id: x\n{id}")),
+            ("$$Id$$", format!("${id}$")),
+        ] {
+            let expanded = expand(content.as_bytes(), blob).unwrap();
+            assert_eq!(String::from_utf8(expanded).unwrap(), expected);
+        }
+        for content in [
+            "",
+            "$",
+            "Id$",
+            "$Id",
+            "$Id:",
+            "$Id: x",
+            "$Ident$",
+            "$Id: a b $",
+            "$id$",
+        ] {
+            assert_eq!(expand(content.as_bytes(), blob), None, "{content}");
+        }
+    }
+}

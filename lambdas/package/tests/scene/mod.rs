@@ -1,0 +1,287 @@
+//! A repository, what git says of it, and the zip that is made of it.
+
+#![allow(dead_code, reason = "each test uses some of it")]
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use domain::contract::{Archive, Author, Envelope, Execution, FetchedCommit, PackageInput, StagedObject};
+use domain::destination::staging_key;
+use domain::git::{CommitId, ObjectId};
+use domain::push::{DeliveryId, Push, PushId, SourceName};
+use domain::source::Options;
+use package::{Deps, Error};
+use platform::staging::FolderStaging;
+use tempfile::TempDir;
+
+/// A bare repository, and a staging area beside it.
+pub struct Scene {
+    pub folder: TempDir,
+    /// What is pushed.
+    pub ref_name: String,
+}
+
+impl Scene {
+    pub fn new() -> Self {
+        let scene = Self {
+            folder: tempfile::tempdir().unwrap(),
+            ref_name: "refs/heads/main".into(),
+        };
+        scene.git(&["init", "--quiet", "--bare", "."], b"");
+        scene
+    }
+
+    pub fn git(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+        let mut child = Command::new("git")
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_ATTR_NOSYSTEM", "1")
+            .env("XDG_CONFIG_HOME", "/nonexistent")
+            .env("GIT_AUTHOR_NAME", "Jo")
+            .env("GIT_AUTHOR_EMAIL", "jo@example.com")
+            .env("GIT_AUTHOR_DATE", "1700000000 +0100")
+            .env("GIT_COMMITTER_NAME", "Jo")
+            .env("GIT_COMMITTER_EMAIL", "jo@example.com")
+            .env("GIT_COMMITTER_DATE", "1700000000 +0100")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "git {arguments:?}");
+        output.stdout
+    }
+
+    pub fn line(&self, arguments: &[&str], input: &[u8]) -> String {
+        String::from_utf8(self.git(arguments, input))
+            .unwrap()
+            .trim()
+            .to_owned()
+    }
+
+    pub fn blob(&self, content: &[u8]) -> String {
+        self.line(&["hash-object", "-w", "--stdin"], content)
+    }
+
+    /// A tree of (mode, id, name), without git's own checks.
+    pub fn tree(&self, entries: &[(&str, &str, &[u8])]) -> String {
+        let mut raw = Vec::new();
+        for (mode, id, name) in entries {
+            raw.extend(mode.as_bytes());
+            raw.push(b' ');
+            raw.extend(*name);
+            raw.push(0);
+            raw.extend((0..20).map(|byte| u8::from_str_radix(&id[byte * 2..byte * 2 + 2], 16).unwrap()));
+        }
+        self.line(
+            &["hash-object", "-w", "-t", "tree", "--literally", "--stdin"],
+            &raw,
+        )
+    }
+
+    /// A commit of files: path to (mode, content).
+    pub fn commit(&self, files: &BTreeMap<String, (&str, Vec<u8>)>) -> String {
+        let mut index = Vec::new();
+        for (path, (mode, content)) in files {
+            writeln!(index, "{mode} {}\t{path}", self.blob(content)).unwrap();
+        }
+        self.git(&["read-tree", "--empty"], b"");
+        self.git(&["update-index", "--add", "--index-info"], &index);
+        let tree = self.line(&["write-tree"], b"");
+        self.commit_tree(&tree)
+    }
+
+    pub fn commit_tree(&self, tree: &str) -> String {
+        self.line(&["commit-tree", tree, "-m", "Change it"], b"")
+    }
+
+    pub async fn package(&self, commit: &str, options: Options) -> Result<Archive, Error> {
+        let tree = self.line(&["rev-parse", &format!("{commit}^{{tree}}")], b"");
+        self.package_pack(commit, &tree, commit, options).await
+    }
+
+    /// Packages with a pack that holds what `packed` leads to.
+    pub async fn package_pack(
+        &self,
+        commit: &str,
+        tree: &str,
+        packed: &str,
+        options: Options,
+    ) -> Result<Archive, Error> {
+        let source: SourceName = "gitlab".parse().unwrap();
+        let delivery_id: DeliveryId = "d".parse().unwrap();
+        let ref_name = self.ref_name.parse().unwrap();
+        let push_id = PushId::new(&source, &delivery_id, &ref_name);
+        let staged = |name: &str| {
+            let key = staging_key(&push_id, name).unwrap();
+            let path = self.staging().path(&key);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            (key, path)
+        };
+        let (pack_key, pack) = staged("commit.pack");
+        let (index_key, index) = staged("commit.idx");
+        let bytes = self.git(
+            &["pack-objects", "--revs", "--quiet", "--stdout"],
+            format!("{packed}\n").as_bytes(),
+        );
+        std::fs::write(&pack, bytes).unwrap();
+        let arguments = [
+            "index-pack",
+            "-o",
+            index.to_str().unwrap(),
+            pack.to_str().unwrap(),
+        ];
+        self.git(&arguments, b"");
+        let object = |key, path: &Path| StagedObject {
+            key,
+            size: path.metadata().unwrap().len(),
+        };
+        let fetched = FetchedCommit {
+            commit: commit.parse::<CommitId>().unwrap(),
+            tree: tree.parse::<ObjectId>().unwrap(),
+            author: Author {
+                name: "Jo".into(),
+                email: "jo@example.com".into(),
+            },
+            committed_at: chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
+            subject: "Change it".into(),
+            url: "https://git.example.com/group/project.git".into(),
+            ref_now: None,
+            pack: object(pack_key, &pack),
+            index: object(index_key, &index),
+            submodules: vec![],
+            lfs: None,
+            signature: None,
+        };
+        let envelope = Envelope {
+            push: Push {
+                push_id,
+                source,
+                delivery_id,
+                repository: "group/project".parse().unwrap(),
+                clone_urls: vec![],
+                ref_name,
+                before: None,
+                after: Some(commit.parse().unwrap()),
+                pusher: None,
+            },
+            execution: Execution {
+                id: "arn".into(),
+                started_at: chrono::DateTime::from_timestamp(1_700_000_001, 0).unwrap(),
+            },
+            attempt: 0,
+            input: PackageInput { fetched, options },
+        };
+        let deps = Deps {
+            staging: &self.staging(),
+            progress: |_, _| {},
+        };
+        package::handle(&deps, &envelope).await
+    }
+
+    pub fn staging(&self) -> FolderStaging {
+        FolderStaging::new(self.folder.path().join("staging"))
+    }
+
+    pub fn bytes(&self, archive: &Archive) -> Vec<u8> {
+        std::fs::read(self.staging().path(&archive.object.key)).unwrap()
+    }
+
+    /// How many objects of the staged pack are deltas.
+    pub fn deltas(&self) -> usize {
+        let pack = files_below(&self.folder.path().join("staging"))
+            .into_iter()
+            .find(|path| path.extension().is_some_and(|extension| extension == "pack"))
+            .unwrap();
+        let index = pack.with_extension("idx");
+        let listed = self.line(&["verify-pack", "-v", index.to_str().unwrap()], b"");
+        // "id type size packed offset depth base", and lines of statistics.
+        listed
+            .lines()
+            .filter(|line| line.contains(" blob ") && line.split_whitespace().count() == 7)
+            .count()
+    }
+
+    /// What the zip holds: path to (mode, content).
+    pub fn unzip(&self, archive: &Archive) -> BTreeMap<String, (u32, Vec<u8>)> {
+        let mut zip = zip::ZipArchive::new(std::io::Cursor::new(self.bytes(archive))).unwrap();
+        (0..zip.len())
+            .map(|index| {
+                let mut file = zip.by_index(index).unwrap();
+                let mut content = Vec::new();
+                file.read_to_end(&mut content).unwrap();
+                (
+                    file.name().unwrap().into_owned(),
+                    (file.unix_mode().unwrap(), content),
+                )
+            })
+            .collect()
+    }
+
+    /// What git says that the commit holds, in the same form.
+    pub fn list(&self, commit: &str) -> BTreeMap<String, (u32, Vec<u8>)> {
+        let listed = self.git(&["ls-tree", "-r", "-z", commit], b"");
+        listed
+            .split(|byte| *byte == 0)
+            .filter(|line| !line.is_empty())
+            .map(|line| {
+                let line = std::str::from_utf8(line).unwrap();
+                let (meta, path) = line.split_once('\t').unwrap();
+                let [mode, kind, id] = meta.split(' ').collect::<Vec<_>>()[..] else {
+                    panic!("{meta}")
+                };
+                match mode {
+                    "160000" => (format!("{path}/"), (0o040_755, vec![])),
+                    "120000" => (
+                        path.to_owned(),
+                        (0o120_777, self.git(&["cat-file", kind, id], b"")),
+                    ),
+                    _ => {
+                        let mode = u32::from_str_radix(mode, 8).unwrap();
+                        (path.to_owned(), (mode, self.git(&["cat-file", kind, id], b"")))
+                    }
+                }
+            })
+            .collect()
+    }
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                files_below(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
+pub fn without_build_info() -> Options {
+    Options {
+        build_info: false,
+        ..Options::default()
+    }
+}
+
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Runtime::new().unwrap().block_on(future)
+}
+
+pub fn files<const N: usize>(
+    files: [(&str, &'static str, &[u8]); N],
+) -> BTreeMap<String, (&'static str, Vec<u8>)> {
+    files
+        .into_iter()
+        .map(|(path, mode, content)| (path.to_owned(), (mode, content.to_vec())))
+        .collect()
+}

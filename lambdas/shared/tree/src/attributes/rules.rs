@@ -1,0 +1,165 @@
+//! The lines of one file that matter, and what they say of a path.
+
+use std::collections::HashMap;
+
+use gix_attributes::parse::Kind;
+use gix_glob::Pattern;
+use gix_glob::pattern::Case;
+use gix_glob::wildmatch::Mode;
+
+use super::State;
+use super::file;
+use super::macros::Macros;
+use super::names::{Names, WANTED};
+
+/// The lines of one file that say something of an attribute that matters.
+#[derive(Debug, Default)]
+pub struct Rules {
+    rules: Vec<Rule>,
+    /// The lines whose pattern is a name or path and nothing else, by it: `git lfs track` may write thousands of these.
+    literal: HashMap<Vec<u8>, Vec<usize>>,
+    /// The other lines.
+    wild: Vec<usize>,
+    decide: Names,
+}
+
+#[derive(Debug)]
+struct Rule {
+    pattern: Pattern,
+    assignments: Vec<(usize, State)>,
+    decides: Names,
+}
+
+/// A path's states while they are looked up.
+pub struct Asked<'a> {
+    macros: &'a Macros,
+    /// By the attributes' indexes.
+    states: Vec<Option<&'a State>>,
+    /// What is wanted and not known yet.
+    missing: Names,
+}
+
+impl Rules {
+    pub fn read(bytes: &[u8], macros: &Macros) -> Self {
+        let mut rules = Self::default();
+        file::each_line(bytes, |kind, assignments| {
+            let Kind::Pattern(pattern) = kind else { return };
+            let assignments: Vec<_> = assignments
+                .iter()
+                .filter_map(|assignment| {
+                    let index = macros.index(assignment.name.as_str())?;
+                    Some((index, file::state(assignment.state)))
+                })
+                .collect();
+            if !assignments.is_empty() {
+                rules.add(pattern, assignments, macros);
+            }
+        });
+        rules
+    }
+
+    fn add(&mut self, pattern: Pattern, assignments: Vec<(usize, State)>, macros: &Macros) {
+        let index = self.rules.len();
+        if pattern.first_wildcard_pos.is_none() {
+            self.literal.entry(pattern.text.to_vec()).or_default().push(index);
+        } else {
+            self.wild.push(index);
+        }
+        let decides = assignments
+            .iter()
+            .fold(Names::NONE, |all, (index, _)| all.with(macros.decides(*index)));
+        self.decide = self.decide.with(decides);
+        self.rules.push(Rule {
+            pattern,
+            assignments,
+            decides,
+        });
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// Whether they say something of any of these.
+    pub fn touch(&self, names: Names) -> bool {
+        self.decide.meets(names)
+    }
+
+    /// Adds what they say of `path`, which is in the folder `path[..folder]` that they are of. Whether that was the last word.
+    pub fn ask<'a>(&'a self, path: &[u8], folder: usize, asked: &mut Asked<'a>) -> bool {
+        let is_folder = path.ends_with(b"/");
+        let path = path[folder..].strip_suffix(b"/").unwrap_or(&path[folder..]);
+        let name = path.iter().rposition(|byte| *byte == b'/').map(|slash| slash + 1);
+        let mut named = self.literal(&path[name.unwrap_or(0)..]);
+        let mut whole = name.map_or(&[][..], |_| self.literal(path));
+        let mut wild = self.wild.as_slice();
+        // The last line first, whichever list it is in.
+        while let Some(index) = pop_last([&mut named, &mut whole, &mut wild]) {
+            let rule = &self.rules[index];
+            if asked.missing.meets(rule.decides) && rule.matches(path, name, is_folder) {
+                asked.take(&rule.assignments);
+                if asked.missing.is_empty() {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn literal(&self, text: &[u8]) -> &[usize] {
+        if self.literal.is_empty() {
+            return &[];
+        }
+        self.literal.get(text).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn pop_last(lists: [&mut &[usize]; 3]) -> Option<usize> {
+    let list = lists.into_iter().max_by_key(|list| list.last().copied())?;
+    let (last, rest) = list.split_last()?;
+    *list = rest;
+    Some(*last)
+}
+
+impl Rule {
+    fn matches(&self, path: &[u8], name: Option<usize>, is_folder: bool) -> bool {
+        self.pattern.matches_repo_relative_path(
+            path.into(),
+            name,
+            Some(is_folder),
+            Case::Sensitive,
+            Mode::NO_MATCH_SLASH_LITERAL,
+        )
+    }
+}
+
+impl<'a> Asked<'a> {
+    pub fn new(macros: &'a Macros, wanted: Names) -> Self {
+        Self {
+            macros,
+            states: vec![None; macros.len()],
+            missing: wanted,
+        }
+    }
+
+    /// Takes what is not known yet, the last assignment first. A macro's own come right after it.
+    fn take(&mut self, assignments: &'a [(usize, State)]) {
+        let mut todo: Vec<&(usize, State)> = assignments.iter().collect();
+        while let Some((index, state)) = todo.pop() {
+            if self.states[*index].is_some() {
+                continue;
+            }
+            self.states[*index] = Some(state);
+            if *index < WANTED {
+                self.missing = self.missing.without(Names::at(*index));
+            }
+            if *state == State::Set {
+                todo.extend(self.macros.stands_for(*index));
+            }
+        }
+    }
+
+    pub fn states(self) -> [&'a State; WANTED] {
+        std::array::from_fn(|index| self.states[index].unwrap_or(&State::Unspecified))
+    }
+}

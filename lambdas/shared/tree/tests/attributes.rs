@@ -1,0 +1,389 @@
+//! Attributes against git itself: what `git check-attr --source` says of a path is what is found.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests")]
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use domain::source::{Limits, Symlinks};
+use git2::{ObjectType, Oid, Repository};
+use proptest::prelude::*;
+use tempfile::TempDir;
+use tree::{Attributes, Entry, Found, Rules, State};
+
+const NAMES: [&str; 8] = [
+    "export-ignore",
+    "export-subst",
+    "text",
+    "eol",
+    "crlf",
+    "ident",
+    "working-tree-encoding",
+    "filter",
+];
+
+struct Scene {
+    folder: TempDir,
+    repository: Repository,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(folder.path()).unwrap();
+        Self { folder, repository }
+    }
+
+    fn tree(&self, files: &BTreeMap<String, Vec<u8>>) -> Oid {
+        let odb = self.repository.odb().unwrap();
+        let mut index = git2::Index::new().unwrap();
+        for (path, content) in files {
+            let id = odb.write(ObjectType::Blob, content).unwrap();
+            let entry = git2::IndexEntry {
+                ctime: git2::IndexTime::new(0, 0),
+                mtime: git2::IndexTime::new(0, 0),
+                dev: 0,
+                ino: 0,
+                mode: 0o100_644,
+                uid: 0,
+                gid: 0,
+                file_size: 0,
+                id,
+                flags: 0,
+                flags_extended: 0,
+                path: path.clone().into_bytes(),
+            };
+            index.add(&entry).unwrap();
+        }
+        index.write_tree_to(&self.repository).unwrap()
+    }
+
+    fn entries(&self, tree: Oid, submodules: &HashMap<Vec<u8>, Oid>) -> Vec<Entry> {
+        let rules = Rules {
+            limits: &Limits::default(),
+            symlinks: Symlinks::Keep,
+            submodules,
+        };
+        tree::list(&self.repository, tree, &rules).unwrap().entries
+    }
+
+    fn read(&self, tree: Oid) -> Attributes {
+        Attributes::read(&self.repository, &self.entries(tree, &HashMap::new()), &[]).unwrap()
+    }
+
+    /// What git says: path and name to state.
+    fn check_attr(&self, tree: Oid, paths: &[String]) -> Vec<(String, String, String)> {
+        let mut child = Command::new("git")
+            .args(["check-attr", "-z", "--stdin", "--source", &tree.to_string()])
+            .args(NAMES)
+            .current_dir(self.folder.path())
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_ATTR_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("XDG_CONFIG_HOME", "/nonexistent")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        for path in paths {
+            input.write_all(path.as_bytes()).unwrap();
+            input.write_all(b"\0").unwrap();
+        }
+        drop(input);
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stdout).unwrap();
+        let fields: Vec<&str> = text.split_terminator('\0').collect();
+        fields
+            .chunks(3)
+            .map(|line| (line[0].to_owned(), line[1].to_owned(), line[2].to_owned()))
+            .collect()
+    }
+}
+
+fn said(state: &State) -> String {
+    match state {
+        State::Unspecified => "unspecified".to_owned(),
+        State::Set => "set".to_owned(),
+        State::Unset => "unset".to_owned(),
+        State::Value(value) => String::from_utf8_lossy(value).into_owned(),
+    }
+}
+
+fn state<'a>(found: &Found<'a>, name: &str) -> &'a State {
+    match name {
+        "export-ignore" => found.export_ignore,
+        "export-subst" => found.export_subst,
+        "text" => found.text,
+        "eol" => found.eol,
+        "crlf" => found.crlf,
+        "ident" => found.ident,
+        "working-tree-encoding" => found.working_tree_encoding,
+        _ => found.filter,
+    }
+}
+
+/// Compares all files and folders of the tree, which may not have a file that is a folder too.
+fn compare(files: &BTreeMap<String, Vec<u8>>) {
+    let scene = Scene::new();
+    let tree = scene.tree(files);
+    let attributes = scene.read(tree);
+    let mut paths: Vec<String> = files.keys().cloned().collect();
+    for path in files.keys() {
+        paths.extend(
+            path.match_indices('/')
+                .map(|(slash, _)| path[..=slash].to_owned()),
+        );
+    }
+    for (path, name, expected) in scene.check_attr(tree, &paths) {
+        let found = attributes.of(path.as_bytes());
+        assert_eq!(
+            said(state(&found, &name)),
+            expected,
+            "{name} of {path} in {files:?}"
+        );
+        assert_eq!(
+            attributes.is_lfs(path.as_bytes()),
+            said(found.filter) == "lfs",
+            "{path} in {files:?}"
+        );
+        assert_eq!(
+            attributes.is_export_ignored(path.as_bytes()),
+            *found.export_ignore == State::Set,
+            "{path} in {files:?}"
+        );
+    }
+}
+
+fn files<const N: usize>(files: [(&str, &str); N]) -> BTreeMap<String, Vec<u8>> {
+    files
+        .into_iter()
+        .map(|(path, content)| (path.to_owned(), content.as_bytes().to_vec()))
+        .collect()
+}
+
+#[test]
+fn macros_stand_for_what_they_say() {
+    compare(&files([
+        (
+            ".gitattributes",
+            "[attr]lfs filter=lfs diff=lfs -text\n[attr]big lfs eol=lf\n[attr]big lfs eol=crlf\n[attr]loop loop2 ident\n\
+             [attr]loop2 loop\n*.big big\n*.bin binary\n*.x text binary\n*.y binary text\n*.z loop\n*.n -big\n*.m big filter\n",
+        ),
+        ("a.big", ""),
+        ("a.bin", ""),
+        ("a.x", ""),
+        ("a.y", ""),
+        ("a.z", ""),
+        ("a.n", ""),
+        ("a.m", ""),
+        (
+            "d/.gitattributes",
+            "[attr]mine text\n*.bin mine\na.big -big\na.z !loop\n*.y binary\n",
+        ),
+        ("d/a.big", ""),
+        ("d/a.bin", ""),
+        ("d/a.y", ""),
+        ("d/a.z", ""),
+    ]));
+}
+
+#[test]
+fn lines_that_git_ignores_are_ignored() {
+    let long = format!("a text {}\n", "x".repeat(2_041));
+    let short = format!("b text {}", "x".repeat(2_040));
+    compare(&files([
+        (
+            ".gitattributes",
+            &format!(
+                "{long}{short}\r\n# c text\n\t c ident -\nd text !=\n!e text\n\\!f text\n  g\ttext\r\n\"h\\t i\" text\n\
+                 \"j text\n[attr]-k text\n[attr] text\nl builtin_x text\nm text=\nn -text=x\n"
+            ),
+        ),
+        ("!e", ""),
+        ("!f", ""),
+        ("\"j", ""),
+        ("a", ""),
+        ("b", ""),
+        ("c", ""),
+        ("d", ""),
+        ("e", ""),
+        ("g", ""),
+        ("h\t i", ""),
+        ("k", ""),
+        ("l", ""),
+        ("m", ""),
+        ("n", ""),
+        ("nul/.gitattributes", "a text\nb te\0xt\nc text\n"),
+        ("nul/a", ""),
+        ("nul/b", ""),
+        ("nul/c", ""),
+        ("bom/.gitattributes", "\u{feff}a text\nb text\n"),
+        ("bom/a", ""),
+        ("bom/b", ""),
+    ]));
+}
+
+#[test]
+fn a_submodule_has_attributes_of_its_own() {
+    let scene = Scene::new();
+    let module = scene.tree(&files([("sub/a.txt", "/sub/*.txt eol=lf\n"), ("a.bin", "")]));
+    let other = scene.tree(&files([
+        (".gitattributes", "[attr]lfs filter=lfs\n/a.bin lfs\n"),
+        ("a.bin", ""),
+        ("a.txt", ""),
+    ]));
+    let submodules = HashMap::from([(b"m/".to_vec(), module), (b"d/n/".to_vec(), other)]);
+    let odb = scene.repository.odb().unwrap();
+    let blob = odb
+        .write(
+            ObjectType::Blob,
+            b"* text\nm/ export-ignore\n[attr]lfs ident\n*.lfs lfs\n",
+        )
+        .unwrap();
+    let mut builder = scene.repository.treebuilder(None).unwrap();
+    builder.insert(".gitattributes", blob, 0o100_644).unwrap();
+    builder.insert("x.lfs", blob, 0o100_644).unwrap();
+    let without = scene.repository.find_tree(builder.write().unwrap()).unwrap();
+    // The listing only looks at the mode and at the path.
+    let mut raw = Vec::new();
+    for (mode, name, id) in [
+        ("100644", ".gitattributes", blob),
+        ("40000", "d", {
+            let raw = [&b"160000 n\0"[..], &[7; 20]].concat();
+            odb.write(ObjectType::Tree, &raw).unwrap()
+        }),
+        ("160000", "m", without.id()),
+        ("100644", "x.lfs", blob),
+    ] {
+        raw.extend(format!("{mode} {name}\0").into_bytes());
+        raw.extend(id.as_bytes());
+    }
+    let root = odb.write(ObjectType::Tree, &raw).unwrap();
+    let entries = scene.entries(root, &submodules);
+    let roots: Vec<Vec<u8>> = submodules.keys().cloned().collect();
+    let attributes = Attributes::read(&scene.repository, &entries, &roots).unwrap();
+    assert!(attributes.is_export_ignored(b"m/"));
+    assert_eq!(*attributes.of(b"x.lfs").ident, State::Set);
+    assert!(!attributes.is_lfs(b"x.lfs"));
+    assert_eq!(*attributes.of(b"m/a.bin").text, State::Unspecified);
+    assert_eq!(*attributes.of(b"m/sub/a.txt").eol, State::Unspecified);
+    assert!(attributes.is_lfs(b"d/n/a.bin"));
+    assert_eq!(*attributes.of(b"d/n/a.bin").ident, State::Unspecified);
+    assert!(!attributes.is_lfs(b"d/n/a.txt"));
+    assert_eq!(*attributes.of(b"d/n/a.txt").text, State::Unspecified);
+}
+
+#[test]
+fn many_files_and_lines_take_little_time() {
+    let scene = Scene::new();
+    let mut many: BTreeMap<String, Vec<u8>> = (0..90_000)
+        .map(|number| {
+            (
+                format!("{}/{}/{}/{number}.dat", number % 7, number % 31, number % 101),
+                Vec::new(),
+            )
+        })
+        .collect();
+    let lines: String = (0..10_000)
+        .map(|number| {
+            format!(
+                "/{}/{}/{}/{number}.dat filter=lfs\n",
+                number % 7,
+                number % 31,
+                number % 101
+            )
+        })
+        .collect();
+    many.insert(
+        ".gitattributes".into(),
+        format!("* text=auto\n*.dat -diff\n{lines}").into(),
+    );
+    many.insert("3/.gitattributes".into(), b"*.c ident\n".to_vec());
+    let tree = scene.tree(&many);
+    let entries = scene.entries(tree, &HashMap::new());
+    let start = std::time::Instant::now();
+    let attributes = Attributes::read(&scene.repository, &entries, &[]).unwrap();
+    let lfs = entries
+        .iter()
+        .filter(|entry| attributes.is_lfs(&entry.path))
+        .count();
+    let auto = entries
+        .iter()
+        .filter(|entry| attributes.of(&entry.path).text.is("auto"))
+        .count();
+    assert_eq!((lfs, auto), (10_000, 90_002));
+    // Far more than it takes, even without optimisation on a busy machine; without the index by names it is minutes.
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    println!("{:?}", start.elapsed());
+}
+
+fn line() -> impl Strategy<Value = String> {
+    let pattern = prop_oneof![
+        3 => prop::sample::select(vec![
+            "*", "*.c", "a", "b/", "/a", "/b/", "b/a.c", "/b/a.c", "**/a", "b/**", "**", "a*", "?", "[ab]", "[!a]*", "b/*",
+            "*/a", "\"a\"", "\\a", "b/**/a", "*/", "**/", "a.c", "/*.c", "[[:alpha:]]", "a**c", "!a", "x y", "b", "/**/b/",
+        ]).prop_map(str::to_owned),
+        1 => "[ab/*?.!\\[\\]\\\\]{1,6}",
+    ];
+    let attribute = prop::sample::select(vec![
+        "export-ignore",
+        "-export-ignore",
+        "!export-ignore",
+        "export-subst",
+        "text",
+        "-text",
+        "!text",
+        "text=auto",
+        "eol=lf",
+        "eol=crlf",
+        "crlf",
+        "-crlf",
+        "crlf=input",
+        "ident",
+        "-ident",
+        "working-tree-encoding=UTF-16",
+        "filter=lfs",
+        "-filter",
+        "!filter",
+        "binary",
+        "-binary",
+        "!binary",
+        "own",
+        "-own",
+        "other",
+        "diff=x",
+        "-=",
+    ]);
+    let assignments = prop::collection::vec(attribute, 0..4).prop_map(|all| all.join(" "));
+    let subject = prop_oneof![
+        6 => pattern,
+        1 => prop::sample::select(vec!["[attr]own", "[attr]other", "[attr]binary", "[attr]text"]).prop_map(str::to_owned),
+    ];
+    (subject, assignments).prop_map(|(subject, assignments)| format!("{subject} {assignments}\n"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_attributes_are_found_as_git_finds_them(
+        lines in prop::collection::btree_map(
+            prop::sample::select(vec!["", "b/", "b/b/", "a.c/"]),
+            prop::collection::vec(line(), 1..8).prop_map(|lines| lines.concat()),
+            0..4,
+        ),
+    ) {
+        let mut files = files([
+            ("a", ""), ("c.c", ""), ("b/a", ""), ("b/a.c", ""), ("b/b/a", ""), ("b/b/b/a.c", ""), ("b/c/a", ""), ("a.c/b", ""),
+            ("x y", ""), ("x/b/b", ""),
+        ]);
+        for (folder, lines) in lines {
+            files.insert(format!("{folder}.gitattributes"), lines.into_bytes());
+        }
+        compare(&files);
+    }
+}
