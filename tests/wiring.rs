@@ -793,7 +793,7 @@ impl DependencyTree {
         let mut path: Vec<String> = Vec::new();
         for line in text.lines() {
             let [depth, dependency, features, _] = line.split('|').collect::<Vec<_>>()[..] else {
-                panic!("{line}");
+                unreachable!("{line}");
             };
             path.truncate(depth.parse().unwrap());
             if let Some(parent) = path.last() {

@@ -70,6 +70,11 @@ impl<'a, S: Staging> Fetcher<'a, S> {
         })
     }
 
+    /// When all has to have come.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
     /// The repository that has all that was fetched.
     pub fn repository(&self) -> PathBuf {
         self.folder.path().join("repository.git")

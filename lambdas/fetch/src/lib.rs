@@ -7,6 +7,8 @@ mod fetcher;
 mod gitmodules;
 mod known_hosts;
 mod lfs;
+mod listing;
+mod pointers;
 mod signature;
 mod submodules;
 mod transfer;
@@ -24,6 +26,7 @@ pub use signature::NotVerified;
 pub use transfer::{Part, Progress};
 
 use fetcher::{Fetcher, Wanted};
+use pointers::Pushed;
 
 /// What a fetch needs of the world.
 #[derive(Debug)]
@@ -78,6 +81,16 @@ pub async fn handle(
             submodules::fetch(&mut fetcher, &input.git_hosts, url.clone(), found.tree.clone()).await?
         }
     };
+    let lfs = if options.lfs {
+        let pushed = Pushed {
+            url: &url,
+            tree: &found.tree,
+            ref_name: &push.ref_name,
+        };
+        Some(pointers::fetch(&fetcher, &input.git_hosts, options, pushed, &submodules).await?)
+    } else {
+        None
+    };
     Ok(FetchedCommit {
         commit: found.commit,
         tree: found.tree,
@@ -89,7 +102,7 @@ pub async fn handle(
         pack,
         index,
         submodules,
-        lfs: None,
+        lfs,
         signature: found.signature,
     })
 }

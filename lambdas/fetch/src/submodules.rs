@@ -1,22 +1,22 @@
 //! The submodules of a commit, and theirs.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::Path;
 
 use domain::contract::FetchedSubmodule;
 use domain::git::ObjectId;
 use domain::policy;
-use domain::source::{GitHost, Limits, Symlinks};
-use git2::Oid;
+use domain::source::{GitHost, Limits};
 use platform::staging::Staging;
-use tree::{Content, Rules};
+use tree::Content;
 use url::Url;
 
 use crate::error::Error;
 use crate::fetcher::{Fetcher, Wanted};
 use crate::gitmodules;
+use crate::listing::{Listing, blocking};
 
-/// The largest `.gitmodules`, in bytes.
+const GITMODULES: &[u8] = b".gitmodules";
+/// The largest one, in bytes.
 const GITMODULES_BYTES: usize = 1 << 20;
 
 /// A tree whose submodules are wanted.
@@ -149,29 +149,16 @@ fn check_limits(limits: &Limits, parent: &Parent, count: usize, recorded: &[Reco
     }
 }
 
-async fn recorded<S>(fetcher: &Fetcher<'_, S>, parent: &Parent) -> Result<Vec<Recorded>, Error>
-where
-    S: Staging,
-{
+async fn recorded<S: Staging>(fetcher: &Fetcher<'_, S>, parent: &Parent) -> Result<Vec<Recorded>, Error> {
     let repository = fetcher.repository();
     let (tree, path, limits) = (parent.tree.clone(), parent.path.clone(), fetcher.limits.clone());
-    tokio::task::spawn_blocking(move || read(&repository, &tree, &path, &limits))
-        .await
-        .map_err(|error| Error::Workspace(std::io::Error::other(error)))?
+    blocking(move || read(&Listing::read(&repository, &tree, &limits)?, &path)).await
 }
 
-/// The submodules of `tree`, which stands at `path`.
-fn read(repository: &Path, tree: &ObjectId, path: &str, limits: &Limits) -> Result<Vec<Recorded>, Error> {
-    let repository = tree::open(repository)?;
-    let root = Oid::from_str(tree.as_str()).map_err(tree::Error::Pack)?;
-    let rules = Rules {
-        limits,
-        symlinks: Symlinks::Keep,
-        submodules: &HashMap::new(),
-    };
-    let tree = tree::list(&repository, root, &rules)?;
+/// The submodules of a tree that stands at `path`.
+fn read(listing: &Listing, path: &str) -> Result<Vec<Recorded>, Error> {
     let mut submodules = Vec::new();
-    for entry in &tree.entries {
+    for entry in &listing.tree.entries {
         if let Content::Submodule { commit } = entry.content {
             submodules.push((entry.path.strip_suffix(b"/").unwrap_or(&entry.path), commit));
         }
@@ -179,7 +166,7 @@ fn read(repository: &Path, tree: &ObjectId, path: &str, limits: &Limits) -> Resu
     if submodules.is_empty() {
         return Ok(Vec::new());
     }
-    let modules = gitmodules(&repository, &tree)?;
+    let modules = gitmodules(listing)?;
     let mut recorded = Vec::new();
     for (below, commit) in submodules {
         let full = [path.as_bytes(), below].concat();
@@ -204,29 +191,16 @@ fn read(repository: &Path, tree: &ObjectId, path: &str, limits: &Limits) -> Resu
     Ok(recorded)
 }
 
-fn gitmodules(
-    repository: &git2::Repository,
-    tree: &tree::Tree,
-) -> Result<HashMap<Vec<u8>, gitmodules::Submodule>, Error> {
-    const NAME: &[u8] = b".gitmodules";
+fn gitmodules(listing: &Listing) -> Result<HashMap<Vec<u8>, gitmodules::Submodule>, Error> {
     let invalid = |reason: String| Error::SubmoduleInvalid {
-        path: tree::lossy(NAME),
+        path: tree::lossy(GITMODULES),
         reason,
     };
-    let found = tree.entries.iter().find_map(|entry| match entry.content {
-        Content::File { blob, .. } if entry.path == NAME => Some(blob),
-        _ => None,
-    });
-    let Some(blob) = found else {
-        return Ok(HashMap::new());
-    };
-    let odb = repository.odb().map_err(tree::Error::Pack)?;
-    let (size, _) = odb.read_header(blob).map_err(tree::unreadable(blob, NAME))?;
-    if size > GITMODULES_BYTES {
-        return Err(invalid(format!(
+    match listing.file(GITMODULES, GITMODULES_BYTES)? {
+        Ok(Some(text)) => gitmodules::parse(&text).map_err(invalid),
+        Ok(None) => Ok(HashMap::new()),
+        Err(size) => Err(invalid(format!(
             "it has {size} bytes, more than {GITMODULES_BYTES}"
-        )));
+        ))),
     }
-    let text = odb.read(blob).map_err(tree::unreadable(blob, NAME))?;
-    gitmodules::parse(text.data()).map_err(invalid)
 }

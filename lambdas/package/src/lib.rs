@@ -11,25 +11,25 @@ mod entry;
 mod error;
 mod format;
 mod large;
+mod plan;
 mod record;
 mod segments;
 mod sink;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use domain::contract::{Archive, Envelope, FetchedCommit, FetchedSubmodule, PackageInput};
-use domain::destination::staging_key;
-use domain::git::ObjectId;
-use git2::Oid;
+use chrono::{DateTime, Utc};
+use domain::contract::{Archive, Envelope, FetchedCommit, PackageInput, StagedObject};
+use domain::destination::{lfs_key, staging_key};
+use domain::push::PushId;
+use domain::source::Limits;
 use platform::staging::{Staging, StorageError};
 use tokio::sync::mpsc;
-use tree::{Attributes, Rules};
 
 pub use build_info::BUILD_INFO;
 pub use error::Error;
 
-use conversion::Converter;
+use plan::{Plan, REPOSITORY};
 use sink::{Sink, Sum};
 
 /// What a packaging needs of the world.
@@ -51,21 +51,24 @@ pub async fn handle(
 ) -> Result<Archive, Error> {
     let fetched = &envelope.input.fetched;
     let folder = tempfile::tempdir().map_err(Error::Workspace)?;
-    let repository = folder.path().join("repository.git");
-    load(deps.staging, fetched, &repository).await?;
+    load_packs(deps.staging, fetched, &folder.path().join(REPOSITORY)).await?;
+    let (work, path) = (envelope.clone(), folder.path().to_owned());
+    let plan = blocking(move || plan::plan(&work, &path)).await?;
+    load_lfs_objects(deps.staging, &envelope.push.push_id, &plan).await?;
 
     let key = staging_key(&envelope.push.push_id, "archive.zip").map_err(StorageError::Key)?;
     // One piece waits while the next is made: the rest of the memory is the staging area's and the compressors'.
     let (sender, receiver) = mpsc::channel(1);
     let work = Work {
-        envelope: envelope.clone(),
-        repository,
+        repository: folder.path().join(REPOSITORY),
+        plan,
+        committed_at: fetched.committed_at,
+        limits: envelope.input.options.limits.clone(),
         progress: deps.progress,
     };
-    let zipping = tokio::task::spawn_blocking(move || work.zip(Sink::new(sender)));
+    let zipping = blocking(move || work.zip(Sink::new(sender)));
     let (stored, zipped) = tokio::join!(deps.staging.store(&key, receiver), zipping);
     // Where both fail, the zip's failure is the reason for the other, unless it is only that nobody takes its bytes.
-    let zipped = zipped.map_err(|error| Error::Workspace(std::io::Error::other(error)))?;
     let zipped = match (zipped, &stored) {
         (Err(error), Ok(_) | Err(StorageError::Unfinished { .. })) => return Err(error),
         (zipped, _) => zipped,
@@ -80,8 +83,17 @@ pub async fn handle(
     })
 }
 
+/// Runs what keeps a thread busy.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::Workspace(std::io::Error::other(error)))?
+}
+
 /// Brings the packs of the commit and its submodules into `repository`.
-async fn load(staging: &impl Staging, fetched: &FetchedCommit, repository: &Path) -> Result<(), Error> {
+async fn load_packs(staging: &impl Staging, fetched: &FetchedCommit, repository: &Path) -> Result<(), Error> {
     let submodules = fetched.submodules.iter();
     let packs = submodules.map(|module| (&module.commit, &module.pack, &module.index));
     for (commit, pack, index) in packs.chain([(&fetched.commit, &fetched.pack, &fetched.index)]) {
@@ -95,10 +107,27 @@ async fn load(staging: &impl Staging, fetched: &FetchedCommit, repository: &Path
     Ok(())
 }
 
-/// The part of the work that keeps a thread busy.
+/// Brings the LFS objects to where the plan wants them.
+async fn load_lfs_objects(staging: &impl Staging, push_id: &PushId, plan: &Plan) -> Result<(), Error> {
+    for (file, pointer) in &plan.lfs {
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder).map_err(Error::Workspace)?;
+        }
+        let object = StagedObject {
+            key: lfs_key(push_id, pointer.oid.as_str()).map_err(StorageError::Key)?,
+            size: pointer.size,
+        };
+        staging.load(&object, file).await?;
+    }
+    Ok(())
+}
+
+/// The writing of the zip, which keeps a thread busy.
 struct Work {
-    envelope: Envelope<PackageInput>,
     repository: PathBuf,
+    plan: Plan,
+    committed_at: DateTime<Utc>,
+    limits: Limits,
     progress: fn(u64, u64),
 }
 
@@ -109,59 +138,22 @@ struct Zipped {
 }
 
 impl Work {
-    fn zip(&self, sink: Sink) -> Result<Zipped, Error> {
-        let input = &self.envelope.input;
-        let repository = tree::open(&self.repository)?;
-        let oid = |id: &ObjectId| Oid::from_str(id.as_str()).map_err(tree::Error::Pack);
-        let submodule = |module: &FetchedSubmodule| {
-            let path = format!("{}/", module.path).into_bytes();
-            Ok((path, oid(&module.tree)?))
-        };
-        let submodules = input.fetched.submodules.iter().map(submodule);
-        let submodules = submodules.collect::<Result<HashMap<_, _>, tree::Error>>()?;
-        let rules = Rules {
-            limits: &input.options.limits,
-            symlinks: input.options.symlinks,
-            submodules: &submodules,
-        };
-        let mut tree = tree::list(&repository, oid(&input.fetched.tree)?, &rules)?;
-        let mut warnings = std::mem::take(&mut tree.warnings);
-        let roots: Vec<Vec<u8>> = submodules.keys().cloned().collect();
-        let attributes = input.options.attributes;
-        let attributes = attributes.then(|| Attributes::read(&repository, &tree.entries, &roots));
-        let attributes = attributes.transpose()?;
-        let mut entries = entry::of(tree);
-        let mut converter = Converter::default();
-        if let Some(attributes) = &attributes {
-            warnings.extend_from_slice(attributes.warnings());
-            converter = Converter::plan(&repository, &self.envelope, attributes, &roots, &mut entries)?;
-        }
-        if input.options.build_info {
-            match build_info::entry(&self.envelope.push, &input.fetched, &entries)? {
-                Some(entry) => entries.push(entry),
-                None => warnings.push(format!(
-                    "the repository has a {BUILD_INFO} of its own, which the zip holds instead of ours"
-                )),
-            }
-        }
-        if input.options.full_clone {
-            let folder = self.repository.with_extension("clone");
-            entries.extend(clone::entries(&repository, &self.envelope, &folder)?);
-        }
-        entries.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    fn zip(self, sink: Sink) -> Result<Zipped, Error> {
+        let plan = self.plan;
         let sum = compress::write(
             &self.repository,
-            &entries,
-            &converter,
-            input.fetched.committed_at,
-            &input.options.limits,
+            &plan.entries,
+            &plan.converter,
+            self.committed_at,
+            &self.limits,
             self.progress,
             sink,
         )?;
-        warnings.extend(converter.warnings());
+        let mut warnings = plan.warnings;
+        warnings.extend(plan.converter.warnings());
         Ok(Zipped {
             sum,
-            entries: entries.len() as u64,
+            entries: plan.entries.len() as u64,
             warnings,
         })
     }

@@ -1,6 +1,6 @@
 //! One object: from where the LFS server says that it is, into the staging area.
 
-use domain::destination::{ObjectKey, staging_key};
+use domain::destination::{ObjectKey, lfs_key};
 use domain::push::PushId;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -23,7 +23,7 @@ const REDIRECTS: usize = 3;
 
 /// The key of an object in the staging area.
 pub fn key(push_id: &PushId, oid: &LfsOid) -> Result<ObjectKey, Error> {
-    Ok(staging_key(push_id, &format!("lfs/{oid}")).map_err(StorageError::Key)?)
+    Ok(lfs_key(push_id, oid.as_str()).map_err(StorageError::Key)?)
 }
 
 /// Stores the object under `key`, or nothing.

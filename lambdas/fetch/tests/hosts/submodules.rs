@@ -179,7 +179,13 @@ async fn submodules_are_counted_and_so_is_how_deep_they_are() {
     let scene = Scene::new();
     scene.allow_any_id();
     // A repository cannot have itself at the same commit, but it can have itself at an older one.
-    let mut pushed = scene.commit("first", None);
+    // What carries a pack counts too: the first one's own bytes are far more.
+    let mut state = 1_u32;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        format!("{state:08x}")
+    });
+    let mut pushed = scene.commit(&noise.take(1_000).collect::<String>(), None);
     for _ in 0..3 {
         pushed = commit(&scene, &module("again", "../project.git"), &[("again", &pushed)]);
     }
@@ -195,9 +201,9 @@ async fn submodules_are_counted_and_so_is_how_deep_they_are() {
     let (refused, told) = code(&scene, &ask).await;
     assert_eq!(refused, Code::LimitExceeded);
     assert!(told.contains("options.limits.submodules"), "{told}");
-    // The packs of all of them count together, with what carries them.
+    // The packs of all of them count together.
     let mut ask = Ask::new(&host.url(), &pushed).with_submodules();
-    ask.limits.pack_bytes = fetched.pack.size + 150;
+    ask.limits.pack_bytes = fetched.pack.size + 2_000;
     let (refused, told) = code(&scene, &ask).await;
     assert_eq!(refused, Code::LimitExceeded);
     assert!(told.contains("pack_bytes") && told.contains("again"), "{told}");

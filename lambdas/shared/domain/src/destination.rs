@@ -85,6 +85,14 @@ pub fn staging_key(push_id: &PushId, name: &str) -> Result<ObjectKey, Invalid> {
     format!("pushes/{push_id}/{name}").parse()
 }
 
+/// The key in the staging bucket of a push's LFS object.
+///
+/// # Errors
+/// [`Invalid`] where `oid` is no LFS object's id.
+pub fn lfs_key(push_id: &PushId, oid: &str) -> Result<ObjectKey, Invalid> {
+    staging_key(push_id, &format!("lfs/{oid}"))
+}
+
 /// An object and the bucket that it is in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Destination {

@@ -3,6 +3,7 @@
 
 mod attributes;
 mod error;
+mod lfs;
 mod link;
 mod list;
 mod name;
@@ -11,6 +12,7 @@ mod repository;
 
 pub use attributes::{Attributes, Found, State};
 pub use error::Error;
+pub use lfs::pointers;
 pub use list::{Content, Entry, Rules, Tree, list};
 pub use pointer::{LfsOid, POINTER_BYTES, Pointer};
 pub use repository::{find_tree, open, pack_path, unreadable};

@@ -1,0 +1,108 @@
+//! The LFS objects of a push: of the pushed repository, and of each submodule from its own LFS server.
+
+use std::path::Path;
+
+use domain::contract::{FetchedSubmodule, LfsObjects};
+use domain::git::{ObjectId, RefName};
+use domain::source::{GitHost, Options};
+use platform::staging::Staging;
+use tree::{Attributes, Pointer};
+use url::Url;
+
+use crate::error::Error;
+use crate::fetcher::Fetcher;
+use crate::lfs::{self, LfsError, LfsOrder};
+use crate::listing::{Listing, blocking};
+
+const LFSCONFIG: &[u8] = b".lfsconfig";
+/// A `.lfsconfig` has a few lines.
+const LFSCONFIG_BYTES: usize = 64 << 10;
+
+/// The pushed repository.
+pub struct Pushed<'a> {
+    pub url: &'a Url,
+    pub tree: &'a ObjectId,
+    pub ref_name: &'a RefName,
+}
+
+/// Stages the objects.
+pub async fn fetch<S: Staging>(
+    fetcher: &Fetcher<'_, S>,
+    hosts: &[GitHost],
+    options: &Options,
+    pushed: Pushed<'_>,
+    submodules: &[FetchedSubmodule],
+) -> Result<LfsObjects, Error> {
+    let mut all = LfsObjects { objects: 0, bytes: 0 };
+    one(fetcher, hosts, options, &pushed, &mut all).await?;
+    for submodule in submodules {
+        let within = |error| Error::Submodule {
+            path: submodule.path.clone(),
+            source: Box::new(error),
+        };
+        let url = Url::parse(&submodule.url).map_err(|source| {
+            within(Error::Url {
+                url: submodule.url.clone(),
+                source,
+            })
+        })?;
+        let module = Pushed {
+            url: &url,
+            tree: &submodule.tree,
+            ref_name: pushed.ref_name,
+        };
+        one(fetcher, hosts, options, &module, &mut all)
+            .await
+            .map_err(within)?;
+    }
+    Ok(all)
+}
+
+async fn one<S: Staging>(
+    fetcher: &Fetcher<'_, S>,
+    hosts: &[GitHost],
+    options: &Options,
+    repository: &Pushed<'_>,
+    all: &mut LfsObjects,
+) -> Result<(), Error> {
+    let (folder, tree, options) = (fetcher.repository(), repository.tree.clone(), options.clone());
+    let (pointers, lfsconfig) = blocking(move || read(&folder, &tree, &options)).await?;
+    let mut limits = fetcher.limits.clone();
+    limits.lfs_bytes = limits.lfs_bytes.saturating_sub(all.bytes);
+    let order = LfsOrder {
+        clone_url: repository.url,
+        git_hosts: hosts,
+        lfsconfig,
+        secret: fetcher.secret,
+        limits: &limits,
+        deadline: fetcher.deadline(),
+        push_id: &fetcher.push_id,
+        ref_name: repository.ref_name,
+        progress: fetcher.progress,
+    };
+    let staged = lfs::fetch(&order, pointers, fetcher.staging).await?;
+    all.objects += staged.objects;
+    all.bytes += staged.bytes;
+    Ok(())
+}
+
+/// The pointers of a tree that will be in the zip, and the tree's `.lfsconfig`.
+fn read(
+    repository: &Path,
+    tree: &ObjectId,
+    options: &Options,
+) -> Result<(Vec<Pointer>, Option<Vec<u8>>), Error> {
+    let listing = Listing::read(repository, tree, &options.limits)?;
+    let attributes = Attributes::read(&listing.repository, &listing.tree.entries, &[])?;
+    let pointers = tree::pointers(&listing.repository, &listing.tree.entries, &attributes)?;
+    let lfsconfig = listing
+        .file(LFSCONFIG, LFSCONFIG_BYTES)?
+        .map_err(|size| LfsError::Repository {
+            what: ".lfsconfig",
+            reason: format!("it has {size} bytes, more than {LFSCONFIG_BYTES}"),
+        })?;
+    Ok((
+        pointers.into_iter().map(|(_, pointer)| pointer).collect(),
+        lfsconfig,
+    ))
+}

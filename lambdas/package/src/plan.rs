@@ -1,0 +1,115 @@
+//! What the zip will hold: the commit's tree, and what the options make of it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use domain::contract::{Envelope, FetchedSubmodule, PackageInput};
+use domain::git::ObjectId;
+use git2::{Oid, Repository};
+use tree::{Attributes, Pointer, Rules, Tree};
+
+use crate::build_info::{self, BUILD_INFO};
+use crate::clone;
+use crate::conversion::Converter;
+use crate::entry::{self, Content, Entry};
+use crate::error::Error;
+
+/// See the module.
+pub struct Plan {
+    /// In the order of their paths' bytes.
+    pub entries: Vec<Entry>,
+    pub converter: Converter,
+    /// What a reader of the trail should know.
+    pub warnings: Vec<String>,
+    /// The LFS objects that entries are made of, by the files that they have to be in.
+    pub lfs: HashMap<PathBuf, Pointer>,
+}
+
+/// Plans the zip of a push whose packs are in `folder/repository.git`. Files that are made for it are put into `folder`.
+pub fn plan(envelope: &Envelope<PackageInput>, folder: &Path) -> Result<Plan, Error> {
+    let input = &envelope.input;
+    let options = &input.options;
+    let repository = tree::open(&folder.join(REPOSITORY))?;
+    let submodules = submodules(&input.fetched.submodules)?;
+    let rules = Rules {
+        limits: &options.limits,
+        symlinks: options.symlinks,
+        submodules: &submodules,
+    };
+    let mut tree = tree::list(&repository, oid(&input.fetched.tree)?, &rules)?;
+    let mut warnings = std::mem::take(&mut tree.warnings);
+    let roots: Vec<Vec<u8>> = submodules.keys().cloned().collect();
+    let attributes = options.attributes || options.lfs;
+    let attributes = attributes.then(|| Attributes::read(&repository, &tree.entries, &roots));
+    let attributes = attributes.transpose()?;
+
+    let mut pointers = HashMap::new();
+    if let (true, Some(attributes)) = (options.lfs, &attributes) {
+        pointers = self::pointers(&repository, &tree, attributes, &folder.join("lfs"))?;
+    }
+    let mut lfs = HashMap::new();
+    let mut entries = entry::of(tree);
+    for entry in &mut entries {
+        if let (Content::Blob { executable, .. }, Some((file, pointer))) =
+            (&entry.content, pointers.remove(&entry.path))
+        {
+            entry.content = Content::Disk {
+                file: file.clone(),
+                executable: *executable,
+            };
+            lfs.insert(file, pointer);
+        }
+    }
+    let mut converter = Converter::default();
+    if let (true, Some(attributes)) = (options.attributes, &attributes) {
+        warnings.extend_from_slice(attributes.warnings());
+        converter = Converter::plan(&repository, envelope, attributes, &roots, &mut entries)?;
+    }
+    if options.build_info {
+        match build_info::entry(&envelope.push, &input.fetched, &entries)? {
+            Some(entry) => entries.push(entry),
+            None => warnings.push(format!(
+                "the repository has a {BUILD_INFO} of its own, which the zip holds instead of ours"
+            )),
+        }
+    }
+    if options.full_clone {
+        entries.extend(clone::entries(&repository, envelope, &folder.join("clone"))?);
+    }
+    entries.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    Ok(Plan {
+        entries,
+        converter,
+        warnings,
+        lfs,
+    })
+}
+
+/// The repository's name in the folder of a plan.
+pub const REPOSITORY: &str = "repository.git";
+
+fn oid(id: &ObjectId) -> Result<Oid, tree::Error> {
+    Oid::from_str(id.as_str()).map_err(tree::Error::Pack)
+}
+
+/// The trees of the submodules, by their paths.
+fn submodules(fetched: &[FetchedSubmodule]) -> Result<HashMap<Vec<u8>, Oid>, tree::Error> {
+    fetched
+        .iter()
+        .map(|module| Ok((format!("{}/", module.path).into_bytes(), oid(&module.tree)?)))
+        .collect()
+}
+
+/// The pointers, by their paths, each with the file that its object has to be in.
+fn pointers(
+    repository: &Repository,
+    tree: &Tree,
+    attributes: &Attributes,
+    folder: &Path,
+) -> Result<HashMap<Vec<u8>, (PathBuf, Pointer)>, Error> {
+    let found = tree::pointers(repository, &tree.entries, attributes)?;
+    Ok(found
+        .into_iter()
+        .map(|(entry, pointer)| (entry.path.clone(), (folder.join(pointer.oid.as_str()), pointer)))
+        .collect())
+}
