@@ -1,0 +1,218 @@
+//! Trees that no honest git writes, and commits that are far larger than they look.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests")]
+
+mod scene;
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use domain::error::{Code, Coded};
+use domain::source::{Options, Symlinks};
+use package::Error;
+use scene::{Scene, block_on};
+
+fn refused(scene: &Scene, tree: &str, options: Options) -> Error {
+    block_on(scene.package(&scene.commit_tree(tree), options)).unwrap_err()
+}
+
+#[test]
+fn a_name_that_leads_elsewhere_on_any_system_is_refused() {
+    for name in [
+        "..",
+        ".",
+        "/etc",
+        "a/../../b",
+        "..\\b",
+        "a\\..\\..\\b",
+        "\\b",
+        "C:\\b",
+        ".git",
+        ".GIT",
+        ".git.",
+        ".git ",
+        "git~1",
+        "GIT~1",
+        ".git::$INDEX_ALLOCATION",
+        ".g\u{200c}it",
+        "\u{feff}.Git",
+    ] {
+        let scene = Scene::new();
+        let blob = scene.blob(b"x");
+        for (mode, object) in [
+            ("100644", blob.clone()),
+            ("40000", scene.tree(&[("100644", &blob, b"x")])),
+        ] {
+            let tree = scene.tree(&[(mode, &object, name.as_bytes())]);
+            let error = refused(&scene, &tree, Options::default());
+            assert_eq!(error.code(), Code::PathUnsafe, "{name:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_file_and_a_folder_of_one_name_are_refused() {
+    let scene = Scene::new();
+    let blob = scene.blob(b"x");
+    let folder = scene.tree(&[("100644", &blob, b"x")]);
+    let tree = scene.tree(&[
+        ("120000", &blob, b"a"),
+        ("100644", &blob, b"b"),
+        ("40000", &folder, b"a"),
+    ]);
+    let error = refused(&scene, &tree, Options::default());
+    assert_eq!(error.code(), Code::PathUnsafe, "{error}");
+}
+
+#[test]
+fn names_that_differ_in_case_only_are_delivered_with_a_warning() {
+    let scene = Scene::new();
+    let blob = scene.blob(b"x");
+    let folder = scene.tree(&[("100644", &blob, b"x")]);
+    let tree = scene.tree(&[
+        ("40000", &folder, b"DOCS"),
+        ("100644", &blob, b"Readme"),
+        ("40000", &folder, b"docs"),
+        ("100644", &blob, b"readme"),
+        ("100644", &blob, "\u{c4}".as_bytes()),
+        ("100644", &blob, "\u{e4}".as_bytes()),
+    ]);
+    let archive = block_on(scene.package(&scene.commit_tree(&tree), Options::default())).unwrap();
+    assert_eq!(archive.entries, 7);
+    let warned: Vec<_> = archive
+        .warnings
+        .iter()
+        .map(|text| text.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(warned, ["docs", "readme", "\u{e4}"]);
+}
+
+#[test]
+fn a_link_that_leaves_the_tree_is_kept_as_a_link_or_refused() {
+    for (target, leaves) in [
+        ("../../etc/passwd", true),
+        ("/etc/passwd", true),
+        ("..\\..\\x", true),
+        ("x", false),
+    ] {
+        let scene = Scene::new();
+        let blob = scene.blob(target.as_bytes());
+        let folder = scene.tree(&[("120000", &blob, b"link")]);
+        let tree = scene.tree(&[("40000", &folder, b"dir")]);
+        let with = |symlinks| Options {
+            symlinks,
+            ..Options::default()
+        };
+        let kept = block_on(scene.package(&scene.commit_tree(&tree), with(Symlinks::Keep))).unwrap();
+        assert_eq!(
+            scene.unzip(&kept)["dir/link"],
+            (0o120_777, target.as_bytes().to_vec())
+        );
+        let inside = block_on(scene.package(&scene.commit_tree(&tree), with(Symlinks::Inside)));
+        assert_eq!(
+            inside.err().map(|error| error.code()),
+            leaves.then_some(Code::SymlinkRefused),
+            "{target}"
+        );
+        let error = refused(&scene, &tree, with(Symlinks::Refuse));
+        assert_eq!(error.code(), Code::SymlinkRefused);
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("\"dir/link\" leads to {target:?}")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_link_with_an_endless_target_is_refused() {
+    let scene = Scene::new();
+    let blob = scene.blob(&b"x/".repeat(10_000));
+    let tree = scene.tree(&[("120000", &blob, b"link")]);
+    let error = refused(&scene, &tree, Options::default());
+    assert_eq!(error.code(), Code::PathUnsafe, "{error}");
+}
+
+#[test]
+fn a_tree_that_is_10_000_deep_is_refused() {
+    let scene = Scene::new();
+    // git packs no tree that is deeper than 2,048 where nobody asks it to.
+    scene.git(&["config", "core.maxTreeDepth", "20000"], b"");
+    let blob = scene.blob(b"x");
+    let mut child = Command::new("git")
+        .args(["mktree", "--batch"])
+        .current_dir(scene.folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut entry = format!("100644 blob {blob}\tf");
+    let mut tree = String::new();
+    for _ in 0..10_000 {
+        write!(input, "{entry}\n\n").unwrap();
+        tree.clear();
+        output.read_line(&mut tree).unwrap();
+        entry = format!("040000 tree {}\td", tree.trim());
+    }
+    drop(input);
+    assert!(child.wait().unwrap().success());
+    let error = refused(&scene, tree.trim(), Options::default());
+    assert_eq!(error.code(), Code::PathUnsafe);
+    assert!(
+        error.to_string().contains("4,096 bytes") && error.to_string().len() < 300,
+        "{error}"
+    );
+}
+
+/// Trees that name each other ten times: ten of them are ten thousand million.
+fn bomb(scene: &Scene, leaf: &str, mode: &str) -> String {
+    let (mut object, mut mode) = (leaf.to_owned(), mode);
+    for _ in 0..10 {
+        let names: Vec<String> = (0..10).map(|number| number.to_string()).collect();
+        let entries: Vec<_> = names
+            .iter()
+            .map(|name| (mode, object.as_str(), name.as_bytes()))
+            .collect();
+        object = scene.tree(&entries);
+        mode = "40000";
+    }
+    object
+}
+
+#[test]
+fn trees_that_name_each_other_many_times_meet_the_limit_of_entries() {
+    let scene = Scene::new();
+    let files = bomb(&scene, &scene.blob(b"x"), "100644");
+    // Without a single file, too.
+    let folders = bomb(&scene, &scene.tree(&[]), "40000");
+    for tree in [files, folders] {
+        let mut options = Options::default();
+        options.limits.entries = 100_000;
+        let error = refused(&scene, &tree, options);
+        assert_eq!(error.code(), Code::LimitExceeded);
+        assert!(error.to_string().contains("options.limits.entries"), "{error}");
+    }
+}
+
+#[test]
+fn a_small_pack_of_large_files_meets_the_limit_of_all_files() {
+    let scene = Scene::new();
+    let zeros = scene.blob(&vec![0; 20 << 20]);
+    let names: Vec<String> = (0..50).map(|number| number.to_string()).collect();
+    let entries: Vec<_> = names
+        .iter()
+        .map(|name| ("100644", zeros.as_str(), name.as_bytes()))
+        .collect();
+    let tree = scene.tree(&entries);
+    let mut options = Options::default();
+    options.limits.total_bytes = 100 << 20;
+    let error = refused(&scene, &tree, options);
+    assert_eq!(error.code(), Code::LimitExceeded);
+    assert!(
+        error.to_string().contains("options.limits.total_bytes"),
+        "{error}"
+    );
+}
