@@ -5,11 +5,12 @@ use std::process::Command;
 
 use push_code::git_host::Options;
 use serde_json::{Value, json};
+use servers::Giftless;
 use sha2::{Digest, Sha256};
 
 use crate::fixtures::archive::{self, Entry};
-use crate::fixtures::repository::{MAIN, Repository};
-use crate::fixtures::scene::{Run, Scene};
+use crate::fixtures::repository::{MAIN, Repository, noise};
+use crate::fixtures::scene::{Run, Scene, http_secret, login};
 
 /// A repository's file `.gitmodules` with one submodule, and the submodule itself.
 fn add_submodule(repository: &Repository, path: &str, url: &str, commit: &str) {
@@ -246,4 +247,162 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Git with git-lfs, in the repository's folder of files.
+fn lfs(repository: &Repository, arguments: &[&str]) {
+    let filters = [
+        "filter.lfs.clean=git-lfs clean -- %f",
+        "filter.lfs.smudge=git-lfs smudge -- %f",
+        "filter.lfs.required=true",
+        "lfs.locksverify=false",
+    ];
+    let filters = filters.iter().flat_map(|filter| ["-c", filter]);
+    repository.git(filters.chain(arguments.iter().copied()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lfs_objects_are_delivered_in_the_place_of_their_pointers() {
+    let store = tempfile::tempdir().unwrap();
+    let server = Giftless::serve(store.path());
+    let (scene, host) = Scene::over_http("lfs", Options::default()).await;
+    scene
+        .configure(|settings| {
+            settings["options"] = json!({"build_info": false, "lfs": true});
+            settings["git_hosts"] = json!([host.origin(), server.origin]);
+        })
+        .await;
+    let mut secret = http_secret(&host.origin(), &login());
+    secret["credentials"].as_array_mut().unwrap().push(json!({
+        "host": server.origin, "username": Giftless::USERNAME, "password": server.password,
+    }));
+    scene.put_git_secret(&secret).await;
+
+    let project = scene.repository("group/project");
+    let large = noise(20 << 20);
+    project
+        .write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n")
+        .write(
+            ".lfsconfig",
+            format!("[lfs]\n\turl = {}/group/project\n", server.origin),
+        )
+        .write("large.bin", &large)
+        .write("small.bin", "small")
+        .write("text", "version https://git-lfs.github.com/spec/v1\n");
+    lfs(&project, &["add", "--all"]);
+    let commit = project.commit("Add large files");
+    assert!(
+        project
+            .git(["show", "HEAD:large.bin"])
+            .starts_with("version https://git-lfs")
+    );
+    let with_login = server
+        .origin
+        .replace("://", &format!("://{}:{}@", Giftless::USERNAME, server.password));
+    project.git([
+        "remote",
+        "add",
+        "origin",
+        &format!("{with_login}/group/project.git"),
+    ]);
+    let url = format!("lfs.url={with_login}/group/project");
+    for name in ["large.bin", "small.bin"] {
+        let pointer = project.git(["show", &format!("HEAD:{name}")]);
+        let oid = pointer.split("sha256:").nth(1).unwrap()[..64].to_owned();
+        lfs(
+            &project,
+            &["-c", &url, "lfs", "push", "--object-id", "origin", &oid],
+        );
+    }
+
+    let run = push_main(&scene, &project, &commit).await;
+    let entries = archive::of_zip(&scene.object(run.delivered()).await.bytes).await;
+    let content = |path: &str| &entries.iter().find(|entry| entry.path == path).unwrap().sha256;
+    assert_eq!(*content("large.bin"), hex::encode(Sha256::digest(&large)));
+    assert_eq!(*content("small.bin"), hex::encode(Sha256::digest("small")));
+    assert_eq!(entries.len(), 5);
+    let fetched = run.state().fetched.as_ref().unwrap();
+    assert_eq!(
+        fetched.lfs.map(|lfs| (lfs.objects, lfs.bytes)),
+        Some((2, (20 << 20) + 5))
+    );
+    assert_eq!(scene.staged_keys(run.push_id).await, [""; 0]);
+
+    // An object that the server does not have fails the push.
+    project.write("gone.bin", "never pushed");
+    lfs(&project, &["add", "--all"]);
+    let gone = project.commit("Add a file that is nowhere");
+    let run = scene
+        .push(&scene.hook(&project.path, MAIN, Some(&commit), Some(&gone)))
+        .await;
+    assert_eq!(run.ended.error.as_deref(), Some("LfsObjectMissing"), "{run:#?}");
+}
+
+#[tokio::test]
+async fn a_commit_that_has_to_be_signed_and_is_not_fails_the_push() {
+    let (scene, host) = Scene::over_http("signature", Options::default()).await;
+    scene
+        .configure(|settings| settings["options"] = json!({"signature": "required"}))
+        .await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    let status = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"])
+        .arg(&key)
+        .status();
+    assert!(status.unwrap().success());
+    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    let mut secret = http_secret(&host.origin(), &login());
+    secret["allowed_signers"] = json!(format!("jo@example.com {public}"));
+    scene.put_git_secret(&secret).await;
+
+    let project = scene.repository("group/project");
+    let unsigned = project.commit_file("file", "content");
+    let run = push_main(&scene, &project, &unsigned).await;
+    scene.assert_failed(&run, "Fetch", "CommitNotVerified").await;
+
+    let signing_key = format!("user.signingkey={}", key.display());
+    project.git([
+        "-c",
+        "gpg.format=ssh",
+        "-c",
+        &signing_key,
+        "commit",
+        "--quiet",
+        "--allow-empty",
+        "-S",
+        "-m",
+        "Signed",
+    ]);
+    let signed = project.git(["rev-parse", "HEAD"]);
+    let run = scene
+        .push(&scene.hook(&project.path, MAIN, Some(&unsigned), Some(&signed)))
+        .await;
+    let signature = run.state().fetched.as_ref().unwrap().signature.as_ref().unwrap();
+    assert_eq!(
+        (signature.object.as_str(), signature.signer.as_str()),
+        (signed.as_str(), "jo@example.com")
+    );
+    assert!(run.delivered().provenance.is_some());
+}
+
+#[tokio::test]
+async fn attributes_make_the_zip_what_git_archive_makes() {
+    let (scene, _host) = Scene::over_http("attributes", Options::default()).await;
+    scene
+        .configure(|settings| settings["options"] = json!({"build_info": false, "attributes": true}))
+        .await;
+    let project = scene.repository("group/project");
+    let attributes = "tests export-ignore\n*.txt text eol=crlf\nversion export-subst\n*.id ident\n";
+    let commit = project
+        .write(".gitattributes", attributes)
+        .write("tests/one", "left out")
+        .write("a.txt", "one\ntwo\n")
+        .write("version", "$Format:%H %an %cI$\n")
+        .write("b.id", "$Id$\n")
+        .commit("Add attributes");
+    let run = push_main(&scene, &project, &commit).await;
+    let entries = archive::of_zip(&scene.object(run.delivered()).await.bytes).await;
+    assert_eq!(entries, project.archive(&commit).await);
+    assert_eq!(entries.len(), 4);
 }

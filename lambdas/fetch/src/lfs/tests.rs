@@ -1,6 +1,5 @@
 //! LFS objects from a real server, pushed by the real client, and from servers that do what they should not.
 
-mod giftless;
 mod scene;
 mod server;
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use domain::error::Code;
+use servers::Giftless;
 use tree::{LfsOid, Pointer};
 
-use super::giftless::Giftless;
 use super::scene::{Scene, pointer};
 
 /// A clone with LFS files that were pushed to a server.

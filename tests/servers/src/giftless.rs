@@ -5,18 +5,23 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-const REQUIREMENTS: &str = include_str!("../../../tests/requirements-lfs.txt");
-const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lfs_server.py");
+use sha2::{Digest, Sha256};
+
+const REQUIREMENTS: &str = include_str!("../requirements.txt");
+const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/giftless.py");
 
 /// The server, until it is dropped.
+#[derive(Debug)]
 pub struct Giftless {
     child: Child,
+    /// `http://127.0.0.1:port`.
     pub origin: String,
     /// Of the user `_jwt`, for all repositories of `group`.
     pub password: String,
 }
 
 impl Giftless {
+    /// The user whose password it is.
     pub const USERNAME: &str = "_jwt";
 
     /// A server that keeps its objects in `folder`.
@@ -53,8 +58,7 @@ impl Drop for Giftless {
 /// The virtual environment, named by its requirements. A marker says that it is whole, and a lock keeps two tests from
 /// making it at once.
 fn environment() -> PathBuf {
-    let hash = openssl::sha::sha256(REQUIREMENTS.as_bytes());
-    let hash: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex::encode(&Sha256::digest(REQUIREMENTS.as_bytes())[..6]);
     let cache = cache_folder();
     let folder = cache.join(format!("lfs-server-{hash}"));
     let marker = folder.join("complete");
