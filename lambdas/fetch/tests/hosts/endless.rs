@@ -55,8 +55,9 @@ async fn limit(scene: &Scene, ask: &Ask) -> &'static str {
     let (code, told) = scene.refused(ask).await;
     assert_eq!(code, Code::LimitExceeded, "{told}");
     assert!(started.elapsed() < AT_LAST, "{:?}", started.elapsed());
-    let limits = ["fetch_seconds", "pack_bytes"];
-    limits.into_iter().find(|limit| told.contains(limit)).unwrap()
+    let limits = ["fetch_seconds", "pack_bytes", "objects"];
+    let named = |limit: &&str| told.contains(&format!("options.limits.{limit}"));
+    limits.into_iter().find(named).unwrap()
 }
 
 const NOW_AND_THEN: Duration = Duration::from_millis(100);
@@ -222,5 +223,18 @@ async fn a_pack_above_its_limit_is_refused() {
     ask.limits.pack_bytes = 200_000;
     assert_eq!(limit(&scene, &ask).await, "pack_bytes");
     ask.limits.pack_bytes = 2_000_000;
+    assert!(scene.fetch(&ask).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_pack_of_more_objects_than_its_limit_is_refused() {
+    let (scene, commit) = Scene::with_commit();
+    scene.allow_any_id();
+    let host = Host::of(&scene).await;
+    let mut ask = Ask::new(&host.url(), &commit);
+    // The commit, its tree, its file.
+    ask.limits.objects = 2;
+    assert_eq!(limit(&scene, &ask).await, "objects");
+    ask.limits.objects = 3;
     assert!(scene.fetch(&ask).await.is_ok());
 }
