@@ -405,6 +405,45 @@ mod tests {
     }
 
     #[test]
+    fn a_large_entry_that_is_written_as_it_is_read_is_zip64() {
+        // The second has fewer bytes than 4 GiB, and more of them deflated.
+        for (size, compressed) in [(5 << 30, 9 << 29), ((4 << 30) - 2, (4 << 30) + 7)] {
+            let mut fields = Maker::new((0, 33)).unread(b"large", size, false);
+            fields.method = Method::Deflated;
+            fields.descriptor = true;
+            let mut writer = Writer::new(Sparse::default());
+            writer.begin(&fields).unwrap();
+            let local = writer.out.pieces.values().next().unwrap().clone();
+            assert_eq!(u16::from_le_bytes([local[6], local[7]]), UTF8 | DESCRIPTOR);
+            assert_eq!(local[14..18], [0; 4], "the checksum comes later");
+            assert_eq!(local[18..26], [0xFF; 8], "and so do the sizes, in 64 bits");
+            writer.out.skip(compressed);
+            (fields.crc32, fields.compressed) = (7, compressed);
+            writer.end(&fields).unwrap();
+            let (_, descriptor) = writer.out.pieces.last_key_value().unwrap();
+            assert_eq!(descriptor.len(), 24);
+            assert_eq!(descriptor[8..16], compressed.to_le_bytes());
+            let mut small = Records::default();
+            Maker::new((0, 33)).file(&mut small, b"small", b"content", true);
+            writer.add(&small).unwrap();
+            let mut zip = zip::ZipArchive::new(writer.finish().unwrap()).unwrap();
+            {
+                let large = zip.by_name("large").unwrap();
+                assert_eq!(
+                    (large.size(), large.compressed_size(), large.crc32()),
+                    (size, compressed, 7)
+                );
+            }
+            let mut content = String::new();
+            zip.by_name("small")
+                .unwrap()
+                .read_to_string(&mut content)
+                .unwrap();
+            assert_eq!(content, "content");
+        }
+    }
+
+    #[test]
     fn more_entries_than_a_16_bit_number_says_are_zip64() {
         let maker = Maker::new((0, 33));
         let mut writer = Writer::new(Cursor::new(Vec::new()));
