@@ -194,13 +194,10 @@ async fn links_that_the_source_does_not_want_fail_the_push() {
         scene
             .configure(|settings| settings["options"] = json!({"symlinks": policy}))
             .await;
+        let branch = format!("refs/heads/{policy}-{}", &commit[..7]);
+        project.git(["update-ref", &branch, commit]);
         let run = scene
-            .push(&scene.hook(
-                &project.path,
-                &format!("refs/heads/{policy}-{}", &commit[..7]),
-                None,
-                Some(commit),
-            ))
+            .push(&scene.hook(&project.path, &branch, None, Some(commit)))
             .await;
         if refused {
             assert_eq!(run.ended.error.as_deref(), Some("SymlinkRefused"), "{run:#?}");
