@@ -733,6 +733,7 @@ impl Calls {
     fn fetch(&self, deliver: &Deliver) -> Value {
         self.envelope(FetchInput {
             git_hosts: deliver.git_hosts.clone(),
+            submodule_repositories: deliver.submodule_repositories.clone(),
             clone_url: deliver.clone_url.clone(),
             options: deliver.options.clone(),
         })

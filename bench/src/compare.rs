@@ -127,6 +127,7 @@ impl Bench {
         let input = FetchInput {
             clone_url: self.url.clone(),
             git_hosts: vec![],
+            submodule_repositories: vec![],
             options: options.clone(),
         };
         let (fetched, fetch) = self.stage::<_, FetchedCommit>(Stage::Fetch, input, &staging)?;

@@ -18,6 +18,7 @@ use platform::secrets::{SecretError, Secrets};
 use platform::stage;
 use platform::staging::{S3Staging, Staging};
 use secrecy::SecretString;
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::origin::{self, LoginArgs, Origin};
@@ -169,6 +170,7 @@ impl Run {
             destination,
             sequence,
             git_hosts,
+            submodule_repositories,
             options,
         } = deliver;
         let fetch_deps = fetch::Deps {
@@ -179,6 +181,7 @@ impl Run {
         let input = FetchInput {
             clone_url,
             git_hosts,
+            submodule_repositories,
             options: options.clone(),
         };
         let fetched = self
@@ -226,7 +229,7 @@ impl Run {
 
     async fn stage<I, O, E, F>(&self, stage: Stage, input: I, work: F) -> Result<O, Failed>
     where
-        O: StageOutput,
+        O: StageOutput + Serialize,
         E: Coded,
         F: AsyncFn(&Envelope<I>) -> Result<O, E>,
     {

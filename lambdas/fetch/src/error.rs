@@ -1,6 +1,7 @@
 //! Why a commit cannot be fetched.
 
 use domain::error::{Code, Coded};
+use domain::policy::PolicyError;
 use platform::secrets::SecretError;
 use platform::staging::StorageError;
 
@@ -87,6 +88,12 @@ pub enum Error {
     /// The repository names a host that the settings do not.
     #[error("{url} is on none of the git hosts that the source's settings allow ({allowed})")]
     HostNotAllowed { url: String, allowed: String },
+    /// The repository names another that the settings do not.
+    #[error("{url} matches none of the repositories that a submodule may be of ({allowed})")]
+    RepositoryNotAllowed { url: String, allowed: String },
+    /// The settings.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// The tree.
     #[error(transparent)]
     Tree(#[from] tree::Error),
@@ -128,6 +135,8 @@ impl Coded for Error {
             Self::Submodule { source, .. } => source.code(),
             Self::SubmoduleInvalid { .. } => Code::SubmoduleInvalid,
             Self::HostNotAllowed { .. } => Code::GitHostNotAllowed,
+            Self::RepositoryNotAllowed { .. } => Code::SubmoduleNotAllowed,
+            Self::Policy(_) => Code::SourceInvalid,
             Self::Tree(error) => error.code(),
             Self::Workspace(_) => Code::WorkspaceFailed,
             Self::Secret(error) => error.code(),

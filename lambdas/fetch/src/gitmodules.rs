@@ -14,14 +14,15 @@ pub struct Submodule {
 }
 
 /// The submodules by their paths. Where two sections have one path the last counts, as in git.
-pub fn parse(text: &[u8]) -> Result<HashMap<Vec<u8>, Submodule>, String> {
+pub fn parse(text: &[u8]) -> Result<HashMap<Vec<u8>, Submodule>, &'static str> {
     // An include would be a file of this function's: they are not followed.
     let file = gix_config::File::from_bytes_no_includes(
         text,
         gix_config::file::Metadata::default(),
         gix_config::file::init::Options::default(),
     )
-    .map_err(|error| error.to_string())?;
+    // The parser's own message quotes what it met, which may be a password.
+    .map_err(|_| "it is not in the form of git's configuration")?;
     let names: BTreeSet<_> = file
         .sections_by_name("submodule")
         .into_iter()

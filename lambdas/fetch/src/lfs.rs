@@ -28,6 +28,7 @@ use platform::staging::Staging;
 use tree::{LfsOid, Pointer};
 use url::Url;
 
+pub use endpoint::LFSCONFIG_BYTES;
 pub use error::LfsError;
 
 use crate::credentials::GitSecret;

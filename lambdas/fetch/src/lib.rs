@@ -27,6 +27,7 @@ pub use transfer::{Part, Progress};
 
 use fetcher::{Fetcher, Wanted};
 use pointers::Pushed;
+use submodules::Sources;
 
 /// What a fetch needs of the world.
 #[derive(Debug)]
@@ -78,7 +79,12 @@ pub async fn handle(
     let submodules = match options.submodules {
         Submodules::None => Vec::new(),
         Submodules::Recursive => {
-            submodules::fetch(&mut fetcher, &input.git_hosts, url.clone(), found.tree.clone()).await?
+            let sources = Sources {
+                hosts: &input.git_hosts,
+                repositories: &input.submodule_repositories,
+                attributes: options.attributes,
+            };
+            submodules::fetch(&mut fetcher, sources, url.clone(), found.tree.clone()).await?
         }
     };
     let lfs = if options.lfs {

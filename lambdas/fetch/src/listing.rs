@@ -6,7 +6,7 @@ use std::path::Path;
 use domain::git::ObjectId;
 use domain::source::{Limits, Symlinks};
 use git2::{Oid, Repository};
-use tree::{Content, Rules, Tree};
+use tree::{Attributes, Content, Rules, Tree};
 
 use crate::error::Error;
 
@@ -28,6 +28,16 @@ impl Listing {
         };
         let tree = tree::list(&repository, root, &rules)?;
         Ok(Self { repository, tree })
+    }
+
+    /// What its `.gitattributes` say.
+    pub fn attributes(&self, limits: &Limits) -> Result<Attributes, Error> {
+        Ok(Attributes::read(
+            &self.repository,
+            &self.tree.entries,
+            &[],
+            limits,
+        )?)
     }
 
     /// The content of the file `path`; none where it is not there. An error with its size where that is more than `most`

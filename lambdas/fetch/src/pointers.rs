@@ -1,22 +1,21 @@
 //! The LFS objects of a push: of the pushed repository, and of each submodule from its own LFS server.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use domain::contract::{FetchedSubmodule, LfsObjects};
 use domain::git::{ObjectId, RefName};
 use domain::source::{GitHost, Options};
 use platform::staging::Staging;
-use tree::{Attributes, Pointer};
+use tree::{LeftOut, Pointer};
 use url::Url;
 
 use crate::error::Error;
 use crate::fetcher::Fetcher;
-use crate::lfs::{self, LfsError, LfsOrder};
+use crate::lfs::{self, LFSCONFIG_BYTES, LfsError, LfsOrder};
 use crate::listing::{Listing, blocking};
 
 const LFSCONFIG: &[u8] = b".lfsconfig";
-/// A `.lfsconfig` has a few lines.
-const LFSCONFIG_BYTES: usize = 64 << 10;
 
 /// The pushed repository.
 pub struct Pushed<'a> {
@@ -35,7 +34,12 @@ pub async fn fetch<S: Staging>(
 ) -> Result<LfsObjects, Error> {
     let mut all = LfsObjects { objects: 0, bytes: 0 };
     one(fetcher, hosts, options, &pushed, &mut all).await?;
+    // One commit may be at several paths.
+    let mut seen = HashSet::new();
     for submodule in submodules {
+        if !seen.insert((&submodule.url, &submodule.tree)) {
+            continue;
+        }
         let within = |error| Error::Submodule {
             path: submodule.path.clone(),
             source: Box::new(error),
@@ -93,8 +97,12 @@ fn read(
     options: &Options,
 ) -> Result<(Vec<Pointer>, Option<Vec<u8>>), Error> {
     let listing = Listing::read(repository, tree, &options.limits)?;
-    let attributes = Attributes::read(&listing.repository, &listing.tree.entries, &[])?;
-    let pointers = tree::pointers(&listing.repository, &listing.tree.entries, &attributes)?;
+    let attributes = listing.attributes(&options.limits)?;
+    let mut pointers = tree::pointers(&listing.repository, &listing.tree.entries, &attributes)?;
+    if options.attributes {
+        let mut left_out = LeftOut::new(&attributes);
+        pointers.retain(|(entry, _)| !left_out.has(&entry.path));
+    }
     let lfsconfig = listing
         .file(LFSCONFIG, LFSCONFIG_BYTES)?
         .map_err(|size| LfsError::Repository {

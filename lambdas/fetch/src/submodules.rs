@@ -7,7 +7,7 @@ use domain::git::ObjectId;
 use domain::policy;
 use domain::source::{GitHost, Limits};
 use platform::staging::Staging;
-use tree::Content;
+use tree::{Attributes, Content, LeftOut};
 use url::Url;
 
 use crate::error::Error;
@@ -18,6 +18,15 @@ use crate::listing::{Listing, blocking};
 const GITMODULES: &[u8] = b".gitmodules";
 /// The largest one, in bytes.
 const GITMODULES_BYTES: usize = 1 << 20;
+
+/// Where submodules may come from, and which are left out.
+pub struct Sources<'a> {
+    pub hosts: &'a [GitHost],
+    /// Globs.
+    pub repositories: &'a [String],
+    /// Whether those are left out that `.gitattributes` leave out.
+    pub attributes: bool,
+}
 
 /// A tree whose submodules are wanted.
 struct Parent {
@@ -41,7 +50,7 @@ struct Recorded {
 /// Fetches the submodules of `tree`, which is at `url`, and theirs.
 pub async fn fetch<S: Staging>(
     fetcher: &mut Fetcher<'_, S>,
-    hosts: &[GitHost],
+    sources: Sources<'_>,
     url: Url,
     tree: ObjectId,
 ) -> Result<Vec<FetchedSubmodule>, Error> {
@@ -55,7 +64,7 @@ pub async fn fetch<S: Staging>(
         depth: 0,
     }]);
     while let Some(parent) = parents.pop_front() {
-        let recorded = recorded(fetcher, &parent).await?;
+        let recorded = recorded(fetcher, &parent, sources.attributes).await?;
         check_limits(fetcher.limits, &parent, fetched.len() + recorded.len(), &recorded)?;
         for submodule in recorded {
             let path = submodule.path.clone();
@@ -63,7 +72,7 @@ pub async fn fetch<S: Staging>(
                 path: path.clone(),
                 source: Box::new(error),
             };
-            let url = resolve(hosts, &parent.url, &submodule.url).map_err(within)?;
+            let url = resolve(&sources, &parent.url, &submodule.url).map_err(within)?;
             let key = (url.to_string(), submodule.commit.clone());
             let next = match known.get(&key) {
                 Some(&index) => {
@@ -118,11 +127,29 @@ async fn one<S: Staging>(
     })
 }
 
-fn resolve(hosts: &[GitHost], parent: &Url, text: &str) -> Result<Url, Error> {
-    policy::submodule_url(hosts, parent, text).ok_or_else(|| Error::HostNotAllowed {
-        // It may have credentials in it.
-        url: text.rsplit('@').next().unwrap_or_default().to_owned(),
-        allowed: hosts.iter().map(GitHost::as_str).collect::<Vec<_>>().join(", "),
+fn resolve(sources: &Sources<'_>, parent: &Url, text: &str) -> Result<Url, Error> {
+    // It may have credentials in it.
+    let shown = || {
+        let host = text.rsplit('@').next().unwrap_or_default();
+        host.split(['?', '#']).next().unwrap_or_default().to_owned()
+    };
+    let list = |items: &[&str]| items.join(", ");
+    let url = policy::submodule_url(sources.hosts, parent, text).ok_or_else(|| Error::HostNotAllowed {
+        url: shown(),
+        allowed: list(&sources.hosts.iter().map(GitHost::as_str).collect::<Vec<_>>()),
+    })?;
+    if policy::submodule_is_allowed(sources.repositories, &url)? {
+        return Ok(url);
+    }
+    Err(Error::RepositoryNotAllowed {
+        url: url.into(),
+        allowed: list(
+            &sources
+                .repositories
+                .iter()
+                .map(String::as_str)
+                .collect::<Vec<_>>(),
+        ),
     })
 }
 
@@ -149,17 +176,31 @@ fn check_limits(limits: &Limits, parent: &Parent, count: usize, recorded: &[Reco
     }
 }
 
-async fn recorded<S: Staging>(fetcher: &Fetcher<'_, S>, parent: &Parent) -> Result<Vec<Recorded>, Error> {
+async fn recorded<S: Staging>(
+    fetcher: &Fetcher<'_, S>,
+    parent: &Parent,
+    attributes: bool,
+) -> Result<Vec<Recorded>, Error> {
     let repository = fetcher.repository();
     let (tree, path, limits) = (parent.tree.clone(), parent.path.clone(), fetcher.limits.clone());
-    blocking(move || read(&Listing::read(&repository, &tree, &limits)?, &path)).await
+    blocking(move || {
+        let listing = Listing::read(&repository, &tree, &limits)?;
+        let attributes = attributes.then(|| listing.attributes(&limits)).transpose()?;
+        read(&listing, attributes.as_ref(), &path)
+    })
+    .await
 }
 
-/// The submodules of a tree that stands at `path`.
-fn read(listing: &Listing, path: &str) -> Result<Vec<Recorded>, Error> {
+/// The submodules of a tree that stands at `path`, without those that its attributes leave out.
+fn read(listing: &Listing, attributes: Option<&Attributes>, path: &str) -> Result<Vec<Recorded>, Error> {
+    let mut left_out = attributes.map(LeftOut::new);
     let mut submodules = Vec::new();
     for entry in &listing.tree.entries {
-        if let Content::Submodule { commit } = entry.content {
+        if let Content::Submodule { commit } = entry.content
+            && !left_out
+                .as_mut()
+                .is_some_and(|left_out| left_out.has(&entry.path))
+        {
             submodules.push((entry.path.strip_suffix(b"/").unwrap_or(&entry.path), commit));
         }
     }
@@ -197,7 +238,7 @@ fn gitmodules(listing: &Listing) -> Result<HashMap<Vec<u8>, gitmodules::Submodul
         reason,
     };
     match listing.file(GITMODULES, GITMODULES_BYTES)? {
-        Ok(Some(text)) => gitmodules::parse(&text).map_err(invalid),
+        Ok(Some(text)) => gitmodules::parse(&text).map_err(|reason| invalid(reason.to_owned())),
         Ok(None) => Ok(HashMap::new()),
         Err(size) => Err(invalid(format!(
             "it has {size} bytes, more than {GITMODULES_BYTES}"

@@ -40,8 +40,8 @@ const BRANCHES: &str = "refs/heads/*";
 const LOCAL_BRANCHES: &str = "refs/push/heads/*";
 /// The user of an SSH URL that names none.
 const SSH_USER: &str = "git";
-/// The longest subject, in characters.
-const SUBJECT_CHARACTERS: usize = 200;
+/// The longest subject, and the author's longest name and address, in characters.
+const TEXT_CHARACTERS: usize = 200;
 
 /// What to fetch, and how.
 pub struct Order {
@@ -180,6 +180,8 @@ fn fetch(order: &Order, folder: &Path) -> Result<Found, Error> {
             Err(Failed::Refused(error)) => refused = Some(error),
             Err(Failed::Other(error)) => return Err(error),
         }
+        // What it has fetched is of no use, and there is room for one such.
+        let _ = std::fs::remove_dir_all(folder.join(name));
         tracing::info!(url = %wanted.url, attempt = name, reason = refused.as_ref().map(git2::Error::message), "not found");
     }
     Err(not_found(order, refused))
@@ -616,7 +618,13 @@ fn find(order: &Order, fetched: &Fetched) -> Result<Found, Error> {
         }
     };
     let author = commit.author();
-    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    // A commit's texts may have megabytes.
+    let short = |bytes: &[u8]| {
+        String::from_utf8_lossy(bytes)
+            .chars()
+            .take(TEXT_CHARACTERS)
+            .collect()
+    };
     let id = |oid: Oid| {
         oid.to_string()
             .parse::<ObjectId>()
@@ -630,14 +638,11 @@ fn find(order: &Order, fetched: &Fetched) -> Result<Found, Error> {
         commit: id(commit.id())?.into_commit(),
         tree: id(commit.tree_id())?,
         author: Author {
-            name: lossy(author.name_bytes()),
-            email: lossy(author.email_bytes()),
+            name: short(author.name_bytes()),
+            email: short(author.email_bytes()),
         },
         committed_at: DateTime::from_timestamp(commit.time().seconds(), 0).unwrap_or_default(),
-        subject: lossy(commit.summary_bytes().unwrap_or_default())
-            .chars()
-            .take(SUBJECT_CHARACTERS)
-            .collect(),
+        subject: short(commit.summary_bytes().unwrap_or_default()),
         ref_now: fetched.ref_now.clone(),
         signature,
         pack,

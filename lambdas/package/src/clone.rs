@@ -13,6 +13,9 @@ use crate::build_info::BUILD_INFO;
 use crate::entry::{Content, Entry};
 use crate::error::Error;
 
+/// What deltas are looked for in, in bytes.
+const WINDOW_BYTES: i64 = 256 << 20;
+
 /// Makes the files in `folder` and gives their entries.
 pub fn entries(
     repository: &Repository,
@@ -67,6 +70,11 @@ pub fn entries(
 
 /// Packs all that `pushed` leads to. Gives the name of the pack.
 fn pack(repository: &Repository, pushed: Oid, commit: Oid, folder: &Path) -> Result<String, Error> {
+    // What it compares is held in memory: some large files of a history would be too much.
+    let configured = repository
+        .config()
+        .and_then(|mut config| config.set_i64("pack.windowMemory", WINDOW_BYTES));
+    configured.map_err(Error::Clone)?;
     let mut builder = repository.packbuilder().map_err(Error::Clone)?;
     // Threads share the work as it comes, and the deltas would differ.
     builder.set_threads(1);
@@ -107,17 +115,15 @@ fn head(push: &Push, commit: Oid) -> String {
 }
 
 fn config(push: &Push, fetched: &FetchedCommit) -> String {
-    // A URL and a ref name have neither quotes nor line ends; a ref name has no backslash.
+    // A URL has no quotes. A ref name may have quotes, `#` and `;`, but no backslash and no line end.
     let mut text = format!(
         "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n\
         [remote \"origin\"]\n\turl = \"{}\"\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n",
         fetched.url
     );
     if let Some(branch) = push.ref_name.as_str().strip_prefix("refs/heads/") {
-        text += &format!(
-            "[branch \"{}\"]\n\tremote = origin\n\tmerge = refs/heads/{branch}\n",
-            branch.replace('"', "\\\"")
-        );
+        let branch = branch.replace('"', "\\\"");
+        text += &format!("[branch \"{branch}\"]\n\tremote = origin\n\tmerge = \"refs/heads/{branch}\"\n");
     }
     text
 }

@@ -244,6 +244,16 @@ impl<'a> EntryMaker<'_, 'a> {
                 if let Some(conversion) = conversion {
                     if size > conversion::LARGEST {
                         self.converter.too_large(path);
+                    } else if size > self.limits.converted_file_bytes {
+                        return Err(tree::Error::Limit {
+                            limit: "converted_file_bytes",
+                            met: format!(
+                                "{} has {size} bytes and is converted by attributes, more than {}",
+                                tree::lossy(path),
+                                self.limits.converted_file_bytes
+                            ),
+                        }
+                        .into());
                     } else {
                         let data = self.odb.read(*id).map_err(tree::unreadable(*id, path))?;
                         if let Some(converted) = self.converter.convert(path, *id, data.data(), *conversion) {

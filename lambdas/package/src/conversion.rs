@@ -24,6 +24,7 @@ use crate::error::Error;
 use commit::Commit;
 use encoding::Encoding;
 use eol::Eol;
+pub use plan::leave_out;
 use warnings::{Kind, Warnings};
 
 /// git converts no larger files: its `core.bigFileThreshold`.
@@ -46,16 +47,15 @@ pub struct Converter {
 }
 
 impl Converter {
-    /// Leaves out what `git archive` leaves out, and says how the rest is converted.
+    /// Says how each file is converted.
     pub fn plan(
         repository: &Repository,
         envelope: &Envelope<PackageInput>,
         attributes: &Attributes,
         submodules: &[Vec<u8>],
-        entries: &mut Vec<Entry>,
+        entries: &mut [Entry],
     ) -> Result<Self, Error> {
         let mut warnings = Warnings::default();
-        plan::leave_out(attributes, entries);
         let substitutes = plan::convert(attributes, entries, submodules, &mut warnings);
         let commit = if substitutes {
             let id = &envelope.input.fetched.commit;

@@ -1,6 +1,7 @@
 //! Why a commit cannot be packaged.
 
 use domain::error::{Code, Coded};
+use git2::ErrorCode;
 use platform::staging::StorageError;
 
 /// Why a commit cannot be packaged.
@@ -30,6 +31,8 @@ impl Coded for Error {
     fn code(&self) -> Code {
         match self {
             Self::Tree(error) => error.code(),
+            // The host has left something of the history out.
+            Self::Clone(error) if error.code() == ErrorCode::NotFound => Code::RepositoryInvalid,
             Self::Zip(_) | Self::Clone(_) | Self::BuildInfo(_) | Self::Workspace(_) => Code::WorkspaceFailed,
             Self::Storage(error) => error.code(),
         }

@@ -32,6 +32,10 @@ pub use error::Error;
 use plan::{Plan, REPOSITORY};
 use sink::{Sink, Sum};
 
+/// How many warnings the trail takes, and how long each may be.
+const MOST_WARNINGS: usize = 50;
+const WARNING_CHARACTERS: usize = 300;
+
 /// What a packaging needs of the world.
 #[derive(Debug)]
 pub struct Deps<'a, A> {
@@ -137,6 +141,21 @@ struct Zipped {
     warnings: Vec<String>,
 }
 
+/// A path may have thousands of characters, and a placeholder any number. What is written into the trail is bounded.
+fn shorten(warnings: &mut Vec<String>) {
+    let more = warnings.len().saturating_sub(MOST_WARNINGS);
+    warnings.truncate(MOST_WARNINGS);
+    if more > 0 {
+        warnings.push(format!("there are {more} more warnings"));
+    }
+    for warning in warnings {
+        if let Some((end, _)) = warning.char_indices().nth(WARNING_CHARACTERS) {
+            warning.truncate(end);
+            warning.push_str("...");
+        }
+    }
+}
+
 impl Work {
     fn zip(self, sink: Sink) -> Result<Zipped, Error> {
         let plan = self.plan;
@@ -151,6 +170,7 @@ impl Work {
         )?;
         let mut warnings = plan.warnings;
         warnings.extend(plan.converter.warnings());
+        shorten(&mut warnings);
         Ok(Zipped {
             sum,
             entries: plan.entries.len() as u64,

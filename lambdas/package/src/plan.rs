@@ -10,7 +10,7 @@ use tree::{Attributes, Pointer, Rules, Tree};
 
 use crate::build_info::{self, BUILD_INFO};
 use crate::clone;
-use crate::conversion::Converter;
+use crate::conversion::{self, Converter};
 use crate::entry::{self, Content, Entry};
 use crate::error::Error;
 
@@ -40,29 +40,21 @@ pub fn plan(envelope: &Envelope<PackageInput>, folder: &Path) -> Result<Plan, Er
     let mut warnings = std::mem::take(&mut tree.warnings);
     let roots: Vec<Vec<u8>> = submodules.keys().cloned().collect();
     let attributes = options.attributes || options.lfs;
-    let attributes = attributes.then(|| Attributes::read(&repository, &tree.entries, &roots));
+    let attributes =
+        attributes.then(|| Attributes::read(&repository, &tree.entries, &roots, &options.limits));
     let attributes = attributes.transpose()?;
 
     let mut pointers = HashMap::new();
     if let (true, Some(attributes)) = (options.lfs, &attributes) {
         pointers = self::pointers(&repository, &tree, attributes, &folder.join("lfs"))?;
     }
-    let mut lfs = HashMap::new();
     let mut entries = entry::of(tree);
-    for entry in &mut entries {
-        if let (Content::Blob { executable, .. }, Some((file, pointer))) =
-            (&entry.content, pointers.remove(&entry.path))
-        {
-            entry.content = Content::Disk {
-                file: file.clone(),
-                executable: *executable,
-            };
-            lfs.insert(file, pointer);
-        }
+    if let (true, Some(attributes)) = (options.attributes, &attributes) {
+        conversion::leave_out(attributes, &mut entries);
     }
+    let lfs = point(&mut entries, pointers);
     let mut converter = Converter::default();
     if let (true, Some(attributes)) = (options.attributes, &attributes) {
-        warnings.extend_from_slice(attributes.warnings());
         converter = Converter::plan(&repository, envelope, attributes, &roots, &mut entries)?;
     }
     if options.build_info {
@@ -98,6 +90,27 @@ fn submodules(fetched: &[FetchedSubmodule]) -> Result<HashMap<Vec<u8>, Oid>, tre
         .iter()
         .map(|module| Ok((format!("{}/", module.path).into_bytes(), oid(&module.tree)?)))
         .collect()
+}
+
+/// Puts the objects in the place of their pointers. Gives those that are needed, by the files that they have to be in.
+fn point(
+    entries: &mut [Entry],
+    mut pointers: HashMap<Vec<u8>, (PathBuf, Pointer)>,
+) -> HashMap<PathBuf, Pointer> {
+    let mut needed = HashMap::new();
+    for entry in entries {
+        let Content::Blob { executable, .. } = entry.content else {
+            continue;
+        };
+        if let Some((file, pointer)) = pointers.remove(&entry.path) {
+            entry.content = Content::Disk {
+                file: file.clone(),
+                executable,
+            };
+            needed.insert(file, pointer);
+        }
+    }
+    needed
 }
 
 /// The pointers, by their paths, each with the file that its object has to be in.

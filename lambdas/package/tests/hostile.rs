@@ -27,6 +27,7 @@ fn a_name_that_leads_elsewhere_on_any_system_is_refused() {
         "a\\..\\..\\b",
         "\\b",
         "C:\\b",
+        "C:b",
         ".git",
         ".GIT",
         ".git.",
@@ -214,5 +215,98 @@ fn a_small_pack_of_large_files_meets_the_limit_of_all_files() {
     assert!(
         error.to_string().contains("options.limits.total_bytes"),
         "{error}"
+    );
+}
+
+/// A commit of these files, with attributes applied.
+fn with_attributes(
+    scene: &Scene,
+    message: &str,
+    files: &[(&str, &[u8])],
+    change: impl FnOnce(&mut Options),
+) -> Result<domain::contract::Archive, Error> {
+    let blobs: Vec<_> = files
+        .iter()
+        .map(|(name, content)| (*name, scene.blob(content)))
+        .collect();
+    let entries: Vec<_> = blobs
+        .iter()
+        .map(|(name, blob)| ("100644", blob.as_str(), name.as_bytes()))
+        .collect();
+    let tree = scene.tree(&entries);
+    let commit = scene.line(&["commit-tree", &tree, "-F", "-"], message.as_bytes());
+    let mut options = Options {
+        attributes: true,
+        build_info: false,
+        ..Options::default()
+    };
+    change(&mut options);
+    block_on(scene.package(&commit, options))
+}
+
+#[test]
+fn one_format_that_would_make_gigabytes_is_left_with_a_warning() {
+    let scene = Scene::new();
+    let format = format!("$Format:{}$", "%B".repeat(20_000)).into_bytes();
+    let files: [(&str, &[u8]); 2] = [(".gitattributes", b"a export-subst\n"), ("a", &format)];
+    let archive = with_attributes(&scene, &"long ".repeat(200_000), &files, |_| ()).unwrap();
+    assert_eq!(scene.unzip(&archive)["a"].1, format);
+    assert_eq!(archive.warnings.len(), 1, "{:?}", archive.warnings);
+}
+
+#[test]
+fn warnings_are_few_and_short_whatever_the_repository_holds() {
+    let scene = Scene::new();
+    let format = format!("$Format:%(trailers{})$", "x".repeat(300_000)).into_bytes();
+    let files: [(&str, &[u8]); 2] = [(".gitattributes", b"a export-subst\n"), ("a", &format)];
+    let archive = with_attributes(&scene, "short", &files, |_| ()).unwrap();
+    assert_eq!(archive.warnings.len(), 1);
+    assert!(archive.warnings[0].len() < 400);
+}
+
+#[test]
+fn attributes_without_end_meet_their_limit() {
+    let scene = Scene::new();
+    let files: [(&str, &[u8]); 1] = [(".gitattributes", &b"a text\n".repeat(400_000))];
+    let error = with_attributes(&scene, "many", &files, |_| ()).unwrap_err();
+    assert_eq!(error.code(), Code::LimitExceeded);
+    assert!(
+        error.to_string().contains("options.limits.attributes_bytes"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_file_that_is_too_large_to_be_converted_meets_its_limit() {
+    let scene = Scene::new();
+    let large = vec![b'\n'; 9 << 20];
+    let files: [(&str, &[u8]); 2] = [(".gitattributes", b"a text eol=crlf\n"), ("a", &large)];
+    let error = with_attributes(&scene, "large", &files, |options| {
+        options.limits.converted_file_bytes = 8 << 20;
+    });
+    let error = error.unwrap_err();
+    assert_eq!(error.code(), Code::LimitExceeded);
+    assert!(
+        error.to_string().contains("options.limits.converted_file_bytes"),
+        "{error}"
+    );
+    // And one that is not, is.
+    let archive = with_attributes(&scene, "large", &files, |_| ()).unwrap();
+    assert_eq!(scene.unzip(&archive)["a"].1.len(), 18 << 20);
+}
+
+#[test]
+fn a_large_file_that_becomes_nothing_is_an_empty_file() {
+    let scene = Scene::new();
+    let format = format!("$Format:{}$", "%gd".repeat(3 << 20)).into_bytes();
+    let files: [(&str, &[u8]); 2] = [(".gitattributes", b"a export-subst\n"), ("a", &format)];
+    let archive = with_attributes(&scene, "nothing", &files, |_| ()).unwrap();
+    assert_eq!(scene.unzip(&archive)["a"].1, b"");
+    let zip = scene.staging().path(&archive.object.key);
+    let tested = Command::new("unzip").arg("-tq").arg(zip).output().unwrap();
+    assert!(
+        tested.status.success(),
+        "{}",
+        String::from_utf8_lossy(&tested.stdout)
     );
 }

@@ -71,6 +71,7 @@ pub async fn handle(trail: &impl AuditTrail, envelope: &Envelope<ValidateInput>)
             destination: wanted.destination,
             sequence,
             git_hosts: settings.git_hosts,
+            submodule_repositories: [settings.repositories, settings.submodule_repositories].concat(),
             options: wanted.options,
         }),
         Number::DuplicateOf(original) => Validated::Ignore(Ignored {

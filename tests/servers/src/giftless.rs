@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use sha2::{Digest, Sha256};
 
 const REQUIREMENTS: &str = include_str!("../requirements.txt");
-const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/giftless.py");
+const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/lfs_server.py");
 
 /// The server, until it is dropped.
 #[derive(Debug)]

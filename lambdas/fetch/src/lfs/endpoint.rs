@@ -10,7 +10,7 @@ use super::error::{LfsError, named};
 /// What git-lfs reads of a repository's `.lfsconfig`, the first one first. The remote is named as in any clone.
 const KEYS: [&str; 2] = ["lfs.url", "remote.origin.lfsurl"];
 /// A `.lfsconfig` has a few lines.
-const LFSCONFIG_BYTES: usize = 64 << 10;
+pub const LFSCONFIG_BYTES: usize = 64 << 10;
 
 /// The LFS server's URL, without credentials and without a slash at its end.
 pub fn find(clone_url: &Url, git_hosts: &[GitHost], lfsconfig: Option<&[u8]>) -> Result<Url, LfsError> {

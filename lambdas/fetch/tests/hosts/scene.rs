@@ -182,6 +182,7 @@ impl Scene {
             attempt: 0,
             input: FetchInput {
                 clone_url: ask.url.clone(),
+                submodule_repositories: ask.submodule_repositories.clone(),
                 git_hosts: ask.git_hosts.iter().map(|host| host.parse().unwrap()).collect(),
                 options: Options {
                     submodules: ask.submodules,
@@ -248,6 +249,7 @@ pub struct Ask {
     pub ref_name: &'static str,
     pub secret: Value,
     pub git_hosts: Vec<String>,
+    pub submodule_repositories: Vec<String>,
     pub submodules: Submodules,
     pub full_clone: bool,
     pub signature: SignaturePolicy,
@@ -263,6 +265,7 @@ impl Ask {
             ref_name: "refs/heads/main",
             secret: json!({"credentials": []}),
             git_hosts: vec![],
+            submodule_repositories: vec!["**".into()],
             submodules: Submodules::None,
             full_clone: false,
             signature: SignaturePolicy::Any,

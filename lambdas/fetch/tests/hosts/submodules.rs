@@ -208,3 +208,30 @@ async fn submodules_are_counted_and_so_is_how_deep_they_are() {
     assert_eq!(refused, Code::LimitExceeded);
     assert!(told.contains("pack_bytes") && told.contains("again"), "{told}");
 }
+
+#[tokio::test]
+async fn a_submodule_of_a_repository_that_the_settings_do_not_name_is_refused() {
+    let scene = Scene::new();
+    scene.allow_any_id();
+    let secret = scene.beside("/secret/library.git");
+    let [first, _, _] = secret.history();
+    let pushed = commit(
+        &scene,
+        &module("library", "../../secret/library.git"),
+        &[("library", &first)],
+    );
+    let host = Host::of(&scene).await;
+    let mut ask = Ask::new(&host.url(), &pushed).with_submodules();
+    ask.submodule_repositories = vec!["group/**".to_owned()];
+    let before = host.requests().len();
+    let (refused, told) = code(&scene, &ask).await;
+    assert_eq!(refused, Code::SubmoduleNotAllowed, "{told}");
+    assert!(
+        told.contains("secret/library") && told.contains("group/**"),
+        "{told}"
+    );
+    let asked = host.requests().split_off(before);
+    assert!(asked.iter().all(|request| !request.target.contains("secret")));
+    ask.submodule_repositories.push("secret/library".to_owned());
+    assert_eq!(scene.fetch(&ask).await.unwrap().submodules.len(), 1);
+}

@@ -2,6 +2,7 @@
 
 use super::commit::{Commit, Person};
 use super::date::{self, Form};
+use super::substitution::TooLarge;
 
 /// git's shortest.
 const ABBREVIATED: usize = 7;
@@ -15,8 +16,15 @@ enum Step {
     Unknown,
 }
 
-/// Appends `format` with its placeholders replaced. `left` is told of those that only a whole repository could replace.
-pub fn format(commit: &Commit, format: &[u8], out: &mut Vec<u8>, left: &mut dyn FnMut(&str)) {
+/// Appends `format` with its placeholders replaced, until `out` has more than `most` bytes. `left` is told of those that
+/// only a whole repository could replace.
+pub fn format(
+    commit: &Commit,
+    format: &[u8],
+    out: &mut Vec<u8>,
+    most: usize,
+    left: &mut dyn FnMut(&str),
+) -> Result<(), TooLarge> {
     // git reads C strings.
     let mut rest = format.split(|byte| *byte == 0).next().unwrap_or_default();
     while let Some(percent) = rest.iter().position(|byte| *byte == b'%') {
@@ -38,8 +46,12 @@ pub fn format(commit: &Commit, format: &[u8], out: &mut Vec<u8>, left: &mut dyn 
             }
             Step::Unknown => out.push(b'%'),
         }
+        if out.len() > most {
+            return Err(TooLarge);
+        }
     }
     out.extend_from_slice(rest);
+    Ok(())
 }
 
 /// A placeholder with what may stand before it: `+` and a space put a line end and a space before what is not empty, `-`

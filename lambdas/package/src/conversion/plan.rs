@@ -1,6 +1,6 @@
 //! What the attributes mean for each entry.
 
-use tree::{Attributes, Found, State};
+use tree::{Attributes, Found, LeftOut, State};
 
 use super::Conversion;
 use super::encoding::{self, Encoding};
@@ -10,31 +10,8 @@ use crate::entry::{Content, Entry};
 
 /// Leaves out the entries that are `export-ignore`, and all that is in folders that are. `entries` are in order.
 pub fn leave_out(attributes: &Attributes, entries: &mut Vec<Entry>) {
-    // Entries of one folder come one after another: each folder is looked up once.
-    let mut left_out: Option<Vec<u8>> = None;
-    let mut seen: Vec<u8> = Vec::new();
-    entries.retain(|entry| {
-        let path = entry.path.as_slice();
-        if left_out.as_ref().is_some_and(|folder| path.starts_with(folder)) {
-            return false;
-        }
-        let known = seen
-            .iter()
-            .zip(path)
-            .take_while(|(one, other)| one == other)
-            .count();
-        let new = (known..path.len().saturating_sub(1)).filter(|at| path[*at] == b'/');
-        for slash in new {
-            let folder = &path[..=slash];
-            if attributes.is_export_ignored(folder) {
-                left_out = Some(folder.to_vec());
-                return false;
-            }
-        }
-        seen.clear();
-        seen.extend_from_slice(path);
-        !attributes.is_export_ignored(path)
-    });
+    let mut left_out = LeftOut::new(attributes);
+    entries.retain(|entry| !left_out.has(&entry.path));
 }
 
 /// Says how files are converted. Whether one of them has substitutions.

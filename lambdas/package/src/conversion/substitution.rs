@@ -21,10 +21,8 @@ pub fn substitute(
     let mut rest = content;
     while let Some((before, format, after)) = next(rest) {
         substituted.extend_from_slice(before);
-        placeholder::format(commit, format, &mut substituted, left);
-        if substituted.len() > content.len() + GROWTH {
-            return Err(TooLarge);
-        }
+        let most = content.len() + GROWTH;
+        placeholder::format(commit, format, &mut substituted, most, left)?;
         rest = after;
     }
     if rest.len() == content.len() {

@@ -233,7 +233,7 @@ impl Scene {
                 let line = std::str::from_utf8(line).unwrap();
                 let (meta, path) = line.split_once('\t').unwrap();
                 let [mode, kind, id] = meta.split(' ').collect::<Vec<_>>()[..] else {
-                    panic!("{meta}")
+                    unreachable!("{meta}")
                 };
                 match mode {
                     "160000" => (format!("{path}/"), (0o040_755, vec![])),

@@ -110,6 +110,9 @@ pub struct Deliver {
     /// The hosts that submodules and LFS objects may come from, the preferred one first.
     #[serde(default)]
     pub git_hosts: Vec<GitHost>,
+    /// Globs of the repositories that submodules may be of.
+    #[serde(default)]
+    pub submodule_repositories: Vec<String>,
     /// How the zip is made.
     pub options: Options,
 }
@@ -161,6 +164,9 @@ pub struct FetchInput {
     /// [`Deliver::git_hosts`].
     #[serde(default)]
     pub git_hosts: Vec<GitHost>,
+    /// [`Deliver::submodule_repositories`].
+    #[serde(default)]
+    pub submodule_repositories: Vec<String>,
     /// [`Deliver::options`].
     pub options: Options,
 }
@@ -238,7 +244,7 @@ pub struct VerifiedSignature {
 /// Who wrote a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Author {
-    /// The name, with U+FFFD for what is not UTF-8.
+    /// The name, at most 200 characters of it, with U+FFFD for what is not UTF-8.
     pub name: String,
     /// The e-mail address, likewise.
     pub email: String,

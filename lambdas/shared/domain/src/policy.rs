@@ -182,6 +182,17 @@ pub fn submodule_url(hosts: &[GitHost], parent: &Url, text: &str) -> Option<Url>
     Some(settled(moved, &host))
 }
 
+/// Whether a submodule may be of the repository at `url`: whether a glob matches its path, without `.git` at its end. Whoever
+/// may push to one repository must not read another one by the source's credentials.
+///
+/// # Errors
+/// [`PolicyError::Glob`].
+pub fn submodule_is_allowed(repositories: &[String], url: &Url) -> Result<bool, PolicyError> {
+    let path = url.path().trim_matches('/');
+    let path = path.strip_suffix(".git").unwrap_or(path);
+    matches_any("submodule_repositories", repositories, path)
+}
+
 /// git's rule (<https://git-scm.com/docs/gitmodules>): each `../` takes one part off the parent's URL.
 fn relative_to(parent: &Url, text: &str) -> Url {
     let mut path: Vec<&str> = parent.path().trim_end_matches('/').split('/').collect();
@@ -404,6 +415,22 @@ mod tests {
             "",
         ] {
             assert_eq!(url(hostile), None, "{hostile}");
+        }
+    }
+
+    #[test]
+    fn a_submodule_is_of_an_allowed_repository() {
+        let globs = ["group/*".to_owned(), "third/party".to_owned()];
+        for (url, allowed) in [
+            ("https://h/group/lib.git", true),
+            ("ssh://git@h/group/lib", true),
+            ("https://h/third/party.git/", true),
+            ("https://h/secret/lib.git", false),
+            ("https://h/group/sub/lib.git", false),
+            ("https://h/x/group/lib.git", false),
+        ] {
+            let url = Url::parse(url).unwrap();
+            assert_eq!(submodule_is_allowed(&globs, &url).unwrap(), allowed, "{url}");
         }
     }
 

@@ -20,6 +20,9 @@ pub struct SourceSettings {
     pub provider: Provider,
     /// Globs of the repositories that may be delivered: `group/project`, `group/*`, `group/**`.
     pub repositories: Vec<String>,
+    /// Globs of further repositories that submodules may be of: the paths of their URLs, without `.git`.
+    #[serde(default)]
+    pub submodule_repositories: Vec<String>,
     /// Globs of the full ref names that are wanted: `refs/heads/main`, `refs/tags/v*`.
     pub refs: Vec<String>,
     /// The hosts that a repository may be fetched from, the preferred one first.
@@ -147,6 +150,10 @@ pub struct Limits {
     pub file_bytes: u64,
     /// One file that the git host sent as a delta, in bytes. It is held in memory.
     pub delta_file_bytes: u64,
+    /// One file that attributes convert, in bytes. It is held in memory, before and after.
+    pub converted_file_bytes: u64,
+    /// All `.gitattributes`, in bytes.
+    pub attributes_bytes: u64,
     /// All files, in bytes.
     pub total_bytes: u64,
 }
@@ -164,6 +171,8 @@ impl Default for Limits {
             entries: 1_000_000,
             file_bytes: 8 << 30,
             delta_file_bytes: 512 << 20,
+            converted_file_bytes: 64 << 20,
+            attributes_bytes: 2 << 20,
             total_bytes: 32 << 30,
         }
     }

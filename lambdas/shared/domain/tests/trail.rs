@@ -66,6 +66,7 @@ fn validated() -> PushEvent {
         },
         sequence: 3,
         git_hosts: vec!["https://git.example.com".parse().unwrap()],
+        submodule_repositories: vec!["group/*".into()],
         options: Options::default(),
     })
 }

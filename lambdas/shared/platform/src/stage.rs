@@ -14,6 +14,8 @@ use crate::failure::Failed;
 
 /// What is left of a function's time when its stage is told to stop, so that it can still say so.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// The largest output, in bytes: Step Functions takes 256 KiB of a payload, in which there is more than one stage's.
+const MOST_OUTPUT_BYTES: usize = 100_000;
 
 /// Serves a stage as a Lambda.
 ///
@@ -60,7 +62,7 @@ pub async fn execute<T, I, O, E, F>(
 ) -> Result<O, Failed>
 where
     T: AuditTrail,
-    O: StageOutput,
+    O: StageOutput + Serialize,
     E: Coded,
     F: AsyncFn(&Envelope<I>) -> Result<O, E>,
 {
@@ -88,7 +90,7 @@ where
         return Ok(output);
     }
     let result = match tokio::time::timeout(patience, work(envelope)).await {
-        Ok(Ok(output)) => Ok(output),
+        Ok(Ok(output)) => check_size(stage, output),
         Ok(Err(error)) => Err(Failed::new(&error)),
         Err(_) => Err(Failed::with_cause(
             Code::StageTimedOut,
@@ -118,4 +120,46 @@ where
         tracing::info!(%stage, %push_id, event = name, "done");
     }
     result
+}
+
+/// An output that the state machine cannot hand on would end the execution with an error that nothing can catch
+/// (`States.DataLimitExceeded`), and nobody would be told.
+fn check_size<O: Serialize>(stage: Stage, output: O) -> Result<O, Failed> {
+    let bytes = serde_json::to_vec(&output).map_or(0, |json| json.len());
+    if bytes <= MOST_OUTPUT_BYTES {
+        return Ok(output);
+    }
+    Err(Failed::with_cause(
+        Code::LimitExceeded,
+        &format!(
+            "what {stage} has to say of the push has {bytes} bytes, and the state machine takes {MOST_OUTPUT_BYTES}: it has too many submodules, or their paths are too long"
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::contract::{Archive, StagedObject};
+
+    use super::*;
+
+    #[test]
+    fn an_output_that_nobody_could_hand_on_is_a_failure_of_its_own() {
+        let archive = |characters| Archive {
+            object: StagedObject {
+                key: "pushes/1/archive.zip".parse().unwrap(),
+                size: 7,
+            },
+            sha256: "c".repeat(64),
+            entries: 1,
+            warnings: vec!["x".repeat(characters)],
+        };
+        assert!(check_size(Stage::Package, archive(90_000)).is_ok());
+        let failed = check_size(Stage::Package, archive(100_000)).unwrap_err();
+        assert_eq!(failed.code, Code::LimitExceeded);
+        assert!(
+            failed.cause.contains("Package") && failed.cause.len() < 1_000,
+            "{failed}"
+        );
+    }
 }

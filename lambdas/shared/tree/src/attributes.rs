@@ -5,6 +5,7 @@
 //! a path is compared with those lines only that may say something of it.
 
 mod file;
+mod left_out;
 mod macros;
 mod names;
 mod rules;
@@ -13,12 +14,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::sync::Arc;
 
+use domain::source::Limits;
 use git2::{Odb, Oid, Repository};
 
 use crate::error::Error;
 use crate::list::{Content, Entry};
-use crate::lossy;
 use crate::repository::unreadable;
+pub use left_out::LeftOut;
 use macros::Macros;
 use names::{Name, Names, WANTED};
 use rules::{Asked, Rules};
@@ -68,7 +70,6 @@ pub struct Found<'a> {
 pub struct Attributes {
     /// By the folder's path, which is empty or ends with a slash. The roots are always there.
     levels: HashMap<Vec<u8>, Level>,
-    warnings: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -84,8 +85,13 @@ impl Attributes {
     /// the submodules that are listed as folders: each is a tree of its own.
     ///
     /// # Errors
-    /// [`Error::Object`].
-    pub fn read(repository: &Repository, entries: &[Entry], submodules: &[Vec<u8>]) -> Result<Self, Error> {
+    /// [`Error::Object`], and [`Error::Limit`] where the files have more than `attributes_bytes`.
+    pub fn read(
+        repository: &Repository,
+        entries: &[Entry],
+        submodules: &[Vec<u8>],
+        limits: &Limits,
+    ) -> Result<Self, Error> {
         let files: HashMap<&[u8], Oid> = entries
             .iter()
             .filter_map(|entry| {
@@ -105,9 +111,10 @@ impl Attributes {
             odb: repository.odb().map_err(Error::Pack)?,
             attributes: Self {
                 levels: HashMap::new(),
-                warnings: Vec::new(),
             },
             read: HashMap::new(),
+            bytes: 0,
+            limits,
         };
         for root in std::iter::once(&Vec::new()).chain(submodules) {
             reader.root(root, files.get(root.as_slice()).copied())?;
@@ -116,7 +123,6 @@ impl Attributes {
             .into_iter()
             .filter(|(folder, _)| !reader.attributes.levels.contains_key(*folder))
             .collect();
-        // Any order would do, but for the warnings.
         nested.sort_unstable();
         for (folder, blob) in nested {
             reader.nested(folder, blob)?;
@@ -126,12 +132,6 @@ impl Attributes {
             .levels
             .retain(|_, level| level.root || !level.rules.is_empty());
         Ok(attributes)
-    }
-
-    /// What a reader of the trail should know of the files.
-    #[must_use]
-    pub fn warnings(&self) -> &[String] {
-        &self.warnings
     }
 
     /// The attributes at `path`. A folder's ends with a slash, and so does a submodule's, which is part of the tree above it.
@@ -221,6 +221,9 @@ fn parent(path: &[u8], end: usize) -> usize {
 
 struct Reader<'r> {
     odb: Odb<'r>,
+    limits: &'r Limits,
+    /// What was read so far.
+    bytes: u64,
     attributes: Attributes,
     /// What was read below which root: many folders may have the same file.
     read: HashMap<(*const Macros, Oid), Arc<Rules>>,
@@ -269,11 +272,18 @@ impl Reader<'_> {
         let path = [folder, FILE_NAME].concat();
         let (size, _) = self.odb.read_header(blob).map_err(unreadable(blob, &path))?;
         if size >= FILE_BYTES {
-            self.attributes.warnings.push(format!(
-                "{} is ignored, as by git: it has 100 MiB or more",
-                lossy(&path)
-            ));
             return Ok(Vec::new());
+        }
+        // Each line may be compared with each path.
+        self.bytes += size as u64;
+        if self.bytes > self.limits.attributes_bytes {
+            return Err(Error::Limit {
+                limit: "attributes_bytes",
+                met: format!(
+                    "its .gitattributes have more than {} bytes",
+                    self.limits.attributes_bytes
+                ),
+            });
         }
         let object = self.odb.read(blob).map_err(unreadable(blob, &path))?;
         Ok(object.data().to_vec())

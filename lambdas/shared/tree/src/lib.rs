@@ -10,7 +10,7 @@ mod name;
 mod pointer;
 mod repository;
 
-pub use attributes::{Attributes, Found, State};
+pub use attributes::{Attributes, Found, LeftOut, State};
 pub use error::Error;
 pub use lfs::pointers;
 pub use list::{Content, Entry, Rules, Tree, list};

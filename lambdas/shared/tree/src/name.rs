@@ -47,7 +47,7 @@ fn wrong(folder: &[u8], name: &[u8]) -> Option<&'static str> {
     }
     let mut parts = name.split(|byte| *byte == b'\\');
     let first = parts.next().unwrap_or_default();
-    if folder.is_empty() && matches!(first, [drive, b':'] if drive.is_ascii_alphabetic()) {
+    if folder.is_empty() && matches!(first, [drive, b':', ..] if drive.is_ascii_alphabetic()) {
         return Some("on Windows it is on another drive");
     }
     // The whole name is a part too where it has no backslash, and was looked at above.
@@ -87,6 +87,7 @@ mod tests {
             "\\\\host\\share",
             "C:\\a",
             "c:",
+            "C:a",
         ] {
             assert!(
                 matches!(join(b"", hostile.as_bytes()), Err(Error::Path { .. })),

@@ -69,7 +69,13 @@ impl Scene {
     }
 
     fn read(&self, tree: Oid) -> Attributes {
-        Attributes::read(&self.repository, &self.entries(tree, &HashMap::new()), &[]).unwrap()
+        Attributes::read(
+            &self.repository,
+            &self.entries(tree, &HashMap::new()),
+            &[],
+            &Limits::default(),
+        )
+        .unwrap()
     }
 
     /// What git says: path and name to state.
@@ -265,7 +271,7 @@ fn a_submodule_has_attributes_of_its_own() {
     let root = odb.write(ObjectType::Tree, &raw).unwrap();
     let entries = scene.entries(root, &submodules);
     let roots: Vec<Vec<u8>> = submodules.keys().cloned().collect();
-    let attributes = Attributes::read(&scene.repository, &entries, &roots).unwrap();
+    let attributes = Attributes::read(&scene.repository, &entries, &roots, &Limits::default()).unwrap();
     assert!(attributes.is_export_ignored(b"m/"));
     assert_eq!(*attributes.of(b"x.lfs").ident, State::Set);
     assert!(!attributes.is_lfs(b"x.lfs"));
@@ -306,7 +312,7 @@ fn many_files_and_lines_take_little_time() {
     let tree = scene.tree(&many);
     let entries = scene.entries(tree, &HashMap::new());
     let start = std::time::Instant::now();
-    let attributes = Attributes::read(&scene.repository, &entries, &[]).unwrap();
+    let attributes = Attributes::read(&scene.repository, &entries, &[], &Limits::default()).unwrap();
     let lfs = entries
         .iter()
         .filter(|entry| attributes.is_lfs(&entry.path))

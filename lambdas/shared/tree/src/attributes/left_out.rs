@@ -1,0 +1,50 @@
+//! What `export-ignore` leaves out.
+
+use super::Attributes;
+
+/// Says of paths, which come in order, whether `git archive` leaves them out: by themselves, or with a folder that they are in.
+/// Entries of one folder come one after another, so each folder is looked up once.
+#[derive(Debug)]
+pub struct LeftOut<'a> {
+    attributes: &'a Attributes,
+    /// The folder that was left out last.
+    folder: Option<Vec<u8>>,
+    /// The path that was asked for last, if it was not left out.
+    last: Vec<u8>,
+}
+
+impl<'a> LeftOut<'a> {
+    /// By these attributes.
+    #[must_use]
+    pub fn new(attributes: &'a Attributes) -> Self {
+        Self {
+            attributes,
+            folder: None,
+            last: Vec::new(),
+        }
+    }
+
+    /// Whether `path` is left out.
+    pub fn has(&mut self, path: &[u8]) -> bool {
+        if self
+            .folder
+            .as_ref()
+            .is_some_and(|folder| path.starts_with(folder))
+        {
+            return true;
+        }
+        let pairs = self.last.iter().zip(path);
+        let known = pairs.take_while(|(one, other)| one == other).count();
+        let new = (known..path.len().saturating_sub(1)).filter(|at| path[*at] == b'/');
+        for slash in new {
+            let folder = &path[..=slash];
+            if self.attributes.is_export_ignored(folder) {
+                self.folder = Some(folder.to_vec());
+                return true;
+            }
+        }
+        self.last.clear();
+        self.last.extend_from_slice(path);
+        self.attributes.is_export_ignored(path)
+    }
+}
