@@ -1,6 +1,6 @@
 //! The zip against git itself: what `git ls-tree` and `git cat-file` say of the commit is what the zip holds.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "the helpers of tests")]
 
 mod scene;
 

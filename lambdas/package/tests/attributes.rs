@@ -1,6 +1,6 @@
 //! `options.attributes` against git itself: what `git archive` makes of the commit is what the zip holds.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "the helpers of tests")]
 
 mod scene;
 
