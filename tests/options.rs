@@ -246,18 +246,6 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// Git with git-lfs, in the repository's folder of files.
-fn lfs(repository: &Repository, arguments: &[&str]) {
-    let filters = [
-        "filter.lfs.clean=git-lfs clean -- %f",
-        "filter.lfs.smudge=git-lfs smudge -- %f",
-        "filter.lfs.required=true",
-        "lfs.locksverify=false",
-    ];
-    let filters = filters.iter().flat_map(|filter| ["-c", filter]);
-    repository.git(filters.chain(arguments.iter().copied()));
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn lfs_objects_are_delivered_in_the_place_of_their_pointers() {
     let store = tempfile::tempdir().unwrap();
@@ -276,6 +264,14 @@ async fn lfs_objects_are_delivered_in_the_place_of_their_pointers() {
     scene.put_git_secret(&secret).await;
 
     let project = scene.repository("group/project");
+    for (key, value) in [
+        ("filter.lfs.clean", "git-lfs clean -- %f"),
+        ("filter.lfs.smudge", "git-lfs smudge -- %f"),
+        ("filter.lfs.required", "true"),
+        ("lfs.locksverify", "false"),
+    ] {
+        project.git(["config", key, value]);
+    }
     let large = noise(20 << 20);
     project
         .write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n")
@@ -286,7 +282,6 @@ async fn lfs_objects_are_delivered_in_the_place_of_their_pointers() {
         .write("large.bin", &large)
         .write("small.bin", "small")
         .write("text", "version https://git-lfs.github.com/spec/v1\n");
-    lfs(&project, &["add", "--all"]);
     let commit = project.commit("Add large files");
     assert!(
         project
@@ -306,10 +301,7 @@ async fn lfs_objects_are_delivered_in_the_place_of_their_pointers() {
     for name in ["large.bin", "small.bin"] {
         let pointer = project.git(["show", &format!("HEAD:{name}")]);
         let oid = pointer.split("sha256:").nth(1).unwrap()[..64].to_owned();
-        lfs(
-            &project,
-            &["-c", &url, "lfs", "push", "--object-id", "origin", &oid],
-        );
+        project.git(["-c", &url, "lfs", "push", "--object-id", "origin", &oid]);
     }
 
     let run = push_main(&scene, &project, &commit).await;
@@ -327,7 +319,6 @@ async fn lfs_objects_are_delivered_in_the_place_of_their_pointers() {
 
     // An object that the server does not have fails the push.
     project.write("gone.bin", "never pushed");
-    lfs(&project, &["add", "--all"]);
     let gone = project.commit("Add a file that is nowhere");
     let run = scene
         .push(&scene.hook(&project.path, MAIN, Some(&commit), Some(&gone)))

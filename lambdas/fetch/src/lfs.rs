@@ -11,6 +11,8 @@ mod connector;
 mod download;
 mod endpoint;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod patience;
 mod progress;
 #[cfg(test)]

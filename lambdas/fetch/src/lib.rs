@@ -4,6 +4,9 @@ mod certificates;
 mod credentials;
 mod error;
 mod fetcher;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gitmodules;
 mod known_hosts;
 mod lfs;

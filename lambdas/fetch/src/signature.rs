@@ -135,3 +135,13 @@ fn verify_object(
         key: signature.key,
     })
 }
+
+/// What the signature of a commit or tag is of.
+#[cfg(feature = "fuzzing")]
+pub fn payload(kind: ObjectType, raw: &[u8]) -> Option<Vec<u8>> {
+    let signed = match kind {
+        ObjectType::Commit => Signed::commit(raw),
+        _ => Signed::tag(raw),
+    };
+    Some(signed.ok()?.payload)
+}

@@ -7,6 +7,8 @@ mod commit;
 mod date;
 mod encoding;
 mod eol;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod ident;
 mod placeholder;
 mod plan;

@@ -10,6 +10,9 @@ mod conversion;
 mod entry;
 mod error;
 mod format;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod large;
 mod plan;
 mod record;

@@ -127,6 +127,27 @@ fn a_link_that_leaves_the_tree_is_kept_as_a_link_or_refused() {
 }
 
 #[test]
+fn a_link_that_leaves_the_tree_by_way_of_another_is_refused() {
+    let scene = Scene::new();
+    let (up, out, etc) = (
+        scene.blob(b".."),
+        scene.blob(b"dir/up/.."),
+        scene.blob(b"dir/up/etc"),
+    );
+    let folder = scene.tree(&[("120000", &up, b"up")]);
+    let options = || Options {
+        symlinks: Symlinks::Inside,
+        ..Options::default()
+    };
+    let tree = scene.tree(&[("40000", &folder, b"dir"), ("120000", &etc, b"etc")]);
+    block_on(scene.package(&scene.commit_tree(&tree), options())).unwrap();
+    let tree = scene.tree(&[("40000", &folder, b"dir"), ("120000", &out, b"out")]);
+    let error = refused(&scene, &tree, options());
+    assert_eq!(error.code(), Code::SymlinkRefused);
+    assert!(error.to_string().contains("\"out\" leads to"), "{error}");
+}
+
+#[test]
 fn a_link_with_an_endless_target_is_refused() {
     let scene = Scene::new();
     let blob = scene.blob(&b"x/".repeat(10_000));

@@ -179,7 +179,7 @@ pub fn location(url: &Url, headers: &HeaderMap) -> Option<Url> {
 }
 
 /// Reads an answer to the question for `objects`.
-fn read(url: &Url, body: &[u8], objects: &[(LfsOid, u64)]) -> Result<Vec<Download>, Error> {
+pub fn read(url: &Url, body: &[u8], objects: &[(LfsOid, u64)]) -> Result<Vec<Download>, Error> {
     let answer: Answer = serde_json::from_slice(body).map_err(|error| {
         // serde's own message may quote what it met.
         let (line, column) = (error.line(), error.column());

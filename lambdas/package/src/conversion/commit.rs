@@ -56,7 +56,7 @@ impl Commit {
         Ok(commit)
     }
 
-    fn parse(object: &[u8]) -> Self {
+    pub fn parse(object: &[u8]) -> Self {
         // git reads C strings.
         let text = object.split(|byte| *byte == 0).next().unwrap_or_default();
         let mut commit = Self::default();

@@ -82,6 +82,7 @@ pub fn list(repository: &Repository, tree: Oid, rules: &Rules<'_>) -> Result<Tre
     while let Some((folder, oid)) = listing.folders.pop() {
         listing.folder(&find_tree(repository, oid, &folder)?, &folder)?;
     }
+    listing.check_turns()?;
     let Listing {
         mut entries,
         collisions,
@@ -193,6 +194,39 @@ impl Listing<'_> {
             target: lossy(target.data()),
             reason,
         })
+    }
+
+    /// Refuses links that lead out by way of others, where none may lead out. All links have to be known for it.
+    fn check_turns(&self) -> Result<(), Error> {
+        if self.rules.symlinks != Symlinks::Inside {
+            return Ok(());
+        }
+        let links: Vec<(&[u8], Oid)> = self
+            .entries
+            .iter()
+            .filter_map(|entry| match entry.content {
+                Content::Symlink { blob } => Some((entry.path.as_slice(), blob)),
+                _ => None,
+            })
+            .collect();
+        let paths: HashSet<Vec<u8>> = links.iter().map(|(path, _)| fold_case(path)).collect();
+        // One target may stand in a folder millions of times.
+        let mut seen = HashSet::new();
+        for (path, blob) in links {
+            let folder = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+            if !seen.insert((&path[..folder], blob)) {
+                continue;
+            }
+            let target = self.odb.read(blob).map_err(unreadable(blob, path))?;
+            if link::turns(path, target.data(), |path| paths.contains(&fold_case(path))) {
+                return Err(Error::Symlink {
+                    path: lossy(path),
+                    target: lossy(target.data()),
+                    reason: "the option symlinks is \"inside\": it goes up after another link",
+                });
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,59 @@
+//! Any entries: what is written, another implementation reads.
+
+#![no_main]
+
+use std::io::{Cursor, Read as _};
+
+use libfuzzer_sys::fuzz_target;
+use package::fuzzing::{Kind, zip};
+
+fuzz_target!(|input: &[u8]| {
+    let mut entries: Vec<(Vec<u8>, Kind, Vec<u8>)> = Vec::new();
+    for entry in input.split(|byte| *byte == 0xff) {
+        // A kind, how often the data are repeated, the path, a NUL, the data.
+        let [kind, times, rest @ ..] = entry else { continue };
+        let mut parts = rest.splitn(2, |byte| *byte == 0);
+        let mut path = parts.next().unwrap_or_default().to_vec();
+        let mut data = parts.next().unwrap_or_default().repeat(usize::from(*times));
+        let kind = [
+            Kind::File,
+            Kind::Executable,
+            Kind::Large,
+            Kind::Symlink,
+            Kind::Folder,
+        ][usize::from(kind % 5)];
+        // Paths are those of a listing.
+        path.retain(|byte| *byte != b'/' && *byte != b'\\');
+        match kind {
+            Kind::Folder => {
+                path.push(b'/');
+                data.clear();
+            }
+            // Some have more than a segment.
+            Kind::Large if *times > 240 => data = data.into_iter().cycle().take(1_100_000).collect(),
+            _ => {}
+        }
+        // The reader takes two names for one that differ in the mark of UTF-8 only.
+        let new = entries.iter().all(|(one, _, _)| *one != path);
+        if new && !matches!(path.as_slice(), b"" | b"/") && std::str::from_utf8(&path).is_ok() {
+            entries.push((path, kind, data));
+        }
+    }
+    let bytes = zip(&entries, (0xB1AA, 0x576E)).expect("memory");
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).expect("a zip");
+    assert_eq!(archive.len(), entries.len());
+    for (index, (path, kind, data)) in entries.iter().enumerate() {
+        let mut file = archive.by_index(index).expect("an entry");
+        assert_eq!(file.name_raw(), path);
+        let mode = match kind {
+            Kind::File | Kind::Large => 0o100_644,
+            Kind::Executable => 0o100_755,
+            Kind::Symlink => 0o120_777,
+            Kind::Folder => 0o040_755,
+        };
+        assert_eq!(file.unix_mode(), Some(mode));
+        let mut content = Vec::new();
+        file.read_to_end(&mut content).expect("its checksum holds");
+        assert!(content == *data);
+    }
+});

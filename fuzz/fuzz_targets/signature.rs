@@ -1,0 +1,54 @@
+//! Raw commits and tags: the signature in them, and whether it holds.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use fetch::fuzzing::{Signers, payload, verify};
+use git2::ObjectType;
+use libfuzzer_sys::fuzz_target;
+
+/// Who may sign: the keys of the seeds.
+static SIGNERS: LazyLock<Signers> = LazyLock::new(|| {
+    let (ssh, openpgp) = (
+        include_str!("../keys/allowed_signers"),
+        include_str!("../keys/openpgp.asc"),
+    );
+    Signers::parse(ssh, openpgp).expect("the seeds' keys")
+});
+
+/// What they have signed.
+static SIGNED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let seeds: [&[u8]; 4] = [
+        include_bytes!("../corpus/signature/commit-ssh"),
+        include_bytes!("../corpus/signature/commit-openpgp"),
+        include_bytes!("../corpus/signature/tag-ssh"),
+        include_bytes!("../corpus/signature/tag-openpgp"),
+    ];
+    seeds
+        .iter()
+        .filter_map(|seed| payload(kind(seed), seed))
+        .collect()
+});
+
+/// A tag begins with what it is of.
+fn kind(object: &[u8]) -> ObjectType {
+    if object.starts_with(b"object ") {
+        ObjectType::Tag
+    } else {
+        ObjectType::Commit
+    }
+}
+
+fuzz_target!(|input: &[u8]| {
+    let kind = kind(input);
+    let repository = fuzz::objects::repository().expect("memory");
+    let id = repository
+        .odb()
+        .and_then(|odb| odb.write(kind, input))
+        .expect("memory");
+    if verify(&repository, id, id, &SIGNERS).is_ok() {
+        let payload = payload(kind, input).expect("it was verified");
+        assert!(SIGNED.contains(&payload), "this was never signed");
+    }
+});

@@ -1,0 +1,15 @@
+//! The git secret's lists of keys: `allowed_signers` and the OpenPGP keys.
+
+#![no_main]
+
+use fetch::fuzzing::Signers;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| {
+    let Some([ssh, openpgp]) = fuzz::parts(input) else {
+        return;
+    };
+    if let (Ok(ssh), Ok(openpgp)) = (std::str::from_utf8(ssh), std::str::from_utf8(openpgp)) {
+        let _ = Signers::parse(ssh, openpgp);
+    }
+});
