@@ -6,6 +6,10 @@ use domain::git::ObjectId;
 use domain::push::{DeliveryId, Push, PushId, SourceName};
 use serde::Deserialize;
 
+/// No longer URL is taken, and a longer name is cut: an execution's input has at most 256 KiB.
+const URL_BYTES: usize = 2_048;
+const PUSHER_CHARACTERS: usize = 200;
+
 /// What a delivery is.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Delivery {
@@ -99,10 +103,14 @@ pub fn read<'a>(
         clone_urls: [project.git_http_url, project.git_ssh_url]
             .into_iter()
             .flatten()
+            .filter(|url| url.len() <= URL_BYTES)
             .collect(),
         ref_name,
         before: ObjectId::parse_nullable(&payload.before).map_err(field)?,
         after: ObjectId::parse_nullable(&payload.after).map_err(field)?,
-        pusher: payload.user_username.or(payload.user_name),
+        pusher: payload
+            .user_username
+            .or(payload.user_name)
+            .map(|name| name.chars().take(PUSHER_CHARACTERS).collect()),
     }))
 }

@@ -121,6 +121,24 @@ async fn a_tag_that_was_deleted_has_no_after() {
 }
 
 #[tokio::test]
+async fn an_execution_is_not_given_more_than_it_takes() {
+    let mut payload = payload();
+    payload["user_username"] = json!("x".repeat(1 << 20));
+    payload["project"]["git_http_url"] = json!(format!("https://{}", "x".repeat(1 << 20)));
+    let executions = Memory::default();
+    let request = request(Some("Push Hook"), "d1", &payload.to_string());
+    let (status, answer) = send(&executions, &request).await;
+    assert_eq!(status, 202, "{answer}");
+    let input = executions.0.lock().unwrap()[0].1.clone();
+    assert!(input.len() < 2_000, "{} bytes", input.len());
+    let input: Value = serde_json::from_str(&input).unwrap();
+    assert_eq!(
+        input["clone_urls"],
+        json!(["git@gitlab.example.com:mike/diaspora.git"])
+    );
+}
+
+#[tokio::test]
 async fn the_same_delivery_twice_is_one_execution() {
     let executions = Memory::default();
     let request = request(Some("Push Hook"), "d1", &payload().to_string());
