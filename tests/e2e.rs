@@ -9,6 +9,7 @@
 )]
 
 mod fixtures;
+mod hostile;
 mod options;
 
 use chrono::Utc;
