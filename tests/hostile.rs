@@ -27,7 +27,10 @@ async fn a_file_of_10_gb_in_a_small_pack_fails_the_push() {
         .await;
     scene.assert_failed(&run, "Package", "LimitExceeded").await;
     let cause = run.ended.cause.as_deref().unwrap();
-    assert!(cause.contains("options.limits.file_bytes: zeros has 10737418240 bytes"), "{cause}");
+    assert!(
+        cause.contains("options.limits.file_bytes: zeros has 10737418240 bytes"),
+        "{cause}"
+    );
     let fetched = run.state().fetched.as_ref().unwrap();
     assert!(fetched.pack.size < 100 << 20, "{}", fetched.pack.size);
 }
