@@ -277,7 +277,7 @@ async fn lfs_objects_are_delivered_in_the_place_of_their_pointers() {
         .write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n")
         .write(
             ".lfsconfig",
-            format!("[lfs]\n\turl = {}/group/project\n", server.origin),
+            format!("[lfs]\n\turl = {}/group/project.git/info/lfs\n", server.origin),
         )
         .write("large.bin", &large)
         .write("small.bin", "small")
@@ -297,7 +297,7 @@ async fn lfs_objects_are_delivered_in_the_place_of_their_pointers() {
         "origin",
         &format!("{with_login}/group/project.git"),
     ]);
-    let url = format!("lfs.url={with_login}/group/project");
+    let url = format!("lfs.url={with_login}/group/project.git/info/lfs");
     for name in ["large.bin", "small.bin"] {
         let pointer = project.git(["show", &format!("HEAD:{name}")]);
         let oid = pointer.split("sha256:").nth(1).unwrap()[..64].to_owned();
