@@ -1,28 +1,18 @@
 //! HTTP hosts: git's own behind a bridge, and whatever a test answers. A connection is for one request.
 
-use std::collections::HashMap;
-use std::io::{Error, Result};
+use std::io::Result;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use base64::Engine;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
+pub use crate::request::Request;
 use crate::scene::{PATH, Scene};
-
-/// A request, whole.
-pub struct Request {
-    pub method: String,
-    /// Path and query.
-    pub target: String,
-    /// Names in lower case.
-    pub headers: HashMap<String, String>,
-    pub body: Vec<u8>,
-}
 
 impl Request {
     /// Whether it logs in as [`crate::scene::Ask::with_password`] does.
@@ -68,7 +58,7 @@ impl Host {
                 let (answer, seen) = (Arc::clone(&answer), Arc::clone(&seen));
                 connections.spawn(async move {
                     let mut connection = BufReader::new(connection);
-                    let request = Arc::new(read_request(&mut connection).await?);
+                    let request = Arc::new(Request::read(&mut connection).await?);
                     seen.lock().unwrap().push(Arc::clone(&request));
                     answer(request, connection.into_inner()).await
                 });
@@ -143,38 +133,6 @@ impl Drop for Host {
     fn drop(&mut self) {
         self.server.abort();
     }
-}
-
-async fn read_request(connection: &mut BufReader<TcpStream>) -> Result<Request> {
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        if connection.read_line(&mut line).await? == 0 {
-            return Err(Error::other("closed"));
-        }
-        match line.trim_end() {
-            "" => break,
-            text => lines.push(text.to_owned()),
-        }
-    }
-    let mut words = lines[0].split(' ').map(str::to_owned);
-    let (method, target) = (words.next().unwrap(), words.next().unwrap());
-    let headers: HashMap<_, _> = lines[1..]
-        .iter()
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-        .collect();
-    let length = headers
-        .get("content-length")
-        .map_or(0, |length| length.parse().unwrap());
-    let mut body = vec![0; length];
-    connection.read_exact(&mut body).await?;
-    Ok(Request {
-        method,
-        target,
-        headers,
-        body,
-    })
 }
 
 /// A response.

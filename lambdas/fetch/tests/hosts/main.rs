@@ -7,6 +7,7 @@
 mod certificate;
 mod gnupg;
 mod http;
+mod request;
 mod scene;
 mod ssh;
 mod tls;

@@ -1,6 +1,5 @@
 //! An HTTP server that answers what a test says. A connection is for one request.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -8,7 +7,7 @@ use std::time::Duration;
 
 use openssl::ssl::{Ssl, SslAcceptor, SslMethod};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_openssl::SslStream;
@@ -16,16 +15,7 @@ use tree::Pointer;
 
 use super::super::connector::Stream;
 use super::certificate::Certificate;
-
-/// A request, whole.
-pub struct Request {
-    pub method: String,
-    /// Path and query.
-    pub target: String,
-    /// Names in lower case.
-    pub headers: HashMap<String, String>,
-    pub body: Vec<u8>,
-}
+pub use super::request::Request;
 
 impl Request {
     pub fn is_batch(&self) -> bool {
@@ -190,7 +180,7 @@ impl Server {
                         }
                     };
                     let mut connection = BufReader::new(stream);
-                    let request = Arc::new(read_request(&mut connection).await?);
+                    let request = Arc::new(Request::read(&mut connection).await?);
                     seen.lock().unwrap().push(Arc::clone(&request));
                     answer(&request, &origin).send(&mut connection).await
                 });
@@ -217,36 +207,4 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-async fn read_request(connection: &mut BufReader<Box<dyn Stream>>) -> std::io::Result<Request> {
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        if connection.read_line(&mut line).await? == 0 {
-            return Err(std::io::Error::other("closed"));
-        }
-        match line.trim_end() {
-            "" => break,
-            text => lines.push(text.to_owned()),
-        }
-    }
-    let mut words = lines[0].split(' ').map(str::to_owned);
-    let (method, target) = (words.next().unwrap(), words.next().unwrap());
-    let headers: HashMap<_, _> = lines[1..]
-        .iter()
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-        .collect();
-    let length = headers
-        .get("content-length")
-        .map(|length| length.parse().unwrap());
-    let mut body = vec![0; length.unwrap_or(0)];
-    connection.read_exact(&mut body).await?;
-    Ok(Request {
-        method,
-        target,
-        headers,
-        body,
-    })
 }
