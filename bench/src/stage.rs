@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use domain::contract::{Envelope, FetchInput, FetchedCommit, PackageInput, StageOutput};
 use domain::push::SourceName;
+use platform::progress::Teller;
 use platform::secrets::{SecretError, Secrets};
 use platform::staging::FolderStaging;
 use secrecy::SecretString;
@@ -75,7 +76,7 @@ pub fn run(args: &StageArgs) -> Result<(), Error> {
             let deps = fetch::Deps {
                 secrets: &NoLogin,
                 staging: &staging,
-                progress: |_| {},
+                progress: Teller::nobody(),
             };
             let fetched = runtime.block_on(fetch::handle(&deps, &envelope));
             answer::<FetchedCommit>(args, fetched.map_err(|error| failed(error.into()))?)
@@ -84,7 +85,7 @@ pub fn run(args: &StageArgs) -> Result<(), Error> {
             let envelope: Envelope<PackageInput> = read(&args.envelope)?;
             let deps = package::Deps {
                 staging: &staging,
-                progress: |_, _| {},
+                progress: Teller::nobody(),
             };
             let archive = runtime.block_on(package::handle(&deps, &envelope));
             answer(args, archive.map_err(|error| failed(error.into()))?)

@@ -1,9 +1,11 @@
 //! Progress on stderr: a spinner with the elapsed time on a terminal, plain lines elsewhere.
 
+use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use platform::progress::Teller;
 
 /// Where progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +51,7 @@ impl Progress {
         };
         Step {
             progress: self,
+            text,
             bar,
             started: Instant::now(),
         }
@@ -66,6 +69,7 @@ impl Progress {
 #[derive(Debug)]
 pub struct Step {
     progress: Progress,
+    text: String,
     bar: Option<ProgressBar>,
     started: Instant,
 }
@@ -91,6 +95,16 @@ impl Step {
         if let Some(bar) = &self.bar {
             bar.set_message(text.into());
         }
+    }
+
+    /// Tells how far the step is: a terminal's spinner shows it, elsewhere each is a line.
+    #[must_use]
+    pub fn teller<T: Display + 'static>(&self) -> Teller<T> {
+        let (progress, text, bar) = (self.progress, self.text.clone(), self.bar.clone());
+        Teller::new(move |news| match &bar {
+            Some(bar) => bar.set_message(format!("{text}: {news}")),
+            None => progress.line(&format!("  {news}")),
+        })
     }
 
     fn clear(&self) {

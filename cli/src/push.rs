@@ -22,7 +22,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::origin::{self, LoginArgs, Origin};
-use crate::progress::Progress;
+use crate::progress::{Progress, Step};
 use crate::trail::Trail;
 use crate::{Error, repository};
 
@@ -158,9 +158,11 @@ impl Run {
     /// All stages. Gives where the zip is, and its SHA-256.
     async fn all(&self, settings: String) -> Result<(Delivered, String), Failed> {
         let validated = self
-            .stage(Stage::Validate, ValidateInput { settings }, async |envelope| {
-                validate::handle(&self.trail, envelope).await
-            })
+            .stage(
+                Stage::Validate,
+                ValidateInput { settings },
+                async |envelope, _| validate::handle(&self.trail, envelope).await,
+            )
             .await?;
         let Validated::Deliver(deliver) = validated else {
             unreachable!("these settings want every ref, and a tip is no deletion");
@@ -173,11 +175,6 @@ impl Run {
             submodule_repositories,
             options,
         } = deliver;
-        let fetch_deps = fetch::Deps {
-            secrets: &self.secrets,
-            staging: &self.staging,
-            progress: |progress| Progress::on_stderr().line(&format!("  {progress}")),
-        };
         let input = FetchInput {
             clone_url,
             git_hosts,
@@ -185,23 +182,26 @@ impl Run {
             options: options.clone(),
         };
         let fetched = self
-            .stage(Stage::Fetch, input, async |envelope| {
-                fetch::handle(&fetch_deps, envelope).await
+            .stage(Stage::Fetch, input, async |envelope, step| {
+                let deps = fetch::Deps {
+                    secrets: &self.secrets,
+                    staging: &self.staging,
+                    progress: step.teller(),
+                };
+                fetch::handle(&deps, envelope).await
             })
             .await?;
-        let package_deps = package::Deps {
-            staging: &self.staging,
-            progress: |done, total| {
-                Progress::on_stderr().line(&format!("  {done} of {total} entries"));
-            },
-        };
         let input = PackageInput {
             fetched: fetched.clone(),
             options: options.clone(),
         };
         let archive = self
-            .stage(Stage::Package, input, async |envelope| {
-                package::handle(&package_deps, envelope).await
+            .stage(Stage::Package, input, async |envelope, step| {
+                let deps = package::Deps {
+                    staging: &self.staging,
+                    progress: step.teller(),
+                };
+                package::handle(&deps, envelope).await
             })
             .await?;
         let sha256 = archive.sha256.clone();
@@ -213,16 +213,18 @@ impl Run {
             archive,
         };
         let uploaded = self
-            .stage(Stage::Upload, input, async |envelope| {
+            .stage(Stage::Upload, input, async |envelope, _| {
                 upload::handle(&self.shelf, envelope).await
             })
             .await?;
         let Uploaded::Delivered(delivered) = uploaded else {
             unreachable!("each run is the only push of its trail, with the first number");
         };
-        self.stage(Stage::Record, RecordInput { failure: None }, async |envelope| {
-            record::handle(&self.trail, &self.staging, envelope).await
-        })
+        self.stage(
+            Stage::Record,
+            RecordInput { failure: None },
+            async |envelope, _| record::handle(&self.trail, &self.staging, envelope).await,
+        )
         .await?;
         Ok((delivered, sha256))
     }
@@ -231,7 +233,7 @@ impl Run {
     where
         O: StageOutput + Serialize,
         E: Coded,
-        F: AsyncFn(&Envelope<I>) -> Result<O, E>,
+        F: AsyncFn(&Envelope<I>, &Step) -> Result<O, E>,
     {
         let step = self.progress.step(stage.to_string());
         let envelope = Envelope {
@@ -243,6 +245,7 @@ impl Run {
             attempt: 0,
             input,
         };
+        let work = async |envelope: &Envelope<I>| work(envelope, &step).await;
         let output = stage::execute(stage, &self.trail, &envelope, PATIENCE, work).await?;
         step.done(&stage.to_string());
         Ok(output)

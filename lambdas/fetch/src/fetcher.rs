@@ -8,14 +8,16 @@ use domain::destination::staging_key;
 use domain::git::{ObjectId, RefName};
 use domain::push::PushId;
 use domain::source::Limits;
+use platform::progress::Teller;
 use platform::staging::{Staging, StorageError};
 use tempfile::TempDir;
 use url::Url;
 
 use crate::credentials::GitSecret;
 use crate::error::Error;
+use crate::progress::Progress;
 use crate::signature::Signers;
-use crate::transfer::{self, Found, Order, Progress};
+use crate::transfer::{self, Found, Order};
 
 /// The longest time that a fetch may be given, in seconds: a clock cannot tell any number of them.
 const MOST_SECONDS: u64 = 86_400;
@@ -26,7 +28,7 @@ pub struct Fetcher<'a, S> {
     pub staging: &'a S,
     pub push_id: PushId,
     pub limits: &'a Limits,
-    pub progress: fn(Progress),
+    pub progress: Teller<Progress>,
     folder: TempDir,
     deadline: Instant,
     /// The bytes of all packs so far.
@@ -55,7 +57,7 @@ impl<'a, S: Staging> Fetcher<'a, S> {
         staging: &'a S,
         push_id: PushId,
         limits: &'a Limits,
-        progress: fn(Progress),
+        progress: Teller<Progress>,
     ) -> Result<Self, Error> {
         Ok(Self {
             secret,
@@ -90,7 +92,7 @@ impl<'a, S: Staging> Fetcher<'a, S> {
             pack_bytes: self.limits.pack_bytes.saturating_sub(self.bytes),
             limits: self.limits.clone(),
             deadline: self.deadline,
-            progress: self.progress,
+            progress: self.progress.clone(),
         };
         let folder = self.folder.path().join(self.fetches.to_string());
         let mut found = transfer::fetch_in_time(order, folder).await?;

@@ -26,6 +26,7 @@ use domain::git::RefName;
 use domain::push::PushId;
 use domain::source::{GitHost, Limits};
 use futures::{StreamExt as _, stream};
+use platform::progress::Teller;
 use platform::staging::Staging;
 use tree::{LfsOid, Pointer};
 use url::Url;
@@ -35,7 +36,7 @@ pub use error::LfsError;
 
 use crate::credentials::GitSecret;
 use crate::error::Error;
-use crate::transfer::Progress;
+use crate::progress::Progress;
 use client::Client;
 use error::named;
 use progress::Counter;
@@ -59,7 +60,7 @@ pub struct LfsOrder<'a> {
     pub deadline: Instant,
     pub push_id: &'a PushId,
     pub ref_name: &'a RefName,
-    pub progress: fn(Progress),
+    pub progress: Teller<Progress>,
 }
 
 impl LfsOrder<'_> {
@@ -85,7 +86,7 @@ pub async fn fetch(
     let (wanted, staged) = wanted(order, &server, pointers)?;
     let client = Client::new(order, server)?;
     let login = client.login()?;
-    let counter = Counter::new(order.progress, wanted.len());
+    let counter = Counter::new(order.progress.clone(), wanted.len());
     let (empty, wanted): (Vec<_>, Vec<_>) = wanted
         .into_iter()
         .partition(|(oid, size)| *size == 0 && oid.as_str() == EMPTY);

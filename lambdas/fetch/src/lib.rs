@@ -12,12 +12,14 @@ mod known_hosts;
 mod lfs;
 mod listing;
 mod pointers;
+mod progress;
 mod signature;
 mod submodules;
 mod transfer;
 
 use domain::contract::{Envelope, FetchInput, FetchedCommit};
 use domain::source::{SignaturePolicy, Submodules};
+use platform::progress::Teller;
 use platform::secrets::Secrets;
 use platform::staging::Staging;
 use url::Url;
@@ -25,8 +27,8 @@ use url::Url;
 pub use credentials::GitSecret;
 pub use error::Error;
 pub use lfs::LfsError;
+pub use progress::Progress;
 pub use signature::NotVerified;
-pub use transfer::{Part, Progress};
 
 use fetcher::{Fetcher, Wanted};
 use pointers::Pushed;
@@ -39,8 +41,8 @@ pub struct Deps<'a, A, B> {
     pub secrets: &'a A,
     /// Where the pack goes.
     pub staging: &'a B,
-    /// Told now and then how far the transfer is.
-    pub progress: fn(Progress),
+    /// Told how far the fetch is.
+    pub progress: Teller<Progress>,
 }
 
 /// Fetches one commit.
@@ -60,12 +62,13 @@ pub async fn handle(
     let secret = deps.secrets.read(&push.source, "git").await?;
     let secret = GitSecret::parse(&push.source, &secret)?;
     let options = &input.options;
+    deps.progress.begin();
     let mut fetcher = Fetcher::new(
         &secret,
         deps.staging,
         push.push_id,
         &options.limits,
-        deps.progress,
+        deps.progress.clone(),
     )?;
     let wanted = Wanted {
         url: url.clone(),

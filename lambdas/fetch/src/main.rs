@@ -2,6 +2,7 @@
 
 use domain::contract::Stage;
 use platform::audit::DynamoTrail;
+use platform::progress::Teller;
 use platform::secrets::SecretsManager;
 use platform::staging::S3Staging;
 use platform::{aws, settings, stage, telemetry};
@@ -16,7 +17,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let deps = fetch::Deps {
         secrets: &SecretsManager::new(&config, secret_prefix),
         staging: &S3Staging::new(&config, staging_bucket),
-        progress: |progress| tracing::info!(%progress, "fetching"),
+        progress: Teller::new(|progress| tracing::info!(%progress, "fetching")),
     };
     let trail = DynamoTrail::new(&config, table);
     stage::run(Stage::Fetch, trail, async |envelope| {

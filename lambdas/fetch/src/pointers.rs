@@ -82,7 +82,7 @@ async fn one<S: Staging>(
         deadline: fetcher.deadline(),
         push_id: &fetcher.push_id,
         ref_name: repository.ref_name,
-        progress: fetcher.progress,
+        progress: fetcher.progress.clone(),
     };
     let staged = lfs::fetch(&order, pointers, fetcher.staging).await?;
     all.objects += staged.objects;

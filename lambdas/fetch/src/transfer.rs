@@ -16,6 +16,7 @@ use git2::{
 };
 use nix::sys::signal::SigSet;
 use openssl::x509::X509;
+use platform::progress::Teller;
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
 use url::Url;
@@ -25,14 +26,13 @@ use crate::credentials::Access;
 use crate::error::Error;
 use crate::fetcher::Wanted;
 use crate::known_hosts::{self, Verdict};
+use crate::progress::Progress;
 use crate::signature;
 
 /// How long a connection may take to be made, in seconds.
 pub const CONNECT_SECONDS: u64 = 15;
 /// How long after its deadline a transfer may still end by itself.
 const GRACE: Duration = Duration::from_secs(2);
-/// How often progress is told.
-pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 /// The local ref that a fetch writes.
 const LOCAL_REF: &str = "refs/push/fetched";
 /// All branches of the host, and the local refs that a fetch of them writes.
@@ -53,44 +53,7 @@ pub struct Order {
     pub pack_bytes: u64,
     pub limits: Limits,
     pub deadline: Instant,
-    pub progress: fn(Progress),
-}
-
-/// How far a transfer is.
-#[derive(Debug, Clone, Copy)]
-pub struct Progress {
-    /// What is transferred.
-    pub part: Part,
-    /// The bytes that have come.
-    pub bytes: usize,
-    /// The objects that have come.
-    pub objects: usize,
-    /// The objects that will come; 0 while that is not known.
-    pub total_objects: usize,
-}
-
-/// A part of a fetch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// The pack of git's objects.
-    Pack,
-    /// Git LFS objects.
-    Lfs,
-}
-
-impl std::fmt::Display for Progress {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mebibytes = self.bytes as f64 / f64::from(1 << 20);
-        let objects = match self.part {
-            Part::Pack => "objects",
-            Part::Lfs => "LFS objects",
-        };
-        write!(
-            formatter,
-            "{} of {} {objects}, {mebibytes:.1} MiB",
-            self.objects, self.total_objects
-        )
-    }
+    pub progress: Teller<Progress>,
 }
 
 /// What was fetched.
@@ -254,7 +217,6 @@ struct Attempt<'a> {
     credentials_asked: Cell<bool>,
     /// When the host was heard the last time, as far as libgit2 says.
     heard: Cell<Instant>,
-    told: Cell<Instant>,
 }
 
 impl<'a> Attempt<'a> {
@@ -266,7 +228,6 @@ impl<'a> Attempt<'a> {
             untrusted: RefCell::new(None),
             credentials_asked: Cell::new(false),
             heard: Cell::new(Instant::now()),
-            told: Cell::new(Instant::now()),
         }
     }
 
@@ -331,19 +292,14 @@ impl<'a> Attempt<'a> {
                 self.stop(error);
                 return false;
             }
-            if self.told.get().elapsed() > PROGRESS_INTERVAL {
-                self.told.set(Instant::now());
-                (self.order.progress)(Progress {
-                    part: Part::Pack,
-                    bytes: progress.received_bytes(),
-                    objects: progress.received_objects(),
-                    total_objects: progress.total_objects(),
-                });
-            }
+            self.order.progress.tell(|| Progress::transfer(&progress));
             self.in_time()
         });
-        callbacks.sideband_progress(|_| {
+        callbacks.sideband_progress(|said| {
             self.heard.set(Instant::now());
+            if let Some(progress) = Progress::host(said) {
+                self.order.progress.tell(|| progress);
+            }
             self.in_time()
         });
         callbacks

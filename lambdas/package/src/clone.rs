@@ -7,11 +7,13 @@ use std::path::Path;
 
 use domain::contract::{Envelope, FetchedCommit, PackageInput};
 use domain::push::Push;
-use git2::{Index, Oid, Repository, Sort};
+use git2::{Index, Oid, PackBuilderStage, Repository, Sort};
+use platform::progress::Teller;
 
 use crate::build_info::BUILD_INFO;
 use crate::entry::{Content, Entry};
 use crate::error::Error;
+use crate::progress::Progress;
 
 /// What deltas are looked for in, in bytes.
 const WINDOW_BYTES: i64 = 256 << 20;
@@ -21,6 +23,7 @@ pub fn entries(
     repository: &Repository,
     envelope: &Envelope<PackageInput>,
     folder: &Path,
+    progress: &Teller<Progress>,
 ) -> Result<Vec<Entry>, Error> {
     let fetched = &envelope.input.fetched;
     std::fs::create_dir_all(folder).map_err(Error::Workspace)?;
@@ -36,7 +39,7 @@ pub fn entries(
         oid(fetched.tree.as_str())?,
     );
 
-    let name = pack(repository, pushed, commit, folder)?;
+    let name = pack(repository, pushed, commit, folder, progress)?;
     write_index(repository, tree, &folder.join("index"))?;
 
     let made = |path: &str, text: String| Entry {
@@ -69,7 +72,13 @@ pub fn entries(
 }
 
 /// Packs all that `pushed` leads to. Gives the name of the pack.
-fn pack(repository: &Repository, pushed: Oid, commit: Oid, folder: &Path) -> Result<String, Error> {
+fn pack(
+    repository: &Repository,
+    pushed: Oid,
+    commit: Oid,
+    folder: &Path,
+    progress: &Teller<Progress>,
+) -> Result<String, Error> {
     // What it compares is held in memory: some large files of a history would be too much.
     let configured = repository
         .config()
@@ -78,6 +87,19 @@ fn pack(repository: &Repository, pushed: Oid, commit: Oid, folder: &Path) -> Res
     let mut builder = repository.packbuilder().map_err(Error::Clone)?;
     // Threads share the work as it comes, and the deltas would differ.
     builder.set_threads(1);
+    let told = builder.set_progress_callback(|stage, objects, total| {
+        progress.tell(|| match stage {
+            PackBuilderStage::AddingObjects => Progress::Listing {
+                objects: objects.into(),
+            },
+            PackBuilderStage::Deltafication => Progress::Packing {
+                objects: objects.into(),
+                total: total.into(),
+            },
+        });
+        true
+    });
+    told.map_err(Error::Clone)?;
     let mut walk = repository.revwalk().map_err(Error::Clone)?;
     let walked = walk
         .set_sorting(Sort::TOPOLOGICAL | Sort::TIME)

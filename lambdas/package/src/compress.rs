@@ -10,17 +10,18 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use domain::source::Limits;
 use git2::{Odb, Oid, Repository};
+use platform::progress::Teller;
 
 use crate::conversion::{self, Converter};
 use crate::entry::{Content, Entry};
 use crate::error::Error;
 use crate::format::{Writer, dos_time};
-use crate::large::{self, Packs};
+use crate::large::{LargeFiles, Packs};
+use crate::progress::{Meter, Progress};
 use crate::record::{Maker, Records};
 use crate::sink::{Sink, Sum};
 
@@ -34,8 +35,6 @@ const WAITING: usize = 4;
 const LARGE_BYTES: u64 = 8 << 20;
 /// More workers would wait for the writer.
 const MOST_WORKERS: usize = 8;
-/// How often progress is told.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What a worker hands over.
 enum Made<'a> {
@@ -52,7 +51,7 @@ pub fn write(
     converter: &Converter,
     time: DateTime<Utc>,
     limits: &Limits,
-    progress: fn(u64, u64),
+    progress: &Teller<Progress>,
     sink: Sink,
 ) -> Result<Sum, Error> {
     let workers = thread::available_parallelism().map_or(1, NonZero::get);
@@ -80,7 +79,7 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn write(self, progress: fn(u64, u64), sink: Sink) -> Result<Sum, Error> {
+    fn write(self, progress: &Teller<Progress>, sink: Sink) -> Result<Sum, Error> {
         thread::scope(|scope| {
             let results: Vec<Receiver<_>> = (0..self.workers)
                 .map(|worker| {
@@ -93,9 +92,7 @@ impl<'a> Work<'a> {
             let maker = self.maker(&repository)?;
             let packs = Packs::open(self.repository)?;
             let mut zip = Writer::new(sink);
-            let mut bytes = 0;
-            let mut told = Instant::now();
-            let total = self.entries.len() as u64;
+            let mut meter = Meter::new(progress, self.entries.len() as u64);
             for (chunk, worker) in self.entries.chunks(CHUNK).zip(results.iter().cycle()) {
                 let mut missing = chunk.len();
                 while missing > 0 {
@@ -104,29 +101,32 @@ impl<'a> Work<'a> {
                     })??;
                     match made {
                         Made::Records(records) => {
-                            bytes += records.fields.iter().map(|fields| fields.size).sum::<u64>();
-                            self.check_total(bytes)?;
+                            let bytes = records.fields.iter().map(|fields| fields.size).sum();
+                            self.check_total(&meter, bytes)?;
                             zip.add(&records).map_err(Error::Zip)?;
+                            meter.add(records.fields.len() as u64, bytes);
                             missing -= records.fields.len();
                         }
                         Made::Large(entry, size) => {
-                            self.check_total(bytes + size)?;
-                            bytes += maker.large(entry, size, &packs, &mut zip)?;
+                            self.check_total(&meter, size)?;
+                            let mut files = LargeFiles {
+                                zip: &mut zip,
+                                workers: self.workers,
+                                meter: &meter,
+                            };
+                            let bytes = maker.large(entry, size, &packs, &mut files)?;
+                            meter.add(1, bytes);
                             missing -= 1;
                         }
                     }
-                }
-                if told.elapsed() > PROGRESS_INTERVAL {
-                    told = Instant::now();
-                    progress(zip.entries(), total);
                 }
             }
             zip.finish().and_then(Sink::finish).map_err(Error::Zip)
         })
     }
 
-    fn check_total(self, bytes: u64) -> Result<(), Error> {
-        if bytes <= self.limits.total_bytes {
+    fn check_total(self, meter: &Meter<'_>, more: u64) -> Result<(), Error> {
+        if meter.bytes() + more <= self.limits.total_bytes {
             return Ok(());
         }
         Err(tree::Error::Limit {
@@ -161,7 +161,6 @@ impl<'a> Work<'a> {
             converter: self.converter,
             limits: self.limits,
             large: self.large,
-            workers: self.workers,
         })
     }
 }
@@ -173,7 +172,6 @@ struct EntryMaker<'r, 'a> {
     converter: &'a Converter,
     limits: &'a Limits,
     large: u64,
-    workers: usize,
 }
 
 impl<'a> EntryMaker<'_, 'a> {
@@ -232,7 +230,13 @@ impl<'a> EntryMaker<'_, 'a> {
     }
 
     /// Writes a large file. How large it is in the end.
-    fn large(&self, entry: &Entry, size: u64, packs: &Packs, zip: &mut Writer<Sink>) -> Result<u64, Error> {
+    fn large(
+        &self,
+        entry: &Entry,
+        size: u64,
+        packs: &Packs,
+        files: &mut LargeFiles<'_, Sink>,
+    ) -> Result<u64, Error> {
         let path = entry.path.as_slice();
         let fields = |executable| self.maker.unread(path, size, executable);
         match &entry.content {
@@ -260,15 +264,14 @@ impl<'a> EntryMaker<'_, 'a> {
                             drop(data);
                             let size = converted.len() as u64;
                             let fields = self.maker.unread(path, size, *executable);
-                            large::made(zip, fields, converted, self.workers)?;
+                            files.made(fields, converted)?;
                             return Ok(size);
                         }
                     }
                 }
-                let blob = (&self.odb, packs, *id);
-                large::blob(zip, fields(*executable), blob, self.limits, self.workers)?;
+                files.blob(fields(*executable), (&self.odb, packs, *id), self.limits)?;
             }
-            Content::Disk { file, executable } => large::disk(zip, fields(*executable), file, self.workers)?,
+            Content::Disk { file, executable } => files.disk(fields(*executable), file)?,
             Content::Symlink { .. } | Content::Folder | Content::Made(_) => {
                 unreachable!("none of these is large")
             }
@@ -352,7 +355,7 @@ mod tests {
             workers,
             large,
         };
-        work.write(|_, _| {}, Sink::new(sender))?;
+        work.write(&Teller::nobody(), Sink::new(sender))?;
         let Some(Piece::Bytes(bytes)) = receiver.blocking_recv() else {
             panic!("it is one piece")
         };

@@ -183,11 +183,6 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// How many entries were written.
-    pub fn entries(&self) -> u64 {
-        self.entries
-    }
-
     /// Writes records.
     pub fn add(&mut self, records: &Records<'_>) -> io::Result<()> {
         for fields in &records.fields {

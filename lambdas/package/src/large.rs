@@ -12,6 +12,7 @@ use gix_pack::data::entry::Header;
 
 use crate::error::Error;
 use crate::format::{Fields, Method, Writer};
+use crate::progress::Meter;
 use crate::segments::{self, Failed};
 
 /// Reads the blobs of packs.
@@ -60,74 +61,74 @@ impl AsRef<[u8]> for Held<'_> {
     }
 }
 
-/// Writes a blob: as it is read where a pack stores it whole, else from memory, for which there is a limit.
-pub fn blob<W: Write>(
-    zip: &mut Writer<W>,
-    fields: Fields<'_>,
-    (odb, packs, id): (&Odb<'_>, &Packs, Oid),
-    limits: &Limits,
-    workers: usize,
-) -> Result<(), Error> {
-    let path = fields.path;
-    let unreadable = |error| Error::from(tree::unreadable(id, path)(error));
-    let damaged = |error: io::Error| unreadable(git2::Error::from_str(&error.to_string()));
-    if let Some(stream) = packs.whole(id) {
-        return write(zip, fields, stream, workers, damaged);
-    }
-    if fields.size > limits.delta_file_bytes {
-        return Err(tree::Error::Limit {
-            limit: "delta_file_bytes",
-            met: format!(
-                "{} has {} bytes and was sent as a delta, more than {}",
-                tree::lossy(path),
-                fields.size,
-                limits.delta_file_bytes
-            ),
+/// Writes large files into the zip.
+pub struct LargeFiles<'a, W: Write> {
+    pub zip: &'a mut Writer<W>,
+    /// How many threads deflate.
+    pub workers: usize,
+    pub meter: &'a Meter<'a>,
+}
+
+impl<W: Write> LargeFiles<'_, W> {
+    /// Writes a blob: as it is read where a pack stores it whole, else from memory, for which there is a limit.
+    pub fn blob(
+        &mut self,
+        fields: Fields<'_>,
+        (odb, packs, id): (&Odb<'_>, &Packs, Oid),
+        limits: &Limits,
+    ) -> Result<(), Error> {
+        let path = fields.path;
+        let unreadable = |error| Error::from(tree::unreadable(id, path)(error));
+        let damaged = |error: io::Error| unreadable(git2::Error::from_str(&error.to_string()));
+        if let Some(stream) = packs.whole(id) {
+            return self.write(fields, stream, damaged);
         }
-        .into());
+        if fields.size > limits.delta_file_bytes {
+            return Err(tree::Error::Limit {
+                limit: "delta_file_bytes",
+                met: format!(
+                    "{} has {} bytes and was sent as a delta, more than {}",
+                    tree::lossy(path),
+                    fields.size,
+                    limits.delta_file_bytes
+                ),
+            }
+            .into());
+        }
+        let held = Held(odb.read(id).map_err(unreadable)?);
+        self.write(fields, Cursor::new(held), damaged)
     }
-    let held = Held(odb.read(id).map_err(unreadable)?);
-    write(zip, fields, Cursor::new(held), workers, damaged)
-}
 
-/// Writes a file of the disk.
-pub fn disk<W: Write>(
-    zip: &mut Writer<W>,
-    fields: Fields<'_>,
-    file: &Path,
-    workers: usize,
-) -> Result<(), Error> {
-    let source = File::open(file).map_err(Error::Workspace)?;
-    write(zip, fields, source, workers, Error::Workspace)
-}
+    /// Writes a file of the disk.
+    pub fn disk(&mut self, fields: Fields<'_>, file: &Path) -> Result<(), Error> {
+        let source = File::open(file).map_err(Error::Workspace)?;
+        self.write(fields, source, Error::Workspace)
+    }
 
-/// Writes a file that was made in memory.
-pub fn made<W: Write>(
-    zip: &mut Writer<W>,
-    fields: Fields<'_>,
-    content: Vec<u8>,
-    workers: usize,
-) -> Result<(), Error> {
-    write(zip, fields, Cursor::new(content), workers, Error::Workspace)
-}
+    /// Writes a file that was made in memory.
+    pub fn made(&mut self, fields: Fields<'_>, content: Vec<u8>) -> Result<(), Error> {
+        self.write(fields, Cursor::new(content), Error::Workspace)
+    }
 
-/// Writes what `source` gives, deflated, and its data descriptor.
-fn write<W: Write>(
-    zip: &mut Writer<W>,
-    mut fields: Fields<'_>,
-    source: impl Read,
-    workers: usize,
-    unreadable: impl FnOnce(io::Error) -> Error,
-) -> Result<(), Error> {
-    fields.method = Method::Deflated;
-    fields.descriptor = true;
-    zip.begin(&fields).map_err(Error::Zip)?;
-    let deflated = segments::deflate(source, fields.size, workers, |bytes| zip.data(bytes));
-    let deflated = deflated.map_err(|failed| match failed {
-        Failed::Source(error) => unreadable(error),
-        Failed::Out(error) => Error::Zip(error),
-    })?;
-    fields.crc32 = deflated.crc32;
-    fields.compressed = deflated.compressed;
-    zip.end(&fields).map_err(Error::Zip)
+    /// Writes what `source` gives, deflated, and its data descriptor.
+    fn write(
+        &mut self,
+        mut fields: Fields<'_>,
+        source: impl Read,
+        unreadable: impl FnOnce(io::Error) -> Error,
+    ) -> Result<(), Error> {
+        fields.method = Method::Deflated;
+        fields.descriptor = true;
+        let zip = &mut *self.zip;
+        zip.begin(&fields).map_err(Error::Zip)?;
+        let source = self.meter.read(source);
+        let deflated = segments::deflate(source, fields.size, self.workers, |bytes| zip.data(bytes));
+        let deflated = deflated.map_err(|failed| match failed {
+            Failed::Source(error) => unreadable(error),
+            Failed::Out(error) => Error::Zip(error),
+        })?;
+        fields.crc32 = deflated.crc32;
+        fields.compressed = deflated.compressed;
+        zip.end(&fields).map_err(Error::Zip)
+    }
 }

@@ -15,6 +15,7 @@ mod format;
 pub mod fuzzing;
 mod large;
 mod plan;
+mod progress;
 mod record;
 mod segments;
 mod sink;
@@ -26,11 +27,13 @@ use domain::contract::{Archive, Envelope, FetchedCommit, PackageInput, StagedObj
 use domain::destination::{lfs_key, staging_key};
 use domain::push::PushId;
 use domain::source::Limits;
+use platform::progress::Teller;
 use platform::staging::{Staging, StorageError};
 use tokio::sync::mpsc;
 
 pub use build_info::BUILD_INFO;
 pub use error::Error;
+pub use progress::Progress;
 
 use plan::{Plan, REPOSITORY};
 use sink::{Sink, Sum};
@@ -44,8 +47,8 @@ const WARNING_CHARACTERS: usize = 300;
 pub struct Deps<'a, A> {
     /// Where the pack is, and the zip goes.
     pub staging: &'a A,
-    /// Told now and then how many entries of how many are done.
-    pub progress: fn(u64, u64),
+    /// Told how far the packaging is.
+    pub progress: Teller<Progress>,
 }
 
 /// Packages one commit.
@@ -57,10 +60,11 @@ pub async fn handle(
     envelope: &Envelope<PackageInput>,
 ) -> Result<Archive, Error> {
     let fetched = &envelope.input.fetched;
+    deps.progress.begin();
     let folder = tempfile::tempdir().map_err(Error::Workspace)?;
     load_packs(deps.staging, fetched, &folder.path().join(REPOSITORY)).await?;
-    let (work, path) = (envelope.clone(), folder.path().to_owned());
-    let plan = blocking(move || plan::plan(&work, &path)).await?;
+    let (work, path, progress) = (envelope.clone(), folder.path().to_owned(), deps.progress.clone());
+    let plan = blocking(move || plan::plan(&work, &path, &progress)).await?;
     load_lfs_objects(deps.staging, &envelope.push.push_id, &plan).await?;
 
     let key = staging_key(&envelope.push.push_id, "archive.zip").map_err(StorageError::Key)?;
@@ -71,7 +75,7 @@ pub async fn handle(
         plan,
         committed_at: fetched.committed_at,
         limits: envelope.input.options.limits.clone(),
-        progress: deps.progress,
+        progress: deps.progress.clone(),
     };
     let zipping = blocking(move || work.zip(Sink::new(sender)));
     let (stored, zipped) = tokio::join!(deps.staging.store(&key, receiver), zipping);
@@ -135,7 +139,7 @@ struct Work {
     plan: Plan,
     committed_at: DateTime<Utc>,
     limits: Limits,
-    progress: fn(u64, u64),
+    progress: Teller<Progress>,
 }
 
 struct Zipped {
@@ -168,7 +172,7 @@ impl Work {
             &plan.converter,
             self.committed_at,
             &self.limits,
-            self.progress,
+            &self.progress,
             sink,
         )?;
         let mut warnings = plan.warnings;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use domain::contract::{Envelope, FetchedSubmodule, PackageInput};
 use domain::git::ObjectId;
 use git2::{Oid, Repository};
+use platform::progress::Teller;
 use tree::{Attributes, Pointer, Rules, Tree};
 
 use crate::build_info::{self, BUILD_INFO};
@@ -13,6 +14,7 @@ use crate::clone;
 use crate::conversion::{self, Converter};
 use crate::entry::{self, Content, Entry};
 use crate::error::Error;
+use crate::progress::Progress;
 
 /// See the module.
 pub struct Plan {
@@ -26,7 +28,11 @@ pub struct Plan {
 }
 
 /// Plans the zip of a push whose packs are in `folder/repository.git`. Files that are made for it are put into `folder`.
-pub fn plan(envelope: &Envelope<PackageInput>, folder: &Path) -> Result<Plan, Error> {
+pub fn plan(
+    envelope: &Envelope<PackageInput>,
+    folder: &Path,
+    progress: &Teller<Progress>,
+) -> Result<Plan, Error> {
     let input = &envelope.input;
     let options = &input.options;
     let repository = tree::open(&folder.join(REPOSITORY))?;
@@ -66,7 +72,12 @@ pub fn plan(envelope: &Envelope<PackageInput>, folder: &Path) -> Result<Plan, Er
         }
     }
     if options.full_clone {
-        entries.extend(clone::entries(&repository, envelope, &folder.join("clone"))?);
+        entries.extend(clone::entries(
+            &repository,
+            envelope,
+            &folder.join("clone"),
+            progress,
+        )?);
     }
     entries.sort_unstable_by(|one, other| one.path.cmp(&other.path));
     Ok(Plan {

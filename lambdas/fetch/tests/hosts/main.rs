@@ -19,6 +19,7 @@ mod damage;
 mod endless;
 mod logins;
 mod outages;
+mod progress;
 mod redirects;
 mod signatures;
 mod submodules;

@@ -9,8 +9,9 @@ use domain::contract::{Envelope, Execution, FetchInput, FetchedCommit};
 use domain::error::{Code, Coded};
 use domain::push::{DeliveryId, Push, PushId, SourceName};
 use domain::source::{Limits, Options, SignaturePolicy, Submodules};
-use fetch::{Deps, Error};
+use fetch::{Deps, Error, Progress};
 use platform::failure::Failed;
+use platform::progress::Teller;
 use platform::secrets::{SecretError, Secrets};
 use platform::staging::FolderStaging;
 use secrecy::SecretString;
@@ -196,7 +197,7 @@ impl Scene {
         let deps = Deps {
             secrets: &OneSecret(ask.secret.to_string()),
             staging: &self.staging(),
-            progress: |_| {},
+            progress: ask.progress.clone(),
         };
         fetch::handle(&deps, &envelope).await
     }
@@ -254,6 +255,7 @@ pub struct Ask {
     pub full_clone: bool,
     pub signature: SignaturePolicy,
     pub limits: Limits,
+    pub progress: Teller<Progress>,
 }
 
 impl Ask {
@@ -275,6 +277,7 @@ impl Ask {
                 silence_seconds: SILENCE_SECONDS,
                 ..Limits::default()
             },
+            progress: Teller::nobody(),
         }
     }
 

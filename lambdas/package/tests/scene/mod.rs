@@ -12,7 +12,8 @@ use domain::destination::staging_key;
 use domain::git::{CommitId, ObjectId};
 use domain::push::{DeliveryId, Push, PushId, SourceName};
 use domain::source::Options;
-use package::{Deps, Error};
+use package::{Deps, Error, Progress};
+use platform::progress::Teller;
 use platform::staging::FolderStaging;
 use tempfile::TempDir;
 
@@ -21,6 +22,7 @@ pub struct Scene {
     pub folder: TempDir,
     /// What is pushed.
     pub ref_name: String,
+    pub progress: Teller<Progress>,
 }
 
 impl Scene {
@@ -28,6 +30,7 @@ impl Scene {
         let scene = Self {
             folder: tempfile::tempdir().unwrap(),
             ref_name: "refs/heads/main".into(),
+            progress: Teller::nobody(),
         };
         scene.git(&["init", "--quiet", "--bare", "."], b"");
         scene
@@ -179,7 +182,7 @@ impl Scene {
         };
         let deps = Deps {
             staging: &self.staging(),
-            progress: |_, _| {},
+            progress: self.progress.clone(),
         };
         package::handle(&deps, &envelope).await
     }

@@ -6,6 +6,7 @@ pub mod aws;
 #[cfg(feature = "objects")]
 pub mod destination;
 pub mod failure;
+pub mod progress;
 pub mod secrets;
 pub mod settings;
 pub mod stage;

@@ -8,6 +8,7 @@ use domain::error::{Code, Coded};
 use domain::push::{DeliveryId, PushId, SourceName};
 use domain::source::{GitHost, Limits};
 use platform::failure::Failed;
+use platform::progress::Teller;
 use platform::staging::FolderStaging;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -17,7 +18,7 @@ use url::Url;
 use super::super::{LfsOrder, download, fetch};
 use crate::credentials::GitSecret;
 use crate::error::Error;
-use crate::transfer::{Part, Progress};
+use crate::progress::Progress;
 
 /// What no message may have in it.
 pub const PASSWORD: &str = "hunter2:s3cret";
@@ -73,7 +74,7 @@ impl Scene {
             deadline: Instant::now() + Duration::from_secs(self.seconds),
             push_id: &push_id(),
             ref_name: &"refs/heads/main".parse().unwrap(),
-            progress: told,
+            progress: Teller::every(Duration::ZERO, told),
         };
         fetch(&order, pointers.to_vec(), &self.staging()).await
     }
@@ -125,8 +126,10 @@ fn push_id() -> PushId {
 }
 
 fn told(progress: Progress) {
-    assert_eq!(progress.part, Part::Lfs);
-    assert!(progress.objects <= progress.total_objects);
+    let Progress::Lfs { objects, total, .. } = progress else {
+        panic!("{progress}")
+    };
+    assert!(objects <= total);
 }
 
 /// The pointer of what has this content.

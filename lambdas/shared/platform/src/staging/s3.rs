@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::{Piece, Staging, StorageError};
 use crate::aws::AwsFailure;
+use crate::progress::{Teller, mebibytes};
 
 /// How many parts are on their way at once. Memory holds so many pieces, and one that is being made.
 const CONCURRENT_PARTS: usize = 4;
@@ -64,10 +65,14 @@ impl S3Staging {
         let mut size = 0;
         let mut next = Some(Piece::Bytes(first));
         let mut number = 0;
+        let named = key.clone();
+        let teller =
+            Teller::new(move |size| tracing::info!(key = %named, progress = mebibytes(size), "storing"));
         loop {
             match next {
                 Some(Piece::Bytes(bytes)) => {
                     size += bytes.len() as u64;
+                    teller.tell(|| size);
                     number += 1;
                     if under_way.len() == CONCURRENT_PARTS
                         && let Some(done) = under_way.join_next().await
@@ -232,10 +237,14 @@ impl Staging for S3Staging {
         let mut file = tokio::fs::File::create(path).await.map_err(workspace)?;
         let mut body = output.body;
         let mut met = 0;
+        let named = key.clone();
+        let teller =
+            Teller::new(move |met| tracing::info!(key = %named, progress = mebibytes(met), "loading"));
         while let Some(chunk) = body.next().await {
             let chunk =
                 chunk.map_err(|error| self.failed(key, AwsFailure::interrupted("s3:GetObject", &error)))?;
             met += chunk.len() as u64;
+            teller.tell(|| met);
             file.write_all(&chunk).await.map_err(workspace)?;
         }
         file.flush().await.map_err(workspace)?;

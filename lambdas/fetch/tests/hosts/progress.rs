@@ -1,0 +1,53 @@
+//! What people who wait for a fetch are told.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use fetch::Progress;
+use platform::progress::Teller;
+
+use crate::http::Host;
+use crate::scene::{Ask, Scene};
+
+#[tokio::test]
+async fn a_fetch_tells_what_the_host_says_what_comes_and_what_is_made_of_it() {
+    let scene = Scene::new();
+    scene.allow_any_id();
+    // The second file is sent as a delta of the first, or the other way around.
+    let text: String = (0..2_000).map(|line| format!("line {line}\n")).collect();
+    let blobs = [text.clone(), text + "end\n"]
+        .map(|text| scene.line(&["hash-object", "-w", "--stdin"], text.as_bytes()));
+    let tree = format!("100644 blob {}\ta\n100644 blob {}\tb\n", blobs[0], blobs[1]);
+    let tree = scene.line(&["mktree"], tree.as_bytes());
+    let commit = scene.line(&["commit-tree", &tree, "-m", "two files"], b"");
+    scene.git(&["update-ref", "refs/heads/main", &commit], b"");
+    let host = Host::of(&scene).await;
+    let (sender, told) = mpsc::channel();
+    let mut ask = Ask::new(&host.url(), &commit);
+    // Whoever listens may have gone.
+    ask.progress = Teller::every(Duration::ZERO, move |progress| {
+        let _ = sender.send(progress);
+    });
+    scene.fetch(&ask).await.unwrap();
+    let told: Vec<Progress> = told.try_iter().collect();
+    let has = |wanted: fn(&Progress) -> bool| told.iter().any(wanted);
+    assert!(
+        has(|told| matches!(told, Progress::Host(said) if said.contains("objects"))),
+        "{told:?}"
+    );
+    assert!(
+        has(|told| matches!(
+            told,
+            Progress::Objects {
+                objects: 1..,
+                total: 4,
+                bytes: 1..
+            }
+        )),
+        "{told:?}"
+    );
+    assert!(
+        has(|told| matches!(told, Progress::Deltas { deltas: 1, total: 1 })),
+        "{told:?}"
+    );
+}

@@ -1,0 +1,73 @@
+//! What people who wait for a packaging are told.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests")]
+
+mod scene;
+
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use domain::source::Options;
+use package::Progress;
+use platform::progress::Teller;
+use scene::{Scene, block_on, files, without_build_info};
+
+fn listening() -> (Scene, Receiver<Progress>) {
+    let mut scene = Scene::new();
+    let (sender, told) = channel();
+    // Whoever listens may have gone.
+    scene.progress = Teller::every(Duration::ZERO, move |progress| {
+        let _ = sender.send(progress);
+    });
+    (scene, told)
+}
+
+#[test]
+fn a_large_file_is_told_of_while_it_lasts() {
+    let (scene, told) = listening();
+    let size = 20 << 20;
+    let commit = scene.commit(&files([
+        ("a", "100644", b"small"),
+        ("large", "100644", &vec![0; size]),
+    ]));
+    block_on(scene.package(&commit, without_build_info())).unwrap();
+    let told: Vec<Progress> = told.try_iter().collect();
+    let entries = |wanted: u64| {
+        told.iter()
+            .filter_map(move |told| match told {
+                Progress::Entries {
+                    entries,
+                    total: 2,
+                    bytes,
+                } if *entries == wanted => Some(*bytes),
+                _ => None,
+            })
+            .collect::<Vec<u64>>()
+    };
+    // Once the small one is there, the bytes of the large one are counted.
+    let meanwhile = entries(1);
+    assert!(meanwhile.len() > 2 && meanwhile.is_sorted(), "{told:?}");
+    assert_eq!(entries(2), [size as u64 + 5]);
+    assert_eq!(told.last().unwrap().to_string(), "2 of 2 entries, 20.0 MiB");
+}
+
+#[test]
+fn the_history_of_a_full_clone_is_told_of_while_it_is_packed() {
+    let (scene, told) = listening();
+    let text: String = (0..2_000).map(|line| format!("line {line}\n")).collect();
+    let more = format!("{text}end\n");
+    let commit = scene.commit(&files([("a", "100644", b"a"), ("b", "100644", b"b")]));
+    let next = scene.blob(text.as_bytes());
+    let tree = scene.tree(&[
+        ("100644", &next, b"a"),
+        ("100644", &scene.blob(more.as_bytes()), b"b"),
+    ]);
+    let commit = scene.line(&["commit-tree", &tree, "-p", &commit, "-m", "More"], b"");
+    let options = Options {
+        full_clone: true,
+        ..Options::default()
+    };
+    block_on(scene.package(&commit, options)).unwrap();
+    let packing = |told: &Progress| matches!(told, Progress::Packing { total: 1.., .. });
+    assert!(told.try_iter().any(|told| packing(&told)));
+}
