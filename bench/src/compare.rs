@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::check::{self, Listing};
 use crate::error::Error;
 use crate::measure::{self, Cost};
+use crate::old_way::Cloner;
 use crate::stage::{self, Answer, Stage};
 use crate::{Cli, peers};
 
@@ -42,7 +43,15 @@ pub struct Round {
     pub zip: u64,
     pub archive_zip: u64,
     /// The full clone, walked and zipped, where it was run.
-    pub old_way: Option<Cost>,
+    pub old_way: Option<OldWay>,
+}
+
+/// A full clone that is walked and zipped.
+pub struct OldWay {
+    /// Cloned by libgit2.
+    pub libgit2: Cost,
+    /// Cloned by git.
+    pub git: Cost,
 }
 
 /// Measures a repository.
@@ -147,8 +156,11 @@ impl Bench {
 
         let mut old_way = None;
         if with_old_way {
-            step("full clone, walk and zip");
-            old_way = Some(self.old_way()?);
+            step("full clone by libgit2, walk and zip");
+            let libgit2 = self.old_way(Cloner::Libgit2)?;
+            step("full clone by git, walk and zip");
+            let git = self.old_way(Cloner::Git)?;
+            old_way = Some(OldWay { libgit2, git });
         }
         Ok(Round {
             fetch,
@@ -191,12 +203,12 @@ impl Bench {
         measure::run(command, &self.folder.join("stderr"))
     }
 
-    fn old_way(&self) -> Result<Cost, Error> {
+    fn old_way(&self, cloner: Cloner) -> Result<Cost, Error> {
         let folder = self.folder.join("checkout");
         let zip = self.folder.join("old-way.zip");
         let mut command = this_program()?;
         command
-            .args(["old-way", &self.url, &self.branch])
+            .args(["old-way", cloner.name(), &self.url, &self.branch])
             .args([&folder, &zip]);
         let cost = self.peer(&mut command)?;
         remove(&folder)?;

@@ -30,6 +30,9 @@ pub enum Error {
     /// A path, ref or URL that Push Code does not take.
     #[error(transparent)]
     Invalid(#[from] domain::Invalid),
+    /// libgit2's clone.
+    #[error("libgit2 cannot clone")]
+    Clone(#[from] git2::Error),
     /// The stage's own error.
     #[error("the stage {stage} failed")]
     Stage {

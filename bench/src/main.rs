@@ -38,6 +38,9 @@ struct Cli {
     /// Make a repository of so many files in a temporary folder, and measure it too.
     #[arg(long, value_name = "FILES", value_parser = clap::value_parser!(u32).range(1..))]
     make: Option<u32>,
+    /// Give it a history of so many commits, each of which changes two files.
+    #[arg(long, value_name = "COMMITS", default_value_t = 0, requires = "make")]
+    commits: u32,
     #[command(subcommand)]
     internal: Option<Internal>,
 }
@@ -74,7 +77,7 @@ fn run(cli: &Cli) -> Result<(), Error> {
     let mut repositories = cli.repositories.clone();
     if let Some(files) = cli.make {
         let folder = made.path().join(format!("synthetic-{files}.git"));
-        synthetic::make(&folder, files)?;
+        synthetic::make(&folder, files, cli.commits)?;
         repositories.push(folder);
     }
     for repository in &repositories {

@@ -1,4 +1,7 @@
 //! The way it was done before: a full clone with a checkout, whose folder is walked and zipped on one thread.
+//!
+//! The services that do so clone with libgit2, as a Lambda function has no git: aws-push-code and quickstart-git2s3 do. A
+//! CI step clones with git itself, which is faster.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -6,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use git2::build::RepoBuilder;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -15,6 +19,8 @@ use crate::peers;
 /// Where from and where to.
 #[derive(Debug, clap::Args)]
 pub struct OldWayArgs {
+    #[arg(value_enum)]
+    cloner: Cloner,
     url: String,
     branch: String,
     /// Where the clone goes.
@@ -23,13 +29,38 @@ pub struct OldWayArgs {
     zip: PathBuf,
 }
 
+/// What clones.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Cloner {
+    Git,
+    Libgit2,
+}
+
+impl Cloner {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Git => "git",
+            Self::Libgit2 => "libgit2",
+        }
+    }
+}
+
 /// Clones, walks and zips.
 pub fn run(args: &OldWayArgs) -> Result<(), Error> {
-    let mut clone = peers::git();
-    clone
-        .args(["clone", "--quiet", "--branch", &args.branch, &args.url])
-        .arg(&args.folder);
-    peers::output(&mut clone)?;
+    match args.cloner {
+        Cloner::Git => {
+            let mut clone = peers::git();
+            clone
+                .args(["clone", "--quiet", "--branch", &args.branch, &args.url])
+                .arg(&args.folder);
+            peers::output(&mut clone)?;
+        }
+        Cloner::Libgit2 => {
+            RepoBuilder::new()
+                .branch(&args.branch)
+                .clone(&args.url, &args.folder)?;
+        }
+    }
     let file = File::create(&args.zip).map_err(Error::io("write", &args.zip))?;
     let mut zip = ZipWriter::new(BufWriter::new(file));
     add(&mut zip, &args.folder, &args.folder, &args.zip)?;

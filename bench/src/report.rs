@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::compare::{Comparison, Round};
+use crate::compare::{Comparison, OldWay, Round};
 use crate::measure::Cost;
 
 /// A commit has mostly small files where the median is below this, in bytes.
@@ -117,21 +117,29 @@ pub fn markdown(comparison: &Comparison) -> String {
         let (reach, met) = verdict(Some(Reach::AtMost(256.0)), peaks.most, " MiB");
         let _ = writeln!(table, "| {what} | {:.1} MiB | | | {reach} | {met} |", peaks.most);
     }
-    let with_old_way: Vec<(f64, f64)> = rounds
-        .iter()
-        .filter_map(|round| {
-            let ours = round.fetch.wall + round.package.wall;
-            Some((ours.as_secs_f64(), round.old_way?.wall.as_secs_f64()))
-        })
-        .collect();
-    if !with_old_way.is_empty() {
-        let ours = Spread::of(with_old_way.iter().map(|pair| pair.0)).median;
-        let theirs = Spread::of(with_old_way.iter().map(|pair| pair.1)).median;
-        let faster = Spread::of(with_old_way.iter().map(|(ours, theirs)| theirs / ours));
+    for (cloner, old_way) in [
+        ("libgit2", (|old_way| old_way.libgit2) as fn(&OldWay) -> Cost),
+        ("git", |old_way| old_way.git),
+    ] {
+        let pairs: Vec<(f64, f64)> = rounds
+            .iter()
+            .filter_map(|round| {
+                let ours = round.fetch.wall + round.package.wall;
+                let theirs = old_way(round.old_way.as_ref()?).wall;
+                Some((ours.as_secs_f64(), theirs.as_secs_f64()))
+            })
+            .collect();
+        if pairs.is_empty() {
+            continue;
+        }
+        let ours = Spread::of(pairs.iter().map(|pair| pair.0)).median;
+        let theirs = Spread::of(pairs.iter().map(|pair| pair.1)).median;
+        let faster = Spread::of(pairs.iter().map(|(ours, theirs)| theirs / ours));
         let (reach, met) = verdict(Some(Reach::AtLeast(10.0)), faster.median, "x faster");
         let _ = writeln!(
             table,
-            "| fetch and package / full clone, walk and zip, wall | {} | {} | {faster} faster | {reach} | {met} |",
+            "| fetch and package / full clone by {cloner}, walk and zip, wall ({} pairs) | {} | {} | {faster} faster | {reach} | {met} |",
+            pairs.len(),
             Unit::Seconds.show(ours),
             Unit::Seconds.show(theirs),
         );
