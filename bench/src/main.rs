@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use push_code::report::report;
 
 use crate::error::Error;
 
@@ -38,9 +39,6 @@ struct Cli {
     /// Make a repository of so many files in a temporary folder, and measure it too.
     #[arg(long, value_name = "FILES", value_parser = clap::value_parser!(u32).range(1..))]
     make: Option<u32>,
-    /// Give it a history of so many commits, each of which changes two files.
-    #[arg(long, value_name = "COMMITS", default_value_t = 0, requires = "make")]
-    commits: u32,
     #[command(subcommand)]
     internal: Option<Internal>,
 }
@@ -77,7 +75,7 @@ fn run(cli: &Cli) -> Result<(), Error> {
     let mut repositories = cli.repositories.clone();
     if let Some(files) = cli.make {
         let folder = made.path().join(format!("synthetic-{files}.git"));
-        synthetic::make(&folder, files, cli.commits)?;
+        synthetic::make(&folder, files)?;
         repositories.push(folder);
     }
     for repository in &repositories {
@@ -87,18 +85,6 @@ fn run(cli: &Cli) -> Result<(), Error> {
             .map_err(Error::io("write to", Path::new("standard output")))?;
     }
     Ok(())
-}
-
-/// Writes the error with all its causes.
-fn report(error: &Error) {
-    let mut stderr = std::io::stderr();
-    // A closed stderr leaves the exit code to speak.
-    let _ = writeln!(stderr, "error: {error}");
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let _ = writeln!(stderr, "  because: {error}");
-        cause = error.source();
-    }
 }
 
 #[cfg(test)]

@@ -18,15 +18,12 @@ const SIZES: [(u64, u64, u64); 6] = [
 ];
 /// After the first commit so many follow, each of which changes one file of [`COMMITS`].
 const COMMITS: u64 = 20;
-/// How many files each commit of the history changes.
-const CHANGED: u64 = 2;
 const WORDS: u64 = 3_000;
 
-/// Makes the bare repository `folder` of `files` files, with a history of `commits` small commits.
-pub fn make(folder: &Path, files: u32, commits: u32) -> Result<(), Error> {
-    let bar = indicatif::ProgressBar::new_spinner().with_message(format!(
-        "making a repository of {files} files and {commits} commits"
-    ));
+/// Makes the bare repository `folder` of `files` files.
+pub fn make(folder: &Path, files: u32) -> Result<(), Error> {
+    let bar =
+        indicatif::ProgressBar::new_spinner().with_message(format!("making a repository of {files} files"));
     bar.enable_steady_tick(std::time::Duration::from_millis(100));
     let mut init = peers::git();
     init.args(["init", "--quiet", "--bare", "--initial-branch=main"])
@@ -43,7 +40,7 @@ pub fn make(folder: &Path, files: u32, commits: u32) -> Result<(), Error> {
         source,
     })?;
     if let Some(stdin) = child.stdin.take() {
-        write(&mut BufWriter::new(stdin), files, commits).map_err(Error::io("write", folder))?;
+        write(&mut BufWriter::new(stdin), files).map_err(Error::io("write", folder))?;
     }
     let status = child.wait().map_err(Error::io("write", folder))?;
     if !status.success() {
@@ -53,77 +50,37 @@ pub fn make(folder: &Path, files: u32, commits: u32) -> Result<(), Error> {
             stderr: String::new(),
         });
     }
-    // As a git host keeps it: one pack with deltas. A history has its deltas already, and looking for others takes long.
+    // As a git host keeps it: one pack with deltas.
     let mut repack = peers::git();
-    let how = if commits == 0 { "-adfq" } else { "-adq" };
-    repack.arg("-C").arg(folder).args(["repack", how]);
+    repack.arg("-C").arg(folder).args(["repack", "-adfq"]);
     peers::output(&mut repack)?;
     bar.finish_and_clear();
     Ok(())
 }
 
 /// Writes the stream for git fast-import.
-fn write(out: &mut impl Write, files: u32, commits: u32) -> std::io::Result<()> {
-    for number in 0..=COMMITS {
-        commit(out, number)?;
-        for file in (0..u64::from(files)).filter(|file| number == 0 || file % COMMITS == number - 1) {
-            writeln!(out, "M {} inline {}", mode(file), path(file))?;
-            data(out, &content(file, number))?;
+fn write(out: &mut impl Write, files: u32) -> std::io::Result<()> {
+    for commit in 0..=COMMITS {
+        writeln!(out, "commit refs/heads/main")?;
+        writeln!(
+            out,
+            "committer Bench <bench@example.com> {} +0000",
+            1_700_000_000 + commit
+        )?;
+        data(out, format!("Change {commit}").as_bytes())?;
+        for file in (0..u64::from(files)).filter(|file| commit == 0 || file % COMMITS == commit - 1) {
+            let kind = file % 200;
+            let mode = match kind {
+                7 => "100755",
+                8 => "120000",
+                _ => "100644",
+            };
+            writeln!(out, "M {mode} inline {}", path(file))?;
+            data(out, &content(file, commit))?;
         }
     }
-    history(out, files, commits)?;
     writeln!(out, "done")?;
     out.flush()
-}
-
-/// Writes a long history, as it grows in years: each commit changes the first line of some files.
-fn history(out: &mut impl Write, files: u32, commits: u32) -> std::io::Result<()> {
-    let mut random = Random::new(u64::from(files));
-    // The file that each change is of. The one before a link is none.
-    let changes: Vec<u64> = (0..u64::from(commits) * CHANGED)
-        .map(|_| random.below(u64::from(files)))
-        .map(|file| if mode(file) == LINK { file - 1 } else { file })
-        .collect();
-    // git fast-import makes a blob a delta of the one before: a file's versions come together, the newest first.
-    let mut by_file: Vec<usize> = (0..changes.len()).rev().collect();
-    by_file.sort_by_key(|change| changes[*change]);
-    let mut current = None;
-    let mut text = Vec::new();
-    for change in by_file {
-        let file = changes[change];
-        if current != Some(file) {
-            current = Some(file);
-            text = content(file, 0);
-        }
-        writeln!(out, "blob\nmark :{}", change + 1)?;
-        data(out, &[format!("// change {change}\n").as_bytes(), &text].concat())?;
-    }
-    let mut mark = 0;
-    for (number, files) in changes.chunks(CHANGED as usize).enumerate() {
-        commit(out, COMMITS + 1 + number as u64)?;
-        for file in files {
-            mark += 1;
-            writeln!(out, "M {} :{mark} {}", mode(*file), path(*file))?;
-        }
-    }
-    Ok(())
-}
-
-fn commit(out: &mut impl Write, number: u64) -> std::io::Result<()> {
-    writeln!(out, "commit refs/heads/main")?;
-    let time = 1_700_000_000 + number;
-    writeln!(out, "committer Bench <bench@example.com> {time} +0000")?;
-    data(out, format!("Change {number}").as_bytes())
-}
-
-const LINK: &str = "120000";
-
-fn mode(file: u64) -> &'static str {
-    match file % 200 {
-        7 => "100755",
-        8 => LINK,
-        _ => "100644",
-    }
 }
 
 fn data(out: &mut impl Write, bytes: &[u8]) -> std::io::Result<()> {

@@ -5,7 +5,7 @@ use std::process::Command;
 #[test]
 fn a_made_repository_is_measured_and_its_zips_are_right() {
     let output = Command::new(env!("CARGO_BIN_EXE_bench"))
-        .args(["--make", "300", "--commits", "50", "--runs", "1"])
+        .args(["--make", "300", "--runs", "1"])
         .output()
         .unwrap();
     let (stdout, stderr) = (

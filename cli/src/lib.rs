@@ -9,6 +9,7 @@ pub mod origin;
 mod process;
 pub mod progress;
 pub mod push;
+pub mod report;
 pub mod repository;
 pub mod trail;
 pub mod webhook;

@@ -1,11 +1,11 @@
 //! The `push-code` command. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
 use push_code::args::{Cli, Command};
 use push_code::progress::Progress;
+use push_code::report::report;
 use push_code::{Error, local, push};
 
 #[tokio::main]
@@ -26,17 +26,5 @@ async fn run(command: Command) -> Result<bool, Error> {
         // Boxed, as the future holds those of all stages.
         Command::Push(args) => Box::pin(push::run(args, out, progress)).await.map(|()| true),
         Command::Local(command) => local::run(command, out, progress).await,
-    }
-}
-
-/// Writes the error with all its causes.
-fn report(error: &Error) {
-    let mut stderr = std::io::stderr();
-    // A closed stderr leaves the exit code to speak.
-    let _ = writeln!(stderr, "error: {error}");
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let _ = writeln!(stderr, "  because: {error}");
-        cause = error.source();
     }
 }
