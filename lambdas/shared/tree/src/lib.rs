@@ -15,7 +15,7 @@ pub use error::Error;
 pub use lfs::pointers;
 pub use list::{Content, Entry, Rules, Tree, list};
 pub use pointer::{LfsOid, POINTER_BYTES, Pointer};
-pub use repository::{find_tree, open, pack_path, unreadable};
+pub use repository::{open, pack_path, unreadable};
 
 /// A path for people, with U+FFFD for what is not UTF-8.
 #[must_use]

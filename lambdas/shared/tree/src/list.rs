@@ -6,7 +6,7 @@ use domain::source::{Limits, Symlinks};
 use git2::{ObjectType, Odb, Oid, Repository};
 
 use crate::error::Error;
-use crate::repository::{find_tree, unreadable};
+use crate::repository::unreadable;
 use crate::{link, lossy, name};
 
 /// More warnings of one kind are only counted.
@@ -80,7 +80,8 @@ pub fn list(repository: &Repository, tree: Oid, rules: &Rules<'_>) -> Result<Tre
         collisions: Vec::new(),
     };
     while let Some((folder, oid)) = listing.folders.pop() {
-        listing.folder(&find_tree(repository, oid, &folder)?, &folder)?;
+        let tree = repository.find_tree(oid).map_err(unreadable(oid, &folder))?;
+        listing.folder(&tree, &folder)?;
     }
     listing.check_turns()?;
     let Listing {

@@ -34,14 +34,6 @@ pub fn open(repository: &Path) -> Result<Repository, Error> {
     Repository::open_bare(repository).map_err(Error::Pack)
 }
 
-/// The tree with this id; `path` is where it stands.
-///
-/// # Errors
-/// [`Error::Object`].
-pub fn find_tree<'r>(repository: &'r Repository, tree: Oid, path: &[u8]) -> Result<git2::Tree<'r>, Error> {
-    repository.find_tree(tree).map_err(unreadable(tree, path))
-}
-
 /// What it means that the object at `path` cannot be read.
 pub fn unreadable(object: Oid, path: &[u8]) -> impl FnOnce(git2::Error) -> Error {
     let at = if path.is_empty() {
