@@ -450,9 +450,9 @@ async fn a_password_for_another_host_is_not_used() {
 #[tokio::test]
 async fn a_wrong_key_fails_the_push() {
     let (scene, host) = Scene::over_ssh("wrong-key").await;
-    let (strange, _) = host.strange_key();
+    let (strange, _) = host.make_key("ed25519", "");
     scene
-        .put_git_secret(&ssh_secret(&host.origin, &strange, &host.known_hosts))
+        .put_git_secret(&ssh_secret(&host.origin, &strange, &host.known_hosts()))
         .await;
     assert_fetch_fails_once(&scene, "AuthenticationFailed").await;
 }
@@ -460,8 +460,8 @@ async fn a_wrong_key_fails_the_push() {
 #[tokio::test]
 async fn a_host_key_that_is_not_the_pinned_one_fails_the_push() {
     let (scene, host) = Scene::over_ssh("wrong-host-key").await;
-    let (name, _) = host.known_hosts.split_once(' ').unwrap();
-    let pinned = format!("{name} {}", host.strange_key().1);
+    let (_, strange) = host.make_key("ed25519", "");
+    let pinned = host.pin(&strange);
     scene
         .put_git_secret(&ssh_secret(&host.origin, &host.private_key, &pinned))
         .await;

@@ -1,9 +1,107 @@
-//! A commit that is far larger than what the host sends of it.
+//! Hosts that do what they should not, and a commit that is far larger than what the host sends of it: each fails the push
+//! with an error of its own, and leaves nothing in the destination and nothing staged.
 
 use push_code::git_host::Options;
+use serde_json::{Value, json};
+use servers::http::{Answer, Host, before_pack, endless_head, refs, sending};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::fixtures::repository::MAIN;
-use crate::fixtures::scene::Scene;
+use crate::fixtures::scene::{Run, Scene};
+
+/// What is pushed. The hosts say that they have it.
+const COMMIT: &str = "1111111111111111111111111111111111111111";
+
+/// A push to `host` fails in Fetch with `error`, within these limits.
+async fn assert_fetch_fails(source: &str, host: &Host, limits: Value, error: &str) -> Run {
+    let scene = Scene::on(source, host).await;
+    scene
+        .configure(|settings| settings["options"] = json!({ "limits": limits }))
+        .await;
+    let run = scene
+        .push(&scene.hook("group/project", MAIN, None, Some(COMMIT)))
+        .await;
+    scene.assert_failed(&run, "Fetch", error).await;
+    assert_eq!(scene.staged_keys(run.push_id).await, [""; 0]);
+    run
+}
+
+#[tokio::test]
+async fn a_host_that_asks_for_the_password_again_and_again_fails_the_push() {
+    let host = Host::answering(|_| Answer::unauthorized()).await;
+    let run = assert_fetch_fails("asks-again", &host, json!({}), "AuthenticationFailed").await;
+    assert_eq!(run.failed_attempts().len(), 1);
+    // Once without the password, and once with it.
+    assert_eq!(host.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_host_that_redirects_elsewhere_fails_the_push_and_the_password_stays() {
+    let other = Host::answering(|_| Answer::new(404, &[], "")).await;
+    let target = other.url() + "/info/refs?service=git-upload-pack";
+    let host = Host::answering(move |request| match request.has_credentials() {
+        true => Answer::redirect(302, &target),
+        false => Answer::unauthorized(),
+    })
+    .await;
+    assert_fetch_fails("redirects", &host, json!({}), "GitHostRedirected").await;
+    assert!(other.requests().iter().all(|request| !request.has_credentials()));
+}
+
+#[tokio::test]
+async fn a_host_that_says_nothing_fails_the_push_after_all_its_attempts() {
+    let host = Host::serve(|_, connection| async move {
+        std::future::pending::<()>().await;
+        drop(connection);
+        Ok(())
+    })
+    .await;
+    let limits = json!({"silence_seconds": 1});
+    let run = assert_fetch_fails("silent", &host, limits, "GitHostTimedOut").await;
+    assert_eq!(run.failed_attempts().len(), 6);
+}
+
+#[tokio::test]
+async fn a_host_that_sends_for_ever_fails_the_push() {
+    // An object of 4 GiB, in stored blocks of deflate.
+    let object = [0xb0, 0x80, 0x80, 0x80, 0x80, 0x01, 0x78, 0x01];
+    let start = [
+        before_pack(),
+        b"PACK\0\0\0\x02\0\0\0\x01".to_vec(),
+        object.to_vec(),
+    ]
+    .concat();
+    let block = [vec![0, 0xff, 0x7f, 0, 0x80], vec![b'x'; 0x7fff]].concat();
+    let host = Host::serve(move |request, mut connection| {
+        let (start, block) = (start.clone(), block.clone());
+        async move {
+            if request.method == "GET" {
+                return Answer::git(&request, refs(COMMIT, ""))
+                    .send(&mut connection)
+                    .await;
+            }
+            if !request.is_done() {
+                return Answer::git(&request, "0000").send(&mut connection).await;
+            }
+            connection.write_all(endless_head(&request).as_bytes()).await?;
+            connection.write_all(&start).await?;
+            loop {
+                connection.write_all(&block).await?;
+            }
+        }
+    })
+    .await;
+    let limits = json!({"pack_bytes": 1 << 20});
+    let run = assert_fetch_fails("endless", &host, limits, "LimitExceeded").await;
+    let cause = run.ended.cause.as_deref().unwrap();
+    assert!(cause.contains("options.limits.pack_bytes"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_pack_that_says_more_objects_than_it_has_fails_the_push() {
+    let host = sending(COMMIT, b"PACK\0\0\0\x02\0\0\0\x09").await;
+    assert_fetch_fails("damaged", &host, json!({}), "RepositoryInvalid").await;
+}
 
 #[tokio::test]
 async fn a_file_of_10_gb_in_a_small_pack_fails_the_push() {

@@ -2,14 +2,26 @@
 
 use platform::progress::mebibytes;
 
-/// The longest text of a host that is handed on, in characters.
-const HOST_CHARACTERS: usize = 100;
+/// What git says while it prepares a pack, and how that is told. Nothing else of what a host says is: it may be anything,
+/// and have a credential in it.
+const PHASES: [(&str, &str); 3] = [
+    ("Enumerating objects:", "lists objects"),
+    ("Counting objects:", "counts objects"),
+    ("Compressing objects:", "compresses objects"),
+];
 
 /// See the module.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// The git host prepares the pack. What it says of that, in printable ASCII.
-    Host(String),
+    /// The git host prepares the pack.
+    Host {
+        /// What it does.
+        phase: &'static str,
+        /// How far it is, in objects or percent.
+        done: u64,
+        /// Whether that is percent.
+        percent: bool,
+    },
     /// The pack comes.
     Objects {
         /// The bytes that have come.
@@ -38,24 +50,22 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// What a host says. Anything may be in it: it must not control a terminal, and not be long.
+    /// What a host says, where it is git's own progress.
     pub(crate) fn host(said: &[u8]) -> Option<Self> {
         let mut lines = said.rsplit(|byte| matches!(byte, b'\r' | b'\n'));
         let last = lines.find(|line| !line.trim_ascii().is_empty())?;
-        let printable = |byte: &u8| {
-            if (b' '..=b'~').contains(byte) {
-                char::from(*byte)
-            } else {
-                '?'
-            }
-        };
-        let text = last
-            .trim_ascii()
-            .iter()
-            .take(HOST_CHARACTERS)
-            .map(printable)
-            .collect();
-        Some(Self::Host(text))
+        let last = std::str::from_utf8(last).ok()?;
+        let (rest, phase) = PHASES
+            .into_iter()
+            .find_map(|(begin, phase)| Some((last.strip_prefix(begin)?.trim_start(), phase)))?;
+        let end = rest
+            .find(|next: char| !next.is_ascii_digit())
+            .unwrap_or(rest.len());
+        Some(Self::Host {
+            phase,
+            done: rest[..end].parse().ok()?,
+            percent: rest[end..].starts_with('%'),
+        })
     }
 
     pub(crate) fn transfer(progress: &git2::Progress<'_>) -> Self {
@@ -77,7 +87,10 @@ impl Progress {
 impl std::fmt::Display for Progress {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Host(said) => write!(formatter, "the git host says: {said}"),
+            Self::Host { phase, done, percent } => {
+                let unit = if *percent { " %" } else { "" };
+                write!(formatter, "the git host {phase}: {done}{unit}")
+            }
             Self::Objects {
                 bytes,
                 objects,
@@ -114,16 +127,28 @@ mod tests {
         let bytes = b"Counting objects: 100% (5/5), done.\nCompressing objects:  40% (2/5)\r";
         assert_eq!(
             said(bytes).as_deref(),
-            Some("the git host says: Compressing objects:  40% (2/5)")
+            Some("the git host compresses objects: 40 %")
         );
-        assert_eq!(said(b" \r\n"), None);
-        assert_eq!(said(b""), None);
+        assert_eq!(
+            said(b"Enumerating objects: 4801, done.\n").as_deref(),
+            Some("the git host lists objects: 4801")
+        );
     }
 
     #[test]
-    fn a_host_controls_no_terminal() {
-        let told = said(b"\x1b]0;title\x07\x1b[2J\xe2\x80\xae!").unwrap();
-        assert_eq!(told, "the git host says: ?]0;title??[2J???!");
-        assert!(said(&[b'x'; 60_000]).unwrap().len() < 150);
+    fn what_is_not_gits_own_progress_is_not_told() {
+        for bytes in [
+            b"".as_slice(),
+            b" \r\n",
+            b"Counting objects: ",
+            b"Counting objects: glpat-t0ken",
+            b"Counting objects: 99999999999999999999",
+            b"\x1b]0;title\x07",
+            b"Welcome, glpat-t0ken!",
+            b"\xff\xfe",
+            &[b'x'; 60_000],
+        ] {
+            assert_eq!(said(bytes), None, "{}", String::from_utf8_lossy(bytes));
+        }
     }
 }

@@ -6,35 +6,19 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
-use base64::Engine;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-pub use crate::request::Request;
-use crate::scene::{PATH, Scene};
+use crate::{PATH, Request};
 
-impl Request {
-    /// Whether it logs in as [`crate::scene::Ask::with_password`] does.
-    pub fn has_password(&self, password: &str) -> bool {
-        let pair = base64::engine::general_purpose::STANDARD.encode(format!("reader:{password}"));
-        self.headers
-            .get("authorization")
-            .is_some_and(|given| *given == format!("Basic {pair}"))
-    }
-
-    pub fn has_credentials(&self) -> bool {
-        self.headers.contains_key("authorization")
-    }
-
-    /// Whether it asks for the pack: the shallow commits are asked for in a request before.
-    pub fn is_done(&self) -> bool {
-        self.body.ends_with(b"0009done\n")
-    }
-}
+/// Who has the password, of [`Host::with_password`].
+pub const USERNAME: &str = "reader";
 
 /// A host, serving until it is dropped.
+#[derive(Debug)]
 pub struct Host {
+    /// Where it listens.
     pub address: SocketAddr,
     requests: Arc<Mutex<Vec<Arc<Request>>>>,
     server: JoinHandle<()>,
@@ -83,17 +67,17 @@ impl Host {
         .await
     }
 
-    /// git's own host of the scene's repository.
-    pub async fn of(scene: &Scene) -> Self {
-        Self::guarded(scene, |_| None).await
+    /// git's own host of the repositories below `root`.
+    pub async fn of(root: impl AsRef<Path>) -> Self {
+        Self::guarded(root, |_| None).await
     }
 
     /// git's own host, behind `guard`, which may answer in its place.
-    pub async fn guarded<F>(scene: &Scene, guard: F) -> Self
+    pub async fn guarded<F>(root: impl AsRef<Path>, guard: F) -> Self
     where
         F: Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
     {
-        let root = scene.root();
+        let root = root.as_ref().to_owned();
         Self::serve(move |request, mut connection| {
             let (answer, root) = (guard(&request), root.clone());
             async move {
@@ -107,23 +91,28 @@ impl Host {
         .await
     }
 
-    /// git's own host, for who has `password`.
-    pub async fn with_password(scene: &Scene, password: &'static str) -> Self {
-        Self::guarded(scene, move |request| {
+    /// git's own host, for [`USERNAME`] with `password`.
+    pub async fn with_password(root: impl AsRef<Path>, password: &'static str) -> Self {
+        Self::guarded(root, move |request| {
             (!request.has_password(password)).then(Answer::unauthorized)
         })
         .await
     }
 
+    /// Scheme, host and port.
+    #[must_use]
     pub fn origin(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The URL of the scene's repository.
+    /// The URL of the repository at [`PATH`].
+    #[must_use]
     pub fn url(&self) -> String {
         self.origin() + PATH
     }
 
+    /// All that it was asked.
+    #[must_use]
     pub fn requests(&self) -> Vec<Arc<Request>> {
         self.requests.lock().unwrap().clone()
     }
@@ -136,15 +125,18 @@ impl Drop for Host {
 }
 
 /// A response.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Answer {
+    /// The status code.
     pub status: u16,
     /// Lines without their ends.
     pub headers: Vec<String>,
+    /// The body.
     pub body: Vec<u8>,
 }
 
 impl Answer {
+    /// Any answer.
     pub fn new(status: u16, headers: &[&str], body: impl Into<Vec<u8>>) -> Self {
         Self {
             status,
@@ -153,10 +145,14 @@ impl Answer {
         }
     }
 
+    /// Wants a login.
+    #[must_use]
     pub fn unauthorized() -> Self {
         Self::new(401, &["WWW-Authenticate: Basic realm=\"git\""], "log in\n")
     }
 
+    /// Leads to `location`.
+    #[must_use]
     pub fn redirect(status: u16, location: &str) -> Self {
         Self::new(status, &[&format!("Location: {location}")], "")
     }
@@ -166,11 +162,17 @@ impl Answer {
         Self::new(200, &[git_type(request)], body)
     }
 
+    /// Sends it, and hangs up.
+    ///
+    /// # Errors
+    /// The connection's.
     pub async fn send(&self, connection: &mut TcpStream) -> Result<()> {
         connection.write_all(&self.to_bytes()).await?;
         connection.shutdown().await
     }
 
+    /// As HTTP has it.
+    #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut head = format!("HTTP/1.1 {} Status\r\n", self.status);
         for header in &self.headers {
@@ -190,6 +192,7 @@ fn git_type(request: &Request) -> &'static str {
 }
 
 /// The head of an answer that comes to no end. libgit2 reads no body without a length.
+#[must_use]
 pub fn endless_head(request: &Request) -> String {
     let length = "Content-Length: 99999999999\r\nConnection: close";
     format!("HTTP/1.1 200 OK\r\n{}\r\n{length}\r\n\r\n", git_type(request))
@@ -202,6 +205,7 @@ pub fn pkt(line: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 /// The refs of a host that has one and gives any id, with `capabilities` besides.
+#[must_use]
 pub fn refs(commit: &str, capabilities: &str) -> Vec<u8> {
     let first = format!(
         "{commit} refs/heads/main\0multi_ack_detailed shallow ofs-delta allow-tip-sha1-in-want \
@@ -217,6 +221,7 @@ pub fn refs(commit: &str, capabilities: &str) -> Vec<u8> {
 }
 
 /// What comes before the pack.
+#[must_use]
 pub fn before_pack() -> Vec<u8> {
     [b"0000".to_vec(), pkt("NAK\n")].concat()
 }

@@ -6,6 +6,14 @@
     reason = "a fixture that cannot do its work has failed the test"
 )]
 
+pub mod http;
+pub mod ssh;
+
 mod giftless;
+mod request;
 
 pub use giftless::Giftless;
+pub use request::Request;
+
+/// The path of the one repository that most tests serve.
+pub const PATH: &str = "/group/project.git";

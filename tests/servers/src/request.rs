@@ -1,22 +1,30 @@
-//! A request, as the servers of tests read it. The LFS tests use it too.
+//! A request, as the servers of tests read it.
 
 use std::collections::HashMap;
 use std::io::{Error, Result};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
 /// A request, whole.
+#[derive(Debug)]
 pub struct Request {
+    /// The method.
     pub method: String,
     /// Path and query.
     pub target: String,
     /// Names in lower case.
     pub headers: HashMap<String, String>,
+    /// The body.
     pub body: Vec<u8>,
 }
 
 impl Request {
     /// The next one of a connection.
+    ///
+    /// # Errors
+    /// The connection's.
     pub async fn read(connection: &mut (impl AsyncBufRead + Unpin)) -> Result<Self> {
         let mut lines = Vec::new();
         loop {
@@ -47,5 +55,26 @@ impl Request {
             headers,
             body,
         })
+    }
+
+    /// Whether it logs in as [`Host::with_password`](crate::http::Host::with_password) wants it.
+    #[must_use]
+    pub fn has_password(&self, password: &str) -> bool {
+        let pair = STANDARD.encode(format!("{}:{password}", crate::http::USERNAME));
+        self.headers
+            .get("authorization")
+            .is_some_and(|given| *given == format!("Basic {pair}"))
+    }
+
+    /// Whether it logs in at all.
+    #[must_use]
+    pub fn has_credentials(&self) -> bool {
+        self.headers.contains_key("authorization")
+    }
+
+    /// Whether it asks a git host for the pack: the shallow commits are asked for in a request before.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.body.ends_with(b"0009done\n")
     }
 }

@@ -8,14 +8,15 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::scene::{Ask, PATH, Scene};
+use crate::PATH;
 
 const SSHD: &str = "/usr/sbin/sshd";
 
 /// The host, serving until it is dropped.
+#[derive(Debug)]
 pub struct Sshd {
-    /// The URL of the scene's repository.
-    pub url: String,
+    /// `ssh://{user}@127.0.0.1:{port}`.
+    pub origin: String,
     /// The private key that is let in.
     pub private_key: String,
     port: u16,
@@ -24,12 +25,11 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// Serves the scene's repository.
-    pub async fn of(scene: &Scene) -> Self {
-        let root = scene.root();
+    /// Serves the repositories below `root`.
+    pub async fn of(root: impl AsRef<Path>) -> Self {
         let script = format!(
             "eval \"set -- $SSH_ORIGINAL_COMMAND\"\nexec git upload-pack '{}'\"$2\"\n",
-            root.display()
+            root.as_ref().display()
         );
         Self::running(&script).await
     }
@@ -68,7 +68,7 @@ impl Sshd {
             }
         });
         Self {
-            url: format!("ssh://{user}@127.0.0.1:{port}{PATH}"),
+            origin: format!("ssh://{user}@127.0.0.1:{port}"),
             private_key: std::fs::read_to_string(client).unwrap(),
             port,
             folder,
@@ -76,22 +76,26 @@ impl Sshd {
         }
     }
 
-    /// The push of `commit`, with all that is needed to fetch it.
-    pub fn ask(&self, commit: &str) -> Ask {
-        Ask::new(&self.url, commit).with_key(&self.private_key, None, &self.known_hosts())
+    /// The URL of the repository at [`PATH`].
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.origin.clone() + PATH
     }
 
     /// The host's own key, as a line of `known_hosts`.
+    #[must_use]
     pub fn known_hosts(&self) -> String {
         self.pin(&public(&self.folder.path().join("host")))
     }
 
     /// A line of `known_hosts` for this host, with any key.
+    #[must_use]
     pub fn pin(&self, public_key: &str) -> String {
         format!("[127.0.0.1]:{} {public_key}\n", self.port)
     }
 
     /// Another key pair: the private key, and the public one.
+    #[must_use]
     pub fn make_key(&self, kind: &str, passphrase: &str) -> (String, String) {
         let key = make_key(self.folder.path(), "another", kind, passphrase);
         (std::fs::read_to_string(&key).unwrap(), public(&key))
@@ -103,6 +107,7 @@ impl Sshd {
     }
 
     /// What the server has logged.
+    #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
@@ -134,6 +139,8 @@ fn configure(folder: &Path, script: &str) -> PathBuf {
     config
 }
 
+/// Makes a key pair, and gives the file of the private key.
+#[expect(clippy::must_use_candidate, reason = "the files are what it is called for")]
 pub fn make_key(folder: &Path, name: &str, kind: &str, passphrase: &str) -> PathBuf {
     let file = folder.join(name);
     // ssh-keygen would ask before it overwrites a key.
@@ -144,11 +151,14 @@ pub fn make_key(folder: &Path, name: &str, kind: &str, passphrase: &str) -> Path
     file
 }
 
+/// The public key of a file with a private one.
+#[must_use]
 pub fn public(key: &Path) -> String {
     let text = std::fs::read_to_string(key.with_extension("pub")).unwrap();
     text.trim().to_owned()
 }
 
+/// What a command says that has to succeed.
 pub fn output_of(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(

@@ -5,8 +5,6 @@ mod server;
 
 #[path = "../../tests/hosts/certificate.rs"]
 mod certificate;
-#[path = "../../tests/hosts/request.rs"]
-mod request;
 
 mod answers;
 mod bodies;

@@ -1,9 +1,9 @@
 //! Hosts that show a certificate of no public authority.
 
 use domain::error::Code;
+use servers::http::Host;
 
 use crate::certificate::Certificate;
-use crate::http::Host;
 use crate::scene::{Ask, PASSWORD, Scene};
 use crate::tls::Tls;
 

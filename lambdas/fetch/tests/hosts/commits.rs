@@ -1,10 +1,10 @@
 //! What comes of a push whose commit is there, is elsewhere, or is something else.
 
 use domain::error::Code;
+use servers::http::Host;
+use servers::ssh::Sshd;
 
-use crate::http::Host;
 use crate::scene::{Ask, Scene};
-use crate::ssh::Sshd;
 
 /// The commit, its tree and its file, in order.
 fn objects_of(scene: &Scene, commit: &str) -> Vec<String> {
@@ -153,7 +153,10 @@ async fn a_commit_that_the_ref_does_not_lead_to_is_not_found() {
     let gone = Ask::new(&host.url(), &forced_away).of_ref("refs/heads/gone");
     assert_eq!(scene.code(&gone).await, Code::CommitNotFound);
     let sshd = Sshd::of(&scene).await;
-    assert_eq!(scene.code(&sshd.ask(&forced_away)).await, Code::CommitNotFound);
+    assert_eq!(
+        scene.code(&Ask::over_ssh(&sshd, &forced_away)).await,
+        Code::CommitNotFound
+    );
 }
 
 #[tokio::test]
@@ -165,7 +168,10 @@ async fn an_id_that_no_object_has_is_not_found() {
     let host = Host::of(&scene).await;
     assert_eq!(scene.code(&ask(&host.url())).await, Code::CommitNotFound);
     let sshd = Sshd::of(&scene).await;
-    assert_eq!(scene.code(&sshd.ask(&"1".repeat(40))).await, Code::CommitNotFound);
+    assert_eq!(
+        scene.code(&Ask::over_ssh(&sshd, &"1".repeat(40))).await,
+        Code::CommitNotFound
+    );
 }
 
 #[tokio::test]
@@ -193,7 +199,10 @@ async fn an_empty_repository_does_not_have_the_commit() {
     scene.allow_any_id();
     assert_eq!(scene.code(&ask(&host.url())).await, Code::CommitNotFound);
     let sshd = Sshd::of(&scene).await;
-    assert_eq!(scene.code(&sshd.ask(&"1".repeat(40))).await, Code::CommitNotFound);
+    assert_eq!(
+        scene.code(&Ask::over_ssh(&sshd, &"1".repeat(40))).await,
+        Code::CommitNotFound
+    );
 }
 
 #[tokio::test]
@@ -206,7 +215,7 @@ async fn a_repository_that_is_not_there_is_not_found() {
         Code::RepositoryNotFound
     );
     let sshd = Sshd::of(&scene).await;
-    let mut ask = sshd.ask(&commit);
+    let mut ask = Ask::over_ssh(&sshd, &commit);
     ask.url = ask.url.replace("project", "other");
     assert_eq!(scene.code(&ask).await, Code::RepositoryNotFound);
 }
@@ -219,7 +228,10 @@ async fn a_repository_that_gitlab_hides_over_ssh_is_not_found() {
          found or you do not have permission to view it.\\n' >&2\nexit 1\n",
     )
     .await;
-    assert_eq!(scene.code(&sshd.ask(&commit)).await, Code::RepositoryNotFound);
+    assert_eq!(
+        scene.code(&Ask::over_ssh(&sshd, &commit)).await,
+        Code::RepositoryNotFound
+    );
 }
 
 #[tokio::test]
@@ -228,7 +240,7 @@ async fn the_exact_commit_comes_over_ssh_too() {
     scene.allow_any_id();
     let [_, second, third] = scene.history();
     let sshd = Sshd::of(&scene).await;
-    let fetched = scene.fetch(&sshd.ask(&second)).await.unwrap();
+    let fetched = scene.fetch(&Ask::over_ssh(&sshd, &second)).await.unwrap();
     assert_eq!(scene.staged_objects(&fetched), objects_of(&scene, &second));
     assert_eq!(fetched.ref_now.unwrap().as_str(), third);
 }

@@ -2,9 +2,9 @@
 
 use domain::error::Code;
 use openssl::sha::sha1;
+use servers::http::{Answer, Host, endless_head, pkt, refs, sending};
 use tokio::io::AsyncWriteExt;
 
-use crate::http::{Answer, Host, endless_head, pkt, refs, sending};
 use crate::scene::{Ask, PASSWORD, Scene};
 
 /// The pack with a trailer that is right for what is in it.

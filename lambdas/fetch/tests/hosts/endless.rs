@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use domain::error::Code;
+use servers::http::{Answer, Host, before_pack, endless_head, pkt, refs};
 use tokio::io::AsyncWriteExt;
 
-use crate::http::{Answer, Host, before_pack, endless_head, pkt, refs};
 use crate::scene::{Ask, PASSWORD, Scene};
 
 /// What `fetch_seconds` is here.

@@ -1,10 +1,10 @@
 //! Passwords and keys, right and wrong.
 
 use domain::error::Code;
+use servers::http::{Answer, Host};
+use servers::ssh::Sshd;
 
-use crate::http::{Answer, Host};
 use crate::scene::{Ask, PASSWORD, Scene};
-use crate::ssh::Sshd;
 
 #[tokio::test]
 async fn the_right_password_is_let_in() {
@@ -81,7 +81,7 @@ async fn a_host_that_asks_where_there_are_no_credentials_is_named() {
     assert_eq!(scene.code(&ask).await, Code::CredentialsMissing);
     let sshd = Sshd::of(&scene).await;
     assert_eq!(
-        scene.code(&Ask::new(&sshd.url, &commit)).await,
+        scene.code(&Ask::new(&sshd.url(), &commit)).await,
         Code::CredentialsMissing
     );
 }
@@ -103,7 +103,7 @@ async fn a_key_that_the_host_does_not_know_is_refused() {
     let (scene, commit) = Scene::with_commit();
     let sshd = Sshd::of(&scene).await;
     let (strange, _) = sshd.make_key("ed25519", "");
-    let ask = Ask::new(&sshd.url, &commit).with_key(&strange, None, &sshd.known_hosts());
+    let ask = Ask::new(&sshd.url(), &commit).with_key(&strange, None, &sshd.known_hosts());
     assert_eq!(scene.code(&ask).await, Code::AuthenticationFailed);
 }
 
@@ -111,7 +111,7 @@ async fn a_key_that_the_host_does_not_know_is_refused() {
 async fn a_key_that_is_none_is_refused() {
     let (scene, commit) = Scene::with_commit();
     let sshd = Sshd::of(&scene).await;
-    let ask = Ask::new(&sshd.url, &commit).with_key("s3cret nonsense", None, &sshd.known_hosts());
+    let ask = Ask::new(&sshd.url(), &commit).with_key("s3cret nonsense", None, &sshd.known_hosts());
     assert_eq!(scene.code(&ask).await, Code::AuthenticationFailed);
 }
 
@@ -130,7 +130,7 @@ async fn a_host_key_that_is_not_pinned_is_refused_before_the_login() {
         String::new(),
     ];
     for pins in pins {
-        let ask = Ask::new(&sshd.url, &commit).with_key(&sshd.private_key, None, &pins);
+        let ask = Ask::new(&sshd.url(), &commit).with_key(&sshd.private_key, None, &pins);
         assert_eq!(scene.code(&ask).await, Code::HostKeyMismatch, "{pins}");
     }
     assert!(!sshd.log().contains("Accepted"), "{}", sshd.log());
@@ -146,7 +146,7 @@ async fn keys_of_all_usual_kinds_are_let_in_with_their_passphrase() {
             let (private_key, public_key) = sshd.make_key(kind, passphrase);
             sshd.let_in(&public_key);
             let passphrase = Some(passphrase).filter(|text| !text.is_empty());
-            let ask = Ask::new(&sshd.url, &commit).with_key(&private_key, passphrase, &sshd.known_hosts());
+            let ask = Ask::new(&sshd.url(), &commit).with_key(&private_key, passphrase, &sshd.known_hosts());
             let fetched = scene.fetch(&ask).await;
             assert!(fetched.is_ok(), "{kind} {passphrase:?}: {fetched:?}");
         }
@@ -160,7 +160,7 @@ async fn a_wrong_passphrase_is_refused() {
     let (private_key, public_key) = sshd.make_key("ed25519", "open s3same");
     sshd.let_in(&public_key);
     for passphrase in [Some("s3cret guess"), None] {
-        let ask = Ask::new(&sshd.url, &commit).with_key(&private_key, passphrase, &sshd.known_hosts());
+        let ask = Ask::new(&sshd.url(), &commit).with_key(&private_key, passphrase, &sshd.known_hosts());
         assert_eq!(
             scene.code(&ask).await,
             Code::AuthenticationFailed,
@@ -173,7 +173,8 @@ async fn a_wrong_passphrase_is_refused() {
 async fn an_ssh_url_without_a_user_means_git() {
     let (scene, commit) = Scene::with_commit();
     let sshd = Sshd::of(&scene).await;
-    let (user, rest) = sshd.url.trim_start_matches("ssh://").split_once('@').unwrap();
+    let url = sshd.url();
+    let (user, rest) = url.trim_start_matches("ssh://").split_once('@').unwrap();
     assert_ne!(user, "git");
     let url = format!("ssh://{rest}");
     let ask = Ask::new(&url, &commit).with_key(&sshd.private_key, None, &sshd.known_hosts());

@@ -6,10 +6,7 @@
 
 mod certificate;
 mod gnupg;
-mod http;
-mod request;
 mod scene;
-mod ssh;
 mod tls;
 mod token;
 

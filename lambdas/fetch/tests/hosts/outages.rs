@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use domain::error::Code;
+use servers::PATH;
+use servers::http::{Answer, Host, before_pack, endless_head, pkt, refs, sending};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
-use crate::http::{Answer, Host, before_pack, endless_head, pkt, refs, sending};
-use crate::scene::{Ask, PASSWORD, PATH, SILENCE_SECONDS, Scene};
+use crate::scene::{Ask, PASSWORD, SILENCE_SECONDS, Scene};
 
 /// Where nobody listens.
 async fn closed_port() -> String {

@@ -1,9 +1,10 @@
 //! A host that sends the client elsewhere.
 
 use domain::error::Code;
+use servers::PATH;
+use servers::http::{Answer, Host};
 
-use crate::http::{Answer, Host};
-use crate::scene::{Ask, PASSWORD, PATH, Scene};
+use crate::scene::{Ask, PASSWORD, Scene};
 
 const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
 

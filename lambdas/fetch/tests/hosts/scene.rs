@@ -16,11 +16,12 @@ use platform::secrets::{SecretError, Secrets};
 use platform::staging::FolderStaging;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use servers::PATH;
+use servers::http::USERNAME;
+use servers::ssh::Sshd;
 use tempfile::TempDir;
 use url::Url;
 
-/// The path of the repository's URL.
-pub const PATH: &str = "/group/project.git";
 /// A password that no message may have in it.
 pub const PASSWORD: &str = "hunter2:s3cret";
 /// How long a host may be silent here. libgit2 knows one value for the whole process, and tests run side by side.
@@ -29,7 +30,16 @@ pub const SILENCE_SECONDS: u64 = 5;
 /// A bare repository, and a staging area beside it.
 pub struct Scene {
     folder: Arc<TempDir>,
+    /// What a host serves.
+    root: PathBuf,
     path: &'static str,
+}
+
+impl AsRef<Path> for Scene {
+    /// What a host serves.
+    fn as_ref(&self) -> &Path {
+        &self.root
+    }
 }
 
 impl Scene {
@@ -38,8 +48,10 @@ impl Scene {
     }
 
     pub fn with_format(format: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let scene = Self {
-            folder: Arc::new(tempfile::tempdir().unwrap()),
+            root: folder.path().join("root"),
+            folder: Arc::new(folder),
             path: PATH,
         };
         scene.init(format);
@@ -50,6 +62,7 @@ impl Scene {
     pub fn beside(&self, path: &'static str) -> Self {
         let scene = Self {
             folder: Arc::clone(&self.folder),
+            root: self.root.clone(),
             path,
         };
         scene.init("sha1");
@@ -74,13 +87,8 @@ impl Scene {
         (scene, commit)
     }
 
-    /// What a host serves.
-    pub fn root(&self) -> PathBuf {
-        self.folder.path().join("root")
-    }
-
     pub fn repository(&self) -> PathBuf {
-        self.root().join(self.path.trim_start_matches('/'))
+        self.root.join(self.path.trim_start_matches('/'))
     }
 
     pub fn git(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
@@ -281,6 +289,11 @@ impl Ask {
         }
     }
 
+    /// The push of `commit`, with all that is needed to fetch it by SSH.
+    pub fn over_ssh(host: &Sshd, commit: &str) -> Self {
+        Self::new(&host.url(), commit).with_key(&host.private_key, None, &host.known_hosts())
+    }
+
     pub fn of_ref(mut self, ref_name: &'static str) -> Self {
         self.ref_name = ref_name;
         self
@@ -309,7 +322,7 @@ impl Ask {
 
     /// With a password for the URL's host.
     pub fn with_password(mut self, password: &str) -> Self {
-        let entry = json!({"host": self.host(), "username": "reader", "password": password});
+        let entry = json!({"host": self.host(), "username": USERNAME, "password": password});
         self.secret["credentials"] = json!([entry]);
         self
     }

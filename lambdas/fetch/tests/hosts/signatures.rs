@@ -8,12 +8,12 @@ use domain::contract::FetchedCommit;
 use domain::error::Code;
 use pgp::composed::{ArmorOptions, Deserializable, SignedPublicKey};
 use pgp::packet::{Subpacket, SubpacketData};
+use servers::http::Host;
+use servers::ssh::{make_key, output_of, public};
 use tempfile::TempDir;
 
 use crate::gnupg::{Gnupg, NOW};
-use crate::http::Host;
 use crate::scene::{Ask, Scene};
-use crate::ssh::{make_key, output_of, public};
 use crate::token::Token;
 
 /// An SSH key that signs.
@@ -146,7 +146,7 @@ fn signed_with(scene: &Scene, sign: impl Fn(&[u8]) -> Vec<String>) -> String {
 
 /// Whether git itself verifies, with the same SSH keys.
 fn git_verifies(scene: &Scene, kind: &str, id: &str, allowed_signers: &str, gnupg: Option<&Gnupg>) -> bool {
-    let file = scene.root().join("allowed_signers");
+    let file = scene.as_ref().join("allowed_signers");
     std::fs::write(&file, allowed_signers).unwrap();
     let mut git = Command::new("git");
     git.args(["-c", &format!("gpg.ssh.allowedSignersFile={}", file.display())]);

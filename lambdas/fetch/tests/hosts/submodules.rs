@@ -3,8 +3,8 @@
 use domain::contract::FetchedCommit;
 use domain::error::{Code, Coded};
 use platform::failure::Failed;
+use servers::http::{Answer, Host};
 
-use crate::http::{Answer, Host};
 use crate::scene::{Ask, PASSWORD, Scene};
 
 /// A commit with a file, `.gitmodules` and submodules: path and commit of each.

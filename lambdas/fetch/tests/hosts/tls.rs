@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openssl::ssl::{SslAcceptor, SslMethod, SslStream};
+use servers::PATH;
+use servers::http::Host;
 
 use crate::certificate::Certificate;
-use crate::http::Host;
-use crate::scene::PATH;
 
 /// The front, serving until it is dropped.
 pub struct Tls {

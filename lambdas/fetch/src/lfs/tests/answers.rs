@@ -6,7 +6,7 @@ use domain::error::Code;
 use serde_json::json;
 
 use super::scene::{PASSWORD, Scene, pointer};
-use super::server::{Answer, Server};
+use super::server::{Answer, Server, is_batch, json_of};
 
 const CONTENT: &[u8] = b"content";
 
@@ -21,7 +21,7 @@ async fn the_question_is_the_one_of_the_specification() {
     let pointer = pointer(CONTENT);
     let asked = [pointer.clone()];
     let server = Server::answering(move |request, origin| {
-        if request.is_batch() {
+        if is_batch(request) {
             Answer::batch(&asked, &format!("{origin}/object"))
         } else {
             Answer::new(200, &[], CONTENT)
@@ -40,7 +40,7 @@ async fn the_question_is_the_one_of_the_specification() {
     assert!(requests[0].headers["user-agent"].starts_with("push-code/"));
     assert!(requests[0].headers["authorization"].starts_with("Basic "));
     assert_eq!(
-        requests[0].json(),
+        json_of(&requests[0]),
         json!({
             "operation": "download", "transfers": ["basic"], "ref": {"name": "refs/heads/main"},
             "objects": [{"oid": pointer.oid.as_str(), "size": 7}], "hash_algo": "sha256",

@@ -5,14 +5,14 @@ use std::time::Duration;
 use domain::error::Code;
 
 use super::scene::{Scene, pointer};
-use super::server::{Answer, Server};
+use super::server::{Answer, Server, is_batch};
 
 const CONTENT: &[u8] = b"the content of an object";
 
 /// A server that answers so for the object.
 async fn sending(answer: Answer) -> Server {
     Server::answering(move |request, origin| {
-        if request.is_batch() {
+        if is_batch(request) {
             Answer::batch(
                 &[pointer(CONTENT)],
                 &format!("{origin}/object?X-Amz-Signature=s3cret"),
@@ -138,7 +138,7 @@ async fn one_failure_stops_the_other_downloads() {
     let pointers: Vec<_> = contents.iter().map(|content| pointer(content)).collect();
     let asked = pointers.clone();
     let server = Server::answering(move |request, origin| {
-        if !request.is_batch() {
+        if !is_batch(request) {
             // The others would take their time.
             let wrong = request.target == "/object/3";
             let answer = Answer::raw(200, &["Content-Length: 100"], [0; 50]);

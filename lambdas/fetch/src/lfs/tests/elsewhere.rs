@@ -4,14 +4,14 @@ use domain::error::Code;
 use serde_json::{Value, json};
 
 use super::scene::{PASSWORD, Scene, pointer};
-use super::server::{Answer, Request, Server};
+use super::server::{Answer, Request, Server, is_batch};
 
 const CONTENT: &[u8] = b"content";
 
 /// A server that says that the object is at `href`, or gives it itself.
 async fn leading_to(href: impl Fn(&str) -> String + Send + Sync + 'static, header: Value) -> Server {
     Server::answering(move |request, origin| {
-        if request.is_batch() {
+        if is_batch(request) {
             Answer::batch_with(&[pointer(CONTENT)], &href(origin), &header)
         } else {
             Answer::new(200, &[], CONTENT)
@@ -71,7 +71,7 @@ async fn the_server_itself_gets_the_login_unless_it_gave_another() {
     }
     // What is authenticated already needs no login.
     let server = Server::answering(|request, origin| {
-        if !request.is_batch() {
+        if !is_batch(request) {
             return Answer::new(200, &[], CONTENT);
         }
         let pointer = pointer(CONTENT);
@@ -88,7 +88,7 @@ async fn the_server_itself_gets_the_login_unless_it_gave_another() {
 #[tokio::test]
 async fn a_login_that_is_refused_there_is_told() {
     let server = Server::answering(|request, origin| {
-        if request.is_batch() {
+        if is_batch(request) {
             Answer::batch(&[pointer(CONTENT)], &format!("{origin}/x"))
         } else {
             Answer::new(403, &[], "")
@@ -126,7 +126,7 @@ async fn the_servers_own_redirect_takes_no_login_along() {
     let store = store().await;
     let href = store.origin() + "/x";
     let server = Server::answering(move |request, origin| {
-        if request.is_batch() {
+        if is_batch(request) {
             Answer::batch(&[pointer(CONTENT)], &format!("{origin}/gate"))
         } else {
             Answer::redirect(&href)
@@ -141,7 +141,7 @@ async fn the_servers_own_redirect_takes_no_login_along() {
 #[tokio::test]
 async fn redirects_come_to_an_end() {
     let server = Server::answering(move |request, origin| {
-        if request.is_batch() {
+        if is_batch(request) {
             return Answer::batch(&[pointer(CONTENT)], &format!("{origin}/0"));
         }
         let number: u32 = request.target[1..].parse().unwrap();
@@ -156,7 +156,7 @@ async fn redirects_come_to_an_end() {
         .await
         .unwrap();
     let circle = Server::answering(move |request, origin| {
-        if request.is_batch() {
+        if is_batch(request) {
             Answer::batch(&[pointer(CONTENT)], &format!("{origin}/0"))
         } else {
             Answer::redirect("/0")
@@ -177,7 +177,7 @@ async fn redirects_come_to_an_end() {
 /// A server whose object redirects.
 async fn leading_to_redirect(location: &'static str) -> Server {
     Server::answering(move |request, origin| {
-        if request.is_batch() {
+        if is_batch(request) {
             Answer::batch(&[pointer(CONTENT)], &format!("{origin}/x"))
         } else {
             Answer::redirect(location)

@@ -74,7 +74,7 @@ impl Scene {
             deadline: Instant::now() + Duration::from_secs(self.seconds),
             push_id: &push_id(),
             ref_name: &"refs/heads/main".parse().unwrap(),
-            progress: Teller::every(Duration::ZERO, told),
+            progress: Teller::every(Duration::ZERO, |progress| told(&progress)),
         };
         fetch(&order, pointers.to_vec(), &self.staging()).await
     }
@@ -125,7 +125,7 @@ fn push_id() -> PushId {
     PushId::new(&"gitlab".parse().unwrap(), &delivery_id, &ref_name)
 }
 
-fn told(progress: Progress) {
+fn told(progress: &Progress) {
     let Progress::Lfs { objects, total, .. } = progress else {
         panic!("{progress}")
     };

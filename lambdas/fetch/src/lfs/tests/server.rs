@@ -15,16 +15,14 @@ use tree::Pointer;
 
 use super::super::connector::Stream;
 use super::certificate::Certificate;
-pub use super::request::Request;
+pub use servers::Request;
 
-impl Request {
-    pub fn is_batch(&self) -> bool {
-        self.target.ends_with("/info/lfs/objects/batch")
-    }
+pub fn is_batch(request: &Request) -> bool {
+    request.target.ends_with("/info/lfs/objects/batch")
+}
 
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
-    }
+pub fn json_of(request: &Request) -> Value {
+    serde_json::from_slice(&request.body).unwrap()
 }
 
 /// An answer: bytes, and what comes after them.

@@ -5,13 +5,13 @@ use serde_json::json;
 
 use super::certificate::Certificate;
 use super::scene::{PASSWORD, Scene, pointer};
-use super::server::{Answer, Request, Server};
+use super::server::{Answer, Request, Server, is_batch};
 
 const ADDRESS: Option<&str> = Some("127.0.0.1");
 const CONTENT: &[u8] = b"content";
 
 fn giving(request: &Request, origin: &str) -> Answer {
-    if request.is_batch() {
+    if is_batch(request) {
         Answer::batch(&[pointer(CONTENT)], &format!("{origin}/x"))
     } else {
         Answer::new(200, &[], CONTENT)
@@ -80,7 +80,7 @@ async fn what_an_https_server_gives_comes_by_https() {
         .await
     };
     let redirecting = Server::with_tls(&[&certificate], move |request, origin| {
-        if request.is_batch() {
+        if is_batch(request) {
             Answer::batch(&[pointer(CONTENT)], &format!("{origin}/x"))
         } else {
             Answer::redirect(&href)
