@@ -38,14 +38,14 @@ async fn a_host_that_asks_for_the_password_again_and_again_fails_the_push() {
 #[tokio::test]
 async fn a_host_that_redirects_elsewhere_fails_the_push_and_the_password_stays() {
     let other = Host::answering(|_| Answer::new(404, &[], "")).await;
-    let target = other.url() + "/info/refs?service=git-upload-pack";
+    let target = other.url().replace("127.0.0.1", "localhost") + "/info/refs?service=git-upload-pack";
     let host = Host::answering(move |request| match request.has_credentials() {
         true => Answer::redirect(302, &target),
         false => Answer::unauthorized(),
     })
     .await;
     assert_fetch_fails("redirects", &host, json!({}), "GitHostRedirected").await;
-    assert!(other.requests().iter().all(|request| !request.has_credentials()));
+    assert_eq!(other.requests().len(), 0);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use crate::gitmodules;
 use crate::known_hosts::{self, Verdict};
 pub use crate::lfs::fuzzing::batch;
+use crate::progress::Progress;
 pub use crate::signature::{Signers, payload, verify};
 
 /// The URLs of a `.gitmodules`.
@@ -12,6 +13,11 @@ pub use crate::signature::{Signers, payload, verify};
 pub fn gitmodules(text: &[u8]) -> Result<Vec<String>, String> {
     let submodules = gitmodules::parse(text)?.into_values();
     Ok(submodules.filter_map(|submodule| submodule.url).collect())
+}
+
+/// What is told of what a git host says while it prepares a pack.
+pub fn host_progress(said: &[u8]) -> Option<String> {
+    Progress::host(said).map(|progress| progress.to_string())
 }
 
 /// Whether the key that `host` has presented is pinned.

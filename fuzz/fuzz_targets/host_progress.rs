@@ -1,0 +1,26 @@
+//! What a git host says while it prepares a pack.
+
+#![no_main]
+
+use fetch::fuzzing::host_progress;
+use libfuzzer_sys::fuzz_target;
+
+const WORDS: [&str; 8] = [
+    "the",
+    "git",
+    "host",
+    "lists",
+    "counts",
+    "compresses",
+    "objects:",
+    "%",
+];
+
+fuzz_target!(|said: &[u8]| {
+    let told = host_progress(said).unwrap_or_default();
+    // Numbers alone are the host's.
+    assert!(
+        told.split_whitespace()
+            .all(|word| WORDS.contains(&word) || word.parse::<u64>().is_ok())
+    );
+});
