@@ -2,10 +2,13 @@
 
 use std::io::{self, Cursor};
 
+use platform::progress::Teller;
+
 pub use crate::conversion::fuzzing::{crlf, encode, expand, substitute};
 use crate::error::Error;
 use crate::format::Writer;
-use crate::large;
+use crate::large::LargeFiles;
+use crate::progress::Meter;
 use crate::record::{Maker, Records};
 
 /// What an entry is.
@@ -28,6 +31,8 @@ pub enum Kind {
 /// # Errors
 /// [`Error`].
 pub fn zip(entries: &[(Vec<u8>, Kind, Vec<u8>)], time: (u16, u16)) -> Result<Vec<u8>, Error> {
+    let nobody = Teller::nobody();
+    let meter = Meter::new(&nobody, entries.len() as u64);
     let mut maker = Maker::new(time);
     let mut writer = Writer::new(Cursor::new(Vec::new()));
     for (path, kind, data) in entries {
@@ -38,7 +43,12 @@ pub fn zip(entries: &[(Vec<u8>, Kind, Vec<u8>)], time: (u16, u16)) -> Result<Vec
             }
             Kind::Large => {
                 let fields = maker.unread(path, data.len() as u64, false);
-                large::made(&mut writer, fields, data.clone(), 2)?;
+                let mut files = LargeFiles {
+                    zip: &mut writer,
+                    workers: 2,
+                    meter: &meter,
+                };
+                files.made(fields, data.clone())?;
                 continue;
             }
             Kind::Symlink => maker.symlink(&mut records, path, data),
