@@ -1,10 +1,12 @@
 //! Hosts that do what they should not, and a commit that is far larger than what the host sends of it: each fails the push
 //! with an error of its own, and leaves nothing in the destination and nothing staged.
 
+use std::time::Duration;
+
 use push_code::git_host::Options;
 use serde_json::{Value, json};
-use servers::http::{Answer, Host, before_pack, endless_head, refs, sending};
-use tokio::io::AsyncWriteExt as _;
+use servers::endless::{Phase, endless, endless_pack};
+use servers::http::{Answer, Host, before_pack, sending};
 
 use crate::fixtures::repository::MAIN;
 use crate::fixtures::scene::{Run, Scene};
@@ -63,34 +65,9 @@ async fn a_host_that_says_nothing_fails_the_push_after_all_its_attempts() {
 
 #[tokio::test]
 async fn a_host_that_sends_for_ever_fails_the_push() {
-    // An object of 4 GiB, in stored blocks of deflate.
-    let object = [0xb0, 0x80, 0x80, 0x80, 0x80, 0x01, 0x78, 0x01];
-    let start = [
-        before_pack(),
-        b"PACK\0\0\0\x02\0\0\0\x01".to_vec(),
-        object.to_vec(),
-    ]
-    .concat();
-    let block = [vec![0, 0xff, 0x7f, 0, 0x80], vec![b'x'; 0x7fff]].concat();
-    let host = Host::serve(move |request, mut connection| {
-        let (start, block) = (start.clone(), block.clone());
-        async move {
-            if request.method == "GET" {
-                return Answer::git(&request, refs(COMMIT, ""))
-                    .send(&mut connection)
-                    .await;
-            }
-            if !request.is_done() {
-                return Answer::git(&request, "0000").send(&mut connection).await;
-            }
-            connection.write_all(endless_head(&request).as_bytes()).await?;
-            connection.write_all(&start).await?;
-            loop {
-                connection.write_all(&block).await?;
-            }
-        }
-    })
-    .await;
+    let [start, block] = endless_pack();
+    let bytes = [[before_pack(), start].concat(), block];
+    let host = endless(COMMIT, "", Phase::Pack, bytes, Duration::ZERO).await;
     let limits = json!({"pack_bytes": 1 << 20});
     let run = assert_fetch_fails("endless", &host, limits, "LimitExceeded").await;
     let cause = run.ended.cause.as_deref().unwrap();

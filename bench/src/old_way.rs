@@ -1,7 +1,7 @@
 //! The way it was done before: a full clone with a checkout, whose folder is walked and zipped on one thread.
 //!
 //! The services that do so clone with libgit2, as a Lambda function has no git: aws-push-code and quickstart-git2s3 do. A
-//! CI step clones with git itself, which is faster.
+//! CI step clones with git itself. Which is faster depends on the repository.
 
 use std::fs::File;
 use std::io::BufWriter;

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use domain::error::Code;
-use servers::http::{Answer, Host, before_pack, endless_head, pkt, refs};
+use servers::endless::{Phase, endless, endless_pack, pack_head};
+use servers::http::{Host, before_pack, pkt};
 use tokio::io::AsyncWriteExt;
 
 use crate::scene::{Ask, PASSWORD, Scene};
@@ -12,42 +13,6 @@ use crate::scene::{Ask, PASSWORD, Scene};
 const SECONDS: u64 = 2;
 /// When a fetch has to have ended: `fetch_seconds`, the time that libgit2 has to end by itself, and some slack.
 const AT_LAST: Duration = Duration::from_secs(SECONDS + 2 + 3);
-
-/// Where a host goes on without end.
-#[derive(Clone, Copy, PartialEq)]
-enum Phase {
-    Refs,
-    Pack,
-}
-
-/// A host that sends `start`, and then `again` every `interval`, in the answer of `phase`.
-async fn endless(
-    commit: &str,
-    capabilities: &str,
-    phase: Phase,
-    [start, again]: [Vec<u8>; 2],
-    interval: Duration,
-) -> Host {
-    let refs = refs(commit, capabilities);
-    Host::serve(move |request, mut connection| {
-        let (refs, start, again) = (refs.clone(), start.clone(), again.clone());
-        async move {
-            if phase == Phase::Pack && request.method == "GET" {
-                return Answer::git(&request, refs).send(&mut connection).await;
-            }
-            if phase == Phase::Pack && !request.is_done() {
-                return Answer::git(&request, "0000").send(&mut connection).await;
-            }
-            connection.write_all(endless_head(&request).as_bytes()).await?;
-            connection.write_all(&start).await?;
-            loop {
-                connection.write_all(&again).await?;
-                tokio::time::sleep(interval).await;
-            }
-        }
-    })
-    .await
-}
 
 /// The limit that a fetch meets, in time.
 async fn limit(scene: &Scene, ask: &Ask) -> &'static str {
@@ -64,11 +29,6 @@ const NOW_AND_THEN: Duration = Duration::from_millis(100);
 
 fn head_of_refs() -> Vec<u8> {
     [pkt("# service=git-upload-pack\n"), b"0000".to_vec()].concat()
-}
-
-/// The head of a pack of that many objects.
-fn pack_head(objects: u32) -> Vec<u8> {
-    [b"PACK\0\0\0\x02".as_slice(), &objects.to_be_bytes()].concat()
 }
 
 #[tokio::test]
@@ -184,10 +144,8 @@ async fn a_host_that_never_stops_telling_progress_meets_the_packs_limit() {
 #[tokio::test]
 async fn a_host_that_never_stops_sending_a_pack_meets_its_limit() {
     let (scene, commit) = Scene::with_commit();
-    // An object of 4 GiB, in stored blocks of deflate, without side band and with it.
-    let object = [0xb0, 0x80, 0x80, 0x80, 0x80, 0x01, 0x78, 0x01];
-    let start = [pack_head(1), object.to_vec()].concat();
-    let block = [vec![0, 0xff, 0x7f, 0, 0x80], vec![b'x'; 0x7fff]].concat();
+    // Without side band and with it.
+    let [start, block] = endless_pack();
     let band = |bytes: &[u8]| pkt([b"\x01", bytes].concat());
     let cases = [
         ("", [[before_pack(), start.clone()].concat(), block.clone()]),
