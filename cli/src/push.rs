@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use chrono::Utc;
 use domain::contract::{
-    Deliver, Delivered, Envelope, Execution, FetchInput, PackageInput, RecordInput, Stage, StageOutput,
-    UploadInput, Uploaded, ValidateInput, Validated,
+    Deliver, Delivered, Envelope, Execution, FetchInput, Ignored, PackageInput, RecordInput, Stage,
+    StageOutput, Superseded, UploadInput, Uploaded, ValidateInput, Validated,
 };
-use domain::error::Coded;
+use domain::error::{Code, Coded};
 use domain::push::{DeliveryId, Push, PushId, SourceName};
 use platform::audit::MemoryTrail;
-use platform::destination::S3Shelf;
+use platform::destination::S3Destination;
 use platform::failure::Failed;
 use platform::secrets::{SecretError, Secrets};
 use platform::stage;
@@ -81,7 +81,7 @@ pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Re
         trail: MemoryTrail::default(),
         secrets: GivenSecret(secret.to_string()),
         staging: S3Staging::new(&config, args.bucket.clone()),
-        shelf: S3Shelf::new(&config, args.bucket.clone()),
+        store: S3Destination::new(&config, args.bucket.clone()),
         progress,
     };
     let settings = settings(&args, &clone_url)?;
@@ -91,7 +91,7 @@ pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Re
     }
     let push_id = run.push.push_id;
     let trail = Trail {
-        events: run.trail.events(push_id),
+        events: run.trail.events_of(push_id),
         state: None,
     };
     let write = || Error::io("write to", Path::new("standard output"));
@@ -150,7 +150,7 @@ struct Run {
     trail: MemoryTrail,
     secrets: GivenSecret,
     staging: S3Staging,
-    shelf: S3Shelf,
+    store: S3Destination,
     progress: Progress,
 }
 
@@ -165,7 +165,7 @@ impl Run {
             )
             .await?;
         let Validated::Deliver(deliver) = validated else {
-            unreachable!("these settings want every ref, and a tip is no deletion");
+            unreachable!("these settings want every ref, and a tip is no deletion")
         };
         let Deliver {
             clone_url,
@@ -214,11 +214,23 @@ impl Run {
         };
         let uploaded = self
             .stage(Stage::Upload, input, async |envelope, _| {
-                upload::handle(&self.shelf, envelope).await
+                let deps = upload::Deps {
+                    trail: &self.trail,
+                    store: &self.store,
+                };
+                upload::handle(&deps, envelope).await
             })
             .await?;
-        let Uploaded::Delivered(delivered) = uploaded else {
-            unreachable!("each run is the only push of its trail, with the first number");
+        let delivered = match uploaded {
+            Uploaded::Delivered(delivered) => delivered,
+            // The ref has moved while this ran, and another run was faster.
+            Uploaded::Superseded(Superseded { because, .. })
+            | Uploaded::Ignored(Ignored { detail: because, .. }) => {
+                return Err(Failed {
+                    code: Code::DestinationContended,
+                    cause: format!("The zip was not delivered: {because}. Run the command again."),
+                });
+            }
         };
         self.stage(
             Stage::Record,

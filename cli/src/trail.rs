@@ -6,7 +6,7 @@ use chrono::SecondsFormat;
 use domain::event::{PushEvent, RecordedEvent};
 use domain::push::PushId;
 use domain::state::{self, PushState};
-use platform::audit::DynamoTrail;
+use platform::audit::{AuditTrail as _, DynamoTrail};
 use platform::aws::chain;
 
 use crate::Error;
@@ -69,6 +69,7 @@ pub fn summary(event: &PushEvent) -> String {
                 .map_or("nothing", |after| short(after.as_str()));
             format!("{} of {} is now {after}", push.ref_name, push.repository)
         }
+        PushEvent::PushRetried(retried) => format!("by {}", retried.execution.id),
         PushEvent::PushValidated(deliver) => format!(
             "push {} of this ref, to s3://{}/{}",
             deliver.sequence, deliver.destination.bucket, deliver.destination.key

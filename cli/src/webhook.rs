@@ -201,11 +201,13 @@ pub struct Accepted {
 /// A push that was accepted.
 #[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
 pub struct AcceptedPush {
-    /// Its id, which is also its execution's name.
+    /// Its id, which is also the name of its first execution.
     pub push_id: String,
     /// Its ref.
     #[serde(rename = "ref")]
     pub ref_name: String,
+    /// The ARN of its execution.
+    pub execution: String,
 }
 
 impl Webhook {

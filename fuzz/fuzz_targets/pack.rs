@@ -102,6 +102,8 @@ fn envelope(commit: Oid, tree: Oid, options: Options) -> Envelope<PackageInput> 
     let staged = |name| StagedObject {
         key: staging_key(&push_id, name).expect("a key"),
         size: 0,
+        version_id: None,
+        sha256: None,
     };
     let time = DateTime::from_timestamp(1_700_000_000, 0).expect("a time");
     let fetched = FetchedCommit {

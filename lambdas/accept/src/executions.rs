@@ -11,13 +11,30 @@ pub struct ExecutionStatus {
     pub arn: String,
     /// Its input, as text.
     pub input: String,
-    /// Whether it has ended without success.
-    pub failed: bool,
+    /// Whether another execution has something to do.
+    pub may_be_followed: bool,
+}
+
+/// How an execution may end that another one may follow: settings may have been corrected since a push was ignored, and
+/// one that took the push over may have failed.
+const ENDINGS_TO_FOLLOW: [&str; 2] = ["Ignored", "Replaced"];
+
+/// Whether another execution may follow one of this status and output.
+fn may_be_followed(status: &str, output: Option<&str>) -> bool {
+    match status {
+        "FAILED" | "TIMED_OUT" | "ABORTED" => true,
+        "SUCCEEDED" => {
+            let output = output.and_then(|output| serde_json::from_str::<serde_json::Value>(output).ok());
+            let ending = output.as_ref().and_then(|output| output["status"].as_str());
+            ending.is_some_and(|ending| ENDINGS_TO_FOLLOW.contains(&ending))
+        }
+        _ => false,
+    }
 }
 
 /// The state machine's executions.
 pub trait Executions: Send + Sync {
-    /// Starts an execution, and gives its ARN; none where there has been one of this name.
+    /// Starts an execution, and gives its ARN. `None` if there has been one of this name.
     fn start(
         &self,
         name: &str,
@@ -84,7 +101,37 @@ impl Executions for StepFunctions {
         Ok(ExecutionStatus {
             arn,
             input: output.input.unwrap_or_default(),
-            failed: matches!(output.status.as_str(), "FAILED" | "TIMED_OUT" | "ABORTED"),
+            may_be_followed: may_be_followed(output.status.as_str(), output.output.as_deref()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_failed_or_delivered_nothing_may_be_followed() {
+        let ended = |status: &str| Some(format!(r#"{{"status":"{status}"}}"#));
+        for (status, output, expected) in [
+            ("FAILED", None, true),
+            ("TIMED_OUT", None, true),
+            ("ABORTED", None, true),
+            ("RUNNING", None, false),
+            ("PENDING_REDRIVE", None, false),
+            ("SUCCEEDED", ended("Ignored"), true),
+            ("SUCCEEDED", ended("Replaced"), true),
+            ("SUCCEEDED", ended("Delivered"), false),
+            ("SUCCEEDED", ended("Superseded"), false),
+            ("SUCCEEDED", None, false),
+            ("SUCCEEDED", Some("no JSON".to_owned()), false),
+            ("RUNNING", ended("Ignored"), false),
+        ] {
+            assert_eq!(
+                may_be_followed(status, output.as_deref()),
+                expected,
+                "{status} {output:?}"
+            );
+        }
     }
 }

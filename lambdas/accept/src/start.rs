@@ -6,7 +6,7 @@ use platform::aws::AwsFailure;
 use crate::executions::Executions;
 
 /// How many executions one push may have. Each one after the first was asked for by a person, by sending the webhook
-/// again after a failure.
+/// again.
 const EXECUTIONS: u32 = 50;
 
 /// Why no execution could be started.
@@ -23,7 +23,7 @@ pub enum StartError {
     #[error("push {push_id} was delivered before with another content: a delivery id must not be used twice")]
     AnotherContent { push_id: String },
     /// It has failed again and again.
-    #[error("push {push_id} has failed {EXECUTIONS} times: look at its executions, and push again")]
+    #[error("push {push_id} has had {EXECUTIONS} executions: look at them, and push again")]
     TooOften { push_id: String },
     /// The push could not be written as JSON.
     #[error("push {push_id} could not be written as JSON")]
@@ -45,8 +45,7 @@ impl StartError {
     }
 }
 
-/// Gives the ARN of the push's execution: the one that there is, or a new one where there is none or all have failed.
-/// A new one goes on where the last one stopped.
+/// Gives the ARN of the push's execution: the one that runs or has delivered it, or a new one.
 pub async fn start(executions: &impl Executions, push: &Push) -> Result<String, StartError> {
     let push_id = push.push_id.to_string();
     let aws = |source| StartError::Aws {
@@ -67,12 +66,18 @@ pub async fn start(executions: &impl Executions, push: &Push) -> Result<String, 
             return Ok(arn);
         }
         let existing = executions.describe(&name).await.map_err(aws)?;
-        if serde_json::from_str::<Push>(&existing.input).ok().as_ref() != Some(push) {
+        if !serde_json::from_str::<Push>(&existing.input).is_ok_and(|there| is_same_change(&there, push)) {
             return Err(StartError::AnotherContent { push_id });
         }
-        if !existing.failed {
+        if !existing.may_be_followed {
             return Ok(existing.arn);
         }
     }
     Err(StartError::TooOften { push_id })
+}
+
+/// Whether two deliveries report the same. What else a push says may be read otherwise after a deployment.
+fn is_same_change(one: &Push, two: &Push) -> bool {
+    (&one.repository, &one.ref_name, &one.before, &one.after)
+        == (&two.repository, &two.ref_name, &two.before, &two.after)
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// Executions in memory: name, input, whether failed.
+/// Executions in memory: name, input, whether another one may follow.
 #[derive(Default)]
 struct Memory(Mutex<Vec<(String, String, bool)>>);
 
@@ -40,11 +40,11 @@ impl Executions for Memory {
 
     async fn describe(&self, name: &str) -> Result<ExecutionStatus, AwsFailure> {
         let executions = self.0.lock().unwrap();
-        let (name, input, failed) = executions.iter().find(|execution| execution.0 == name).unwrap();
+        let (name, input, may_be_followed) = executions.iter().find(|execution| execution.0 == name).unwrap();
         Ok(ExecutionStatus {
             arn: format!("arn:{name}"),
             input: input.clone(),
-            failed: *failed,
+            may_be_followed: *may_be_followed,
         })
     }
 }

@@ -127,6 +127,9 @@ async fn load_lfs_objects(staging: &impl Staging, push_id: &PushId, plan: &Plan)
         let object = StagedObject {
             key: lfs_key(push_id, pointer.oid.as_str()).map_err(StorageError::Key)?,
             size: pointer.size,
+            // The same key is the same content, whichever version of it.
+            version_id: None,
+            sha256: Some(pointer.oid.to_string()),
         };
         staging.load(&object, file).await?;
     }

@@ -1,12 +1,22 @@
 //! `Record` and `RecordFailure`: write the closing event, remove what was staged, and say in short how the push ended.
 
-use domain::contract::{Closed, Envelope, RecordInput, StageOutput};
+mod stopped;
+
+use std::time::Duration;
+
+use domain::contract::{Closed, Envelope, Failure, RecordInput, StageOutput};
 use domain::error::{self, Code, Coded};
 use domain::event::{PushEvent, PushFailed};
-use domain::state::{PushState, Status};
+use domain::state::PushState;
 use platform::audit::{AuditError, AuditTrail};
+use platform::stage::ExecutionOver;
 use platform::staging::Staging;
 use serde::Serialize;
+
+pub use stopped::parse;
+
+/// How long the removal of staged objects may take. What is left then expires.
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why a push cannot be closed.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +32,9 @@ pub enum Error {
         /// How far it is.
         status: String,
     },
+    /// Another execution closes the push.
+    #[error(transparent)]
+    Over(#[from] ExecutionOver),
 }
 
 impl Coded for Error {
@@ -29,14 +42,19 @@ impl Coded for Error {
         match self {
             Self::Audit(error) => error.code(),
             Self::Unfinished { .. } => Code::InputInvalid,
+            Self::Over(error) => error.code(),
         }
     }
 }
 
 /// How the push ended. Its event is written by [`handle`], for what it is depends on the trail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Recorded(pub Closed);
+pub struct Recorded {
+    /// How it ended.
+    pub closed: Closed,
+    /// Whether the event bus is to be told: not if another execution has closed the push, and told it.
+    pub announce: bool,
+}
 
 impl StageOutput for Recorded {
     fn event(&self) -> Option<PushEvent> {
@@ -57,51 +75,67 @@ pub async fn handle(
     staging: &impl Staging,
     envelope: &Envelope<RecordInput>,
 ) -> Result<Recorded, Error> {
-    let push_id = envelope.push.push_id;
+    let (push_id, execution_id) = (envelope.push.push_id, &envelope.execution.id);
     let unfinished = |status: String| Error::Unfinished {
         push_id: push_id.to_string(),
         status,
     };
-    let state = trail
-        .load(push_id)
-        .await?
-        .ok_or_else(|| unfinished("unknown".to_owned()))?;
-    let event = match &envelope.input.failure {
-        Some(failure) => {
-            let failed = PushFailed {
-                execution_id: envelope.execution.id.clone(),
-                failure: failure.clone(),
-            };
-            (state.failure.as_ref() != Some(&failed)).then_some(PushEvent::PushFailed(failed))
+    let (state, closed_it) = trail
+        .append(push_id, |state| {
+            let state = state?;
+            match &envelope.input.failure {
+                Some(failure) => failed_event(state, execution_id, failure),
+                None if state.was_taken_from(execution_id) => None,
+                None => state.closing_event(),
+            }
+        })
+        .await?;
+    let state = state.ok_or_else(|| unfinished("unknown".to_owned()))?;
+    if let Some(failure) = &envelope.input.failure {
+        return Ok(Recorded {
+            closed: close(&state, Some(failure)),
+            announce: true,
+        });
+    }
+    if !state.status.is_an_ending() {
+        if state.was_taken_from(execution_id) {
+            return Err(ExecutionOver::new(execution_id, &state).into());
         }
-        None => state.closing_event(),
-    };
-    let state = match event {
-        Some(event) => trail.append(Some(state), event).await?,
-        None => state,
-    };
-    if !state.status.is_closed() {
         return Err(unfinished(state.status.to_string()));
     }
-    // What a failed push has staged is kept for the next execution of it, and expires.
-    if state.status != Status::Failed {
-        remove_staged(staging, &state).await;
-    }
-    Ok(Recorded(close(&state)))
+    remove_staged(staging, &state).await;
+    Ok(Recorded {
+        closed: close(&state, None),
+        announce: closed_it || state.is_in_charge(execution_id),
+    })
 }
 
-/// Removes what was staged. What cannot be removed expires: the push has ended all the same.
+/// The event that says that an execution has failed. `None` if it is there already, or if the push is another execution's
+/// to fail.
+fn failed_event(state: &PushState, execution_id: &str, failure: &Failure) -> Option<PushEvent> {
+    let failed = PushFailed {
+        execution_id: execution_id.to_owned(),
+        failure: failure.clone(),
+    };
+    let is_anothers = state.was_taken_from(execution_id)
+        || (state.status.is_an_ending() && !state.is_in_charge(execution_id));
+    (!is_anothers && state.failure.as_ref() != Some(&failed)).then_some(PushEvent::PushFailed(failed))
+}
+
+/// Removes what was staged. What cannot be removed in time expires: the push has ended all the same. (What a failed push
+/// has staged is kept for the next execution of it.)
 async fn remove_staged(staging: &impl Staging, state: &PushState) {
-    if let Err(error) = staging.remove_all(&state.push.push_id).await {
-        tracing::warn!(push_id = %state.push.push_id, %error, "staged objects are left to expire");
+    let push_id = &state.push.push_id;
+    match tokio::time::timeout(REMOVAL_TIMEOUT, staging.remove_all(push_id)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%push_id, %error, "staged objects are left to expire"),
+        Err(_) => tracing::warn!(%push_id, "there are too many staged objects: the rest is left to expire"),
     }
 }
 
-fn close(state: &PushState) -> Closed {
+/// How the push ended; with `failure`, how its execution failed.
+fn close(state: &PushState, failure: Option<&Failure>) -> Closed {
     let push = &state.push;
-    let delivered = (state.status == Status::Delivered)
-        .then(|| state.delivered.clone())
-        .flatten();
     Closed {
         push_id: push.push_id,
         status: state.status,
@@ -110,16 +144,14 @@ fn close(state: &PushState) -> Closed {
         ref_name: push.ref_name.to_string(),
         commit: state.fetched.as_ref().map(|fetched| fetched.commit.clone()),
         sequence: state.deliver.as_ref().map(|deliver| deliver.sequence),
-        sha256: delivered
+        sha256: state
+            .delivered
             .as_ref()
             .and(state.archive.as_ref())
             .map(|archive| archive.sha256.clone()),
-        delivered,
+        delivered: state.delivered.clone(),
         reason: state.reason(),
-        remedy: state
-            .failure
-            .as_ref()
-            .map(|failed| error::remedy(&failed.failure.error).to_owned()),
-        failure: state.failure.as_ref().map(|failed| failed.failure.clone()),
+        remedy: failure.map(|failure| error::remedy(&failure.error).to_owned()),
+        failure: failure.cloned(),
     }
 }

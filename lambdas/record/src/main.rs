@@ -1,4 +1,4 @@
-//! The Lambda function of the states `Record` and `RecordFailure`.
+//! The Lambda function of the states `Record` and `RecordFailure`, and of executions that were stopped.
 
 use domain::contract::Stage;
 use platform::audit::DynamoTrail;
@@ -13,7 +13,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let config = aws::config().await;
     let trail = DynamoTrail::new(&config, table);
     let staging = S3Staging::new(&config, staging_bucket);
-    stage::run(Stage::Record, trail.clone(), async |envelope| {
+    stage::run_with(Stage::Record, trail.clone(), record::parse, async |envelope| {
         record::handle(&trail, &staging, envelope).await
     })
     .await

@@ -1,20 +1,32 @@
-//! `Upload`: puts the zip at its destination, unless a newer push's zip is there.
+//! `Upload`: puts the zip at its destination, unless a newer push was delivered there.
 //!
-//! It looks at what is there, decides ([`domain::order`]), and writes on the condition that the same is still there. If
-//! not, it looks again. So two uploads at once never leave the older one on top.
+//! It looks at what is there, copies the zip to the destination's bucket, takes the destination's lease, looks again, and
+//! decides ([`domain::order`]). What it writes, it writes on the condition that the object is still the one that it has
+//! looked at. So of two uploads at once the older one never ends on top.
 
 mod metadata;
 mod provenance;
 
-use domain::contract::{Delivered, Envelope, UploadInput, Uploaded};
+use domain::contract::{Delivered, Envelope, IgnoreReason, Ignored, UploadInput, Uploaded};
 use domain::destination::{Destination, provenance_key};
 use domain::error::{Code, Coded};
-use domain::order::{self, Order, Placed};
-use platform::destination::{Expected, Shelf};
+use domain::order::{self, DeliveredPush, Known, Verdict};
+use platform::audit::{AuditError, AuditTrail, DestinationRecord, RefKey};
+use platform::destination::{DestinationObject, DestinationStore, Prepared};
+use platform::stage::ExecutionOver;
 use platform::staging::StorageError;
 
-/// How often the destination is looked at. Each time that is lost, another push has won.
-const LOOKS: usize = 10;
+/// How often the destination is written to where somebody without a lease writes too.
+const MAX_ATTEMPTS: usize = 10;
+
+/// What an upload needs of the world.
+#[derive(Debug)]
+pub struct Deps<'a, T, D> {
+    /// The audit trail, with the destinations' leases.
+    pub trail: &'a T,
+    /// Where the zip goes.
+    pub store: &'a D,
+}
 
 /// Why a zip cannot be delivered.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +47,12 @@ pub enum Error {
     /// S3 failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The trail failed.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// Nothing is to be delivered any more.
+    #[error(transparent)]
+    Over(#[from] ExecutionOver),
 }
 
 impl Coded for Error {
@@ -43,6 +61,8 @@ impl Coded for Error {
             Self::Occupied { .. } => Code::DestinationOccupied,
             Self::Provenance(_) => Code::WorkspaceFailed,
             Self::Storage(error) => error.code(),
+            Self::Audit(error) => error.code(),
+            Self::Over(error) => error.code(),
         }
     }
 }
@@ -51,66 +71,191 @@ impl Coded for Error {
 ///
 /// # Errors
 /// [`Error`].
-pub async fn handle(shelf: &impl Shelf, envelope: &Envelope<UploadInput>) -> Result<Uploaded, Error> {
-    let input = &envelope.input;
-    let destination = &input.destination;
-    let mine = Placed::new(&envelope.push, input.sequence, input.fetched.ref_now.clone());
-    let provenance = Destination {
-        bucket: destination.bucket.clone(),
-        key: provenance_key(&destination.key, &envelope.push.push_id).map_err(StorageError::Key)?,
-    };
-    let metadata = metadata::write(&mine, &input.fetched, &input.archive, &provenance.key);
-    for _ in 0..LOOKS {
-        let current = shelf.current(destination).await?;
-        let expected = match current {
-            None => Expected::Nothing,
-            Some(current) => {
-                let order = metadata::read(&current.metadata)
-                    .map_or(Order::Write, |placed| order::decide(&placed, &mine));
-                match order {
-                    Order::Write => Expected::Object(current.etag),
-                    Order::Superseded(superseded) => return Ok(Uploaded::Superseded(superseded)),
-                    Order::AlreadyThere => {
-                        return Ok(Uploaded::Delivered(Delivered {
-                            bucket: destination.bucket.clone(),
-                            key: destination.key.clone(),
-                            version_id: current.version_id,
-                            etag: current.etag,
-                            provenance: Some(provenance.key),
-                        }));
-                    }
-                    Order::Occupied => {
-                        return Err(Error::Occupied {
-                            bucket: destination.bucket.clone(),
-                            key: destination.key.to_string(),
-                            owner: metadata::owner(&current.metadata),
-                        });
-                    }
-                }
-            }
-        };
-        // It stands there before the zip that names it.
-        shelf
-            .put(
-                &provenance,
-                provenance::MEDIA_TYPE,
-                provenance::document(envelope)?,
-            )
-            .await?;
-        let placed = shelf
-            .place(&input.archive.object, destination, &metadata, &expected)
-            .await?;
-        if let Some(delivered) = placed {
-            return Ok(Uploaded::Delivered(Delivered {
-                provenance: Some(provenance.key),
-                ..delivered
-            }));
+pub async fn handle(
+    deps: &Deps<'_, impl AuditTrail, impl DestinationStore>,
+    envelope: &Envelope<UploadInput>,
+) -> Result<Uploaded, Error> {
+    let upload = Upload::new(deps, envelope)?;
+    for _ in 0..MAX_ATTEMPTS {
+        if let Some(uploaded) = upload.run_once().await? {
+            return Ok(uploaded);
         }
-        tracing::info!(key = %destination.key, "the destination has changed, looking again");
+        tracing::info!(key = %upload.destination().key, "the destination has changed, looking again");
     }
+    let destination = upload.destination();
     Err(StorageError::Contended {
         bucket: destination.bucket.clone(),
         key: destination.key.to_string(),
     }
     .into())
 }
+
+struct Upload<'a, T, D> {
+    deps: &'a Deps<'a, T, D>,
+    envelope: &'a Envelope<UploadInput>,
+    mine: DeliveredPush,
+    provenance: Destination,
+}
+
+impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
+    fn new(deps: &'a Deps<'a, T, D>, envelope: &'a Envelope<UploadInput>) -> Result<Self, Error> {
+        let input = &envelope.input;
+        let key =
+            provenance_key(&input.destination.key, &envelope.push.push_id).map_err(StorageError::Key)?;
+        Ok(Self {
+            deps,
+            envelope,
+            mine: DeliveredPush::new(
+                &envelope.push,
+                input.sequence,
+                input.fetched.ref_now.clone(),
+                input.archive.sha256.clone(),
+            ),
+            provenance: Destination {
+                bucket: input.destination.bucket.clone(),
+                key,
+            },
+        })
+    }
+
+    fn destination(&self) -> &'a Destination {
+        &self.envelope.input.destination
+    }
+
+    /// Delivers the zip if it is to be delivered. `None` if the destination has changed between look and write.
+    async fn run_once(&self) -> Result<Option<Uploaded>, Error> {
+        // Without the lease this look decides nothing, but a zip that is too late need not be copied.
+        let look = self.look(None).await?;
+        let prepared = match look.verdict {
+            Verdict::Write => Some(self.prepare().await?),
+            Verdict::AlreadyThere | Verdict::Duplicate(_) => None,
+            Verdict::Superseded(superseded) => return Ok(Some(Uploaded::Superseded(superseded))),
+            Verdict::Occupied => return Err(self.occupied(look.object)),
+        };
+        let ended = match self.deps.trail.acquire(self.destination()).await {
+            Ok(record) => self.write_as_holder(record, prepared.as_ref()).await,
+            Err(error) => Err(error.into()),
+        };
+        if let (Some(prepared), false) = (&prepared, matches!(ended, Ok(Some(Uploaded::Delivered(_))))) {
+            self.deps.store.abort(prepared, self.destination()).await;
+        }
+        ended
+    }
+
+    async fn prepare(&self) -> Result<Prepared, Error> {
+        let input = &self.envelope.input;
+        let metadata = metadata::write(&self.mine, &input.fetched, &self.provenance.key);
+        let object = &input.archive.object;
+        Ok(self
+            .deps
+            .store
+            .prepare(object, self.destination(), &metadata)
+            .await?)
+    }
+
+    /// Writes, and gives the lease back whatever has come of it.
+    async fn write_as_holder(
+        &self,
+        mut record: DestinationRecord,
+        prepared: Option<&Prepared>,
+    ) -> Result<Option<Uploaded>, Error> {
+        let ended = self.write(&record, prepared).await;
+        if matches!(ended, Ok(Some(Uploaded::Delivered(_) | Uploaded::Ignored(_)))) {
+            record.last = Some(self.mine.clone());
+        }
+        let released = self.deps.trail.release(self.destination(), record).await;
+        let ended = ended?;
+        released?;
+        Ok(ended)
+    }
+
+    async fn write(
+        &self,
+        record: &DestinationRecord,
+        prepared: Option<&Prepared>,
+    ) -> Result<Option<Uploaded>, Error> {
+        let (trail, store) = (self.deps.trail, self.deps.store);
+        let execution_id = &self.envelope.execution.id;
+        // To stop an execution does not stop its functions: they must not deliver what another one has decided anew.
+        if let Some(state) = trail.load(self.envelope.push.push_id).await?
+            && state.is_over_for(execution_id)
+        {
+            return Err(ExecutionOver::new(execution_id, &state).into());
+        }
+        let Look { object, verdict } = self.look(record.last.as_ref()).await?;
+        match (verdict, prepared) {
+            (Verdict::Write, None) => Ok(None),
+            (Verdict::Write, Some(prepared)) => {
+                // It stands there before the zip that names it.
+                let document = provenance::document(self.envelope)?;
+                store
+                    .put(&self.provenance, provenance::MEDIA_TYPE, document)
+                    .await?;
+                let expected = object.as_ref().map(|object| object.etag.as_str());
+                let delivered = store
+                    .complete_if_unchanged(prepared, self.destination(), expected)
+                    .await?;
+                Ok(delivered.map(|delivered| self.delivered(delivered.version_id, delivered.etag)))
+            }
+            (Verdict::AlreadyThere, _) => {
+                Ok(object.map(|object| self.delivered(object.version_id, object.etag)))
+            }
+            (Verdict::Duplicate(original), _) => Ok(Some(Uploaded::Ignored(Ignored {
+                reason: IgnoreReason::Duplicate,
+                detail: format!(
+                    "push {original} has delivered the same change of {} before",
+                    self.mine.ref_name
+                ),
+                duplicate_of: Some(original),
+            }))),
+            (Verdict::Superseded(superseded), _) => Ok(Some(Uploaded::Superseded(superseded))),
+            (Verdict::Occupied, _) => Err(self.occupied(object)),
+        }
+    }
+
+    async fn look(&self, last: Option<&DeliveredPush>) -> Result<Look, Error> {
+        let object = self.deps.store.head(self.destination()).await?;
+        let placed = object
+            .as_ref()
+            .and_then(|object| metadata::read(&object.metadata));
+        let numbered = self
+            .deps
+            .trail
+            .last_push(&RefKey::of(&self.envelope.push))
+            .await?;
+        let known = Known {
+            object: placed.as_ref(),
+            last,
+            last_deletion: numbered.and_then(|numbered| numbered.last_deletion),
+        };
+        let verdict = order::judge(&known, &self.mine);
+        Ok(Look { object, verdict })
+    }
+
+    fn delivered(&self, version_id: Option<String>, etag: String) -> Uploaded {
+        Uploaded::Delivered(Delivered {
+            bucket: self.destination().bucket.clone(),
+            key: self.destination().key.clone(),
+            version_id,
+            etag,
+            provenance: Some(self.provenance.key.clone()),
+        })
+    }
+
+    fn occupied(&self, object: Option<DestinationObject>) -> Error {
+        Error::Occupied {
+            bucket: self.destination().bucket.clone(),
+            key: self.destination().key.to_string(),
+            owner: metadata::owner(&object.map(|object| object.metadata).unwrap_or_default()),
+        }
+    }
+}
+
+/// What is at the destination, and what that means for the zip.
+struct Look {
+    object: Option<DestinationObject>,
+    verdict: Verdict,
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use domain::contract::Stage;
 use platform::audit::DynamoTrail;
-use platform::destination::S3Shelf;
+use platform::destination::S3Destination;
 use platform::{aws, settings, stage, telemetry};
 
 #[tokio::main]
@@ -11,11 +11,14 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let table = settings::required("TABLE_NAME")?;
     let staging_bucket = settings::required("STAGING_BUCKET")?;
     let config = aws::config().await;
-    let shelf = S3Shelf::new(&config, staging_bucket);
-    stage::run(
-        Stage::Upload,
-        DynamoTrail::new(&config, table),
-        async |envelope| upload::handle(&shelf, envelope).await,
-    )
+    let trail = DynamoTrail::new(&config, table);
+    let store = S3Destination::new(&config, staging_bucket);
+    let deps = upload::Deps {
+        trail: &trail,
+        store: &store,
+    };
+    stage::run(Stage::Upload, trail.clone(), async |envelope| {
+        upload::handle(&deps, envelope).await
+    })
     .await
 }

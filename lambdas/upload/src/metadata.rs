@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::SecondsFormat;
-use domain::contract::{Archive, FetchedCommit};
+use domain::contract::FetchedCommit;
 use domain::destination::ObjectKey;
 use domain::git::ObjectId;
-use domain::order::Placed;
+use domain::order::DeliveredPush;
 
 /// The longest encoded text of one author or subject, in bytes. Both fit into the 2 KB beside the rest, whose longest
 /// parts (repository, ref) are bounded by the object key's 1,024 bytes.
@@ -21,9 +21,8 @@ const METADATA_BYTES: usize = 2_048;
 
 /// The metadata of the zip of `mine`.
 pub fn write(
-    mine: &Placed,
+    mine: &DeliveredPush,
     fetched: &FetchedCommit,
-    archive: &Archive,
     provenance: &ObjectKey,
 ) -> HashMap<String, String> {
     let object = |id: &Option<ObjectId>| id.as_ref().map_or_else(String::new, ToString::to_string);
@@ -37,7 +36,7 @@ pub fn write(
             fetched.committed_at.to_rfc3339_opts(SecondsFormat::Secs, true),
         ),
         ("author", encode(&author)),
-        ("sha256", archive.sha256.clone()),
+        ("sha256", mine.sha256.clone()),
         ("push-id", mine.push_id.to_string()),
         ("sequence", mine.sequence.to_string()),
         ("source", mine.source.to_string()),
@@ -64,14 +63,14 @@ pub fn write(
     metadata
 }
 
-/// The push that the metadata names; none where the object is not one of ours.
-pub fn read(metadata: &HashMap<String, String>) -> Option<Placed> {
+/// The push that the metadata names. `None` if the object is not one of this project's.
+pub fn read(metadata: &HashMap<String, String>) -> Option<DeliveredPush> {
     let text = |name: &str| metadata.get(name).map(|value| decode(value));
     let object = |name: &str| match metadata.get(name) {
         Some(value) => value.parse().map(Some).ok(),
         None => Some(None),
     };
-    Some(Placed {
+    Some(DeliveredPush {
         push_id: text("push-id")?.parse().ok()?,
         source: text("source")?.parse().ok()?,
         repository: text("repository")?.parse().ok()?,
@@ -80,6 +79,7 @@ pub fn read(metadata: &HashMap<String, String>) -> Option<Placed> {
         after: object("after")?,
         sequence: text("sequence")?.parse().ok()?,
         ref_now: object("ref-now")?,
+        sha256: text("sha256")?,
     })
 }
 

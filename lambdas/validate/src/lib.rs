@@ -2,11 +2,11 @@
 //! delivered from where to where.
 
 use domain::Invalid;
-use domain::contract::{Deliver, Envelope, IgnoreReason, Ignored, ValidateInput, Validated};
+use domain::contract::{Deliver, Envelope, IgnoreReason, ValidateInput, Validated};
 use domain::error::{Code, Coded};
 use domain::policy::{self, Decision, PolicyError};
 use domain::source::SettingsError;
-use platform::audit::{AuditError, AuditTrail, Number};
+use platform::audit::{AuditError, AuditTrail};
 
 /// Why a push cannot be validated.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,9 @@ impl Coded for Error {
 
 /// Validates one push.
 ///
+/// A push that another execution has validated before keeps its number. A deletion gets one too: it is a change of the ref
+/// that comes between others.
+///
 /// # Errors
 /// [`Error`].
 pub async fn handle(trail: &impl AuditTrail, envelope: &Envelope<ValidateInput>) -> Result<Validated, Error> {
@@ -63,24 +66,27 @@ pub async fn handle(trail: &impl AuditTrail, envelope: &Envelope<ValidateInput>)
     })?;
     let wanted = match policy::decide(&settings, push).map_err(|source| Error::Policy { name, source })? {
         Decision::Deliver(wanted) => wanted,
-        Decision::Ignore(ignored) => return Ok(Validated::Ignore(ignored)),
+        Decision::Ignore(ignored) => {
+            if ignored.reason == IgnoreReason::RefDeleted {
+                trail.number(push).await?;
+            }
+            return Ok(Validated::Ignore(ignored));
+        }
     };
-    Ok(match trail.number(push).await? {
-        Number::Sequence(sequence) => Validated::Deliver(Deliver {
-            clone_url: wanted.clone_url,
-            destination: wanted.destination,
-            sequence,
-            git_hosts: settings.git_hosts,
-            submodule_repositories: [settings.repositories, settings.submodule_repositories].concat(),
-            options: wanted.options,
-        }),
-        Number::DuplicateOf(original) => Validated::Ignore(Ignored {
-            reason: IgnoreReason::Duplicate,
-            detail: format!(
-                "push {original} reported the same change of {} before",
-                push.ref_name
-            ),
-            duplicate_of: Some(original),
-        }),
-    })
+    let decided_before = trail
+        .load(push.push_id)
+        .await?
+        .and_then(|state| state.decided_before);
+    let sequence = match decided_before {
+        Some(deliver) => deliver.sequence,
+        None => trail.number(push).await?,
+    };
+    Ok(Validated::Deliver(Deliver {
+        clone_url: wanted.clone_url,
+        destination: wanted.destination,
+        sequence,
+        git_hosts: settings.git_hosts,
+        submodule_repositories: [settings.repositories, settings.submodule_repositories].concat(),
+        options: wanted.options,
+    }))
 }

@@ -143,6 +143,8 @@ impl Scene {
         let object = |key, path: &Path| StagedObject {
             key,
             size: path.metadata().unwrap().len(),
+            version_id: None,
+            sha256: None,
         };
         let fetched = FetchedCommit {
             commit: commit.parse::<CommitId>().unwrap(),

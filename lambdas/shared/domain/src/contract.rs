@@ -61,11 +61,17 @@ pub struct StagedObject {
     pub key: ObjectKey,
     /// Its size in bytes.
     pub size: u64,
+    /// Its version: the same key is written again where a stage runs again. `None` if the bucket keeps no versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+    /// The SHA-256 of its bytes, as 64 hexadecimal digits. `None` if it was staged before digests were kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// What a stage gives back: written down as an event, and found again in the state that the events fold to.
 pub trait StageOutput: Sized {
-    /// The event that says that the stage has done its work; none where that event is there already.
+    /// The event that says that the stage has done its work. `None` if the stage writes its event itself.
     fn event(&self) -> Option<PushEvent>;
     /// The output of an earlier run for the same push. A stage that is run twice does its work once.
     fn recorded(state: &PushState) -> Option<Self>;
@@ -105,7 +111,8 @@ pub struct Deliver {
     pub clone_url: String,
     /// Where the zip goes.
     pub destination: Destination,
-    /// The push's number among the pushes of its ref, from 1.
+    /// The push's number among the pushes of its ref, of which a later one has a higher number
+    /// ([`crate::order::next_sequence`]).
     pub sequence: u64,
     /// The hosts that submodules and LFS objects may come from, the preferred one first.
     #[serde(default)]
@@ -115,6 +122,24 @@ pub struct Deliver {
     pub submodule_repositories: Vec<String>,
     /// How the zip is made.
     pub options: Options,
+}
+
+impl Deliver {
+    /// Whether what was fetched and packaged by `self` is what would be fetched and packaged by `other`.
+    #[must_use]
+    pub fn makes_same_zip_as(&self, other: &Self) -> bool {
+        (
+            &self.clone_url,
+            &self.git_hosts,
+            &self.submodule_repositories,
+            &self.options,
+        ) == (
+            &other.clone_url,
+            &other.git_hosts,
+            &other.submodule_repositories,
+            &other.options,
+        )
+    }
 }
 
 /// Why a push is not delivered.
@@ -138,7 +163,7 @@ pub enum IgnoreReason {
     RefNotWanted,
     /// No glob of the source's settings matches the repository.
     RepositoryNotAllowed,
-    /// The last push of the ref moved it in the same way, and has not failed.
+    /// The zip of another push, which reported the same change, is at the destination already.
     Duplicate,
 }
 
@@ -317,6 +342,8 @@ pub enum Uploaded {
     Delivered(Delivered),
     /// A newer push's zip is there, and stays.
     Superseded(Superseded),
+    /// The same change was delivered before.
+    Ignored(Ignored),
 }
 
 /// Where the zip is.
@@ -349,19 +376,22 @@ impl StageOutput for Uploaded {
         Some(match self {
             Self::Delivered(delivered) => PushEvent::ArchiveUploaded(delivered.clone()),
             Self::Superseded(superseded) => PushEvent::PushSuperseded(superseded.clone()),
+            Self::Ignored(ignored) => PushEvent::PushIgnored(ignored.clone()),
         })
     }
 
     fn recorded(state: &PushState) -> Option<Self> {
         let delivered = state.delivered.clone().map(Self::Delivered);
-        delivered.or_else(|| state.superseded.clone().map(Self::Superseded))
+        let superseded = || state.superseded.clone().map(Self::Superseded);
+        let ignored = || state.ignored.clone().map(Self::Ignored);
+        delivered.or_else(superseded).or_else(ignored)
     }
 }
 
 /// `Record` and `RecordFailure` in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordInput {
-    /// What ended the execution; none where nothing failed.
+    /// What ended the execution. `None` if nothing failed.
     #[serde(default)]
     pub failure: Option<Failure>,
 }
@@ -395,7 +425,7 @@ pub struct Closed {
     pub commit: Option<CommitId>,
     /// Its number among the pushes of its ref, where it was wanted.
     pub sequence: Option<u64>,
-    /// Where the zip is, where it was delivered.
+    /// Where the zip is, if it was delivered: of a failed push too, if it failed afterwards.
     pub delivered: Option<Delivered>,
     /// The zip's SHA-256, where it was delivered.
     pub sha256: Option<String>,

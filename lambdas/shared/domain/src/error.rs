@@ -58,6 +58,8 @@ macro_rules! catalogue {
 catalogue! {
     /// A state was called with something that is not its contract.
     InputInvalid: Permanent, "Start executions by the webhook, or with an input copied from another execution.";
+    /// The execution was stopped, or another one has taken the push up.
+    ExecutionOver: Permanent, "Look at the push's last execution, which goes on with it. Where there is none, start a new execution with the same input.";
     /// A function's environment is wrong.
     SettingsInvalid: Permanent, "Deploy the template again: a function's environment variables were changed.";
     /// The source's SSM parameter cannot be applied.
@@ -103,15 +105,15 @@ catalogue! {
     /// The commit is not signed by a key of the source.
     CommitNotVerified: Permanent, "Sign the commit, or add its signer's key to the git secret.";
     /// An intermediate object is gone.
-    StagedObjectMissing: Permanent, "Push again, or send the webhook again from the git host: staged objects are kept for some days only.";
+    StagedObjectMissing: Permanent, "Start a new execution with the same input, which fetches the commit again. If it comes back, look at who else writes to the staging bucket.";
     /// S3 does not answer.
     StorageUnavailable: Transient, "Check the AWS Health Dashboard for S3, then start a new execution with the same input.";
     /// S3 refuses.
     StorageRefused: Permanent, "Check that the bucket exists and that its policy and key allow the function's role.";
     /// Another repository's or ref's zip is at the destination.
-    DestinationOccupied: Permanent, "Use a key template with {repository} and {ref}, so that each has its own object.";
-    /// The destination changed each time that it was looked at.
-    DestinationContended: Transient, "Start a new execution with the same input: many pushes were delivered to this object at once.";
+    DestinationOccupied: Permanent, "Use a key template with {repository} and {ref}, so that each has its own object. If the repository was renamed, delete the object. Then start a new execution with the same input.";
+    /// Others write to the same destination at the same time.
+    DestinationContended: Transient, "Start a new execution with the same input: many pushes were delivered to this object at once, or somebody else writes to it.";
     /// Secrets Manager does not answer.
     SecretUnavailable: Transient, "Check the AWS Health Dashboard for Secrets Manager, then start a new execution with the same input.";
     /// Secrets Manager refuses, or the secret is not what it should be.
@@ -141,6 +143,9 @@ pub fn remedy(error: &str) -> &'static str {
         return code.remedy();
     }
     match error {
+        "ExecutionAborted" | "ExecutionTimedOut" => {
+            "If it should not have ended, start a new execution with the same input."
+        }
         "States.Timeout" | "Sandbox.Timedout" => {
             "The function ran out of time: raise its timeout and memory in the template, or lower fetch_seconds."
         }

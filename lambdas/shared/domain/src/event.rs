@@ -31,6 +31,8 @@ pub struct RecordedEvent {
 pub enum PushEvent {
     /// An execution has taken the push up.
     PushReceived(PushReceived),
+    /// Another execution has taken it up again, from the beginning.
+    PushRetried(PushRetried),
     /// It is wanted, and has its number and its destination.
     PushValidated(Deliver),
     /// It is not for us.
@@ -57,6 +59,7 @@ impl PushEvent {
     pub fn name(&self) -> &'static str {
         match self {
             Self::PushReceived(_) => "PushReceived",
+            Self::PushRetried(_) => "PushRetried",
             Self::PushValidated(_) => "PushValidated",
             Self::PushIgnored(_) => "PushIgnored",
             Self::CommitFetched(_) => "CommitFetched",
@@ -76,6 +79,13 @@ pub struct PushReceived {
     /// The push.
     pub push: Push,
     /// The execution that took it up.
+    pub execution: Execution,
+}
+
+/// The data of [`PushEvent::PushRetried`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushRetried {
+    /// The execution that took it up again.
     pub execution: Execution,
 }
 

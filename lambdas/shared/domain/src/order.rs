@@ -1,14 +1,19 @@
-//! The order guard: which of two pushes of one ref is newer.
+//! The order guard: which of two pushes of one ref is newer, and so what becomes of a zip that is about to be delivered.
+//!
+//! A push is known by three things: what the git host reported (`before`, `after`), the number that it was given in the
+//! order of arrival, and what the ref pointed to when the push was fetched (`ref_now`). Only the last one is a witness of
+//! the git host's own state. `docs/decisions.md` has the proof of the rules, and `tests/interleavings.rs` explores them.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::Superseded;
 use crate::git::{ObjectId, RefName, RepositoryPath};
 use crate::push::{Push, PushId, SourceName};
 
-/// A push as the metadata of a destination object names it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Placed {
+/// A push whose zip was delivered, as the metadata of the object and the destination's record in the audit table name it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DeliveredPush {
     /// The push.
     pub push_id: PushId,
     /// Its source.
@@ -16,6 +21,7 @@ pub struct Placed {
     /// Its repository.
     pub repository: RepositoryPath,
     /// Its ref.
+    #[serde(rename = "ref")]
     pub ref_name: RefName,
     /// What the ref pointed to before it.
     pub before: Option<ObjectId>,
@@ -23,14 +29,16 @@ pub struct Placed {
     pub after: Option<ObjectId>,
     /// Its number among the pushes of the ref.
     pub sequence: u64,
-    /// What the ref pointed to when it was fetched; none where that is not known.
+    /// What the ref pointed to when it was fetched. `None` if the ref was gone, or nobody knows.
     pub ref_now: Option<ObjectId>,
+    /// The SHA-256 of its zip, as 64 hexadecimal digits.
+    pub sha256: String,
 }
 
-impl Placed {
-    /// `push` with its number, and what its ref pointed to when it was fetched.
+impl DeliveredPush {
+    /// `push` with its number, what its ref pointed to when it was fetched, and the digest of its zip.
     #[must_use]
-    pub fn new(push: &Push, sequence: u64, ref_now: Option<ObjectId>) -> Self {
+    pub fn new(push: &Push, sequence: u64, ref_now: Option<ObjectId>, sha256: String) -> Self {
         Self {
             push_id: push.push_id,
             source: push.source.clone(),
@@ -40,67 +48,141 @@ impl Placed {
             after: push.after.clone(),
             sequence,
             ref_now,
+            sha256,
         }
     }
 
-    fn same_ref(&self, other: &Self) -> bool {
+    fn is_of_same_ref(&self, other: &Self) -> bool {
         (&self.source, &self.repository, &self.ref_name)
             == (&other.source, &other.repository, &other.ref_name)
     }
+
+    /// Whether the ref still pointed to what was pushed when the push was fetched.
+    fn was_found_at_its_own(&self) -> bool {
+        self.ref_now.is_some() && self.ref_now == self.after
+    }
+
+    /// Whether the ref already pointed to `newer` when this push was fetched.
+    fn was_fetched_at(&self, newer: &Self) -> bool {
+        self.ref_now.is_some() && self.ref_now == newer.after && self.ref_now != self.after
+    }
+
+    /// Whether it moved the ref from where `older` had moved it to.
+    fn follows(&self, older: &Self) -> bool {
+        self.before.is_some() && self.before == older.after
+    }
+
+    /// Whether `other` reports the same movement of the ref. A push that moves nothing was asked for by hand, to deliver
+    /// again, and repeats nothing.
+    fn repeats(&self, other: &Self) -> bool {
+        self.before != self.after && (&self.before, &self.after) == (&other.before, &other.after)
+    }
 }
 
-/// What is to be done about the object at the destination.
+/// What is to become of a zip that is about to be delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Order {
-    /// It is older, or not there: write.
+pub enum Verdict {
+    /// It is the newest: write it.
     Write,
-    /// It is this push's own, from an earlier run.
+    /// It is at the destination already, from an earlier run.
     AlreadyThere,
-    /// It is newer: keep it.
+    /// The same zip of another push, which reported the same change, is at the destination: to write it once more would
+    /// change nothing.
+    Duplicate(PushId),
+    /// A newer push was delivered: keep its zip.
     Superseded(Superseded),
-    /// It is of another repository or ref: nobody can say which is newer.
+    /// The object at the destination is of another repository or ref: nobody can say which is newer.
     Occupied,
 }
 
-/// Decides between the push whose zip is at the destination and `mine`.
-///
-/// 1. Lineage: the one whose `before` is the other's `after` is newer. Where that holds both ways (a ref that was moved
-///    and moved back) it says nothing.
-/// 2. The ref itself: the one that the ref already pointed to when the other was fetched (`ref_now`), while the other is
-///    something else, is newer. Where that holds both ways it says nothing.
-/// 3. The number that `Validate` gave, in order of arrival.
+/// What is known of a destination when a zip is about to be delivered to it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known<'a> {
+    /// The push whose zip is there. `None` if there is no object, or none of this project's.
+    pub object: Option<&'a DeliveredPush>,
+    /// The newest push that was delivered there, by the destination's record. The object may have been removed, or
+    /// replaced by hand, since.
+    pub last: Option<&'a DeliveredPush>,
+    /// The number of the last push that deleted the ref.
+    pub last_deletion: Option<u64>,
+}
+
+/// The number of a ref's next push: one more than the `last` one, and at least the time `now` in milliseconds since 1970.
+/// So the numbers of a new table are above those that an older one has left in the metadata of the destination's objects.
 #[must_use]
-pub fn decide(current: &Placed, mine: &Placed) -> Order {
-    if current.push_id == mine.push_id {
-        return Order::AlreadyThere;
+pub fn next_sequence(last: Option<u64>, now: DateTime<Utc>) -> u64 {
+    let now = u64::try_from(now.timestamp_millis()).unwrap_or_default();
+    last.map_or(now, |last| now.max(last + 1))
+}
+
+/// Decides what becomes of the zip of `mine`.
+///
+/// Both the object and the record are asked, and `mine` is written if neither is newer: the object may be gone, and the
+/// record may lack a write whose writer died right after it.
+#[must_use]
+pub fn judge(known: &Known<'_>, mine: &DeliveredPush) -> Verdict {
+    let mut duplicate_of = None;
+    if let Some(object) = known.object {
+        match decide(object, mine) {
+            Verdict::Write => {
+                let was_deleted = known
+                    .last_deletion
+                    .is_some_and(|deletion| deletion > object.sequence);
+                if is_same_delivery(object, mine) && !was_deleted {
+                    duplicate_of = Some(object.push_id);
+                }
+            }
+            verdict => return verdict,
+        }
     }
-    if !current.same_ref(mine) {
-        return Order::Occupied;
+    if let Some(last) = known.last
+        && let superseded @ Verdict::Superseded(_) = decide(last, mine)
+    {
+        return superseded;
+    }
+    duplicate_of.map_or(Verdict::Write, Verdict::Duplicate)
+}
+
+/// Whether `mine` reports the change that `object` reported, and its zip is the one that is there. Both have to have found
+/// the ref where they moved it to: otherwise another push came in between.
+fn is_same_delivery(object: &DeliveredPush, mine: &DeliveredPush) -> bool {
+    object.push_id != mine.push_id
+        && mine.repeats(object)
+        && mine.sha256 == object.sha256
+        && mine.was_found_at_its_own()
+        && object.was_found_at_its_own()
+}
+
+/// Decides between a push that was delivered and `mine`, by the first of these that tells them apart:
+///
+/// 1. The ref itself: the one that the ref already pointed to when the other was fetched is newer.
+/// 2. The higher number, if the ref was found at what that push moved it to: this was after both had their numbers.
+/// 3. Lineage: the one whose `before` is the other's `after` is newer. It comes this late because a commit may come back to
+///    a ref, and then an older push seems to follow a newer one.
+/// 4. The higher number.
+fn decide(current: &DeliveredPush, mine: &DeliveredPush) -> Verdict {
+    if current.push_id == mine.push_id {
+        // Another execution of the push may have made another zip, by other options.
+        return if current.sha256 == mine.sha256 {
+            Verdict::AlreadyThere
+        } else {
+            Verdict::Write
+        };
+    }
+    if !current.is_of_same_ref(mine) {
+        return Verdict::Occupied;
     }
     let superseded = |because: String| {
-        Order::Superseded(Superseded {
+        Verdict::Superseded(Superseded {
             by: current.push_id,
             because,
         })
     };
-    let follows = |newer: &Placed, older: &Placed| newer.before.is_some() && newer.before == older.after;
-    let mine_is_next = follows(mine, current);
-    let mine_is_older = follows(current, mine);
-    if mine_is_next != mine_is_older {
-        return if mine_is_next {
-            Order::Write
-        } else {
-            superseded(format!("push {} began where this one ended", current.push_id))
-        };
-    }
-    let was_there = |newer: &Placed, older: &Placed| {
-        older.ref_now.is_some() && older.ref_now == newer.after && older.ref_now != older.after
-    };
-    let mine_was_there = was_there(mine, current);
-    let current_was_there = was_there(current, mine);
+    let mine_was_there = current.was_fetched_at(mine);
+    let current_was_there = mine.was_fetched_at(current);
     if mine_was_there != current_was_there {
         return if mine_was_there {
-            Order::Write
+            Verdict::Write
         } else {
             superseded(format!(
                 "{} already pointed to push {} when this one was fetched",
@@ -108,116 +190,25 @@ pub fn decide(current: &Placed, mine: &Placed) -> Order {
             ))
         };
     }
-    if current.sequence > mine.sequence {
-        return superseded(format!(
-            "push {} is number {} of {}, this one is number {}",
-            current.push_id, current.sequence, mine.ref_name, mine.sequence
-        ));
+    let mine_is_later = mine.sequence >= current.sequence;
+    let later = if mine_is_later { mine } else { current };
+    let mine_is_next = mine.follows(current);
+    let mine_is_older = current.follows(mine);
+    if !later.was_found_at_its_own() && mine_is_next != mine_is_older {
+        return if mine_is_next {
+            Verdict::Write
+        } else {
+            superseded(format!("push {} began where this one ended", current.push_id))
+        };
     }
-    Order::Write
+    if mine_is_later {
+        return Verdict::Write;
+    }
+    superseded(format!(
+        "push {} is number {} of {}, this one is number {}",
+        current.push_id, current.sequence, mine.ref_name, mine.sequence
+    ))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn object(letter: char) -> ObjectId {
-        letter.to_string().repeat(40).parse().unwrap()
-    }
-
-    fn placed(before: Option<char>, after: char, sequence: u64) -> Placed {
-        let source: SourceName = "gitlab".parse().unwrap();
-        let ref_name: RefName = "refs/heads/main".parse().unwrap();
-        Placed {
-            push_id: PushId::new(&source, &format!("d{sequence}").parse().unwrap(), &ref_name),
-            source,
-            repository: "group/project".parse().unwrap(),
-            ref_name,
-            before: before.map(object),
-            after: Some(object(after)),
-            sequence,
-            ref_now: None,
-        }
-    }
-
-    fn fetched_at(ref_now: char, placed: Placed) -> Placed {
-        Placed {
-            ref_now: Some(object(ref_now)),
-            ..placed
-        }
-    }
-
-    fn is_superseded(current: &Placed, mine: &Placed) -> bool {
-        match decide(current, mine) {
-            Order::Superseded(superseded) => {
-                assert_eq!(superseded.by, current.push_id);
-                true
-            }
-            Order::Write => false,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn lineage_goes_before_the_order_of_arrival() {
-        let (first, second) = (placed(Some('a'), 'b', 2), placed(Some('b'), 'c', 1));
-        assert!(!is_superseded(&first, &second));
-        assert!(is_superseded(&second, &first));
-    }
-
-    #[test]
-    fn a_ref_that_was_moved_and_moved_back_is_decided_by_arrival() {
-        let (there, back) = (placed(Some('a'), 'b', 1), placed(Some('b'), 'a', 2));
-        assert!(!is_superseded(&there, &back));
-        assert!(is_superseded(&back, &there));
-    }
-
-    #[test]
-    fn the_one_that_the_ref_pointed_to_already_is_newer_whichever_comes_first() {
-        // Two pushes apart, and the older webhook came later: lineage says nothing, arrival says the wrong thing.
-        let newest = fetched_at('d', placed(Some('c'), 'd', 1));
-        let oldest = fetched_at('d', placed(Some('a'), 'b', 2));
-        assert!(is_superseded(&newest, &oldest));
-        assert!(!is_superseded(&oldest, &newest));
-        let in_its_time = fetched_at('b', placed(Some('a'), 'b', 2));
-        assert!(!is_superseded(&newest, &in_its_time));
-        assert!(is_superseded(&in_its_time, &newest));
-    }
-
-    #[test]
-    fn a_ref_that_each_of_two_pushes_found_at_the_other_is_decided_by_arrival() {
-        let first = fetched_at('d', placed(Some('a'), 'b', 1));
-        let second = fetched_at('b', placed(Some('c'), 'd', 2));
-        assert!(!is_superseded(&first, &second));
-        assert!(is_superseded(&second, &first));
-    }
-
-    #[test]
-    fn unrelated_pushes_are_decided_by_arrival() {
-        let (first, second) = (placed(None, 'b', 1), placed(None, 'c', 2));
-        assert!(!is_superseded(&first, &second));
-        assert!(is_superseded(&second, &first));
-    }
-
-    #[test]
-    fn a_repeated_push_of_the_same_commit_writes_again() {
-        assert!(!is_superseded(
-            &fetched_at('b', placed(Some('b'), 'b', 1)),
-            &fetched_at('b', placed(Some('b'), 'b', 2))
-        ));
-    }
-
-    #[test]
-    fn its_own_object_is_there_already() {
-        let mine = placed(None, 'b', 1);
-        assert_eq!(decide(&mine, &mine), Order::AlreadyThere);
-    }
-
-    #[test]
-    fn another_refs_object_is_not_touched() {
-        let mut other = placed(None, 'b', 1);
-        other.ref_name = "refs/heads/next".parse().unwrap();
-        other.push_id = "8f56e11b-9fab-5a06-9a1c-5ae3de50bd46".parse().unwrap();
-        assert_eq!(decide(&other, &placed(None, 'c', 9)), Order::Occupied);
-    }
-}
+mod tests;

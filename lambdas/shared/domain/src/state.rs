@@ -27,18 +27,21 @@ pub enum Status {
     Ignored,
     /// Closed: a newer push is at the destination.
     Superseded,
-    /// Closed: failed. Another execution may take it up where it stopped.
+    /// Closed: failed. Another execution may take it up.
     Failed,
 }
 
 impl Status {
-    /// Whether the push's execution is over.
+    /// Whether the push has ended, in whichever way.
     #[must_use]
     pub fn is_closed(self) -> bool {
-        matches!(
-            self,
-            Self::Delivered | Self::Ignored | Self::Superseded | Self::Failed
-        )
+        self == Self::Failed || self.is_an_ending()
+    }
+
+    /// Whether the push has ended as it should.
+    #[must_use]
+    pub fn is_an_ending(self) -> bool {
+        matches!(self, Self::Delivered | Self::Ignored | Self::Superseded)
     }
 }
 
@@ -61,10 +64,14 @@ pub struct PushState {
     pub received_at: DateTime<Utc>,
     /// When its last event was written down.
     pub updated_at: DateTime<Utc>,
-    /// The execution that took it up first.
-    pub execution_id: String,
+    /// The ARNs of the executions that have taken it up. The last one is in charge of it.
+    #[serde(default)]
+    pub executions: Vec<String>,
     /// What `Validate` decided.
     pub deliver: Option<Deliver>,
+    /// What `Validate` had decided for an earlier execution.
+    #[serde(default)]
+    pub decided_before: Option<Deliver>,
     /// Why it is not for us.
     pub ignored: Option<Ignored>,
     /// What `Fetch` gave.
@@ -77,7 +84,8 @@ pub struct PushState {
     pub superseded: Option<Superseded>,
     /// How many attempts of stages have failed.
     pub failed_attempts: u32,
-    /// The last execution's failure, where it failed.
+    /// The failure of the execution in charge. A push that was delivered, ignored or superseded keeps its status if its
+    /// execution fails afterwards, as by an event bus that cannot be reached.
     pub failure: Option<PushFailed>,
 }
 
@@ -97,11 +105,11 @@ pub struct IllegalTransition {
 
 /// Folds one event into the state: the only place where an event changes anything.
 ///
-/// A stage's event needs its predecessor's, and may come after a failure: another execution of the same push goes on
-/// where the first one stopped.
+/// A stage's event needs its predecessor's. `PushRetried` begins anew, but for the push's number and what the stages have
+/// made, which stays for as long as `Validate` decides the same.
 ///
 /// # Errors
-/// [`IllegalTransition`] where the event cannot follow.
+/// [`IllegalTransition`] if the event cannot follow.
 pub fn apply(state: Option<PushState>, recorded: &RecordedEvent) -> Result<PushState, IllegalTransition> {
     let version = recorded.version;
     let Some(mut state) = state else {
@@ -115,23 +123,7 @@ pub fn apply(state: Option<PushState>, recorded: &RecordedEvent) -> Result<PushS
             }),
         };
     };
-    let legal = version == state.version + 1
-        && match &recorded.event {
-            PushEvent::PushReceived(_) => false,
-            PushEvent::PushValidated(_) => state.deliver.is_none() && state.ignored.is_none(),
-            PushEvent::PushIgnored(_) => state.deliver.is_none() && state.status != Status::Ignored,
-            PushEvent::CommitFetched(_) => state.deliver.is_some() && state.fetched.is_none(),
-            PushEvent::ArchivePackaged(_) => state.fetched.is_some() && state.archive.is_none(),
-            PushEvent::ArchiveUploaded(_) => {
-                state.archive.is_some() && state.delivered.is_none() && state.superseded.is_none()
-            }
-            PushEvent::PushSuperseded(_) => {
-                state.archive.is_some() && state.delivered.is_none() && state.status != Status::Superseded
-            }
-            PushEvent::PushDelivered(_) => state.delivered.is_some() && state.status != Status::Delivered,
-            PushEvent::AttemptFailed(_) | PushEvent::PushFailed(_) => true,
-        };
-    if !legal {
+    if version != state.version + 1 || !state.may_be_followed_by(&recorded.event) {
         return Err(IllegalTransition {
             push_id: state.push.push_id.to_string(),
             event: recorded.event.name(),
@@ -141,51 +133,69 @@ pub fn apply(state: Option<PushState>, recorded: &RecordedEvent) -> Result<PushS
     }
     match recorded.event.clone() {
         PushEvent::PushReceived(_) => {}
+        PushEvent::PushRetried(retried) => {
+            state.executions.push(retried.execution.id);
+            if !state.is_decided_for_good() {
+                if state.status == Status::Ignored {
+                    // Record has removed what was staged.
+                    state.forget_staged();
+                }
+                state.status = Status::Received;
+                state.failure = None;
+                state.ignored = None;
+                state.decided_before = state.deliver.take().or(state.decided_before);
+            }
+        }
         PushEvent::PushValidated(deliver) => {
-            state.status = Status::Validated;
+            let same = state
+                .decided_before
+                .as_ref()
+                .is_none_or(|before| before.makes_same_zip_as(&deliver));
+            if !same {
+                state.forget_staged();
+            }
             state.deliver = Some(deliver);
+            state.go_on(Status::Validated);
         }
         PushEvent::PushIgnored(ignored) => {
-            state.status = Status::Ignored;
             state.ignored = Some(ignored);
+            state.end(Status::Ignored);
         }
         PushEvent::CommitFetched(fetched) => {
-            state.status = Status::Fetched;
             state.fetched = Some(fetched);
+            state.go_on(Status::Fetched);
         }
         PushEvent::ArchivePackaged(archive) => {
-            state.status = Status::Packaged;
             state.archive = Some(archive);
+            state.go_on(Status::Packaged);
         }
         PushEvent::ArchiveUploaded(delivered) => {
-            state.status = Status::Uploaded;
             state.delivered = Some(delivered);
+            state.go_on(Status::Uploaded);
         }
         PushEvent::PushSuperseded(superseded) => {
-            state.status = Status::Superseded;
             state.superseded = Some(superseded);
+            state.end(Status::Superseded);
         }
-        PushEvent::PushDelivered(_) => state.status = Status::Delivered,
-        PushEvent::AttemptFailed(_) => state.failed_attempts += 1,
+        PushEvent::PushDelivered(_) => state.end(Status::Delivered),
+        PushEvent::AttemptFailed(failed) => {
+            state.failed_attempts += 1;
+            state.forget_staged_after(&failed.error);
+        }
         PushEvent::PushFailed(failed) => {
-            state.status = Status::Failed;
-            // What has expired has to be fetched and packaged again by the next execution.
-            if failed.failure.error == Code::StagedObjectMissing.as_str() {
-                state.fetched = None;
-                state.archive = None;
+            state.forget_staged_after(&failed.failure.error);
+            if !state.status.is_an_ending() {
+                state.status = Status::Failed;
             }
             state.failure = Some(failed);
         }
-    }
-    if state.status != Status::Failed {
-        state.failure = None;
     }
     state.version = version;
     state.updated_at = recorded.recorded_at;
     Ok(state)
 }
 
-/// Folds a whole trail; none where it is empty.
+/// Folds a whole trail. `None` if it is empty.
 ///
 /// # Errors
 /// [`IllegalTransition`] of the first event that cannot follow.
@@ -202,7 +212,38 @@ impl PushState {
         self.push.push_id
     }
 
-    /// The event that closes the push; none where it is closed already, or not far enough to be closed.
+    /// Whether an execution is over: another one has taken the push up since, or it has failed. Its stages may still run,
+    /// for to stop an execution does not stop its functions, but what they do must not count.
+    #[must_use]
+    pub fn is_over_for(&self, execution_id: &str) -> bool {
+        let has_failed = self
+            .failure
+            .as_ref()
+            .is_some_and(|failed| failed.execution_id == execution_id);
+        has_failed || self.was_taken_from(execution_id)
+    }
+
+    /// Whether an execution had taken the push up, and another one has since.
+    #[must_use]
+    pub fn was_taken_from(&self, execution_id: &str) -> bool {
+        !self.is_in_charge(execution_id) && self.executions.iter().any(|id| id == execution_id)
+    }
+
+    /// Whether an execution is the one that has taken the push up last.
+    #[must_use]
+    pub fn is_in_charge(&self, execution_id: &str) -> bool {
+        self.executions.last().is_some_and(|last| last == execution_id)
+    }
+
+    /// Whether an execution that begins has something to do: to go on with the push from the beginning, or to tell how
+    /// it has ended if that could not be told before.
+    #[must_use]
+    pub fn may_be_retried_by(&self, execution_id: &str) -> bool {
+        let is_done = matches!(self.status, Status::Delivered | Status::Superseded) && self.failure.is_none();
+        !is_done && !self.executions.iter().any(|id| id == execution_id)
+    }
+
+    /// The event that closes the push. `None` if it is closed already, or not far enough to be closed.
     #[must_use]
     pub fn closing_event(&self) -> Option<PushEvent> {
         let (status, event) = if let Some(delivered) = &self.delivered {
@@ -214,7 +255,7 @@ impl PushState {
         } else {
             return None;
         };
-        (self.status != status).then_some(event)
+        (self.status != status || self.failure.is_some()).then_some(event)
     }
 
     /// Why the push was ignored or superseded, for people.
@@ -228,6 +269,65 @@ impl PushState {
     }
 }
 
+impl PushState {
+    /// What has happened to the zip at its destination cannot be undone by another decision.
+    fn is_decided_for_good(&self) -> bool {
+        self.delivered.is_some() || self.superseded.is_some()
+    }
+
+    fn may_be_followed_by(&self, event: &PushEvent) -> bool {
+        let is_decided = self.is_decided_for_good() || self.ignored.is_some();
+        // An ending is written down once more if it could not be told the first time.
+        let was_told = self.failure.is_none();
+        match event {
+            PushEvent::PushReceived(_) => false,
+            PushEvent::PushRetried(retried) => self.may_be_retried_by(&retried.execution.id),
+            PushEvent::PushValidated(_) => self.deliver.is_none() && !is_decided,
+            PushEvent::PushIgnored(_) => {
+                let by_stage = (self.deliver.is_none() || self.archive.is_some()) && !is_decided;
+                by_stage || (self.status == Status::Ignored && !was_told)
+            }
+            PushEvent::CommitFetched(_) => self.deliver.is_some() && self.fetched.is_none(),
+            PushEvent::ArchivePackaged(_) => {
+                self.deliver.is_some() && self.fetched.is_some() && self.archive.is_none()
+            }
+            PushEvent::ArchiveUploaded(_) => self.deliver.is_some() && self.archive.is_some() && !is_decided,
+            PushEvent::PushSuperseded(_) => {
+                let by_stage = self.deliver.is_some() && self.archive.is_some() && !is_decided;
+                by_stage || (self.status == Status::Superseded && !was_told)
+            }
+            PushEvent::PushDelivered(_) => {
+                self.delivered.is_some() && (self.status != Status::Delivered || !was_told)
+            }
+            PushEvent::AttemptFailed(_) | PushEvent::PushFailed(_) => true,
+        }
+    }
+
+    /// A stage is done. A push that has failed meanwhile stays so until an execution takes it up again.
+    fn go_on(&mut self, status: Status) {
+        if self.status != Status::Failed {
+            self.status = status;
+        }
+    }
+
+    fn end(&mut self, status: Status) {
+        self.status = status;
+        self.failure = None;
+    }
+
+    /// What has expired has to be fetched and packaged again.
+    fn forget_staged_after(&mut self, error: &str) {
+        if error == Code::StagedObjectMissing.as_str() && !self.is_decided_for_good() {
+            self.forget_staged();
+        }
+    }
+
+    fn forget_staged(&mut self) {
+        self.fetched = None;
+        self.archive = None;
+    }
+}
+
 fn begin(received: &PushReceived, recorded_at: DateTime<Utc>) -> PushState {
     PushState {
         push: received.push.clone(),
@@ -235,8 +335,9 @@ fn begin(received: &PushReceived, recorded_at: DateTime<Utc>) -> PushState {
         version: 1,
         received_at: received.execution.started_at,
         updated_at: recorded_at,
-        execution_id: received.execution.id.clone(),
+        executions: vec![received.execution.id.clone()],
         deliver: None,
+        decided_before: None,
         ignored: None,
         fetched: None,
         archive: None,

@@ -12,12 +12,13 @@ use domain::contract::{
     Ignored, LfsObjects, Stage, StagedObject, Superseded, VerifiedSignature,
 };
 use domain::destination::Destination;
-use domain::event::{AttemptFailed, PushEvent, PushFailed, PushReceived, RecordedEvent, SCHEMA};
+use domain::event::{AttemptFailed, PushEvent, PushFailed, PushReceived, PushRetried, RecordedEvent, SCHEMA};
 use domain::push::{Push, PushId};
 use domain::source::Options;
 use domain::state::{Status, apply, fold};
 
 const EXECUTION: &str = "arn:aws:states:eu-west-1:123456789012:execution:push-code:1";
+const SECOND_EXECUTION: &str = "arn:aws:states:eu-west-1:123456789012:execution:push-code:1-2";
 
 fn at(second: u32) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + i64::from(second), 0).unwrap()
@@ -44,6 +45,8 @@ fn staged(name: &str) -> StagedObject {
     StagedObject {
         key: format!("pushes/1/{name}").parse().unwrap(),
         size: 7,
+        version_id: Some(format!("v-{name}")),
+        sha256: Some("f".repeat(64)),
     }
 }
 
@@ -57,8 +60,21 @@ fn received() -> PushEvent {
     })
 }
 
+fn retried() -> PushEvent {
+    PushEvent::PushRetried(PushRetried {
+        execution: Execution {
+            id: SECOND_EXECUTION.into(),
+            started_at: at(50),
+        },
+    })
+}
+
 fn validated() -> PushEvent {
-    PushEvent::PushValidated(Deliver {
+    PushEvent::PushValidated(decision())
+}
+
+fn decision() -> Deliver {
+    Deliver {
         clone_url: "https://git.example.com/group/project.git".into(),
         destination: Destination {
             bucket: "zips".into(),
@@ -68,7 +84,7 @@ fn validated() -> PushEvent {
         git_hosts: vec!["https://git.example.com".parse().unwrap()],
         submodule_repositories: vec!["group/*".into()],
         options: Options::default(),
-    })
+    }
 }
 
 fn ignored() -> PushEvent {
@@ -219,6 +235,25 @@ fn a_delivered_push_has_every_stage_in_its_trail() {
 
 #[test]
 fn no_stage_comes_before_its_predecessor_or_twice() {
+    for event in [fetched(), packaged(), uploaded(), superseded()] {
+        assert!(is_refused(vec![received(), ignored()], event));
+    }
+    assert!(is_refused(vec![received(), validated(), fetched()], superseded()));
+    let packaged_push = || vec![received(), validated(), fetched(), packaged()];
+    assert!(is_refused(packaged_push(), packaged()));
+    assert!(is_refused(
+        [packaged_push(), vec![uploaded()]].concat(),
+        uploaded()
+    ));
+    assert!(is_refused(
+        [packaged_push(), vec![uploaded()]].concat(),
+        superseded()
+    ));
+    assert!(is_refused(
+        [packaged_push(), vec![superseded()]].concat(),
+        superseded()
+    ));
+    assert!(is_refused(delivered_trail(), closed()));
     assert!(is_refused(vec![], validated()));
     assert!(is_refused(vec![received()], received()));
     assert!(is_refused(vec![received()], fetched()));
@@ -272,8 +307,56 @@ fn a_failed_push_goes_on_where_it_stopped() {
     assert_eq!((state.status, state.failure), (Status::Delivered, None));
 }
 
+/// A trail's state.
+fn state(events: Vec<PushEvent>) -> domain::state::PushState {
+    fold(&trail(events)).unwrap().unwrap()
+}
+
+/// The events of a push that was delivered.
+fn delivered_trail() -> Vec<PushEvent> {
+    vec![
+        received(),
+        validated(),
+        fetched(),
+        packaged(),
+        uploaded(),
+        closed(),
+    ]
+}
+
+/// The failure of the second execution.
+fn failed_again() -> PushEvent {
+    let PushEvent::PushFailed(mut failed) = failed() else {
+        unreachable!()
+    };
+    failed.execution_id = SECOND_EXECUTION.into();
+    PushEvent::PushFailed(failed)
+}
+
 #[test]
 fn what_has_expired_is_fetched_again() {
+    let PushEvent::AttemptFailed(mut expired) = attempt() else {
+        unreachable!()
+    };
+    expired.error = "StagedObjectMissing".into();
+    let expired = PushEvent::AttemptFailed(expired);
+    for given in [vec![], vec![packaged()]] {
+        let mut events = vec![received(), validated(), fetched()];
+        events.extend(given);
+        assert!(is_refused(events.clone(), fetched()));
+        events.push(expired.clone());
+        let forgotten = state(events.clone());
+        assert_eq!((forgotten.fetched, forgotten.archive), (None, None));
+        assert!(!is_refused(events, fetched()));
+    }
+    // What was delivered is known for ever.
+    let mut events = delivered_trail();
+    events.push(expired);
+    assert!(state(events).fetched.is_some());
+}
+
+#[test]
+fn what_a_failure_says_has_expired_is_fetched_again() {
     let PushEvent::PushFailed(mut expired) = failed() else {
         unreachable!()
     };
@@ -287,32 +370,261 @@ fn what_has_expired_is_fetched_again() {
 }
 
 #[test]
-fn an_ending_that_could_not_be_announced_is_closed_again() {
+fn an_ending_that_could_not_be_announced_stays_and_is_closed_again() {
     let endings = [
         (vec![received(), ignored()], Status::Ignored),
         (
             vec![received(), validated(), fetched(), packaged(), superseded()],
             Status::Superseded,
         ),
-        (
-            vec![
-                received(),
-                validated(),
-                fetched(),
-                packaged(),
-                uploaded(),
-                closed(),
-            ],
-            Status::Delivered,
-        ),
+        (delivered_trail(), Status::Delivered),
     ];
     for (mut events, ending) in endings {
+        assert_eq!(state(events.clone()).closing_event(), None);
         events.push(failed());
-        let state = fold(&trail(events.clone())).unwrap().unwrap();
-        assert_eq!(state.status, Status::Failed);
-        events.push(state.closing_event().unwrap());
-        assert_eq!(status(events), ending);
+        let told = state(events.clone());
+        assert_eq!(told.status, ending);
+        assert!(told.failure.is_some());
+        events.push(told.closing_event().unwrap());
+        let closed = state(events);
+        assert_eq!((closed.status, closed.failure), (ending, None));
     }
+}
+
+#[test]
+fn a_push_that_was_uploaded_and_failed_is_closed_by_another_execution() {
+    let mut events = delivered_trail();
+    events.pop();
+    events.push(failed());
+    let after = state(events.clone());
+    assert_eq!(after.status, Status::Failed);
+    assert_eq!(after.delivered, Some(delivered()));
+    events.push(retried());
+    assert_eq!(state(events.clone()).closing_event(), Some(closed()));
+    assert!(
+        is_refused(events.clone(), validated()),
+        "it was delivered already"
+    );
+    events.push(closed());
+    assert_eq!(status(events), Status::Delivered);
+}
+
+#[test]
+fn an_execution_that_takes_a_failed_push_up_begins_anew_with_what_is_there() {
+    let mut events = vec![
+        received(),
+        validated(),
+        fetched(),
+        packaged(),
+        failed(),
+        retried(),
+    ];
+    let retried_push = state(events.clone());
+    assert_eq!(retried_push.status, Status::Received);
+    assert_eq!(retried_push.failure, None);
+    assert_eq!(retried_push.deliver, None);
+    assert_eq!(retried_push.decided_before, Some(decision()));
+    events.push(validated());
+    let validated_push = state(events.clone());
+    assert_eq!(validated_push.status, Status::Validated);
+    assert!(validated_push.fetched.is_some() && validated_push.archive.is_some());
+    events.extend([uploaded(), closed()]);
+    assert_eq!(status(events), Status::Delivered);
+}
+
+#[test]
+fn no_stage_comes_before_the_decision_of_the_execution_that_took_the_push_up() {
+    let given = || {
+        vec![
+            received(),
+            validated(),
+            fetched(),
+            packaged(),
+            failed(),
+            retried(),
+        ]
+    };
+    for event in [fetched(), packaged(), uploaded(), superseded()] {
+        assert!(is_refused(given(), event));
+    }
+    let before_fetch = vec![received(), validated(), failed(), retried()];
+    assert!(is_refused(before_fetch, fetched()));
+    let before_package = vec![received(), validated(), fetched(), failed(), retried()];
+    assert!(is_refused(before_package, packaged()));
+}
+
+#[test]
+fn what_was_made_by_another_decision_is_made_again() {
+    let after = |change: fn(&mut Deliver)| {
+        let mut deliver = decision();
+        change(&mut deliver);
+        let decided = PushEvent::PushValidated(deliver);
+        state(vec![
+            received(),
+            validated(),
+            fetched(),
+            packaged(),
+            failed(),
+            retried(),
+            decided,
+        ])
+    };
+    let changes: [fn(&mut Deliver); 4] = [
+        |deliver| deliver.options.build_info = false,
+        |deliver| deliver.clone_url = "https://git.example.com/group/moved.git".into(),
+        |deliver| deliver.git_hosts = vec![],
+        |deliver| deliver.submodule_repositories = vec![],
+    ];
+    for change in changes {
+        let state = after(change);
+        assert_eq!((state.fetched, state.archive), (None, None));
+    }
+    let elsewhere = after(|deliver| deliver.destination.bucket = "other".into());
+    assert!(elsewhere.fetched.is_some() && elsewhere.archive.is_some());
+    assert_eq!(elsewhere.deliver.unwrap().destination.bucket, "other");
+}
+
+#[test]
+fn a_decision_is_remembered_over_an_execution_that_made_none() {
+    let third = PushEvent::PushRetried(PushRetried {
+        execution: Execution {
+            id: "third".into(),
+            started_at: at(60),
+        },
+    });
+    let events = vec![
+        received(),
+        validated(),
+        failed(),
+        retried(),
+        failed_again(),
+        third,
+    ];
+    assert_eq!(state(events).decided_before, Some(decision()));
+}
+
+#[test]
+fn an_ignored_push_is_decided_anew_and_fetched_again() {
+    let events = vec![received(), ignored(), retried()];
+    assert_eq!(state(events.clone()).ignored, None);
+    assert!(!is_refused(events.clone(), validated()));
+    assert!(!is_refused(events, ignored()));
+    // A duplicate has staged something, which was removed.
+    let duplicate = vec![
+        received(),
+        validated(),
+        fetched(),
+        packaged(),
+        ignored(),
+        retried(),
+    ];
+    let state = state(duplicate);
+    assert_eq!((state.fetched, state.archive), (None, None));
+    assert_eq!(state.decided_before, Some(decision()));
+}
+
+#[test]
+fn a_duplicate_is_known_when_its_zip_is_there() {
+    let events = vec![received(), validated(), fetched(), packaged(), ignored()];
+    let state = state(events.clone());
+    assert_eq!(state.status, Status::Ignored);
+    assert_eq!(state.reason().as_deref(), Some("said before"));
+    for event in [uploaded(), superseded(), ignored(), validated()] {
+        assert!(is_refused(events.clone(), event));
+    }
+    assert!(is_refused(vec![received(), validated(), fetched()], ignored()));
+}
+
+#[test]
+fn a_push_that_was_delivered_is_not_taken_up_again_unless_it_could_not_be_told() {
+    assert!(is_refused(delivered_trail(), retried()));
+    let superseded_trail = vec![received(), validated(), fetched(), packaged(), superseded()];
+    assert!(is_refused(superseded_trail.clone(), retried()));
+    for mut events in [delivered_trail(), superseded_trail] {
+        let ending = status(events.clone());
+        events.extend([failed(), retried()]);
+        let state = state(events);
+        assert_eq!(state.status, ending);
+        assert!(state.deliver.is_some() && state.closing_event().is_some());
+    }
+}
+
+#[test]
+fn an_execution_takes_a_push_up_once() {
+    assert!(!is_refused(vec![received()], retried()));
+    assert!(is_refused(vec![received(), retried()], retried()));
+    let PushEvent::PushRetried(mut first) = retried() else {
+        unreachable!()
+    };
+    first.execution.id = EXECUTION.into();
+    assert!(is_refused(
+        vec![received(), failed()],
+        PushEvent::PushRetried(first)
+    ));
+}
+
+#[test]
+fn an_execution_is_over_when_it_has_failed_or_another_has_taken_the_push_up() {
+    let who = |events: Vec<PushEvent>| {
+        let state = state(events);
+        [EXECUTION, SECOND_EXECUTION, "unknown"].map(|id| {
+            (
+                state.is_in_charge(id),
+                state.was_taken_from(id),
+                state.is_over_for(id),
+            )
+        })
+    };
+    let (in_charge, not_heard_of) = ((true, false, false), (false, false, false));
+    assert_eq!(who(vec![received()]), [in_charge, not_heard_of, not_heard_of]);
+    assert_eq!(
+        who(vec![received(), failed()]),
+        [(true, false, true), not_heard_of, not_heard_of]
+    );
+    let taken = (false, true, true);
+    assert_eq!(
+        who(vec![received(), failed(), retried()]),
+        [taken, in_charge, not_heard_of]
+    );
+    assert_eq!(
+        who(vec![received(), retried(), failed_again()]),
+        [taken, (true, false, true), not_heard_of]
+    );
+}
+
+#[test]
+fn a_push_that_has_failed_stays_so_until_it_is_taken_up_or_closed() {
+    // As by a function of an execution that was stopped.
+    let events = vec![
+        received(),
+        validated(),
+        failed(),
+        fetched(),
+        packaged(),
+        uploaded(),
+    ];
+    let state = state(events);
+    assert_eq!(state.status, Status::Failed);
+    assert_eq!(state.delivered, Some(delivered()));
+}
+
+#[test]
+fn which_ends_are_good_ones() {
+    let all = [
+        Status::Received,
+        Status::Validated,
+        Status::Fetched,
+        Status::Packaged,
+        Status::Uploaded,
+        Status::Delivered,
+        Status::Ignored,
+        Status::Superseded,
+        Status::Failed,
+    ];
+    let closed: Vec<_> = all.into_iter().filter(|status| status.is_closed()).collect();
+    let good: Vec<_> = all.into_iter().filter(|status| status.is_an_ending()).collect();
+    assert_eq!(good, [Status::Delivered, Status::Ignored, Status::Superseded]);
+    assert_eq!(closed, [&good[..], &[Status::Failed]].concat());
 }
 
 /// One of each. What this file has once pinned was written to tables: it must stay readable for ever. A change to it
@@ -341,6 +653,7 @@ fn an_event_from_before_there_were_options_for_submodules_is_read() {
 fn every_event_reads_and_writes_as_the_golden_file_says() {
     let events = trail(vec![
         received(),
+        retried(),
         validated(),
         ignored(),
         fetched(),

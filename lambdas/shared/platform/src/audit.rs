@@ -1,127 +1,234 @@
-//! The audit trail: an append-only list of events for each push, and the read model that they fold to.
+//! The audit trail: an append-only list of events for each push, and the read model that they fold to. Beside them stand
+//! the number of each ref's last push, and what is known of each destination.
+//!
+//! [`AuditTrail`] has a thin port, of reads and of writes that happen on a condition, and all that follows from these:
+//! so the trail in memory, which tests use, decides as the one in DynamoDB does.
 
 #[cfg(feature = "audit")]
 mod dynamo;
+mod error;
+mod lease;
 mod memory;
 
-use domain::error::{Code, Coded};
-use domain::event::PushEvent;
-use domain::push::{Push, PushId};
-use domain::state::{IllegalTransition, PushState, Status};
+use std::time::Duration;
+
+use chrono::Utc;
+use domain::destination::Destination;
+use domain::event::{PushEvent, RecordedEvent, SCHEMA};
+use domain::git::{ObjectId, RefName, RepositoryPath};
+use domain::order;
+use domain::push::{Push, PushId, SourceName};
+use domain::state::{self, PushState};
+use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "audit")]
 pub use dynamo::DynamoTrail;
+pub use error::AuditError;
+pub use lease::{DestinationRecord, Lease};
 pub use memory::MemoryTrail;
 
-use crate::aws::AwsFailure;
+/// How often a conditional write is tried where others write too.
+pub(crate) const MAX_ATTEMPTS: u32 = 8;
 
 /// Where events are written down.
 pub trait AuditTrail: Send + Sync {
-    /// The state that a push's events fold to; none where it has none.
-    fn load(&self, push_id: PushId) -> impl Future<Output = Result<Option<PushState>, AuditError>> + Send;
+    /// The events of a push, the first one first, read consistently.
+    fn events(&self, push_id: PushId) -> impl Future<Output = Result<Vec<RecordedEvent>, AuditError>> + Send;
+
+    /// Writes the event and the read model, or neither. `false` if there is an event of this version.
+    fn put_event(
+        &self,
+        event: &RecordedEvent,
+        next: &PushState,
+    ) -> impl Future<Output = Result<bool, AuditError>> + Send;
+
+    /// The last numbered push of a ref. `None` if it has none.
+    fn last_push(&self, key: &RefKey) -> impl Future<Output = Result<Option<LastPush>, AuditError>> + Send;
+
+    /// Replaces `before` by `next`. `false` if something else is there.
+    fn replace_last_push(
+        &self,
+        key: &RefKey,
+        before: Option<&LastPush>,
+        next: &LastPush,
+    ) -> impl Future<Output = Result<bool, AuditError>> + Send;
+
+    /// What is known of a destination. `None` if nothing was ever delivered to it.
+    fn destination(
+        &self,
+        destination: &Destination,
+    ) -> impl Future<Output = Result<Option<DestinationRecord>, AuditError>> + Send;
+
+    /// Writes what is known of a destination, if its version is one more than what is there. `false` if it is not.
+    fn put_destination(
+        &self,
+        destination: &Destination,
+        next: &DestinationRecord,
+    ) -> impl Future<Output = Result<bool, AuditError>> + Send;
+
+    /// The state that a push's events fold to. `None` if it has none.
+    fn load(&self, push_id: PushId) -> impl Future<Output = Result<Option<PushState>, AuditError>> + Send {
+        async move { Ok(state::fold(&self.events(push_id).await?)?) }
+    }
 
     /// Writes down that `event` has happened to the push whose `state` this was, and gives the state after it.
-    /// Where somebody else has written in between, the same event is success, and any other is followed by this one
-    /// where it can be.
-    fn append(
+    /// `None` if somebody else has written in between: load the state, and see whether there is still something to say.
+    fn try_append(
         &self,
         state: Option<PushState>,
         event: PushEvent,
-    ) -> impl Future<Output = Result<PushState, AuditError>> + Send;
+    ) -> impl Future<Output = Result<Option<PushState>, AuditError>> + Send {
+        async move {
+            let recorded = RecordedEvent {
+                version: state.as_ref().map_or(0, |state| state.version) + 1,
+                schema: SCHEMA,
+                recorded_at: Utc::now(),
+                event,
+            };
+            let next = state::apply(state, &recorded)?;
+            Ok(self.put_event(&recorded, &next).await?.then_some(next))
+        }
+    }
 
-    /// Gives the push its number among the pushes of its ref. The same push gets the same number again as long as no
+    /// Writes down what `choose` has to say of a push's state, however many others write at the same time. `choose` is asked
+    /// again each time that somebody else was first; `None` means that there is nothing to say. Gives the state after it,
+    /// and whether anything was written.
+    fn append<F>(
+        &self,
+        push_id: PushId,
+        choose: F,
+    ) -> impl Future<Output = Result<(Option<PushState>, bool), AuditError>> + Send
+    where
+        F: Fn(Option<&PushState>) -> Option<PushEvent> + Send + Sync,
+    {
+        async move {
+            for attempt in 0..MAX_ATTEMPTS {
+                let state = self.load(push_id).await?;
+                let Some(event) = choose(state.as_ref()) else {
+                    return Ok((state, false));
+                };
+                if let Some(next) = self.try_append(state, event).await? {
+                    return Ok((Some(next), true));
+                }
+                tokio::time::sleep(backoff(attempt)).await;
+            }
+            Err(AuditError::Contended {
+                item: format!("PUSH#{push_id}"),
+            })
+        }
+    }
+
+    /// Gives the push its number among the pushes of its ref. The same push gets the same number again for as long as no
     /// other push of the ref has come.
-    fn number(&self, push: &Push) -> impl Future<Output = Result<Number, AuditError>> + Send;
+    fn number(&self, push: &Push) -> impl Future<Output = Result<u64, AuditError>> + Send {
+        async move {
+            let key = RefKey::of(push);
+            for attempt in 0..MAX_ATTEMPTS {
+                let last = self.last_push(&key).await?;
+                if let Some(last) = &last
+                    && last.push_id == push.push_id
+                {
+                    return Ok(last.sequence);
+                }
+                let next = LastPush::after(last.as_ref(), push);
+                if self.replace_last_push(&key, last.as_ref(), &next).await? {
+                    return Ok(next.sequence);
+                }
+                tokio::time::sleep(backoff(attempt)).await;
+            }
+            Err(AuditError::Contended {
+                item: key.to_string(),
+            })
+        }
+    }
+
+    /// Takes the lease of a destination: until it is released or expires, nobody else has it. Waits for others some
+    /// seconds.
+    fn acquire(
+        &self,
+        destination: &Destination,
+    ) -> impl Future<Output = Result<DestinationRecord, AuditError>> + Send {
+        lease::acquire(self, destination)
+    }
+
+    /// Gives the lease back. What is known of the destination is written with it.
+    fn release(
+        &self,
+        destination: &Destination,
+        record: DestinationRecord,
+    ) -> impl Future<Output = Result<(), AuditError>> + Send {
+        lease::release(self, destination, record)
+    }
 }
 
-/// What [`AuditTrail::number`] found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Number {
-    /// The push's number, from 1.
-    Sequence(u64),
-    /// The last push of the ref moved it in the same way, and has not failed.
-    DuplicateOf(PushId),
+/// A ref of a repository of a source, whose pushes are numbered.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RefKey {
+    source: SourceName,
+    repository: RepositoryPath,
+    ref_name: RefName,
+}
+
+impl RefKey {
+    /// The ref that `push` is of.
+    #[must_use]
+    pub fn of(push: &Push) -> Self {
+        Self {
+            source: push.source.clone(),
+            repository: push.repository.clone(),
+            ref_name: push.ref_name.clone(),
+        }
+    }
+}
+
+impl std::fmt::Display for RefKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "REF#{}#{}#{}",
+            self.source, self.repository, self.ref_name
+        )
+    }
 }
 
 /// The last numbered push of a ref.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-struct LastPush {
-    sequence: u64,
-    push_id: PushId,
-    before: Option<domain::git::ObjectId>,
-    after: Option<domain::git::ObjectId>,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastPush {
+    /// Its number.
+    pub sequence: u64,
+    /// The push.
+    pub push_id: PushId,
+    /// What the ref pointed to before it.
+    pub before: Option<ObjectId>,
+    /// What it pointed to after it.
+    pub after: Option<ObjectId>,
+    /// The number of the last push that deleted the ref. `None` if none has.
+    #[serde(default)]
+    pub last_deletion: Option<u64>,
 }
 
 impl LastPush {
-    fn new(push: &Push, sequence: u64) -> Self {
+    /// `push` as the one after `last`.
+    fn after(last: Option<&Self>, push: &Push) -> Self {
+        let sequence = order::next_sequence(last.map(|last| last.sequence), Utc::now());
+        let last_deletion = match push.after {
+            None => Some(sequence),
+            Some(_) => last.and_then(|last| last.last_deletion),
+        };
         Self {
             sequence,
             push_id: push.push_id,
             before: push.before.clone(),
             after: push.after.clone(),
-        }
-    }
-
-    /// Whether `push` reports the same movement of the ref under another delivery. One that moves nothing was asked
-    /// for by hand, to deliver again.
-    fn is_repeated_by(&self, push: &Push) -> bool {
-        self.push_id != push.push_id
-            && push.before != push.after
-            && (&self.before, &self.after) == (&push.before, &push.after)
-    }
-}
-
-/// Whether a push that repeats one in this state has nothing to add.
-fn stands(state: Option<&PushState>) -> bool {
-    state.is_some_and(|state| state.status != Status::Failed)
-}
-
-/// Why the trail cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum AuditError {
-    /// DynamoDB does not answer.
-    #[error("the audit trail in table {table} does not answer")]
-    Unavailable {
-        /// The table.
-        table: String,
-        /// What happened.
-        #[source]
-        source: AwsFailure,
-    },
-    /// DynamoDB refuses.
-    #[error("the audit trail in table {table} may not be read or written")]
-    Refused {
-        /// The table.
-        table: String,
-        /// What happened.
-        #[source]
-        source: AwsFailure,
-    },
-    /// Others wrote at the same time, again and again.
-    #[error("the items {item} were changed by others at the same time, again and again")]
-    Contended {
-        /// The partition key.
-        item: String,
-    },
-    /// An item cannot be read.
-    #[error("an item of {item} cannot be read: {reason}")]
-    Unreadable {
-        /// The partition key.
-        item: String,
-        /// Why not.
-        reason: String,
-    },
-    /// The event cannot follow.
-    #[error(transparent)]
-    Illegal(#[from] IllegalTransition),
-}
-
-impl Coded for AuditError {
-    fn code(&self) -> Code {
-        match self {
-            Self::Unavailable { .. } => Code::AuditUnavailable,
-            Self::Contended { .. } => Code::AuditContended,
-            Self::Refused { .. } | Self::Unreadable { .. } | Self::Illegal(_) => Code::AuditInvalid,
+            last_deletion,
         }
     }
 }
+
+/// How long to wait after a conditional write that was lost to somebody else.
+pub(crate) fn backoff(attempt: u32) -> Duration {
+    Duration::from_millis(20 << attempt)
+}
+
+#[cfg(test)]
+mod tests;

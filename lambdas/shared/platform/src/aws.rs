@@ -11,6 +11,10 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+/// S3's code for a trouble of its own. It may stand in an answer whose HTTP status is 200, of an operation that takes long
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>), and for one item of many.
+const INTERNAL_ERROR: &str = "InternalError";
+
 /// The configuration from the environment: region, credentials, `AWS_ENDPOINT_URL`, `AWS_PROFILE`.
 ///
 /// Retries here are for milliseconds; the state machine's are for the rest.
@@ -59,6 +63,7 @@ impl AwsFailure {
             SdkError::ServiceError(_) => {
                 let named = |list: &[&str]| code.as_deref().is_some_and(|code| list.contains(&code));
                 status.is_some_and(|status| status >= 500 || status == 429)
+                    || code.as_deref() == Some(INTERNAL_ERROR)
                     || named(THROTTLING_ERRORS)
                     || named(TRANSIENT_ERRORS)
             }
@@ -84,6 +89,13 @@ impl AwsFailure {
         }
     }
 
+    /// The same, which is transient too if the answer says so elsewhere than by its code.
+    #[cfg(feature = "audit")]
+    pub(crate) fn or_transient(mut self, transient: bool) -> Self {
+        self.transient |= transient;
+        self
+    }
+
     /// An answer that broke off half-way.
     pub fn interrupted(operation: &'static str, error: &dyn std::error::Error) -> Self {
         Self {
@@ -101,7 +113,7 @@ impl AwsFailure {
             operation,
             code: code.map(ToOwned::to_owned),
             status: None,
-            transient: code == Some("InternalError"),
+            transient: code == Some(INTERNAL_ERROR),
             message: message.unwrap_or_default().to_owned(),
         }
     }

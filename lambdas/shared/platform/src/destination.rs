@@ -1,6 +1,7 @@
 //! The destination: conditional writes by server-side copy, so that bytes never pass through a function.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
@@ -17,35 +18,35 @@ use crate::staging::StorageError;
 const COPY_PART_BYTES: u64 = 512 << 20;
 
 /// S3's limit of the number of parts.
-const MOST_PARTS: u64 = 10_000;
+const MAX_PARTS: u64 = 10_000;
 
 /// What is at a destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Current {
+pub struct DestinationObject {
     /// Its entity tag.
     pub etag: String,
-    /// Its version; none where the bucket keeps no versions.
+    /// Its version. `None` if the bucket keeps no versions.
     pub version_id: Option<String>,
     /// Its user metadata, without the `x-amz-meta-` of the names.
     pub metadata: HashMap<String, String>,
 }
 
-/// What must be at a destination for a write to happen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Expected {
-    /// Nothing.
-    Nothing,
-    /// The object with this entity tag.
-    Object(String),
+/// A copy whose bytes are at the destination's bucket, and that nobody sees before it is completed.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The id of the multipart upload.
+    pub upload_id: String,
+    /// Its parts.
+    pub parts: Vec<CompletedPart>,
 }
 
 /// The destination of zips.
-pub trait Shelf: Send + Sync {
-    /// What is there now; none where nothing is.
-    fn current(
+pub trait DestinationStore: Send + Sync {
+    /// What is there now. `None` if nothing is.
+    fn head(
         &self,
         destination: &Destination,
-    ) -> impl Future<Output = Result<Option<Current>, StorageError>> + Send;
+    ) -> impl Future<Output = Result<Option<DestinationObject>, StorageError>> + Send;
 
     /// Puts a small document beside the zips, and replaces what is there.
     fn put(
@@ -55,24 +56,35 @@ pub trait Shelf: Send + Sync {
         bytes: Vec<u8>,
     ) -> impl Future<Output = Result<(), StorageError>> + Send;
 
-    /// Copies a staged object to the destination where `expected` is there. None where something else is: look again.
-    fn place(
+    /// Copies a staged object to the destination's bucket.
+    fn prepare(
         &self,
         staged: &StagedObject,
         destination: &Destination,
         metadata: &HashMap<String, String>,
-        expected: &Expected,
+    ) -> impl Future<Output = Result<Prepared, StorageError>> + Send;
+
+    /// Puts a copy in its place, if the object with the entity tag `expected` is there, or nothing for `None`.
+    /// `None` if something else is there: look again.
+    fn complete_if_unchanged(
+        &self,
+        prepared: &Prepared,
+        destination: &Destination,
+        expected: Option<&str>,
     ) -> impl Future<Output = Result<Option<Delivered>, StorageError>> + Send;
+
+    /// Removes a copy that is not to be completed.
+    fn abort(&self, prepared: &Prepared, destination: &Destination) -> impl Future<Output = ()> + Send;
 }
 
 /// S3 as a destination.
 #[derive(Debug, Clone)]
-pub struct S3Shelf {
+pub struct S3Destination {
     client: Client,
     staging_bucket: String,
 }
 
-impl S3Shelf {
+impl S3Destination {
     /// The destination of what is staged in `staging_bucket`.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig, staging_bucket: String) -> Self {
@@ -88,9 +100,12 @@ impl S3Shelf {
         destination: &Destination,
         upload_id: &str,
     ) -> Result<Vec<CompletedPart>, StorageError> {
-        let part_bytes = COPY_PART_BYTES.max(staged.size.div_ceil(MOST_PARTS));
-        // Staging keys are made of characters that a URL takes as they are.
-        let copy_source = format!("{}/{}", self.staging_bucket, staged.key);
+        let part_bytes = COPY_PART_BYTES.max(staged.size.div_ceil(MAX_PARTS));
+        // Staging keys and versions are made of characters that a URL takes as they are.
+        let mut copy_source = format!("{}/{}", self.staging_bucket, staged.key);
+        if let Some(version_id) = &staged.version_id {
+            let _ = write!(copy_source, "?versionId={version_id}");
+        }
         let mut parts = Vec::new();
         for (number, begin) in
             (1..).zip((0..staged.size).step_by(usize::try_from(part_bytes).unwrap_or(usize::MAX)))
@@ -112,7 +127,7 @@ impl S3Shelf {
             };
             let output = request.send().await.map_err(|error| {
                 let failure = AwsFailure::new("s3:UploadPartCopy", &error);
-                if failure.is("NoSuchKey") {
+                if failure.is("NoSuchKey") || failure.is("NoSuchVersion") {
                     return StorageError::Missing {
                         key: staged.key.to_string(),
                     };
@@ -129,7 +144,7 @@ impl S3Shelf {
         Ok(parts)
     }
 
-    async fn abort(&self, destination: &Destination, upload_id: &str) {
+    async fn abort_upload(&self, destination: &Destination, upload_id: &str) {
         let aborted = self
             .client
             .abort_multipart_upload()
@@ -145,8 +160,8 @@ impl S3Shelf {
     }
 }
 
-impl Shelf for S3Shelf {
-    async fn current(&self, destination: &Destination) -> Result<Option<Current>, StorageError> {
+impl DestinationStore for S3Destination {
+    async fn head(&self, destination: &Destination) -> Result<Option<DestinationObject>, StorageError> {
         let response = self
             .client
             .head_object()
@@ -185,14 +200,12 @@ impl Shelf for S3Shelf {
         Ok(())
     }
 
-    async fn place(
+    async fn prepare(
         &self,
         staged: &StagedObject,
         destination: &Destination,
         metadata: &HashMap<String, String>,
-        expected: &Expected,
-    ) -> Result<Option<Delivered>, StorageError> {
-        let failed = |failure| StorageError::aws(&destination.bucket, &destination.key, failure);
+    ) -> Result<Prepared, StorageError> {
         let upload = self
             .client
             .create_multipart_upload()
@@ -202,25 +215,37 @@ impl Shelf for S3Shelf {
             .set_metadata(Some(metadata.clone()))
             .send()
             .await
-            .map_err(|error| failed(AwsFailure::new("s3:CreateMultipartUpload", &error)))?;
+            .map_err(|error| {
+                let failure = AwsFailure::new("s3:CreateMultipartUpload", &error);
+                StorageError::aws(&destination.bucket, &destination.key, failure)
+            })?;
         let upload_id = upload.upload_id.unwrap_or_default();
-        let parts = match self.copy_parts(staged, destination, &upload_id).await {
-            Ok(parts) => parts,
+        match self.copy_parts(staged, destination, &upload_id).await {
+            Ok(parts) => Ok(Prepared { upload_id, parts }),
             Err(error) => {
-                self.abort(destination, &upload_id).await;
-                return Err(error);
+                self.abort_upload(destination, &upload_id).await;
+                Err(error)
             }
-        };
+        }
+    }
+
+    async fn complete_if_unchanged(
+        &self,
+        prepared: &Prepared,
+        destination: &Destination,
+        expected: Option<&str>,
+    ) -> Result<Option<Delivered>, StorageError> {
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(prepared.parts.clone()));
         let request = self
             .client
             .complete_multipart_upload()
             .bucket(&destination.bucket)
             .key(destination.key.as_str())
-            .upload_id(&upload_id)
-            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build());
+            .upload_id(&prepared.upload_id)
+            .multipart_upload(parts.build());
         let request = match expected {
-            Expected::Nothing => request.if_none_match("*"),
-            Expected::Object(etag) => request.if_match(etag),
+            None => request.if_none_match("*"),
+            Some(etag) => request.if_match(etag),
         };
         match request.send().await {
             Ok(output) => Ok(Some(Delivered {
@@ -232,19 +257,22 @@ impl Shelf for S3Shelf {
             })),
             Err(error) => {
                 let failure = AwsFailure::new("s3:CompleteMultipartUpload", &error);
-                self.abort(destination, &upload_id).await;
                 // 409: a conflicting write is under way. 404: what was to be replaced was deleted meanwhile.
                 if matches!(failure.status, Some(404 | 409 | 412)) {
                     return Ok(None);
                 }
-                Err(failed(failure))
+                Err(StorageError::aws(&destination.bucket, &destination.key, failure))
             }
         }
     }
+
+    async fn abort(&self, prepared: &Prepared, destination: &Destination) {
+        self.abort_upload(destination, &prepared.upload_id).await;
+    }
 }
 
-fn describe(output: HeadObjectOutput) -> Current {
-    Current {
+fn describe(output: HeadObjectOutput) -> DestinationObject {
+    DestinationObject {
         etag: output.e_tag.unwrap_or_default(),
         version_id: output.version_id,
         metadata: output.metadata.unwrap_or_default(),

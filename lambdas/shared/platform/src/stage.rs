@@ -4,12 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use domain::contract::{Envelope, Stage, StageOutput};
 use domain::error::{Code, Coded};
-use domain::event::{AttemptFailed, PushEvent, PushReceived};
+use domain::event::{AttemptFailed, PushEvent, PushReceived, PushRetried};
+use domain::push::PushId;
+use domain::state::PushState;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::audit::AuditTrail;
+use crate::audit::{AuditError, AuditTrail, MAX_ATTEMPTS, backoff};
 use crate::failure::Failed;
 
 /// What is left of a function's time when its stage is told to stop, so that it can still say so.
@@ -29,9 +31,29 @@ where
     E: Coded,
     F: AsyncFn(&Envelope<I>) -> Result<O, E>,
 {
-    let (trail, work) = (&trail, &work);
+    run_with(stage, trail, |payload| serde_json::from_value(payload), work).await
+}
+
+/// [`run`] for a stage that is called with something else too, from which `parse` makes what the state machine sends.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with<T, I, O, E, P, F>(
+    stage: Stage,
+    trail: T,
+    parse: P,
+    work: F,
+) -> Result<(), lambda_runtime::Error>
+where
+    T: AuditTrail,
+    P: Fn(serde_json::Value) -> Result<Envelope<I>, serde_json::Error>,
+    O: StageOutput + Serialize,
+    E: Coded,
+    F: AsyncFn(&Envelope<I>) -> Result<O, E>,
+{
+    let (trail, parse, work) = (&trail, &parse, &work);
     lambda_runtime::run(service_fn(|event: LambdaEvent<serde_json::Value>| async move {
-        let envelope = serde_json::from_value::<Envelope<I>>(event.payload).map_err(|error| {
+        let envelope = parse(event.payload).map_err(|error| {
             let cause = format!("the input of {stage} is not what the state machine sends: {error}");
             tracing::error!(%stage, cause, "input invalid");
             Failed::with_cause(Code::InputInvalid, &cause)
@@ -51,6 +73,9 @@ where
 
 /// Runs a stage for one push, at most for `patience`.
 ///
+/// Its output is written down once. Two copies of a stage may run at the same time, as after a call whose answer was lost:
+/// the output of the one that writes first is the answer of both.
+///
 /// # Errors
 /// [`Failed`] with the code that the state machine's retries and people go by.
 pub async fn execute<T, I, O, E, F>(
@@ -67,29 +92,16 @@ where
     F: AsyncFn(&Envelope<I>) -> Result<O, E>,
 {
     let push_id = envelope.push.push_id;
-    let audit_failed = |error: crate::audit::AuditError| {
-        let failed = Failed::new(&error);
-        tracing::error!(%stage, %push_id, code = %failed.code, cause = failed.cause, "audit trail failed");
-        failed
-    };
-    let state = match trail.load(push_id).await.map_err(audit_failed)? {
-        Some(state) => state,
-        None => trail
-            .append(
-                None,
-                PushEvent::PushReceived(PushReceived {
-                    push: envelope.push.clone(),
-                    execution: envelope.execution.clone(),
-                }),
-            )
-            .await
-            .map_err(audit_failed)?,
-    };
+    // The SDK's futures are nested deeply. Boxed here, they do not make those of every stage deeper than rustc can tell.
+    let mut state = Box::pin(take_up(stage, trail, envelope))
+        .await
+        .map_err(|error| audit_failed(stage, push_id, &error))?;
     if let Some(output) = O::recorded(&state) {
         tracing::info!(%stage, %push_id, "done before");
         return Ok(output);
     }
-    let result = match tokio::time::timeout(patience, work(envelope)).await {
+    check_in_charge(stage, envelope, &state)?;
+    let result = match tokio::time::timeout(patience, Box::pin(work(envelope))).await {
         Ok(Ok(output)) => check_size(stage, output),
         Ok(Err(error)) => Err(Failed::new(&error)),
         Err(_) => Err(Failed::with_cause(
@@ -110,16 +122,105 @@ where
             }))
         }
     };
-    if let Some(event) = event {
-        let name = event.name();
-        let appended = trail.append(Some(state), event).await.map_err(audit_failed);
-        // A stage's own failure is worth more than the failure to write it down.
-        if let (Err(failed), Ok(_)) = (appended, &result) {
-            return Err(failed);
+    let Some(event) = event else {
+        return result;
+    };
+    for attempt in 0..MAX_ATTEMPTS {
+        let appended = async {
+            if trail.try_append(Some(state), event.clone()).await?.is_some() {
+                return Ok(None);
+            }
+            tokio::time::sleep(backoff(attempt)).await;
+            trail.load(push_id).await
+        };
+        state = match Box::pin(appended).await {
+            Ok(None) => {
+                tracing::info!(%stage, %push_id, event = event.name(), "done");
+                return result;
+            }
+            Ok(Some(state)) => state,
+            // A stage's own failure is worth more than the failure to write it down.
+            Err(error) => return result.and_then(|_| Err(audit_failed(stage, push_id, &error))),
+        };
+        if let Some(output) = O::recorded(&state) {
+            tracing::info!(%stage, %push_id, "done by another copy of this stage");
+            return Ok(output);
         }
-        tracing::info!(%stage, %push_id, event = name, "done");
+        check_in_charge(stage, envelope, &state)?;
     }
-    result
+    result.and_then(|_| {
+        let item = format!("PUSH#{push_id}");
+        Err(audit_failed(stage, push_id, &AuditError::Contended { item }))
+    })
+}
+
+/// The state of the push, which the first execution begins, and every other one at its own beginning takes over.
+async fn take_up<T: AuditTrail, I>(
+    stage: Stage,
+    trail: &T,
+    envelope: &Envelope<I>,
+) -> Result<PushState, AuditError> {
+    let (push, execution) = (&envelope.push, &envelope.execution);
+    let (state, _) = trail
+        .append(push.push_id, |state| match state {
+            None => Some(PushEvent::PushReceived(PushReceived {
+                push: push.clone(),
+                execution: execution.clone(),
+            })),
+            Some(state) if stage == Stage::Validate && state.may_be_retried_by(&execution.id) => {
+                Some(PushEvent::PushRetried(PushRetried {
+                    execution: execution.clone(),
+                }))
+            }
+            Some(_) => None,
+        })
+        .await?;
+    state.ok_or_else(|| AuditError::Contended {
+        item: format!("PUSH#{}", push.push_id),
+    })
+}
+
+/// Refuses the stages of an execution that is over. `Record` judges by itself: a failure has to be recorded afterwards.
+fn check_in_charge<I>(stage: Stage, envelope: &Envelope<I>, state: &PushState) -> Result<(), Failed> {
+    if stage == Stage::Record || !state.is_over_for(&envelope.execution.id) {
+        return Ok(());
+    }
+    Err(Failed::new(&ExecutionOver::new(&envelope.execution.id, state)))
+}
+
+fn audit_failed(stage: Stage, push_id: PushId, error: &AuditError) -> Failed {
+    let failed = Failed::new(error);
+    tracing::error!(%stage, %push_id, code = %failed.code, cause = failed.cause, "audit trail failed");
+    failed
+}
+
+/// The execution that asks is over.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the execution {execution} is over: {reason}")]
+pub struct ExecutionOver {
+    execution: String,
+    reason: String,
+}
+
+impl ExecutionOver {
+    /// Says why the execution is over, by the state of its push.
+    #[must_use]
+    pub fn new(execution: &str, state: &PushState) -> Self {
+        let reason = match state.executions.last() {
+            Some(last) if last != execution => format!("{last} has taken the push up"),
+            _ => "it has failed, or was stopped".to_owned(),
+        };
+        Self {
+            execution: execution.to_owned(),
+            reason,
+        }
+    }
+}
+
+impl Coded for ExecutionOver {
+    fn code(&self) -> Code {
+        Code::ExecutionOver
+    }
 }
 
 /// An output that the state machine cannot hand on would end the execution with an error that nothing can catch
@@ -149,6 +250,8 @@ mod tests {
             object: StagedObject {
                 key: "pushes/1/archive.zip".parse().unwrap(),
                 size: 7,
+                version_id: None,
+                sha256: None,
             },
             sha256: "c".repeat(64),
             entries: 1,

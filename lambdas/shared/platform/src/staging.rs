@@ -4,6 +4,7 @@ mod folder;
 #[cfg(feature = "objects")]
 mod s3;
 
+use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use domain::contract::StagedObject;
 use domain::destination::ObjectKey;
 use domain::error::{Code, Coded};
 use domain::push::PushId;
+use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
@@ -44,7 +46,7 @@ pub trait Staging: Send + Sync {
         pieces: mpsc::Receiver<Piece>,
     ) -> impl Future<Output = Result<StagedObject, StorageError>> + Send;
 
-    /// Brings the object into the file `path`.
+    /// Brings the object into the file `path`: the version that was staged, or nothing.
     fn load(
         &self,
         object: &StagedObject,
@@ -70,6 +72,50 @@ pub trait Staging: Send + Sync {
             stored
         }
     }
+}
+
+/// What has come of an object while it is loaded.
+#[derive(Debug, Default)]
+struct Met {
+    size: u64,
+    digest: Sha256,
+}
+
+impl Met {
+    fn update(&mut self, bytes: &[u8]) {
+        self.size += bytes.len() as u64;
+        self.digest.update(bytes);
+    }
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether it is what was staged.
+    fn check(self, object: &StagedObject) -> Result<(), StorageError> {
+        let changed = |reason| StorageError::Changed {
+            key: object.key.to_string(),
+            reason,
+        };
+        if self.size != object.size {
+            return Err(changed(format!("{} bytes instead of {}", self.size, object.size)));
+        }
+        let met = hex(self.digest);
+        match &object.sha256 {
+            Some(sha256) if *sha256 != met => Err(changed(format!("the SHA-256 {met} instead of {sha256}"))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A digest, as hexadecimal digits.
+fn hex(digest: Sha256) -> String {
+    let mut text = String::with_capacity(64);
+    for byte in digest.finalize() {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// Sends a file's pieces. Where the receiver is gone it stops: the receiver's error says why.
@@ -124,15 +170,13 @@ pub enum StorageError {
         /// The key.
         key: String,
     },
-    /// The object has another size than the trail says.
-    #[error("the staged object {key} has {met} bytes instead of {expected}")]
-    Size {
+    /// The object is not the one that was staged.
+    #[error("the staged object {key} has {reason}")]
+    Changed {
         /// The key.
         key: String,
-        /// What the trail says.
-        expected: u64,
-        /// What came.
-        met: u64,
+        /// What it has, and what was staged.
+        reason: String,
     },
     /// Its maker has stopped half-way.
     #[error("the object {key} was not finished")]
@@ -179,7 +223,7 @@ impl Coded for StorageError {
         match self {
             Self::Unavailable { .. } => Code::StorageUnavailable,
             Self::Refused { .. } => Code::StorageRefused,
-            Self::Missing { .. } | Self::Size { .. } => Code::StagedObjectMissing,
+            Self::Missing { .. } | Self::Changed { .. } => Code::StagedObjectMissing,
             Self::Contended { .. } => Code::DestinationContended,
             Self::Unfinished { .. } | Self::Workspace { .. } => Code::WorkspaceFailed,
             Self::Key(_) => Code::SourceInvalid,

@@ -1,25 +1,23 @@
 //! The trail in DynamoDB: one table, see docs/architecture.md for its items.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
-use chrono::{SecondsFormat, Utc};
-use domain::event::{PushEvent, RecordedEvent, SCHEMA};
-use domain::push::{Push, PushId};
-use domain::state::{self, PushState};
+use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, Put, TransactWriteItem};
+use chrono::SecondsFormat;
+use domain::destination::Destination;
+use domain::event::RecordedEvent;
+use domain::push::PushId;
+use domain::state::PushState;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{AuditError, AuditTrail, LastPush, Number, stands};
+use super::{AuditError, AuditTrail, DestinationRecord, LastPush, RefKey};
 use crate::aws::AwsFailure;
 
 type Item = HashMap<String, AttributeValue>;
-
-/// How often a conditional write is tried where others write too.
-const ATTEMPTS: u32 = 8;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -38,11 +36,76 @@ impl DynamoTrail {
         }
     }
 
-    /// The events of a push, the first one first, read consistently.
-    ///
-    /// # Errors
-    /// [`AuditError`].
-    pub async fn events(&self, push_id: PushId) -> Result<Vec<RecordedEvent>, AuditError> {
+    fn failed(&self, source: AwsFailure) -> AuditError {
+        let table = self.table.clone();
+        if source.transient {
+            AuditError::Unavailable { table, source }
+        } else {
+            AuditError::Refused { table, source }
+        }
+    }
+
+    fn put(&self, item: Item) -> aws_sdk_dynamodb::types::builders::PutBuilder {
+        Put::builder().table_name(&self.table).set_item(Some(item))
+    }
+
+    async fn item<T: DeserializeOwned>(&self, pk: &str, sk: &str) -> Result<Option<T>, AuditError> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("pk", text(pk))
+            .key("sk", text(sk))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| self.failed(AwsFailure::new("dynamodb:GetItem", &error)))?;
+        output.item.map(|item| from_item(item, pk)).transpose()
+    }
+
+    /// Writes an item if the number `field` of the one that is there is `before`. `None` stands for no item. `false` if
+    /// somebody else has written in between.
+    async fn put_if(&self, item: Item, field: &str, before: Option<u64>) -> Result<bool, AuditError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item));
+        let put: PutItemFluentBuilder = match before {
+            None => put.condition_expression("attribute_not_exists(pk)"),
+            Some(before) => put
+                .condition_expression("#field = :before")
+                .expression_attribute_names("#field", field)
+                .expression_attribute_values(":before", AttributeValue::N(before.to_string())),
+        };
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(error) => {
+                let failure = AwsFailure::new("dynamodb:PutItem", &error);
+                if failure.is("ConditionalCheckFailedException") || failure.is("TransactionConflictException")
+                {
+                    return Ok(false);
+                }
+                Err(self.failed(failure))
+            }
+        }
+    }
+}
+
+/// Whether a transaction was canceled only because others write to the same items.
+fn is_conflict(reasons: &[CancellationReason]) -> bool {
+    let mut codes = reasons.iter().filter_map(CancellationReason::code);
+    codes.all(|code| matches!(code, "None" | "ConditionalCheckFailed" | "TransactionConflict"))
+}
+
+/// Whether a transaction was canceled because the table, or an index of it, cannot keep up.
+fn is_throttled(reasons: &[CancellationReason]) -> bool {
+    let mut codes = reasons.iter().filter_map(CancellationReason::code);
+    codes.any(|code| matches!(code, "ThrottlingError" | "ProvisionedThroughputExceeded"))
+}
+
+impl AuditTrail for DynamoTrail {
+    async fn events(&self, push_id: PushId) -> Result<Vec<RecordedEvent>, AuditError> {
         let pk = push_key(push_id);
         let mut pages = self
             .client
@@ -63,17 +126,7 @@ impl DynamoTrail {
         Ok(events)
     }
 
-    fn failed(&self, source: AwsFailure) -> AuditError {
-        let table = self.table.clone();
-        if source.transient {
-            AuditError::Unavailable { table, source }
-        } else {
-            AuditError::Refused { table, source }
-        }
-    }
-
-    /// Writes the event and the read model, or neither. `false` where somebody else has written in between.
-    async fn write(&self, event: &RecordedEvent, next: &PushState) -> Result<bool, AuditError> {
+    async fn put_event(&self, event: &RecordedEvent, next: &PushState) -> Result<bool, AuditError> {
         let pk = push_key(next.push_id());
         let event_sk = format!("EVENT#{:06}", event.version);
         let put_event = self.put(to_item(event, &pk, &event_sk)?);
@@ -102,135 +155,54 @@ impl DynamoTrail {
         }
         match request.send().await {
             Ok(_) => Ok(true),
-            Err(error) => match error.as_service_error() {
-                Some(TransactWriteItemsError::TransactionCanceledException(canceled))
-                    if canceled.cancellation_reasons().iter().all(|reason| {
-                        matches!(
-                            reason.code(),
-                            None | Some("None" | "ConditionalCheckFailed" | "TransactionConflict")
-                        )
-                    }) =>
-                {
-                    Ok(false)
+            Err(error) => {
+                let failure = AwsFailure::new("dynamodb:TransactWriteItems", &error);
+                let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) =
+                    error.as_service_error()
+                else {
+                    return Err(self.failed(failure));
+                };
+                let reasons = canceled.cancellation_reasons();
+                if is_conflict(reasons) {
+                    return Ok(false);
                 }
-                _ => Err(self.failed(AwsFailure::new("dynamodb:TransactWriteItems", &error))),
-            },
+                Err(self.failed(failure.or_transient(is_throttled(reasons))))
+            }
         }
     }
 
-    fn put(&self, item: Item) -> aws_sdk_dynamodb::types::builders::PutBuilder {
-        Put::builder().table_name(&self.table).set_item(Some(item))
+    async fn last_push(&self, key: &RefKey) -> Result<Option<LastPush>, AuditError> {
+        self.item(&key.to_string(), "SEQUENCE").await
     }
 
-    async fn last_push(&self, pk: &str) -> Result<Option<LastPush>, AuditError> {
-        let output = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key("pk", text(pk))
-            .key("sk", text("SEQUENCE"))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| self.failed(AwsFailure::new("dynamodb:GetItem", &error)))?;
-        output.item.map(|item| from_item(item, pk)).transpose()
-    }
-
-    /// `false` where somebody else has written in between.
     async fn replace_last_push(
         &self,
-        pk: &str,
+        key: &RefKey,
         before: Option<&LastPush>,
         next: &LastPush,
     ) -> Result<bool, AuditError> {
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(to_item(next, pk, "SEQUENCE")?));
-        let put = match before {
-            None => put.condition_expression("attribute_not_exists(pk)"),
-            Some(before) => put
-                .condition_expression("#sequence = :before")
-                .expression_attribute_names("#sequence", "sequence")
-                .expression_attribute_values(":before", AttributeValue::N(before.sequence.to_string())),
-        };
-        match put.send().await {
-            Ok(_) => Ok(true),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(aws_sdk_dynamodb::operation::put_item::PutItemError::is_conditional_check_failed_exception) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(self.failed(AwsFailure::new("dynamodb:PutItem", &error))),
-        }
+        let item = to_item(next, &key.to_string(), "SEQUENCE")?;
+        self.put_if(item, "sequence", before.map(|before| before.sequence))
+            .await
+    }
+
+    async fn destination(&self, destination: &Destination) -> Result<Option<DestinationRecord>, AuditError> {
+        self.item(&destination_key(destination), "DESTINATION").await
+    }
+
+    async fn put_destination(
+        &self,
+        destination: &Destination,
+        next: &DestinationRecord,
+    ) -> Result<bool, AuditError> {
+        let item = to_item(next, &destination_key(destination), "DESTINATION")?;
+        let before = next.version - 1;
+        self.put_if(item, "version", (before > 0).then_some(before)).await
     }
 }
 
-impl AuditTrail for DynamoTrail {
-    async fn load(&self, push_id: PushId) -> Result<Option<PushState>, AuditError> {
-        Ok(state::fold(&self.events(push_id).await?)?)
-    }
-
-    async fn append(&self, state: Option<PushState>, event: PushEvent) -> Result<PushState, AuditError> {
-        let mut state = state;
-        for attempt in 0..ATTEMPTS {
-            let recorded = RecordedEvent {
-                version: state.as_ref().map_or(0, |state| state.version) + 1,
-                schema: SCHEMA,
-                recorded_at: Utc::now(),
-                event: event.clone(),
-            };
-            let next = state::apply(state, &recorded)?;
-            if self.write(&recorded, &next).await? {
-                return Ok(next);
-            }
-            tokio::time::sleep(backoff(attempt)).await;
-            let events = self.events(next.push_id()).await?;
-            state = state::fold(&events)?;
-            // Somebody else was first with the same: another run of this stage, or a write of this one whose answer
-            // was lost.
-            let there = usize::try_from(recorded.version - 1)
-                .ok()
-                .and_then(|index| events.get(index));
-            if let (Some(there), Some(state)) = (there, &state)
-                && there.event == event
-            {
-                return Ok(state.clone());
-            }
-        }
-        Err(AuditError::Contended {
-            item: state.map_or_else(|| "PUSH#".to_owned(), |state| push_key(state.push_id())),
-        })
-    }
-
-    async fn number(&self, push: &Push) -> Result<Number, AuditError> {
-        let pk = format!("REF#{}#{}#{}", push.source, push.repository, push.ref_name);
-        for attempt in 0..ATTEMPTS {
-            let last = self.last_push(&pk).await?;
-            if let Some(last) = &last {
-                if last.push_id == push.push_id {
-                    return Ok(Number::Sequence(last.sequence));
-                }
-                if last.is_repeated_by(push) && stands(self.load(last.push_id).await?.as_ref()) {
-                    return Ok(Number::DuplicateOf(last.push_id));
-                }
-            }
-            let sequence = last.as_ref().map_or(1, |last| last.sequence + 1);
-            let next = LastPush::new(push, sequence);
-            if self.replace_last_push(&pk, last.as_ref(), &next).await? {
-                return Ok(Number::Sequence(sequence));
-            }
-            tokio::time::sleep(backoff(attempt)).await;
-        }
-        Err(AuditError::Contended { item: pk })
-    }
-}
-
-fn backoff(attempt: u32) -> Duration {
-    Duration::from_millis(20 << attempt)
+fn destination_key(destination: &Destination) -> String {
+    format!("DESTINATION#{}#{}", destination.bucket, destination.key)
 }
 
 fn push_key(push_id: PushId) -> String {

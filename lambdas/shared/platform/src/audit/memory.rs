@@ -1,80 +1,93 @@
 //! A trail that lives as long as the process: for `push-code push`, and for tests of the stages.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use chrono::Utc;
-use domain::event::{PushEvent, RecordedEvent, SCHEMA};
-use domain::push::{Push, PushId};
-use domain::state::{self, PushState};
+use domain::destination::Destination;
+use domain::event::RecordedEvent;
+use domain::push::PushId;
+use domain::state::PushState;
 
-use super::{AuditError, AuditTrail, LastPush, Number, stands};
+use super::{AuditError, AuditTrail, DestinationRecord, LastPush, RefKey};
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct MemoryTrail {
-    events: Mutex<HashMap<PushId, Vec<RecordedEvent>>>,
-    last_pushes: Mutex<HashMap<String, LastPush>>,
+    items: Mutex<Items>,
+}
+
+#[derive(Debug, Default)]
+struct Items {
+    events: HashMap<PushId, Vec<RecordedEvent>>,
+    last_pushes: HashMap<RefKey, LastPush>,
+    destinations: HashMap<String, DestinationRecord>,
 }
 
 impl MemoryTrail {
     /// The events of a push, the first one first.
     #[must_use]
-    pub fn events(&self, push_id: PushId) -> Vec<RecordedEvent> {
-        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        events.get(&push_id).cloned().unwrap_or_default()
+    pub fn events_of(&self, push_id: PushId) -> Vec<RecordedEvent> {
+        self.items().events.get(&push_id).cloned().unwrap_or_default()
+    }
+
+    fn items(&self) -> MutexGuard<'_, Items> {
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+fn name_of(destination: &Destination) -> String {
+    format!("{}/{}", destination.bucket, destination.key)
+}
+
 impl AuditTrail for MemoryTrail {
-    async fn load(&self, push_id: PushId) -> Result<Option<PushState>, AuditError> {
-        Ok(state::fold(&self.events(push_id))?)
+    async fn events(&self, push_id: PushId) -> Result<Vec<RecordedEvent>, AuditError> {
+        Ok(self.events_of(push_id))
     }
 
-    async fn append(&self, state: Option<PushState>, event: PushEvent) -> Result<PushState, AuditError> {
-        let recorded = |version, event| RecordedEvent {
-            version,
-            schema: SCHEMA,
-            recorded_at: Utc::now(),
-            event,
-        };
-        let push_id = match &state {
-            Some(state) => state.push_id(),
-            None => state::apply(None, &recorded(1, event.clone()))?.push_id(),
-        };
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        let trail = events.entry(push_id).or_default();
-        let current = state::fold(trail)?;
-        let known = state.map_or(0, |state| state.version);
-        let there = usize::try_from(known).ok().and_then(|index| trail.get(index));
-        if let (Some(there), Some(current)) = (there, &current)
-            && there.event == event
-        {
-            return Ok(current.clone());
+    async fn put_event(&self, event: &RecordedEvent, next: &PushState) -> Result<bool, AuditError> {
+        let mut items = self.items();
+        let trail = items.events.entry(next.push_id()).or_default();
+        let is_next = trail.len() as u64 + 1 == event.version;
+        if is_next {
+            trail.push(event.clone());
         }
-        let recorded = recorded(trail.len() as u64 + 1, event);
-        let next = state::apply(current, &recorded)?;
-        trail.push(recorded);
-        Ok(next)
+        Ok(is_next)
     }
 
-    async fn number(&self, push: &Push) -> Result<Number, AuditError> {
-        let name = format!("{}#{}#{}", push.source, push.repository, push.ref_name);
-        let last = {
-            let pushes = self.last_pushes.lock().unwrap_or_else(PoisonError::into_inner);
-            pushes.get(&name).cloned()
-        };
-        if let Some(last) = &last {
-            if last.push_id == push.push_id {
-                return Ok(Number::Sequence(last.sequence));
-            }
-            if last.is_repeated_by(push) && stands(self.load(last.push_id).await?.as_ref()) {
-                return Ok(Number::DuplicateOf(last.push_id));
-            }
+    async fn last_push(&self, key: &RefKey) -> Result<Option<LastPush>, AuditError> {
+        Ok(self.items().last_pushes.get(key).cloned())
+    }
+
+    async fn replace_last_push(
+        &self,
+        key: &RefKey,
+        before: Option<&LastPush>,
+        next: &LastPush,
+    ) -> Result<bool, AuditError> {
+        let mut items = self.items();
+        let is_there = items.last_pushes.get(key) == before;
+        if is_there {
+            items.last_pushes.insert(key.clone(), next.clone());
         }
-        let sequence = last.map_or(1, |last| last.sequence + 1);
-        let mut pushes = self.last_pushes.lock().unwrap_or_else(PoisonError::into_inner);
-        pushes.insert(name, LastPush::new(push, sequence));
-        Ok(Number::Sequence(sequence))
+        Ok(is_there)
+    }
+
+    async fn destination(&self, destination: &Destination) -> Result<Option<DestinationRecord>, AuditError> {
+        Ok(self.items().destinations.get(&name_of(destination)).cloned())
+    }
+
+    async fn put_destination(
+        &self,
+        destination: &Destination,
+        next: &DestinationRecord,
+    ) -> Result<bool, AuditError> {
+        let mut items = self.items();
+        let name = name_of(destination);
+        let version = items.destinations.get(&name).map_or(0, |record| record.version);
+        let is_next = version + 1 == next.version;
+        if is_next {
+            items.destinations.insert(name, next.clone());
+        }
+        Ok(is_next)
     }
 }

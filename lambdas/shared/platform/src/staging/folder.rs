@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use domain::contract::StagedObject;
 use domain::destination::{ObjectKey, staging_key};
 use domain::push::PushId;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
-use super::{Piece, Staging, StorageError};
+use super::{Met, Piece, Staging, StorageError, hex};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -30,6 +31,14 @@ impl FolderStaging {
     }
 }
 
+/// Where a version of the object at `path` is.
+fn version_path(path: &Path, version_id: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".version-");
+    name.push(version_id);
+    name.into()
+}
+
 fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> StorageError {
     let path = path.display().to_string();
     move |source| StorageError::Workspace { path, source }
@@ -44,35 +53,65 @@ impl Staging for FolderStaging {
         let path = self.path(key);
         let folder = path.parent().unwrap_or(&self.root);
         tokio::fs::create_dir_all(folder).await.map_err(failed(folder))?;
-        let mut file = tokio::fs::File::create(&path).await.map_err(failed(&path))?;
-        let mut size = 0;
+        let version_id = Uuid::new_v4().to_string();
+        let version = version_path(&path, &version_id);
+        let mut file = tokio::fs::File::create(&version)
+            .await
+            .map_err(failed(&version))?;
+        let mut stored = Met::default();
         while let Some(piece) = pieces.recv().await {
             let Piece::Bytes(bytes) = piece else {
-                file.flush().await.map_err(failed(&path))?;
+                file.flush().await.map_err(failed(&version))?;
+                // The newest version is what stands under the key.
+                match tokio::fs::remove_file(&path).await {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(failed(&path)(error));
+                    }
+                    _ => {}
+                }
+                tokio::fs::hard_link(&version, &path)
+                    .await
+                    .map_err(failed(&path))?;
                 return Ok(StagedObject {
                     key: key.clone(),
-                    size,
+                    size: stored.size(),
+                    version_id: Some(version_id),
+                    sha256: Some(hex(stored.digest)),
                 });
             };
-            size += bytes.len() as u64;
-            file.write_all(&bytes).await.map_err(failed(&path))?;
+            stored.update(&bytes);
+            file.write_all(&bytes).await.map_err(failed(&version))?;
         }
-        tokio::fs::remove_file(&path).await.map_err(failed(&path))?;
+        tokio::fs::remove_file(&version).await.map_err(failed(&version))?;
         Err(StorageError::Unfinished { key: key.to_string() })
     }
 
     async fn load(&self, object: &StagedObject, path: &Path) -> Result<(), StorageError> {
-        let from = self.path(&object.key);
-        let met = tokio::fs::copy(&from, path).await.map_err(failed(&from))?;
-        if met == object.size {
-            Ok(())
-        } else {
-            Err(StorageError::Size {
-                key: object.key.to_string(),
-                expected: object.size,
-                met,
-            })
+        let from = match &object.version_id {
+            Some(version_id) => version_path(&self.path(&object.key), version_id),
+            None => self.path(&object.key),
+        };
+        let mut file = match tokio::fs::File::open(&from).await {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(StorageError::Missing {
+                    key: object.key.to_string(),
+                });
+            }
+            file => file.map_err(failed(&from))?,
+        };
+        let mut to = tokio::fs::File::create(path).await.map_err(failed(path))?;
+        let mut met = Met::default();
+        let mut bytes = vec![0; super::PIECE_BYTES];
+        loop {
+            let length = file.read(&mut bytes).await.map_err(failed(&from))?;
+            if length == 0 {
+                break;
+            }
+            met.update(&bytes[..length]);
+            to.write_all(&bytes[..length]).await.map_err(failed(path))?;
         }
+        to.flush().await.map_err(failed(path))?;
+        met.check(object)
     }
 
     async fn remove_all(&self, push_id: &PushId) -> Result<(), StorageError> {

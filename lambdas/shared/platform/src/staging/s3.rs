@@ -9,11 +9,12 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectI
 use domain::contract::StagedObject;
 use domain::destination::{ObjectKey, staging_key};
 use domain::push::PushId;
+use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::{Piece, Staging, StorageError};
+use super::{Met, Piece, Staging, StorageError, hex};
 use crate::aws::AwsFailure;
 use crate::progress::{Teller, mebibytes};
 
@@ -41,8 +42,10 @@ impl S3Staging {
         StorageError::aws(&self.bucket, key, source)
     }
 
-    async fn put(&self, key: &ObjectKey, bytes: Vec<u8>) -> Result<(), StorageError> {
-        self.client
+    /// Gives the object's version.
+    async fn put(&self, key: &ObjectKey, bytes: Vec<u8>) -> Result<Option<String>, StorageError> {
+        let output = self
+            .client
             .put_object()
             .bucket(&self.bucket)
             .key(key.as_str())
@@ -50,7 +53,7 @@ impl S3Staging {
             .send()
             .await
             .map_err(|error| self.failed(key, AwsFailure::new("s3:PutObject", &error)))?;
-        Ok(())
+        Ok(output.version_id)
     }
 
     async fn put_parts(
@@ -59,10 +62,11 @@ impl S3Staging {
         upload_id: &str,
         first: Vec<u8>,
         pieces: &mut mpsc::Receiver<Piece>,
-    ) -> Result<u64, StorageError> {
+    ) -> Result<StagedObject, StorageError> {
         let mut parts = Vec::new();
         let mut under_way = JoinSet::new();
         let mut size = 0;
+        let mut digest = Sha256::new();
         let mut next = Some(Piece::Bytes(first));
         let mut number = 0;
         let named = key.clone();
@@ -72,6 +76,7 @@ impl S3Staging {
             match next {
                 Some(Piece::Bytes(bytes)) => {
                     size += bytes.len() as u64;
+                    digest.update(&bytes);
                     teller.tell(|| size);
                     number += 1;
                     if under_way.len() == CONCURRENT_PARTS
@@ -109,7 +114,8 @@ impl S3Staging {
             parts.push(self.part_done(key, done)?);
         }
         parts.sort_by_key(CompletedPart::part_number);
-        self.client
+        let output = self
+            .client
             .complete_multipart_upload()
             .bucket(&self.bucket)
             .key(key.as_str())
@@ -118,7 +124,12 @@ impl S3Staging {
             .send()
             .await
             .map_err(|error| self.failed(key, AwsFailure::new("s3:CompleteMultipartUpload", &error)))?;
-        Ok(size)
+        Ok(StagedObject {
+            key: key.clone(),
+            size,
+            version_id: output.version_id,
+            sha256: Some(hex(digest)),
+        })
     }
 
     /// Deletes the objects of a page, which has no more than one request takes.
@@ -172,18 +183,19 @@ impl Staging for S3Staging {
             Piece::Bytes(bytes) => bytes,
             Piece::End => Vec::new(),
         };
-        let staged = |size| StagedObject {
-            key: key.clone(),
-            size,
-        };
         // An object of one piece needs one request instead of three.
         if first.len() < super::PIECE_BYTES {
             let size = first.len() as u64;
             if size > 0 && !matches!(pieces.recv().await, Some(Piece::End)) {
                 return Err(unfinished());
             }
-            self.put(key, first).await?;
-            return Ok(staged(size));
+            let sha256 = hex(Sha256::new_with_prefix(&first));
+            return Ok(StagedObject {
+                key: key.clone(),
+                size,
+                version_id: self.put(key, first).await?,
+                sha256: Some(sha256),
+            });
         }
         let upload = self
             .client
@@ -195,7 +207,7 @@ impl Staging for S3Staging {
             .map_err(|error| self.failed(key, AwsFailure::new("s3:CreateMultipartUpload", &error)))?;
         let upload_id = upload.upload_id.unwrap_or_default();
         match self.put_parts(key, &upload_id, first, &mut pieces).await {
-            Ok(size) => Ok(staged(size)),
+            Ok(staged) => Ok(staged),
             Err(error) => {
                 let aborted = self
                     .client
@@ -222,10 +234,11 @@ impl Staging for S3Staging {
             .get_object()
             .bucket(&self.bucket)
             .key(key.as_str())
+            .set_version_id(object.version_id.clone())
             .send()
             .await;
         let output = response.map_err(|error| {
-            if error.code() == Some("NoSuchKey") {
+            if matches!(error.code(), Some("NoSuchKey" | "NoSuchVersion")) {
                 return StorageError::Missing { key: key.to_string() };
             }
             self.failed(key, AwsFailure::new("s3:GetObject", &error))
@@ -236,26 +249,19 @@ impl Staging for S3Staging {
         };
         let mut file = tokio::fs::File::create(path).await.map_err(workspace)?;
         let mut body = output.body;
-        let mut met = 0;
+        let mut met = Met::default();
         let named = key.clone();
         let teller =
             Teller::new(move |met| tracing::info!(key = %named, progress = mebibytes(met), "loading"));
         while let Some(chunk) = body.next().await {
             let chunk =
                 chunk.map_err(|error| self.failed(key, AwsFailure::interrupted("s3:GetObject", &error)))?;
-            met += chunk.len() as u64;
-            teller.tell(|| met);
+            met.update(&chunk);
+            teller.tell(|| met.size());
             file.write_all(&chunk).await.map_err(workspace)?;
         }
         file.flush().await.map_err(workspace)?;
-        if met != object.size {
-            return Err(StorageError::Size {
-                key: key.to_string(),
-                expected: object.size,
-                met,
-            });
-        }
-        Ok(())
+        met.check(object)
     }
 
     async fn remove_all(&self, push_id: &PushId) -> Result<(), StorageError> {

@@ -1,0 +1,283 @@
+use super::*;
+
+fn object(letter: char) -> ObjectId {
+    letter.to_string().repeat(40).parse().unwrap()
+}
+
+/// A push that moved the ref from `before` to `after`, and has found it at `ref_now`.
+fn push(before: Option<char>, after: char, sequence: u64, ref_now: Option<char>) -> DeliveredPush {
+    let source: SourceName = "gitlab".parse().unwrap();
+    let ref_name: RefName = "refs/heads/main".parse().unwrap();
+    DeliveredPush {
+        push_id: PushId::new(&source, &format!("d{sequence}").parse().unwrap(), &ref_name),
+        source,
+        repository: "group/project".parse().unwrap(),
+        ref_name,
+        before: before.map(object),
+        after: Some(object(after)),
+        sequence,
+        ref_now: ref_now.map(object),
+        sha256: after.to_string().repeat(64),
+    }
+}
+
+fn known(object: &DeliveredPush) -> Known<'_> {
+    Known {
+        object: Some(object),
+        ..Known::default()
+    }
+}
+
+fn because(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Superseded(superseded) => superseded.because,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Checks that `newer` is written over `older`, and `older` is superseded by `newer`, for the reason that has `part` in it.
+fn assert_newer(newer: &DeliveredPush, older: &DeliveredPush, part: &str) {
+    assert_eq!(judge(&known(older), newer), Verdict::Write);
+    let verdict = judge(&known(newer), older);
+    let Verdict::Superseded(superseded) = &verdict else {
+        panic!("{verdict:?}")
+    };
+    assert_eq!(superseded.by, newer.push_id);
+    assert!(superseded.because.contains(part), "{superseded:?}");
+}
+
+#[test]
+fn the_ref_itself_goes_before_the_number() {
+    // Two pushes apart, and the older webhook came later.
+    assert_newer(
+        &push(Some('c'), 'd', 1, Some('d')),
+        &push(Some('a'), 'b', 2, Some('d')),
+        "already pointed to",
+    );
+}
+
+#[test]
+fn the_ref_itself_goes_before_lineage() {
+    // a -> b, then back to a. Lineage alone would say that the first one follows the second.
+    assert_newer(
+        &push(None, 'a', 2, Some('a')),
+        &push(Some('a'), 'b', 1, Some('a')),
+        "already pointed to",
+    );
+}
+
+#[test]
+fn the_later_number_that_was_found_at_its_own_goes_before_lineage() {
+    // The ref was at b when the first push was fetched, was deleted, and was made again at a.
+    let moved = push(Some('a'), 'b', 1, Some('b'));
+    let again = push(None, 'a', 2, Some('a'));
+    assert_newer(&again, &moved, "is number 2");
+}
+
+#[test]
+fn lineage_goes_before_the_number_of_a_push_that_was_not_found_at_its_own() {
+    // A third push is at the host already, so the ref names neither.
+    assert_newer(
+        &push(Some('b'), 'c', 1, Some('d')),
+        &push(Some('a'), 'b', 2, Some('d')),
+        "began where",
+    );
+}
+
+#[test]
+fn the_number_decides_where_nothing_else_does() {
+    assert_newer(
+        &push(None, 'c', 2, None),
+        &push(None, 'b', 1, None),
+        "is number 2",
+    );
+    assert_newer(
+        &push(Some('b'), 'a', 2, None),
+        &push(Some('a'), 'b', 1, None),
+        "is number 2",
+    );
+    assert_newer(
+        &push(Some('c'), 'd', 2, Some('b')),
+        &push(Some('a'), 'b', 1, Some('d')),
+        "is number 2",
+    );
+}
+
+#[test]
+fn a_ref_that_was_gone_is_no_witness() {
+    let created = push(None, 'a', 2, None);
+    assert_newer(&created, &push(None, 'b', 1, None), "is number 2");
+    // That nothing came before both does not make one follow the other.
+    assert_newer(
+        &push(None, 'b', 2, Some('f')),
+        &push(None, 'a', 1, Some('f')),
+        "is number 2",
+    );
+}
+
+#[test]
+fn its_own_zip_is_there_already_and_another_zip_of_its_own_is_replaced() {
+    let mine = push(None, 'b', 1, Some('b'));
+    assert_eq!(judge(&known(&mine), &mine), Verdict::AlreadyThere);
+    let by_other_options = DeliveredPush {
+        sha256: "0".repeat(64),
+        ..mine.clone()
+    };
+    assert_eq!(judge(&known(&by_other_options), &mine), Verdict::Write);
+}
+
+#[test]
+fn another_refs_object_is_not_touched() {
+    let mine = push(None, 'c', 9, Some('c'));
+    for change in [
+        |other: &mut DeliveredPush| other.ref_name = "refs/heads/next".parse().unwrap(),
+        |other: &mut DeliveredPush| other.repository = "group/other".parse().unwrap(),
+        |other: &mut DeliveredPush| other.source = "github".parse().unwrap(),
+    ] {
+        let mut other = push(None, 'b', 1, Some('b'));
+        change(&mut other);
+        assert_eq!(judge(&known(&other), &mine), Verdict::Occupied);
+        // A record does not hold a destination whose object was removed.
+        let removed = Known {
+            last: Some(&other),
+            ..Known::default()
+        };
+        assert_eq!(judge(&removed, &mine), Verdict::Write);
+    }
+}
+
+#[test]
+fn an_empty_destination_is_written_to() {
+    assert_eq!(
+        judge(&Known::default(), &push(None, 'b', 1, None)),
+        Verdict::Write
+    );
+}
+
+#[test]
+fn what_was_delivered_last_is_remembered_where_the_object_is_gone_or_older() {
+    let older = push(None, 'a', 1, Some('a'));
+    let newer = push(Some('a'), 'b', 3, Some('b'));
+    for object in [None, Some(&older)] {
+        let known = Known {
+            object,
+            last: Some(&newer),
+            last_deletion: None,
+        };
+        let late = push(None, 'c', 2, Some('c'));
+        assert!(because(judge(&known, &late)).contains("is number 3"));
+        assert_eq!(judge(&known, &push(Some('b'), 'c', 4, Some('c'))), Verdict::Write);
+    }
+}
+
+#[test]
+fn a_zip_that_was_delivered_and_removed_is_written_again_by_its_own_push() {
+    let mine = push(None, 'a', 1, Some('a'));
+    let removed = Known {
+        last: Some(&mine),
+        ..Known::default()
+    };
+    assert_eq!(judge(&removed, &mine), Verdict::Write);
+}
+
+#[test]
+fn a_record_that_lacks_the_last_write_does_not_hide_the_object() {
+    let older = push(None, 'a', 1, Some('a'));
+    let newer = push(Some('a'), 'b', 3, Some('b'));
+    let known = Known {
+        object: Some(&newer),
+        last: Some(&older),
+        last_deletion: None,
+    };
+    assert!(because(judge(&known, &push(None, 'f', 2, Some('f')))).contains("is number 3"));
+}
+
+#[test]
+fn the_same_change_whose_zip_is_there_is_a_duplicate() {
+    let first = push(Some('a'), 'b', 1, Some('b'));
+    let second = push(Some('a'), 'b', 2, Some('b'));
+    assert_eq!(judge(&known(&first), &second), Verdict::Duplicate(first.push_id));
+    let recorded = Known {
+        object: Some(&first),
+        last: Some(&first),
+        last_deletion: Some(0),
+    };
+    assert_eq!(judge(&recorded, &second), Verdict::Duplicate(first.push_id));
+}
+
+#[test]
+fn what_changes_something_is_no_duplicate() {
+    let first = push(Some('a'), 'b', 1, Some('b'));
+    let second = push(Some('a'), 'b', 3, Some('b'));
+    let mut other_zip = second.clone();
+    other_zip.sha256 = "0".repeat(64);
+    assert_eq!(judge(&known(&first), &other_zip), Verdict::Write, "another zip");
+    let other_change = DeliveredPush {
+        before: Some(object('c')),
+        ..second.clone()
+    };
+    assert_eq!(
+        judge(&known(&first), &other_change),
+        Verdict::Write,
+        "another change"
+    );
+    let deleted = Known {
+        last_deletion: Some(2),
+        ..known(&first)
+    };
+    assert_eq!(
+        judge(&deleted, &second),
+        Verdict::Write,
+        "made again after a deletion"
+    );
+    let by_hand = [1, 2].map(|sequence| push(Some('b'), 'b', sequence, Some('b')));
+    assert_eq!(
+        judge(&known(&by_hand[0]), &by_hand[1]),
+        Verdict::Write,
+        "asked for by hand"
+    );
+    for (one, two) in [('b', 'f'), ('f', 'b')] {
+        let mut pair = [first.clone(), second.clone()];
+        pair[0].ref_now = Some(object(one));
+        pair[1].ref_now = Some(object(two));
+        assert!(
+            !matches!(judge(&known(&pair[0]), &pair[1]), Verdict::Duplicate(_)),
+            "the ref was elsewhere in between"
+        );
+    }
+    let removed = Known {
+        last: Some(&first),
+        ..Known::default()
+    };
+    assert_eq!(judge(&removed, &second), Verdict::Write, "the zip was removed");
+}
+
+#[test]
+fn a_duplicate_of_what_was_superseded_is_superseded_too() {
+    let object = push(Some('a'), 'b', 1, Some('b'));
+    let newer = push(Some('b'), 'c', 4, Some('c'));
+    let known = Known {
+        object: Some(&object),
+        last: Some(&newer),
+        last_deletion: None,
+    };
+    assert!(because(judge(&known, &push(Some('a'), 'b', 2, Some('b')))).contains("is number 4"));
+}
+
+#[test]
+fn numbers_never_run_backwards() {
+    let at = |millis: i64| DateTime::from_timestamp_millis(millis).unwrap();
+    assert_eq!(next_sequence(None, at(1_000)), 1_000);
+    assert_eq!(next_sequence(Some(7), at(1_000)), 1_000, "a counter of before");
+    assert_eq!(
+        next_sequence(Some(1_000), at(1_000)),
+        1_001,
+        "in the same millisecond"
+    );
+    assert_eq!(
+        next_sequence(Some(5_000), at(1_000)),
+        5_001,
+        "a clock that was set back"
+    );
+    assert_eq!(next_sequence(None, at(-1)), 0);
+}
