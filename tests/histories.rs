@@ -1,0 +1,219 @@
+//! Histories of a ref, from outside: whatever happens to it, the destination ends at what the git host says.
+
+use std::collections::HashMap;
+
+use domain::contract::IgnoreReason;
+use domain::state::Status;
+use futures::future::join_all;
+use push_code::git_host::Options;
+use push_code::webhook::Delivery;
+use serde_json::json;
+
+use crate::any_commit;
+use crate::fixtures::repository::{MAIN, Repository};
+use crate::fixtures::scene::{Run, Scene};
+
+const TAG: &str = "refs/tags/v1";
+
+/// Moves a ref of the host, and reports it: `None` is where it is not there.
+struct Mover<'a> {
+    scene: &'a Scene,
+    repository: &'a Repository,
+    ref_name: &'a str,
+    at: Option<String>,
+}
+
+impl<'a> Mover<'a> {
+    fn new(scene: &'a Scene, repository: &'a Repository, ref_name: &'a str) -> Self {
+        Self {
+            scene,
+            repository,
+            ref_name,
+            at: None,
+        }
+    }
+
+    /// Moves the ref, and gives the webhook of it.
+    fn move_to(&mut self, to: Option<&str>) -> push_code::webhook::PushHook {
+        match to {
+            Some(commit) => self.repository.git(["update-ref", self.ref_name, commit]),
+            None => self.repository.git(["update-ref", "-d", self.ref_name]),
+        };
+        let before = std::mem::replace(&mut self.at, to.map(str::to_owned));
+        self.scene
+            .hook(&self.repository.path, self.ref_name, before.as_deref(), to)
+    }
+
+    async fn push(&mut self, to: Option<&str>) -> Run {
+        let hook = self.move_to(to);
+        self.scene.push(&hook).await
+    }
+}
+
+/// The metadata of the only zip of the source.
+async fn zip(scene: &Scene) -> HashMap<String, String> {
+    let keys = scene.delivered_keys().await;
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    let head = scene.stack.local.s3().head_object();
+    let head = head.bucket(scene.stack.output("DestinationBucket")).key(&keys[0]);
+    head.send().await.unwrap().metadata.unwrap()
+}
+
+/// Three commits, one upon the other.
+fn commits(repository: &Repository) -> [String; 3] {
+    ["a", "b", "c"].map(|content| repository.commit_file("file", content))
+}
+
+#[tokio::test]
+async fn a_ref_that_is_deleted_and_made_again_where_it_was_before_ends_there() {
+    let (scene, _host) = Scene::over_http("made-again", any_commit()).await;
+    let repository = scene.repository("group/project");
+    let [a, b, _] = commits(&repository);
+    let mut branch = Mover::new(&scene, &repository, "refs/heads/next");
+    branch.push(Some(&a)).await.delivered();
+    branch.push(Some(&b)).await.delivered();
+    let deleted = branch.push(None).await;
+    assert_eq!(
+        deleted.state().ignored.as_ref().unwrap().reason,
+        IgnoreReason::RefDeleted
+    );
+    branch.push(Some(&a)).await.delivered();
+    assert_eq!(zip(&scene).await["commit"], a);
+}
+
+#[tokio::test]
+async fn a_ref_that_is_reset_past_a_push_that_failed_ends_where_it_was_reset_to() {
+    let (scene, _host) = Scene::over_http("reset", any_commit()).await;
+    let repository = scene.repository("group/project");
+    let [a, b, c] = commits(&repository);
+    let mut branch = Mover::new(&scene, &repository, MAIN);
+    branch.push(Some(&a)).await.delivered();
+    branch.push(Some(&b)).await.delivered();
+    scene
+        .configure(|settings| settings["options"] = json!({"limits": {"file_bytes": 0}}))
+        .await;
+    let failed = branch.push(Some(&c)).await;
+    assert_eq!(
+        failed.ended.error.as_deref(),
+        Some("LimitExceeded"),
+        "{failed:#?}"
+    );
+    scene.configure(|_| ()).await;
+    branch.push(Some(&a)).await.delivered();
+    assert_eq!(zip(&scene).await["commit"], a);
+    // The one that failed is sent again, far too late.
+    let late = scene.new_execution(failed.push_id).await;
+    let late = scene.follow(&late).await;
+    assert_eq!(late.state().status, Status::Superseded, "{late:#?}");
+    assert_eq!(zip(&scene).await["commit"], a);
+}
+
+#[tokio::test]
+async fn a_tag_that_is_deleted_and_pushed_again_is_delivered_again() {
+    let (scene, _host) = Scene::over_http("tag-again", any_commit()).await;
+    let repository = scene.repository("group/project");
+    let [a, b, _] = commits(&repository);
+    let mut tag = Mover::new(&scene, &repository, TAG);
+    let first = tag.push(Some(&b)).await;
+    tag.push(None).await;
+    let again = tag.push(Some(&b)).await;
+    assert_ne!(again.delivered().version_id, first.delivered().version_id);
+    assert_eq!(zip(&scene).await["push-id"], again.push_id.to_string());
+    // And at an earlier commit.
+    tag.push(None).await;
+    tag.push(Some(&a)).await.delivered();
+    assert_eq!(zip(&scene).await["commit"], a);
+    // And where somebody has removed the zip.
+    tag.push(None).await;
+    scene.remove_delivered().await;
+    tag.push(Some(&a)).await.delivered();
+    assert_eq!(zip(&scene).await["commit"], a);
+}
+
+#[tokio::test]
+async fn a_ref_that_is_forced_back_and_forth_at_once_ends_at_what_the_host_says() {
+    let (scene, _host) = Scene::over_http("back-and-forth", any_commit()).await;
+    let repository = scene.repository("group/project");
+    let [a, b, c] = commits(&repository);
+    let mut branch = Mover::new(&scene, &repository, "refs/heads/next");
+    branch.push(Some(&a)).await.delivered();
+    let hooks = [&b, &a, &c, &b, &a, &b].map(|to| branch.move_to(Some(to)));
+    let order = [3, 0, 5, 1, 4, 2];
+    let runs = join_all(order.map(|index| scene.push(&hooks[index]))).await;
+    for run in &runs {
+        assert_eq!(run.ended.status.as_str(), "SUCCEEDED", "{run:#?}");
+    }
+    assert_eq!(zip(&scene).await["commit"], b);
+}
+
+#[tokio::test]
+async fn an_older_push_does_not_come_back_where_the_zip_was_removed() {
+    let (scene, _host) = Scene::over_http("removed", any_commit()).await;
+    let repository = scene.repository("group/project");
+    let [a, b, _] = commits(&repository);
+    let mut branch = Mover::new(&scene, &repository, "refs/heads/next");
+    let delivery = Delivery::fresh();
+    scene
+        .configure(|settings| settings["destination"]["bucket"] = json!("no-such-bucket-of-ours"))
+        .await;
+    let hook = branch.move_to(Some(&a));
+    let failed = scene.deliver(&hook, &delivery).await;
+    assert_eq!(
+        failed.ended.error.as_deref(),
+        Some("StorageRefused"),
+        "{failed:#?}"
+    );
+    scene.configure(|_| ()).await;
+    branch.push(Some(&b)).await.delivered();
+    scene.remove_delivered().await;
+    let late = scene.resend(&hook, &delivery, 2).await;
+    assert_eq!(late.state().status, Status::Superseded, "{late:#?}");
+    assert_eq!(scene.delivered_keys().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_new_table_before_an_old_bucket_delivers() {
+    let (scene, _host) = Scene::over_http("new-table", Options::default()).await;
+    let repository = scene.repository("group/project");
+    let commits = ["a", "b", "c", "d"].map(|content| repository.commit_file("file", content));
+    let mut branch = Mover::new(&scene, &repository, "refs/heads/next");
+    for commit in &commits[..2] {
+        branch.push(Some(commit)).await.delivered();
+    }
+    scene.forget_ref(&repository.path, "refs/heads/next").await;
+    // One push was missed meanwhile.
+    branch.move_to(Some(&commits[2]));
+    branch.push(Some(&commits[3])).await.delivered();
+    assert_eq!(zip(&scene).await["commit"], commits[3]);
+}
+
+#[tokio::test]
+async fn a_push_that_was_delivered_and_is_executed_again_is_told_of_once() {
+    let (scene, _host) = Scene::over_http("told-once", Options::default()).await;
+    let repository = scene.repository("group/project");
+    let commit = repository.commit_file("file", "content");
+    let first = scene
+        .push(&scene.hook(&repository.path, MAIN, None, Some(&commit)))
+        .await;
+    first.delivered();
+    let again = scene.new_execution(first.push_id).await;
+    let again = scene.follow(&again).await;
+    assert_eq!(again.delivered().version_id, first.delivered().version_id);
+    assert_eq!(again.trail.events, first.trail.events);
+    // What comes after it has come after what might have been told of it.
+    let later = repository.commit_file("file", "more");
+    let later = scene
+        .push(&scene.hook(&repository.path, MAIN, Some(&commit), Some(&later)))
+        .await;
+    scene
+        .stack
+        .inbox
+        .event("Push Delivered", &later.push_id.to_string())
+        .await;
+    let told = scene
+        .stack
+        .inbox
+        .count("Push Delivered", &first.push_id.to_string())
+        .await;
+    assert_eq!(told, 1);
+}

@@ -1,0 +1,200 @@
+//! What the messages say is to be done about a push that has failed, or was ignored, works.
+
+use std::time::Duration;
+
+use domain::event::PushEvent;
+use domain::state::Status;
+use push_code::git_host::Options;
+use push_code::webhook::Delivery;
+use serde_json::json;
+use servers::http::Host;
+
+use crate::fixtures::archive;
+use crate::fixtures::repository::MAIN;
+use crate::fixtures::scene::Scene;
+
+#[tokio::test]
+async fn a_push_that_was_ignored_by_wrong_settings_is_delivered_when_it_is_sent_again() {
+    let (scene, _host) = Scene::over_http("wrong-globs", Options::default()).await;
+    let repository = scene.repository("group/project");
+    let commit = repository.commit_file("file", "content");
+    let hook = scene.hook(&repository.path, MAIN, None, Some(&commit));
+    let delivery = Delivery::fresh();
+    scene
+        .configure(|settings| settings["refs"] = json!(["refs/heads/mian"]))
+        .await;
+    let ignored = scene.deliver(&hook, &delivery).await;
+    assert_eq!(ignored.state().status, Status::Ignored);
+    let still = scene.resend(&hook, &delivery, 2).await;
+    assert_eq!(still.state().status, Status::Ignored);
+    scene.configure(|_| ()).await;
+    let run = scene.resend(&hook, &delivery, 3).await;
+    assert_eq!(scene.object(run.delivered()).await.metadata["commit"], commit);
+    assert_eq!(
+        run.events()[..7],
+        [
+            "PushReceived",
+            "PushIgnored",
+            "PushRetried",
+            "PushIgnored",
+            "PushRetried",
+            "PushValidated",
+            "CommitFetched",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_limit_that_was_raised_holds_for_a_new_execution_of_the_push_that_met_it() {
+    let (scene, _host) = Scene::over_http("limit-raised", Options::default()).await;
+    let repository = scene.repository("group/project");
+    let commit = repository.commit_file("file", "content");
+    scene
+        .configure(|settings| settings["options"] = json!({"limits": {"file_bytes": 1}}))
+        .await;
+    let run = scene
+        .push(&scene.hook(&repository.path, MAIN, None, Some(&commit)))
+        .await;
+    scene.assert_failed(&run, "Package", "LimitExceeded").await;
+    scene.configure(|_| ()).await;
+    let again = scene.new_execution(run.push_id).await;
+    let again = scene.follow(&again).await;
+    assert_eq!(scene.object(again.delivered()).await.metadata["commit"], commit);
+    // It has kept its number.
+    let numbers: Vec<_> = again
+        .trail
+        .events
+        .iter()
+        .filter_map(|recorded| match &recorded.event {
+            PushEvent::PushValidated(deliver) => Some(deliver.sequence),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(numbers.len(), 2);
+    assert_eq!(numbers[0], numbers[1]);
+}
+
+#[tokio::test]
+async fn an_option_that_was_changed_after_a_failure_makes_another_zip() {
+    let (scene, _host) = Scene::over_http("option-changed", Options::default()).await;
+    let repository = scene.repository("group/project");
+    let commit = repository.commit_file("file", "content");
+    scene
+        .configure(|settings| settings["destination"]["bucket"] = json!("no-such-bucket-of-ours"))
+        .await;
+    let run = scene
+        .push(&scene.hook(&repository.path, MAIN, None, Some(&commit)))
+        .await;
+    scene.assert_failed(&run, "Upload", "StorageRefused").await;
+    scene
+        .configure(|settings| settings["options"] = json!({"build_info": false}))
+        .await;
+    let again = scene.new_execution(run.push_id).await;
+    let again = scene.follow(&again).await;
+    let zip = scene.object(again.delivered()).await;
+    let paths: Vec<_> = archive::of_zip(&zip.bytes)
+        .await
+        .into_iter()
+        .map(|entry| entry.path)
+        .collect();
+    assert_eq!(paths, ["file"]);
+}
+
+#[tokio::test]
+async fn what_was_staged_and_is_gone_is_fetched_again_in_the_same_execution() {
+    let (scene, _host) = Scene::over_http("expired", Options::default()).await;
+    let repository = scene.repository("group/project");
+    let commit = repository.commit_file("file", "content");
+    scene
+        .configure(|settings| settings["destination"]["bucket"] = json!("no-such-bucket-of-ours"))
+        .await;
+    let run = scene
+        .push(&scene.hook(&repository.path, MAIN, None, Some(&commit)))
+        .await;
+    scene.assert_failed(&run, "Upload", "StorageRefused").await;
+    scene.configure(|_| ()).await;
+    scene.expire_staged(run.push_id).await;
+    let again = scene.new_execution(run.push_id).await;
+    let again = scene.follow(&again).await;
+    assert_eq!(scene.object(again.delivered()).await.metadata["commit"], commit);
+    let (stage, _, error) = again.failed_attempts().pop().unwrap();
+    assert_eq!((stage.as_str(), error), ("Upload", "StagedObjectMissing"));
+    let events = again.events();
+    assert_eq!(
+        events[events.len() - 5..],
+        [
+            "AttemptFailed",
+            "CommitFetched",
+            "ArchivePackaged",
+            "ArchiveUploaded",
+            "PushDelivered"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_execution_that_was_stopped_is_closed_and_may_be_followed_by_another() {
+    // A host that says nothing: the fetch goes on for as long as it is let.
+    let host = Host::serve(|_, connection| async move {
+        std::future::pending::<()>().await;
+        drop(connection);
+        Ok(())
+    })
+    .await;
+    let scene = Scene::on("stopped", &host).await;
+    let hook = scene.hook("group/project", MAIN, None, Some(&"1".repeat(40)));
+    let delivery = Delivery::fresh();
+    let accepted = scene.webhook.send(&hook, &delivery).await.unwrap();
+    let push_id = accepted.pushes[0].push_id.parse().unwrap();
+    scene
+        .wait_for(push_id, |state| state.status == Status::Validated)
+        .await;
+    scene.stop(&accepted.pushes[0].execution).await;
+    let state = scene
+        .wait_for(push_id, |state| state.status == Status::Failed)
+        .await;
+    let failure = state.failure.unwrap();
+    assert_eq!(failure.failure.error, "ExecutionAborted");
+    assert_eq!(failure.execution_id, accepted.pushes[0].execution);
+
+    let again = scene.webhook.send(&hook, &delivery).await.unwrap();
+    let arn = scene.stack.local.execution_arn(&format!("{push_id}-2")).unwrap();
+    assert_eq!(again.pushes[0].execution, arn);
+    let state = scene
+        .wait_for(push_id, |state| state.status == Status::Validated)
+        .await;
+    assert!(state.is_in_charge(&arn));
+    scene.stop(&arn).await;
+    scene
+        .wait_for(push_id, |state| state.status == Status::Failed)
+        .await;
+}
+
+#[tokio::test]
+async fn of_two_executions_of_one_push_at_once_one_delivers() {
+    let (scene, host) = Scene::over_http("two-at-once", Options::default()).await;
+    let repository = scene.repository("group/project");
+    let commit = repository.commit_file("file", "content");
+    let hook = scene.hook(&repository.path, MAIN, None, Some(&commit));
+    scene.put_git_secret(&json!({"credentials": []})).await;
+    let failed = scene.push(&hook).await;
+    scene.assert_failed(&failed, "Fetch", "CredentialsMissing").await;
+    scene
+        .put_git_secret(&crate::http_secret(&host.origin(), &crate::login()))
+        .await;
+    let one = scene.new_execution(failed.push_id).await;
+    let two = scene.new_execution(failed.push_id).await;
+    let (one, two) = tokio::join!(scene.follow(&one), scene.follow(&two));
+    for run in [&one, &two] {
+        assert_eq!(run.ended.status.as_str(), "SUCCEEDED", "{run:#?}");
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let trail = scene.trail(failed.push_id).await;
+    let uploads = trail
+        .events
+        .iter()
+        .filter(|recorded| matches!(recorded.event, PushEvent::ArchiveUploaded(_)));
+    assert_eq!(uploads.count(), 1);
+    assert_eq!(trail.state.unwrap().status, Status::Delivered);
+    assert_eq!(scene.versions_of_zips().await, 1);
+}
