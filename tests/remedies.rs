@@ -198,3 +198,43 @@ async fn of_two_executions_of_one_push_at_once_one_delivers() {
     assert_eq!(trail.state.unwrap().status, Status::Delivered);
     assert_eq!(scene.versions_of_zips().await, 1);
 }
+
+#[tokio::test]
+async fn a_delivery_that_could_not_be_told_is_told_by_another_execution() {
+    let (scene, _host) = Scene::over_http("not-told", Options::default()).await;
+    let repository = scene.repository("group/project");
+    let commit = repository.commit_file("file", "content");
+    let hook = scene.hook(&repository.path, MAIN, None, Some(&commit));
+    let delivery = Delivery::fresh();
+    let calls = crate::Calls::of(&scene, &hook, &delivery);
+    let run = scene
+        .run_changed("bus-is-down", &calls.push, |definition| {
+            definition["States"]["Publish"]["Arguments"] = json!("{% $error('the bus is down') %}");
+        })
+        .await;
+    assert_eq!(run.ended.status.as_str(), "FAILED", "{run:#?}");
+    assert!(
+        run.ended.cause.as_ref().unwrap().contains("the bus is down"),
+        "{run:#?}"
+    );
+    // The zip is where it should be, and everybody is told that it is.
+    assert_eq!(run.state().status, Status::Delivered);
+    assert_eq!(run.state().failure.as_ref().unwrap().failure.stage, "Publish");
+    let inbox = &scene.stack.inbox;
+    let push_id = run.push_id.to_string();
+    let told = inbox.event("Push Failed", &push_id).await;
+    assert_eq!(told["detail"]["status"], "Delivered");
+    assert!(told["detail"]["delivered"]["version_id"].is_string(), "{told}");
+
+    let accepted = scene.webhook.send(&hook, &delivery).await.unwrap();
+    assert_eq!(accepted.pushes[0].push_id, push_id);
+    let again = scene.follow(&push_id).await;
+    again.delivered();
+    assert_eq!(
+        again.events()[run.events().len()..],
+        ["PushRetried", "PushDelivered"]
+    );
+    let told = inbox.event("Push Delivered", &push_id).await;
+    assert!(told["detail"].get("announce").is_none(), "{told}");
+    assert_eq!(scene.versions_of_zips().await, 1);
+}

@@ -50,7 +50,9 @@ impl Coded for Error {
 /// How the push ended. Its event is written by [`handle`], for what it is depends on the trail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Recorded {
-    /// How it ended.
+    /// How it ended. Its fields stand beside the next one: an execution that began before this function was deployed takes
+    /// the whole for it.
+    #[serde(flatten)]
     pub closed: Closed,
     /// Whether the event bus is to be told: not if another execution has closed the push, and told it.
     pub announce: bool,

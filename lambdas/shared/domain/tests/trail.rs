@@ -9,7 +9,8 @@
 use chrono::{DateTime, Utc};
 use domain::contract::{
     Archive, Author, Deliver, Delivered, Execution, Failure, FetchedCommit, FetchedSubmodule, IgnoreReason,
-    Ignored, LfsObjects, Stage, StagedObject, Superseded, VerifiedSignature,
+    Ignored, LfsObjects, Stage, StageOutput, StagedObject, Superseded, Uploaded, Validated,
+    VerifiedSignature,
 };
 use domain::destination::Destination;
 use domain::event::{AttemptFailed, PushEvent, PushFailed, PushReceived, PushRetried, RecordedEvent, SCHEMA};
@@ -627,8 +628,71 @@ fn which_ends_are_good_ones() {
     assert_eq!(closed, [&good[..], &[Status::Failed]].concat());
 }
 
-/// One of each. What this file has once pinned was written to tables: it must stay readable for ever. A change to it
-/// needs a new schema version, and a reader for the old one.
+/// Checks that an output is what its event says, and is found again in the state after it and not before.
+fn assert_is_found_again<O>(given: Vec<PushEvent>, output: &O, event: PushEvent)
+where
+    O: StageOutput + PartialEq + std::fmt::Debug,
+{
+    assert_eq!(output.event(), Some(event.clone()));
+    assert_eq!(O::recorded(&state(given.clone())), None);
+    let after = [given, vec![event]].concat();
+    assert_eq!(O::recorded(&state(after)).as_ref(), Some(output));
+}
+
+#[test]
+fn what_a_stage_gave_is_found_again_in_the_state() {
+    let (
+        PushEvent::PushIgnored(not_for_us),
+        PushEvent::CommitFetched(commit),
+        PushEvent::ArchivePackaged(archive),
+        PushEvent::PushSuperseded(older),
+    ) = (ignored(), fetched(), packaged(), superseded())
+    else {
+        unreachable!()
+    };
+    let packaged_push = || vec![received(), validated(), fetched(), packaged()];
+    assert_is_found_again(vec![received()], &Validated::Deliver(decision()), validated());
+    assert_is_found_again(
+        vec![received()],
+        &Validated::Ignore(not_for_us.clone()),
+        ignored(),
+    );
+    assert_is_found_again(vec![received(), validated()], &commit, fetched());
+    assert_is_found_again(vec![received(), validated(), fetched()], &archive, packaged());
+    assert_is_found_again(packaged_push(), &Uploaded::Delivered(delivered()), uploaded());
+    assert_is_found_again(packaged_push(), &Uploaded::Superseded(older), superseded());
+    assert_is_found_again(packaged_push(), &Uploaded::Ignored(not_for_us), ignored());
+    // A duplicate was wanted all the same.
+    let duplicate = state([packaged_push(), vec![ignored()]].concat());
+    assert_eq!(
+        Validated::recorded(&duplicate),
+        Some(Validated::Deliver(decision()))
+    );
+}
+
+#[test]
+fn stages_and_statuses_are_written_as_they_are_named() {
+    assert_eq!(Stage::Validate.to_string(), "Validate");
+    assert_eq!(Status::Superseded.to_string(), "Superseded");
+    let illegal = apply(None, &trail(vec![validated()])[0]).unwrap_err().to_string();
+    assert!(
+        illegal.contains("PushValidated (event 1)") && illegal.contains("no trail"),
+        "{illegal}"
+    );
+}
+
+#[test]
+fn a_push_says_why_it_was_not_delivered() {
+    let reason = |events| state(events).reason();
+    assert_eq!(
+        reason(vec![received(), ignored()]).as_deref(),
+        Some("said before")
+    );
+    let older = vec![received(), validated(), fetched(), packaged(), superseded()];
+    assert_eq!(reason(older).as_deref(), Some("it is newer"));
+    assert_eq!(reason(delivered_trail()), None);
+}
+
 #[test]
 fn an_event_from_before_there_were_options_for_submodules_is_read() {
     let event: PushEvent = serde_json::from_value(serde_json::json!({
@@ -649,6 +713,8 @@ fn an_event_from_before_there_were_options_for_submodules_is_read() {
     assert_eq!(deliver.options.limits.submodules, 100);
 }
 
+/// One of each. What this file has once pinned was written to tables: it must stay readable for ever. A change to it
+/// needs a new schema version, and a reader for the old one.
 #[test]
 fn every_event_reads_and_writes_as_the_golden_file_says() {
     let events = trail(vec![
