@@ -1,91 +1,12 @@
-use std::sync::Mutex;
+//! Which deliveries start which executions, and what they are answered.
 
-use platform::aws::AwsFailure;
+mod scene;
+
+use domain::push::{DeliveryId, PushId};
 use serde_json::{Value, json};
 
 use super::*;
-
-/// Executions in memory: name, input, whether another one may follow.
-#[derive(Default)]
-struct Memory(Mutex<Vec<(String, String, bool)>>);
-
-impl Memory {
-    fn names(&self) -> Vec<String> {
-        self.0
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|execution| execution.0.clone())
-            .collect()
-    }
-
-    fn fail_all(&self) {
-        self.0
-            .lock()
-            .unwrap()
-            .iter_mut()
-            .for_each(|execution| execution.2 = true);
-    }
-}
-
-impl Executions for Memory {
-    async fn start(&self, name: &str, input: &str) -> Result<Option<String>, AwsFailure> {
-        let mut executions = self.0.lock().unwrap();
-        if executions.iter().any(|execution| execution.0 == name) {
-            return Ok(None);
-        }
-        executions.push((name.to_owned(), input.to_owned(), false));
-        Ok(Some(format!("arn:{name}")))
-    }
-
-    async fn describe(&self, name: &str) -> Result<ExecutionStatus, AwsFailure> {
-        let executions = self.0.lock().unwrap();
-        let (name, input, may_be_followed) = executions.iter().find(|execution| execution.0 == name).unwrap();
-        Ok(ExecutionStatus {
-            arn: format!("arn:{name}"),
-            input: input.clone(),
-            may_be_followed: *may_be_followed,
-        })
-    }
-}
-
-fn payload() -> Value {
-    json!({
-        "object_kind": "push",
-        "event_name": "push",
-        "before": "95790bf891e76fee5e1747ab589903a6a1f80f22",
-        "after": "da1560886d4f094c3e6c9ef40349f7d38b5d27d7",
-        "ref": "refs/heads/main",
-        "checkout_sha": "da1560886d4f094c3e6c9ef40349f7d38b5d27d7",
-        "user_username": "jsmith",
-        "project": {
-            "path_with_namespace": "mike/diaspora",
-            "git_http_url": "https://gitlab.example.com/mike/diaspora.git",
-            "git_ssh_url": "git@gitlab.example.com:mike/diaspora.git",
-        },
-        "commits": [],
-        "total_commits_count": 0,
-    })
-}
-
-fn request(event: Option<&'static str>, key: &'static str, body: &str) -> ApiGatewayV2httpRequest {
-    let mut request = ApiGatewayV2httpRequest::default();
-    request.path_parameters.insert("source".into(), "gitlab".into());
-    if let Some(event) = event {
-        request.headers.insert("x-gitlab-event", event.parse().unwrap());
-    }
-    request.headers.insert("idempotency-key", key.parse().unwrap());
-    request.body = Some(body.to_owned());
-    request
-}
-
-async fn send(executions: &Memory, request: &ApiGatewayV2httpRequest) -> (i64, Value) {
-    let response = handle(executions, request).await;
-    let Some(Body::Text(body)) = response.body else {
-        panic!("no body")
-    };
-    (response.status_code, serde_json::from_str(&body).unwrap())
-}
+use scene::{Memory, Refusal, payload, request, send};
 
 #[tokio::test]
 async fn a_push_hook_starts_an_execution_whose_input_is_the_push() {
@@ -96,7 +17,7 @@ async fn a_push_hook_starts_an_execution_whose_input_is_the_push() {
     )
     .await;
     assert_eq!(status, 202, "{answer}");
-    let input: Value = serde_json::from_str(&executions.0.lock().unwrap()[0].1).unwrap();
+    let input: Value = serde_json::from_str(&executions.input()).unwrap();
     insta::assert_json_snapshot!((answer, input));
 }
 
@@ -113,7 +34,7 @@ async fn a_tag_that_was_deleted_has_no_after() {
     )
     .await;
     assert_eq!(status, 202);
-    let input: Value = serde_json::from_str(&executions.0.lock().unwrap()[0].1).unwrap();
+    let input: Value = serde_json::from_str(&executions.input()).unwrap();
     assert_eq!(
         (&input["ref"], &input["after"]),
         (&json!("refs/tags/v1"), &Value::Null)
@@ -129,7 +50,7 @@ async fn an_execution_is_not_given_more_than_it_takes() {
     let request = request(Some("Push Hook"), "d1", &payload.to_string());
     let (status, answer) = send(&executions, &request).await;
     assert_eq!(status, 202, "{answer}");
-    let input = executions.0.lock().unwrap()[0].1.clone();
+    let input = executions.input();
     assert!(input.len() < 2_000, "{} bytes", input.len());
     let input: Value = serde_json::from_str(&input).unwrap();
     assert_eq!(
@@ -152,7 +73,7 @@ async fn a_delivery_that_is_sent_again_after_a_failure_starts_another_execution(
     let executions = Memory::default();
     let request = request(Some("Push Hook"), "d1", &payload().to_string());
     send(&executions, &request).await;
-    executions.fail_all();
+    executions.end_all();
     let (status, _) = send(&executions, &request).await;
     assert_eq!(status, 202);
     let names = executions.names();
@@ -243,4 +164,305 @@ async fn a_base64_body_is_read() {
     assert_eq!(send(&executions, &request).await.0, 202);
     request.body = Some("***".into());
     assert_eq!(send(&executions, &request).await.0, 400);
+}
+
+/// GitLab's delivery of `payload`.
+fn delivery(payload: &Value) -> ApiGatewayV2httpRequest {
+    request(Some("Push Hook"), "d1", &payload.to_string())
+}
+
+#[tokio::test]
+async fn a_delivery_that_comes_again_while_its_execution_runs_or_has_delivered_starts_nothing() {
+    let executions = Memory::default();
+    let (_, first) = send(&executions, &delivery(&payload())).await;
+    let (status, again) = send(&executions, &delivery(&payload())).await;
+    assert_eq!((status, &again), (202, &first));
+    let name = &executions.names()[0];
+    assert_eq!(again["pushes"][0]["execution"], json!(format!("arn:{name}")));
+    assert_eq!(executions.names().len(), 1);
+}
+
+#[tokio::test]
+async fn each_execution_that_may_be_followed_is_followed_by_one() {
+    let executions = Memory::default();
+    let first = executions_after_each_end(&executions, 3).await;
+    let names = executions.names();
+    assert_eq!(first, names[0]);
+    assert_eq!(names[1..], [format!("{first}-2"), format!("{first}-3")]);
+    // The last one goes on.
+    let (_, again) = send(&executions, &delivery(&payload())).await;
+    assert_eq!(again["pushes"][0]["execution"], json!(format!("arn:{first}-3")));
+    assert_eq!(executions.names().len(), 3);
+}
+
+/// Sends a delivery again and again, each time after what it has started has ended. Gives the first execution's name.
+async fn executions_after_each_end(executions: &Memory, count: usize) -> String {
+    for _ in 0..count {
+        executions.end_all();
+        assert_eq!(send(executions, &delivery(&payload())).await.0, 202);
+    }
+    executions.names().remove(0)
+}
+
+#[tokio::test]
+async fn a_push_that_has_had_too_many_executions_is_refused() {
+    let executions = Memory::default();
+    executions_after_each_end(&executions, 50).await;
+    executions.end_all();
+    let (status, answer) = send(&executions, &delivery(&payload())).await;
+    assert_eq!(status, 409);
+    let error = answer["error"].as_str().unwrap();
+    assert!(
+        error.ends_with("has had 50 executions: look at them, and push again"),
+        "{error}"
+    );
+    assert_eq!(executions.names().len(), 50);
+}
+
+#[tokio::test]
+async fn a_step_functions_that_does_not_answer_is_told_from_one_that_refuses() {
+    for (refusal, expected, says) in [
+        (Refusal::Start("InternalError"), 503, "states:StartExecution"),
+        (
+            Refusal::Start("AccessDeniedException"),
+            500,
+            "states:StartExecution",
+        ),
+        (
+            Refusal::Describe("InternalError"),
+            503,
+            "states:DescribeExecution",
+        ),
+        (
+            Refusal::Describe("AccessDeniedException"),
+            500,
+            "states:DescribeExecution",
+        ),
+    ] {
+        let executions = Memory::default();
+        if matches!(refusal, Refusal::Describe(_)) {
+            send(&executions, &delivery(&payload())).await;
+        }
+        executions.refuse(refusal);
+        let (status, answer) = send(&executions, &delivery(&payload())).await;
+        assert_eq!(status, expected, "{refusal:?}");
+        let error = answer["error"].as_str().unwrap();
+        assert!(
+            error.contains("could not be started") && error.contains(says),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_that_another_version_has_read_otherwise_is_still_the_same() {
+    let executions = Memory::default();
+    send(&executions, &delivery(&payload())).await;
+    let mut read_otherwise = payload();
+    read_otherwise["user_username"] = json!("somebody");
+    read_otherwise["project"]["git_http_url"] = json!("https://other.example.com/mike/diaspora.git");
+    let (status, answer) = send(&executions, &delivery(&read_otherwise)).await;
+    assert_eq!(status, 202, "{answer}");
+    executions.end_all();
+    assert_eq!(send(&executions, &delivery(&read_otherwise)).await.0, 202);
+    assert_eq!(executions.names().len(), 2);
+}
+
+#[tokio::test]
+async fn a_delivery_of_another_change_is_refused_whatever_has_become_of_the_first_one() {
+    let other = |field: &str, value: Value| {
+        let mut payload = payload();
+        payload[field] = value;
+        payload
+    };
+    for other in [
+        other("before", json!("1".repeat(40))),
+        other("before", json!("0".repeat(40))),
+        other("after", json!("1".repeat(40))),
+        other("project", json!({"path_with_namespace": "mike/other"})),
+    ] {
+        let executions = Memory::default();
+        send(&executions, &delivery(&payload())).await;
+        for _ in 0..2 {
+            let (status, answer) = send(&executions, &delivery(&other)).await;
+            assert_eq!(status, 409, "{other}");
+            let error = answer["error"].as_str().unwrap();
+            assert!(error.contains("must not be used twice"), "{error}");
+            executions.end_all();
+        }
+        assert_eq!(executions.names().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn another_ref_of_one_delivery_is_another_push() {
+    let executions = Memory::default();
+    send(&executions, &delivery(&payload())).await;
+    let mut other = payload();
+    other["ref"] = json!("refs/heads/next");
+    assert_eq!(send(&executions, &delivery(&other)).await.0, 202);
+    let names = executions.names();
+    assert!(names.len() == 2 && !names[1].starts_with(&names[0]), "{names:?}");
+}
+
+#[tokio::test]
+async fn an_execution_of_this_name_with_an_unreadable_input_is_another_content() {
+    let executions = Memory::default();
+    let (_, answer) = send(&executions, &delivery(&payload())).await;
+    let name = answer["pushes"][0]["push_id"].as_str().unwrap().to_owned();
+    let executions = Memory::default();
+    executions.start(&name, "{}").await.unwrap();
+    assert_eq!(send(&executions, &delivery(&payload())).await.0, 409);
+}
+
+#[tokio::test]
+async fn a_delivery_is_known_by_the_header_that_stays_the_same_when_it_is_sent_again() {
+    let body = payload().to_string();
+    let delivery_id = async |headers: &[(&'static str, &'static str)]| {
+        let mut request = request(Some("Push Hook"), "d1", &body);
+        request.headers.remove("idempotency-key");
+        for (name, value) in headers {
+            request.headers.insert(*name, value.parse().unwrap());
+        }
+        let executions = Memory::default();
+        let (status, answer) = send(&executions, &request).await;
+        assert_eq!(status, 202, "{answer}");
+        let input: Value = serde_json::from_str(&executions.input()).unwrap();
+        let delivery_id: DeliveryId = input["delivery_id"].as_str().unwrap().parse().unwrap();
+        let push_id = PushId::new(
+            &"gitlab".parse().unwrap(),
+            &delivery_id,
+            &"refs/heads/main".parse().unwrap(),
+        );
+        assert_eq!(input["push_id"], json!(push_id));
+        delivery_id.to_string()
+    };
+    let (key, uuid) = (("idempotency-key", "key"), ("x-gitlab-event-uuid", "uuid"));
+    assert_eq!(delivery_id(&[key, uuid]).await, "key");
+    assert_eq!(delivery_id(&[uuid]).await, "uuid");
+    let of_content = DeliveryId::of_content(body.as_bytes()).to_string();
+    assert_eq!(delivery_id(&[]).await, of_content);
+    assert_eq!(
+        delivery_id(&[("x-gitlab-webhook-uuid", "hook")]).await,
+        of_content
+    );
+}
+
+#[tokio::test]
+async fn a_delivery_id_that_cannot_be_one_is_refused() {
+    let executions = Memory::default();
+    let (status, answer) = send(
+        &executions,
+        &request(Some("Push Hook"), "a b", &payload().to_string()),
+    )
+    .await;
+    assert_eq!(status, 400);
+    assert!(
+        answer["error"].as_str().unwrap().contains("delivery id"),
+        "{answer}"
+    );
+    assert_eq!(executions.names().len(), 0);
+}
+
+#[tokio::test]
+async fn a_webhook_of_a_source_that_cannot_be_one_is_not_found() {
+    let executions = Memory::default();
+    for source in [None, Some("GitLab")] {
+        let mut request = delivery(&payload());
+        request.path_parameters.remove("source");
+        if let Some(source) = source {
+            request.path_parameters.insert("source".into(), source.into());
+        }
+        assert_eq!(send(&executions, &request).await.0, 404);
+    }
+    assert_eq!(executions.names().len(), 0);
+}
+
+#[tokio::test]
+async fn a_pusher_is_cut_and_a_url_left_out_above_their_limits_and_not_below() {
+    let input = async |pusher: &str, url: &str| -> Value {
+        let mut payload = payload();
+        payload["user_username"] = json!(pusher);
+        payload["project"]["git_http_url"] = json!(url);
+        let executions = Memory::default();
+        assert_eq!(send(&executions, &delivery(&payload)).await.0, 202);
+        serde_json::from_str(&executions.input()).unwrap()
+    };
+    let url = |bytes: usize| format!("https://{}", "x".repeat(bytes - "https://".len()));
+    let ssh = "git@gitlab.example.com:mike/diaspora.git";
+    // A character of a name has up to four bytes.
+    let longest = input(&"é".repeat(200), &url(2_048)).await;
+    assert_eq!(longest["pusher"], json!("é".repeat(200)));
+    assert_eq!(longest["clone_urls"], json!([url(2_048), ssh]));
+    let longer = input(&"é".repeat(201), &url(2_049)).await;
+    assert_eq!(longer["pusher"], json!("é".repeat(200)));
+    assert_eq!(longer["clone_urls"], json!([ssh]));
+}
+
+#[tokio::test]
+async fn a_pusher_is_named_by_what_gitlab_says_of_them() {
+    let pusher = async |change: &dyn Fn(&mut Value)| {
+        let mut payload = payload();
+        payload["user_name"] = json!("John Smith");
+        change(&mut payload);
+        let executions = Memory::default();
+        send(&executions, &delivery(&payload)).await;
+        serde_json::from_str::<Value>(&executions.input()).unwrap()["pusher"].clone()
+    };
+    assert_eq!(pusher(&|_| ()).await, json!("jsmith"));
+    assert_eq!(
+        pusher(&|payload| payload["user_username"] = Value::Null).await,
+        json!("John Smith")
+    );
+    assert_eq!(
+        pusher(&|payload| {
+            payload["user_username"] = Value::Null;
+            payload["user_name"] = Value::Null;
+        })
+        .await,
+        Value::Null
+    );
+}
+
+#[tokio::test]
+async fn a_system_hook_may_be_a_push_too() {
+    let executions = Memory::default();
+    let mut payload = payload();
+    payload.as_object_mut().unwrap().remove("object_kind");
+    let request = request(Some("System Hook"), "d1", &payload.to_string());
+    assert_eq!(send(&executions, &request).await.0, 202);
+}
+
+#[tokio::test]
+async fn a_body_is_read_up_to_its_limit_and_not_beyond() {
+    let executions = Memory::default();
+    let padded = |bytes: usize| {
+        let body = payload().to_string();
+        format!("{body}{}", " ".repeat(bytes - body.len()))
+    };
+    for (bytes, expected) in [(BODY_BYTES, 202), (BODY_BYTES + 1, 413)] {
+        let mut request = request(Some("Push Hook"), "d1", &padded(bytes));
+        assert_eq!(send(&executions, &request).await.0, expected, "{bytes}");
+        request.body = Some(STANDARD.encode(padded(bytes)));
+        request.is_base64_encoded = true;
+        assert_eq!(send(&executions, &request).await.0, expected, "{bytes} as Base64");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_is_not_decoded() {
+    let executions = Memory::default();
+    let longest = STANDARD.encode(vec![0; BODY_BYTES]).len();
+    for (characters, expected) in [(longest, 400), (longest + 1, 413)] {
+        let mut request = request(Some("Push Hook"), "d1", &"*".repeat(characters));
+        request.is_base64_encoded = true;
+        assert_eq!(send(&executions, &request).await.0, expected, "{characters}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_json_and_says_so() {
+    let executions = Memory::default();
+    let response = handle(&executions, &delivery(&payload())).await;
+    assert_eq!(response.headers["content-type"], "application/json");
 }

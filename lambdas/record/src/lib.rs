@@ -157,3 +157,6 @@ fn close(state: &PushState, failure: Option<&Failure>) -> Closed {
         failure: failure.cloned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,3 +68,150 @@ pub fn parse(payload: Value) -> Result<Envelope<RecordInput>, serde_json::Error>
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::state::Status;
+    use serde_json::json;
+
+    use super::*;
+    use crate::tests::scene::{Scene, failure, push};
+
+    const ARN: &str = "arn:aws:states:eu-west-1:123456789012:execution:stack-push:8751";
+
+    /// An event as EventBridge sends it.
+    fn event(status: &str) -> Value {
+        json!({
+            "version": "0",
+            "id": "315c1398-40ff-a850-213b-158f73e60175",
+            "detail-type": "Step Functions Execution Status Change",
+            "source": "aws.states",
+            "account": "123456789012",
+            "time": "2019-02-26T19:42:21Z",
+            "region": "eu-west-1",
+            "resources": [ARN],
+            "detail": {
+                "executionArn": ARN,
+                "stateMachineArn": "arn:aws:states:eu-west-1:123456789012:stateMachine:stack-push",
+                "stateMachineVersionArn": null,
+                "stateMachineAliasArn": null,
+                "name": "8751",
+                "status": status,
+                "startDate": 1_551_225_146_847_i64,
+                "stopDate": 1_551_225_151_881_i64,
+                "input": serde_json::to_string(&push()).unwrap(),
+                "inputDetails": {"included": true},
+                "output": null,
+                "outputDetails": null,
+                "error": null,
+                "cause": null,
+                "redriveCount": 0,
+                "redriveDate": null,
+                "redriveStatus": "REDRIVABLE",
+                "redriveStatusReason": null,
+            },
+        })
+    }
+
+    #[test]
+    fn an_execution_that_was_stopped_or_timed_out_is_an_execution_that_has_failed() {
+        for (status, error, cause) in [
+            ("ABORTED", "ExecutionAborted", "The execution was stopped."),
+            (
+                "TIMED_OUT",
+                "ExecutionTimedOut",
+                "The execution has met its time limit.",
+            ),
+        ] {
+            let expected = Envelope {
+                push: push(),
+                execution: Execution {
+                    id: ARN.to_owned(),
+                    started_at: "2019-02-26T23:52:26.847Z".parse().unwrap(),
+                },
+                attempt: 0,
+                input: RecordInput {
+                    failure: Some(Failure {
+                        cause: cause.to_owned(),
+                        ..failure("Execution", error)
+                    }),
+                },
+            };
+            assert_eq!(parse(event(status)).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn who_has_stopped_it_may_have_said_why() {
+        for (said, expected) in [
+            (json!("Not today."), "The execution was stopped. Not today."),
+            (json!(""), "The execution was stopped."),
+        ] {
+            let mut event = event("ABORTED");
+            event["detail"]["cause"] = said;
+            assert_eq!(parse(event).unwrap().input.failure.unwrap().cause, expected);
+        }
+    }
+
+    #[test]
+    fn an_execution_that_has_not_been_cut_off_records_its_end_itself() {
+        for status in ["RUNNING", "SUCCEEDED", "FAILED", "PENDING_REDRIVE"] {
+            let error = parse(event(status)).unwrap_err();
+            assert!(error.to_string().contains(status), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_event_without_a_push_or_a_time_is_an_error() {
+        for (field, value, says) in [
+            ("input", Value::Null, "no input"),
+            ("input", json!("{}"), "missing field"),
+            ("input", json!("hello"), "expected"),
+            ("startDate", json!(i64::MAX), "startDate"),
+            ("executionArn", Value::Null, "expected a string"),
+        ] {
+            let mut event = event("ABORTED");
+            event["detail"][field] = value;
+            let error = parse(event).unwrap_err();
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_the_state_machine_sends_is_read_as_it_is() {
+        let scene = Scene::default();
+        for failure in [None, Some(failure("Fetch", "CommitNotFound"))] {
+            let mut envelope = scene.envelope("e1", failure);
+            envelope.attempt = 3;
+            assert_eq!(parse(serde_json::to_value(&envelope).unwrap()).unwrap(), envelope);
+        }
+        assert!(parse(json!({"detail-type": "Scheduled Event", "detail": {}})).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_push_whose_execution_was_stopped_before_it_could_begin_has_a_trail() {
+        let scene = Scene::default();
+        let recorded = scene.execute(&parse(event("ABORTED")).unwrap()).await.unwrap();
+        assert_eq!(recorded.closed.status, Status::Failed);
+        let names: Vec<_> = scene
+            .events()
+            .iter()
+            .map(domain::event::PushEvent::name)
+            .collect();
+        assert_eq!(names, ["PushReceived", "PushFailed"]);
+        assert_eq!(scene.state().await.executions, [ARN]);
+    }
+
+    #[tokio::test]
+    async fn a_push_whose_execution_was_stopped_on_its_way_is_closed_as_failed() {
+        let scene = Scene::received().await;
+        scene.append_all([crate::tests::scene::validated()]).await;
+        let mut stopped = event("TIMED_OUT");
+        stopped["detail"]["executionArn"] = json!("e1");
+        let recorded = scene.execute(&parse(stopped).unwrap()).await.unwrap();
+        assert_eq!(recorded.closed.status, Status::Failed);
+        let failed = scene.state().await.failure.unwrap();
+        assert_eq!(failed.execution_id, "e1");
+        assert_eq!(failed.failure.error, "ExecutionTimedOut");
+    }
+}

@@ -126,18 +126,18 @@ impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
     async fn run_once(&self) -> Result<Option<Uploaded>, Error> {
         // Without the lease this look decides nothing, but a zip that is too late need not be copied.
         let look = self.look(None).await?;
-        let prepared = match look.verdict {
+        let mut prepared = match look.verdict {
             Verdict::Write => Some(self.prepare().await?),
             Verdict::AlreadyThere | Verdict::Duplicate(_) => None,
             Verdict::Superseded(superseded) => return Ok(Some(Uploaded::Superseded(superseded))),
             Verdict::Occupied => return Err(self.occupied(look.object)),
         };
         let ended = match self.deps.trail.acquire(self.destination()).await {
-            Ok(record) => self.write_as_holder(record, prepared.as_ref()).await,
+            Ok(record) => self.write_as_holder(record, &mut prepared).await,
             Err(error) => Err(error.into()),
         };
-        if let (Some(prepared), false) = (&prepared, matches!(ended, Ok(Some(Uploaded::Delivered(_))))) {
-            self.deps.store.abort(prepared, self.destination()).await;
+        if let Some(left) = prepared {
+            self.deps.store.abort(&left, self.destination()).await;
         }
         ended
     }
@@ -157,10 +157,12 @@ impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
     async fn write_as_holder(
         &self,
         mut record: DestinationRecord,
-        prepared: Option<&Prepared>,
+        prepared: &mut Option<Prepared>,
     ) -> Result<Option<Uploaded>, Error> {
         let ended = self.write(&record, prepared).await;
-        if matches!(ended, Ok(Some(Uploaded::Delivered(_) | Uploaded::Ignored(_)))) {
+        if matches!(ended, Ok(Some(Uploaded::Delivered(_) | Uploaded::Ignored(_))))
+            && self.is_newer_than_last(&record)
+        {
             record.last = Some(self.mine.clone());
         }
         let released = self.deps.trail.release(self.destination(), record).await;
@@ -169,10 +171,21 @@ impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
         Ok(ended)
     }
 
+    /// Whether this push is what the record has to remember. An earlier run may have delivered it, and a newer push of the
+    /// same change have been found a duplicate of it since: the record then stays with the newer one.
+    fn is_newer_than_last(&self, record: &DestinationRecord) -> bool {
+        let known = Known {
+            last: record.last.as_ref(),
+            ..Known::default()
+        };
+        !matches!(order::judge(&known, &self.mine), Verdict::Superseded(_))
+    }
+
+    /// Takes `prepared` if it is what now stands at the destination.
     async fn write(
         &self,
         record: &DestinationRecord,
-        prepared: Option<&Prepared>,
+        prepared: &mut Option<Prepared>,
     ) -> Result<Option<Uploaded>, Error> {
         let (trail, store) = (self.deps.trail, self.deps.store);
         let execution_id = &self.envelope.execution.id;
@@ -183,9 +196,9 @@ impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
             return Err(ExecutionOver::new(execution_id, &state).into());
         }
         let Look { object, verdict } = self.look(record.last.as_ref()).await?;
-        match (verdict, prepared) {
+        match (verdict, prepared.as_ref()) {
             (Verdict::Write, None) => Ok(None),
-            (Verdict::Write, Some(prepared)) => {
+            (Verdict::Write, Some(copy)) => {
                 // It stands there before the zip that names it.
                 let document = provenance::document(self.envelope)?;
                 store
@@ -193,8 +206,11 @@ impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
                     .await?;
                 let expected = object.as_ref().map(|object| object.etag.as_str());
                 let delivered = store
-                    .complete_if_unchanged(prepared, self.destination(), expected)
+                    .complete_if_unchanged(copy, self.destination(), expected)
                     .await?;
+                if delivered.is_some() {
+                    *prepared = None;
+                }
                 Ok(delivered.map(|delivered| self.delivered(delivered.version_id, delivered.etag)))
             }
             (Verdict::AlreadyThere, _) => {

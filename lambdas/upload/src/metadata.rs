@@ -13,8 +13,8 @@ use domain::destination::ObjectKey;
 use domain::git::ObjectId;
 use domain::order::DeliveredPush;
 
-/// The longest encoded text of one author or subject, in bytes. Both fit into the 2 KB beside the rest, whose longest
-/// parts (repository, ref) are bounded by the object key's 1,024 bytes.
+/// The longest encoded text of one author or subject, in bytes. Beside a repository and a ref of ordinary length there is
+/// room for both.
 const TEXT_BYTES: usize = 200;
 /// What S3 takes in all.
 const METADATA_BYTES: usize = 2_048;
@@ -28,20 +28,17 @@ pub fn write(
     let object = |id: &Option<ObjectId>| id.as_ref().map_or_else(String::new, ToString::to_string);
     let author = format!("{} <{}>", fetched.author.name, fetched.author.email);
     let mut metadata: HashMap<_, _> = [
-        // The name that CodePipeline shows as the revision's summary.
-        ("codepipeline-artifact-revision-summary", encode(&fetched.subject)),
         ("commit", fetched.commit.to_string()),
         (
             "commit-time",
             fetched.committed_at.to_rfc3339_opts(SecondsFormat::Secs, true),
         ),
-        ("author", encode(&author)),
         ("sha256", mine.sha256.clone()),
         ("push-id", mine.push_id.to_string()),
         ("sequence", mine.sequence.to_string()),
         ("source", mine.source.to_string()),
-        ("repository", encode_whole(mine.repository.as_str())),
-        ("ref", encode_whole(mine.ref_name.as_str())),
+        ("repository", encode(mine.repository.as_str())),
+        ("ref", encode(mine.ref_name.as_str())),
         ("before", object(&mine.before)),
         ("after", object(&mine.after)),
         ("ref-now", object(&mine.ref_now)),
@@ -50,15 +47,25 @@ pub fn write(
     .filter(|(_, value)| !value.is_empty())
     .map(|(name, value)| (name.to_owned(), value))
     .collect();
-    // Without it the zip is still to be delivered, and the trail names the document too.
-    let provenance = ("provenance".to_owned(), encode_whole(provenance.as_str()));
-    let bytes: usize = metadata
+    let mut bytes: usize = metadata
         .iter()
-        .chain([(&provenance.0, &provenance.1)])
         .map(|(name, value)| name.len() + value.len())
         .sum();
-    if bytes <= METADATA_BYTES {
-        metadata.extend([provenance]);
+    // Without these the zip is still to be delivered. The trail has them too.
+    for (name, value) in [
+        // The name that CodePipeline shows as the revision's summary.
+        (
+            "codepipeline-artifact-revision-summary",
+            encode_cut(&fetched.subject),
+        ),
+        ("author", encode_cut(&author)),
+        ("provenance", encode(provenance.as_str())),
+    ] {
+        let more = name.len() + value.len();
+        if !value.is_empty() && bytes + more <= METADATA_BYTES {
+            bytes += more;
+            metadata.insert(name.to_owned(), value);
+        }
     }
     metadata
 }
@@ -98,11 +105,12 @@ pub fn owner(metadata: &HashMap<String, String>) -> String {
     )
 }
 
-/// Text that may be cut.
-fn encode(text: &str) -> String {
+/// Text for people, which may be cut.
+fn encode_cut(text: &str) -> String {
+    let text = text.trim();
     let mut end = text.len();
     loop {
-        let encoded = encode_whole(&text[..end]);
+        let encoded = encode(&text[..end]);
         if encoded.len() <= TEXT_BYTES {
             return encoded;
         }
@@ -114,9 +122,11 @@ fn encode(text: &str) -> String {
     }
 }
 
-fn encode_whole(text: &str) -> String {
-    let text = text.trim();
-    let plain = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) && !text.starts_with("=?");
+fn encode(text: &str) -> String {
+    // A header loses the spaces at its ends.
+    let plain = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+        && !text.starts_with("=?")
+        && text.trim() == text;
     if plain {
         return text.to_owned();
     }
@@ -135,6 +145,111 @@ fn decode(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::scene::{delivered_push, document_of, envelope, object_id, push};
+
+    #[test]
+    fn it_says_who_made_the_zip_of_what() {
+        let envelope = envelope(push("d1", Some('a'), Some('b')), 7);
+        let provenance = document_of(&envelope.push).key;
+        let metadata = write(&delivered_push(&envelope), &envelope.input.fetched, &provenance);
+        let commit = "b".repeat(40);
+        let expected = [
+            ("codepipeline-artifact-revision-summary", "Say hello"),
+            ("commit", &commit),
+            ("commit-time", "1970-01-01T00:00:00Z"),
+            ("author", "Jo <jo@example.com>"),
+            ("provenance", provenance.as_str()),
+            ("sha256", &"b".repeat(64)),
+            ("push-id", &envelope.push.push_id.to_string()),
+            ("sequence", "7"),
+            ("source", "gitlab"),
+            ("repository", "group/project"),
+            ("ref", "refs/tags/v1"),
+            ("before", &"a".repeat(40)),
+            ("after", &commit),
+            ("ref-now", &commit),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(metadata, HashMap::from(expected));
+    }
+
+    /// The metadata of a zip with a long author and subject.
+    fn written(mine: &DeliveredPush, provenance: &str) -> HashMap<String, String> {
+        let mut fetched = envelope(push("d1", None, Some('a')), 1).input.fetched;
+        fetched.subject = "x".repeat(200);
+        fetched.author.name = "y".repeat(200);
+        write(mine, &fetched, &provenance.parse().unwrap())
+    }
+
+    fn bytes(metadata: &HashMap<String, String>) -> usize {
+        metadata
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum()
+    }
+
+    #[test]
+    fn what_the_order_guard_needs_comes_back() {
+        let first = delivered_push(&envelope(push("d1", None, Some('a')), 1));
+        let gone = DeliveredPush {
+            before: Some(object_id('b')),
+            ref_now: None,
+            sequence: u64::MAX,
+            ..first.clone()
+        };
+        let of_any_script = DeliveredPush {
+            repository: "group/ =?Grüße? ".parse().unwrap(),
+            ref_name: "refs/heads/推送/é".parse().unwrap(),
+            ..first.clone()
+        };
+        let with_spaces_around = DeliveredPush {
+            repository: " group/project ".parse().unwrap(),
+            ..first.clone()
+        };
+        let long = DeliveredPush {
+            repository: "r".repeat(512).parse().unwrap(),
+            ref_name: format!("refs/heads/{}", "x".repeat(989)).parse().unwrap(),
+            ..gone.clone()
+        };
+        for mine in [first, gone, of_any_script, with_spaces_around, long] {
+            let metadata = written(&mine, "p");
+            assert_eq!(read(&metadata), Some(mine));
+            assert!(bytes(&metadata) <= METADATA_BYTES);
+            for value in metadata.values() {
+                assert!(value.is_ascii() && value.trim() == value, "{value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_people_read_is_left_out_where_there_is_no_room_for_it() {
+        let of_ref = |characters: usize| DeliveredPush {
+            ref_name: format!("refs/heads/{}", "x".repeat(characters)).parse().unwrap(),
+            ..delivered_push(&envelope(push("d1", None, Some('a')), 1))
+        };
+        let some = of_ref(500);
+        let much = DeliveredPush {
+            repository: "r".repeat(512).parse().unwrap(),
+            ..of_ref(989)
+        };
+        let without = written(&some, &"k".repeat(1_024));
+        assert!(without.contains_key("author") && !without.contains_key("provenance"));
+        let room = METADATA_BYTES - bytes(&without) - "provenance".len();
+        assert_eq!(bytes(&written(&some, &"k".repeat(room))), METADATA_BYTES);
+        assert_eq!(written(&some, &"k".repeat(room + 1)), without);
+        let metadata = written(&much, "k");
+        assert!(!metadata.contains_key("codepipeline-artifact-revision-summary"));
+        assert!(metadata.contains_key("author") && metadata.contains_key("provenance"));
+    }
+
+    #[test]
+    fn a_text_that_is_empty_is_left_out() {
+        let envelope = envelope(push("d1", None, Some('a')), 1);
+        let mut fetched = envelope.input.fetched.clone();
+        fetched.subject = "  ".to_owned();
+        let metadata = write(&delivered_push(&envelope), &fetched, &"p".parse().unwrap());
+        assert!(metadata.values().all(|value| !value.is_empty()), "{metadata:?}");
+    }
 
     #[test]
     fn text_of_any_script_comes_back() {
@@ -142,19 +257,55 @@ mod tests {
             assert_eq!(decode(&encode(text)), text);
             assert!(encode(text).is_ascii());
         }
+        // As people see it, who look at what needs no encoding.
+        assert_eq!(encode("plain text"), "plain text");
+        assert_eq!(encode_cut(" Say hello\n"), "Say hello");
+        assert_eq!(decode("=?UTF-8?B?***?="), "=?UTF-8?B?***?=");
     }
 
     #[test]
     fn long_text_is_cut_between_characters() {
-        let encoded = encode(&"推".repeat(5_000));
+        assert_eq!(encode_cut(&"x".repeat(5_000)), "x".repeat(TEXT_BYTES));
+        let encoded = encode_cut(&"推".repeat(5_000));
         assert!(encoded.len() <= TEXT_BYTES);
         let decoded = decode(&encoded);
         assert!(decoded.chars().all(|char| char == '推') && decoded.chars().count() > 40);
     }
 
     #[test]
-    fn a_foreign_object_names_no_push() {
+    fn an_object_that_lacks_what_the_order_guard_needs_names_no_push() {
+        let mine = delivered_push(&envelope(push("d1", Some('a'), Some('b')), 1));
+        let metadata = written(&mine, "p");
+        for name in ["push-id", "source", "repository", "ref", "sequence", "sha256"] {
+            let mut metadata = metadata.clone();
+            metadata.remove(name).unwrap();
+            assert_eq!(read(&metadata), None, "{name}");
+        }
+        for name in [
+            "push-id",
+            "source",
+            "repository",
+            "ref",
+            "sequence",
+            "before",
+            "after",
+            "ref-now",
+        ] {
+            let mut metadata = metadata.clone();
+            metadata.insert(name.to_owned(), "..".to_owned()).unwrap();
+            assert_eq!(read(&metadata), None, "{name}");
+        }
         assert_eq!(read(&HashMap::new()), None);
-        assert_eq!(read(&HashMap::from([("push-id".into(), "x".into())])), None);
+    }
+
+    #[test]
+    fn an_owner_is_told_of_by_what_is_known_of_it() {
+        let mut mine = delivered_push(&envelope(push("d1", None, Some('a')), 1));
+        mine.ref_name = "refs/heads/推".parse().unwrap();
+        assert_eq!(
+            owner(&written(&mine, "p")),
+            "refs/heads/推 of group/project (source gitlab)"
+        );
+        assert_eq!(owner(&HashMap::new()), "? of ? (source ?)");
     }
 }

@@ -184,14 +184,83 @@ fn state_machine(execution: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use domain::contract::FetchedSubmodule;
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::tests::scene::{EXECUTION, envelope, object_id, push};
+
+    #[test]
+    fn it_says_what_the_zip_was_made_of_and_by_which_execution() {
+        let mut envelope = envelope(push("d1", None, Some('a')), 7);
+        envelope.input.fetched.submodules.push(FetchedSubmodule {
+            path: "lib".to_owned(),
+            url: "https://git.example.com/group/lib.git".to_owned(),
+            commit: object_id('c').into_commit(),
+            tree: object_id('d'),
+            pack: envelope.input.fetched.pack.clone(),
+            index: envelope.input.fetched.index.clone(),
+        });
+        let text = document(&envelope).unwrap();
+        assert_eq!(text.last(), Some(&b'\n'));
+        let digits = |letter: &str| letter.repeat(40);
+        assert_eq!(
+            serde_json::from_slice::<Value>(&text).unwrap(),
+            json!({
+                "_type": "https://in-toto.io/Statement/v1",
+                "subject": [{
+                    "uri": "s3://zips/gitlab/group/project/tags/v1.zip",
+                    "digest": {"sha256": "a".repeat(64)},
+                }],
+                "predicateType": "https://slsa.dev/provenance/v1",
+                "predicate": {
+                    "buildDefinition": {
+                        "buildType": "urn:push-code:archive:v1",
+                        "externalParameters": {
+                            "source": "gitlab",
+                            "repository": "group/project",
+                            "ref": "refs/tags/v1",
+                            "before": null,
+                            "after": digits("a"),
+                            "pusher": "jo",
+                        },
+                        "internalParameters": {
+                            "push_id": envelope.push.push_id.to_string(),
+                            "delivery_id": "d1",
+                            "sequence": 7,
+                            "options": Options::default(),
+                        },
+                        "resolvedDependencies": [
+                            {
+                                "uri": "git+https://git.example.com/group/project.git@refs/tags/v1",
+                                "digest": {"gitCommit": digits("a"), "gitTree": digits("e")},
+                            },
+                            {
+                                "uri": format!("git+https://git.example.com/group/lib.git@{}", digits("c")),
+                                "digest": {"gitCommit": digits("c"), "gitTree": digits("d")},
+                            },
+                        ],
+                    },
+                    "runDetails": {
+                        "builder": {
+                            "id": "arn:aws:states:eu-west-1:123456789012:stateMachine:stack-push",
+                            "version": {"push-code": env!("CARGO_PKG_VERSION")},
+                        },
+                        "metadata": {"invocationId": EXECUTION, "startedOn": "1970-01-01T00:00:00Z"},
+                    },
+                },
+            })
+        );
+    }
 
     #[test]
     fn the_builder_is_the_state_machine() {
         assert_eq!(
-            state_machine("arn:aws:states:eu-west-1:123456789012:execution:stack-push:8751"),
+            state_machine(EXECUTION),
             "arn:aws:states:eu-west-1:123456789012:stateMachine:stack-push"
         );
-        assert_eq!(state_machine("local"), "local");
+        for other in ["local", "local:1"] {
+            assert_eq!(state_machine(other), other);
+        }
     }
 }

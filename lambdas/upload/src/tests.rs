@@ -1,1 +1,11 @@
+//! What an upload does over a trail and a destination in memory, and while others write there.
 
+pub(crate) mod scene;
+mod store;
+
+mod lease;
+mod order;
+mod over;
+mod writing;
+
+use super::*;

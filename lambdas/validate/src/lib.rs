@@ -90,3 +90,6 @@ pub async fn handle(trail: &impl AuditTrail, envelope: &Envelope<ValidateInput>)
         options: wanted.options,
     }))
 }
+
+#[cfg(test)]
+mod tests;

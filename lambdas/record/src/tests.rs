@@ -1,0 +1,370 @@
+//! How pushes are closed, and who may close them.
+
+pub(crate) mod scene;
+
+use std::time::Duration;
+
+use domain::event::PushEvent;
+use domain::state::Status;
+use serde_json::Value;
+use tokio::time::{Instant, timeout};
+
+use super::*;
+use scene::{
+    Removal, Scene, archive, delivered, failure, fetched, ignored, retried, superseded, uploaded, validated,
+};
+
+/// What is said of a push that is neither delivered nor failed.
+fn closed(scene: &Scene, status: Status) -> Closed {
+    Closed {
+        push_id: scene.push.push_id,
+        status,
+        source: "gitlab".to_owned(),
+        repository: "group/project".to_owned(),
+        ref_name: "refs/tags/v1".to_owned(),
+        commit: None,
+        sequence: None,
+        delivered: None,
+        sha256: None,
+        reason: None,
+        failure: None,
+        remedy: None,
+    }
+}
+
+#[tokio::test]
+async fn a_push_whose_zip_is_at_its_destination_is_closed_as_delivered() {
+    let scene = Scene::received().await;
+    scene.append_all(uploaded()).await;
+    let recorded = scene.record("e1", None).await.unwrap();
+    assert_eq!(
+        recorded,
+        Recorded {
+            closed: Closed {
+                commit: Some(fetched().commit),
+                sequence: Some(7),
+                delivered: Some(delivered()),
+                sha256: Some(archive().sha256),
+                ..closed(&scene, Status::Delivered)
+            },
+            announce: true,
+        }
+    );
+    assert_eq!(scene.last_event(), PushEvent::PushDelivered(delivered()));
+    assert_eq!(scene.staging.removed(), [scene.push.push_id]);
+}
+
+#[tokio::test]
+async fn a_push_that_was_ignored_or_superseded_has_its_event_already() {
+    let mut late = uploaded();
+    *late.last_mut().unwrap() = PushEvent::PushSuperseded(superseded());
+    for (events, status, reason, commit, sequence) in [
+        (
+            vec![PushEvent::PushIgnored(ignored())],
+            Status::Ignored,
+            ignored().detail,
+            None,
+            None,
+        ),
+        (
+            late,
+            Status::Superseded,
+            superseded().because,
+            Some(fetched().commit),
+            Some(7),
+        ),
+    ] {
+        let scene = Scene::received().await;
+        let events_before = events.len() + 1;
+        scene.append_all(events).await;
+        let recorded = scene.record("e1", None).await.unwrap();
+        let expected = Closed {
+            reason: Some(reason),
+            commit,
+            sequence,
+            ..closed(&scene, status)
+        };
+        assert_eq!(recorded.closed, expected);
+        assert!(recorded.announce);
+        assert_eq!(scene.events().len(), events_before);
+        assert_eq!(scene.staging.removed(), [scene.push.push_id]);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_is_written_down_once_and_keeps_what_is_staged() {
+    let scene = Scene::received().await;
+    scene
+        .append_all([validated(), PushEvent::CommitFetched(fetched())])
+        .await;
+    let failed = Some(failure("Package", "LimitExceeded"));
+    let recorded = scene.record("e1", failed.clone()).await.unwrap();
+    assert_eq!(
+        recorded.closed,
+        Closed {
+            commit: Some(fetched().commit),
+            sequence: Some(7),
+            failure: failed.clone(),
+            remedy: Some(Code::LimitExceeded.remedy().to_owned()),
+            ..closed(&scene, Status::Failed)
+        }
+    );
+    assert!(recorded.announce);
+    assert_eq!(
+        scene.last_event(),
+        PushEvent::PushFailed(PushFailed {
+            execution_id: "e1".to_owned(),
+            failure: failed.clone().unwrap(),
+        })
+    );
+    assert_eq!(scene.staging.removed(), []);
+    let events = scene.events().len();
+    assert_eq!(scene.record("e1", failed).await.unwrap(), recorded);
+    assert_eq!(scene.events().len(), events);
+    // What comes after it is another one.
+    scene
+        .record("e1", Some(failure("PublishFailure", "States.TaskFailed")))
+        .await
+        .unwrap();
+    assert_eq!(scene.events().len(), events + 1);
+}
+
+#[tokio::test]
+async fn a_failure_comes_with_what_to_do_about_it() {
+    let scene = Scene::received().await;
+    for name in [
+        "StagedObjectMissing",
+        "ExecutionAborted",
+        "Runtime.OutOfMemory",
+        "Unheard",
+    ] {
+        let recorded = scene.record("e1", Some(failure("Fetch", name))).await.unwrap();
+        assert_eq!(recorded.closed.remedy.as_deref(), Some(error::remedy(name)));
+    }
+}
+
+#[tokio::test]
+async fn a_push_that_fails_after_its_delivery_says_where_its_zip_is() {
+    let scene = Scene::received().await;
+    scene.append_all(uploaded()).await;
+    scene.record("e1", None).await.unwrap();
+    let failed = failure("Publish", "EventBridge.InternalException");
+    let recorded = scene.record("e1", Some(failed.clone())).await.unwrap();
+    assert_eq!(
+        recorded.closed,
+        Closed {
+            commit: Some(fetched().commit),
+            sequence: Some(7),
+            delivered: Some(delivered()),
+            sha256: Some(archive().sha256),
+            remedy: Some(error::remedy(&failed.error).to_owned()),
+            failure: Some(failed),
+            ..closed(&scene, Status::Delivered)
+        }
+    );
+    assert_eq!(scene.state().await.status, Status::Delivered);
+    assert_eq!(scene.last_event().name(), "PushFailed");
+}
+
+#[tokio::test]
+async fn the_failure_of_another_execution_does_not_touch_a_push_that_has_ended() {
+    for ending in [uploaded(), vec![PushEvent::PushIgnored(ignored())]] {
+        let scene = Scene::received().await;
+        scene.append_all(ending).await;
+        scene.record("e1", None).await.unwrap();
+        let before = scene.state().await;
+        let failed = failure("ReadSource", "Ssm.ParameterNotFound");
+        let recorded = scene.record("e2", Some(failed.clone())).await.unwrap();
+        assert_eq!(scene.state().await, before);
+        assert_eq!(
+            (recorded.closed.status, recorded.closed.failure),
+            (before.status, Some(failed))
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_execution_that_fails_before_it_takes_up_a_failed_push_says_so() {
+    let scene = Scene::received().await;
+    scene
+        .record("e1", Some(failure("Fetch", "CommitNotFound")))
+        .await
+        .unwrap();
+    let failed = failure("ReadSource", "Ssm.ParameterNotFound");
+    scene.record("e2", Some(failed.clone())).await.unwrap();
+    let state = scene.state().await;
+    assert_eq!(state.status, Status::Failed);
+    assert_eq!(state.failure.unwrap().failure, failed);
+}
+
+#[tokio::test]
+async fn an_execution_that_was_replaced_cannot_close_the_push() {
+    let scene = Scene::received().await;
+    scene.append_all([retried("e2")]).await;
+    scene.append_all(uploaded()).await;
+    let before = scene.state().await;
+    let error = scene.record("e1", None).await.unwrap_err();
+    assert_eq!(error.code(), Code::ExecutionOver);
+    assert!(error.to_string().contains("e2 has taken the push up"), "{error}");
+    assert_eq!(scene.state().await, before);
+    assert_eq!(scene.staging.removed(), []);
+    // It is the other one's to close.
+    assert!(scene.record("e2", None).await.unwrap().announce);
+    let after = scene.state().await;
+    let recorded = scene.record("e1", None).await.unwrap();
+    assert_eq!(
+        (recorded.closed.status, recorded.announce),
+        (Status::Delivered, false)
+    );
+    assert_eq!(scene.state().await, after);
+}
+
+#[tokio::test]
+async fn an_execution_that_was_replaced_cannot_fail_the_push() {
+    let scene = Scene::received().await;
+    scene.append_all([retried("e2"), validated()]).await;
+    let before = scene.state().await;
+    let recorded = scene
+        .record("e1", Some(failure("Execution", "ExecutionAborted")))
+        .await
+        .unwrap();
+    assert_eq!(scene.state().await, before);
+    assert_eq!(recorded.closed.status, Status::Validated);
+}
+
+#[tokio::test]
+async fn the_event_bus_is_told_by_the_execution_in_charge_however_often_it_asks() {
+    let scene = Scene::received().await;
+    scene.append_all(uploaded()).await;
+    for _ in 0..2 {
+        assert!(scene.record("e1", None).await.unwrap().announce);
+    }
+    let events = scene.events().len();
+    let by_another = scene.record("e2", None).await.unwrap();
+    assert_eq!(
+        (by_another.closed.status, by_another.announce),
+        (Status::Delivered, false)
+    );
+    assert_eq!(scene.events().len(), events);
+}
+
+#[tokio::test]
+async fn the_event_bus_is_told_by_the_execution_that_closes_the_push() {
+    let scene = Scene::received().await;
+    scene.append_all(uploaded()).await;
+    assert!(scene.record("e2", None).await.unwrap().announce);
+    assert_eq!(scene.state().await.status, Status::Delivered);
+}
+
+#[tokio::test]
+async fn what_could_not_be_told_is_told_by_another_execution() {
+    let scene = Scene::received().await;
+    scene.append_all(uploaded()).await;
+    scene.record("e1", None).await.unwrap();
+    scene
+        .record("e1", Some(failure("Publish", "EventBridge.InternalException")))
+        .await
+        .unwrap();
+    scene.append_all([retried("e2")]).await;
+    let recorded = scene.record("e2", None).await.unwrap();
+    assert!(recorded.announce);
+    assert_eq!(
+        (&recorded.closed.failure, &recorded.closed.remedy),
+        (&None, &None)
+    );
+    assert_eq!(scene.last_event(), PushEvent::PushDelivered(delivered()));
+    assert_eq!(scene.state().await.failure, None);
+    assert!(!scene.record("e3", None).await.unwrap().announce);
+}
+
+#[tokio::test]
+async fn a_push_that_has_not_ended_cannot_be_closed() {
+    let scene = Scene::received().await;
+    scene
+        .append_all([validated(), PushEvent::CommitFetched(fetched())])
+        .await;
+    let error = scene.record("e1", None).await.unwrap_err();
+    assert_eq!(error.code(), Code::InputInvalid);
+    let push_id = scene.push.push_id;
+    assert!(
+        error
+            .to_string()
+            .starts_with(&format!("push {push_id} is Fetched: ")),
+        "{error}"
+    );
+    assert_eq!(scene.staging.removed(), []);
+    // One that has failed has not ended either.
+    scene
+        .record("e1", Some(failure("Package", "LimitExceeded")))
+        .await
+        .unwrap();
+    let error = scene.record("e1", None).await.unwrap_err();
+    assert!(error.to_string().contains("is Failed"), "{error}");
+}
+
+#[tokio::test]
+async fn a_push_that_nobody_knows_cannot_be_closed() {
+    let scene = Scene::default();
+    for failed in [None, Some(failure("Fetch", "CommitNotFound"))] {
+        let error = scene.record("e1", failed).await.unwrap_err();
+        assert!(error.to_string().contains("is unknown"), "{error}");
+        assert_eq!(scene.events(), []);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_is_closed_though_what_it_has_staged_cannot_be_removed_in_time() {
+    let scene = Scene::received().await;
+    scene.append_all(uploaded()).await;
+    scene.staging.set(Removal::NeverEnds);
+    let begin = Instant::now();
+    let recorded = timeout(Duration::from_secs(900), scene.record("e1", None)).await;
+    assert_eq!(recorded.unwrap().unwrap().closed.status, Status::Delivered);
+    assert_eq!(begin.elapsed().as_secs(), REMOVAL_TIMEOUT.as_secs());
+    assert!(
+        REMOVAL_TIMEOUT < Duration::from_secs(55),
+        "less than a function has"
+    );
+}
+
+#[tokio::test]
+async fn a_push_is_closed_though_what_it_has_staged_cannot_be_removed() {
+    let scene = Scene::received().await;
+    scene.append_all(uploaded()).await;
+    scene.staging.set(Removal::Fails);
+    let recorded = scene.record("e1", None).await.unwrap();
+    assert_eq!(recorded.closed.status, Status::Delivered);
+    assert_eq!(scene.staging.removed(), [scene.push.push_id]);
+}
+
+#[tokio::test]
+async fn an_execution_that_began_before_a_deployment_takes_the_whole_for_how_the_push_ended() {
+    let scene = Scene::received().await;
+    scene.append_all(uploaded()).await;
+    let recorded = scene.record("e1", None).await.unwrap();
+    let mut json = serde_json::to_value(&recorded).unwrap();
+    assert_eq!(
+        serde_json::from_value::<Closed>(json.clone()).unwrap(),
+        recorded.closed
+    );
+    assert_eq!(
+        json.as_object_mut().unwrap().remove("announce"),
+        Some(Value::Bool(true))
+    );
+    assert_eq!(json, serde_json::to_value(&recorded.closed).unwrap());
+}
+
+#[tokio::test]
+async fn its_event_is_written_by_itself_and_not_by_what_runs_it() {
+    let scene = Scene::received().await;
+    scene.append_all(uploaded()).await;
+    let recorded = scene.execute(&scene.envelope("e1", None)).await.unwrap();
+    assert_eq!(recorded.event(), None);
+    assert_eq!(Recorded::recorded(&scene.state().await), None);
+    let closings = scene
+        .events()
+        .iter()
+        .filter(|event| event.name() == "PushDelivered")
+        .count();
+    assert_eq!(closings, 1);
+}

@@ -1,0 +1,280 @@
+//! A destination in memory that decides as S3 does: an entity tag names the content and not the write, a copy is completed
+//! on a condition or not at all, and what is neither completed nor aborted stays.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use domain::contract::{Delivered, StagedObject};
+use domain::destination::Destination;
+use platform::aws::AwsFailure;
+use platform::destination::{DestinationObject, DestinationStore, Prepared};
+use platform::staging::StorageError;
+use tokio::sync::Notify;
+
+/// What the store is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    Head,
+    Put,
+    Prepare,
+    Complete,
+    Abort,
+}
+
+/// What becomes of one call.
+#[derive(Debug)]
+enum Turn {
+    /// It begins once the gate is open.
+    Wait(Arc<Gate>),
+    /// It does nothing, and fails.
+    Fail,
+    /// It does what it should, and nobody hears of it.
+    LoseAnswer,
+}
+
+/// A document beside the zips.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    pub media_type: String,
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    objects: HashMap<String, DestinationObject>,
+    documents: HashMap<String, Document>,
+    copies: HashMap<String, DestinationObject>,
+    has_lost_what_was_staged: bool,
+    versions: u64,
+    steps: Vec<Step>,
+    plan: Vec<(Step, usize, Turn)>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct MemoryStore(Mutex<Contents>);
+
+impl MemoryStore {
+    /// All that the store was asked for.
+    pub fn steps(&self) -> Vec<Step> {
+        self.contents().steps.clone()
+    }
+
+    pub fn count(&self, step: Step) -> usize {
+        self.contents().count(step)
+    }
+
+    pub fn object(&self, destination: &Destination) -> Option<DestinationObject> {
+        self.contents().objects.get(&name_of(destination)).cloned()
+    }
+
+    pub fn document(&self, destination: &Destination) -> Option<Document> {
+        self.contents().documents.get(&name_of(destination)).cloned()
+    }
+
+    /// How many copies are neither completed nor aborted.
+    pub fn copies(&self) -> usize {
+        self.contents().copies.len()
+    }
+
+    /// Puts an object in its place as somebody does who asks nobody.
+    pub fn place(&self, destination: &Destination, content: &str, metadata: HashMap<String, String>) {
+        let mut contents = self.contents();
+        contents.write(destination, described(content, metadata));
+    }
+
+    pub fn remove(&self, destination: &Destination) {
+        self.contents().objects.remove(&name_of(destination));
+    }
+
+    pub fn lose_what_was_staged(&self) {
+        self.contents().has_lost_what_was_staged = true;
+    }
+
+    /// Holds up the `nth` of the calls of `step` that are still to come, from 1.
+    pub fn gate(&self, step: Step, nth: usize) -> Arc<Gate> {
+        let gate = Arc::new(Gate::default());
+        self.plan(step, nth, Turn::Wait(gate.clone()));
+        gate
+    }
+
+    /// Has the `nth` of the calls of `step` that are still to come fail, from 1.
+    pub fn fail(&self, step: Step, nth: usize) {
+        self.plan(step, nth, Turn::Fail);
+    }
+
+    /// Has the answer of the next call of `step` get lost.
+    pub fn lose_answer(&self, step: Step) {
+        self.plan(step, 1, Turn::LoseAnswer);
+    }
+
+    fn plan(&self, step: Step, nth: usize, turn: Turn) {
+        let mut contents = self.contents();
+        let call = contents.count(step) + nth;
+        contents.plan.push((step, call, turn));
+    }
+
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.0.lock().unwrap()
+    }
+
+    /// Waits as planned. Gives whether the answer is to be lost.
+    async fn begin(&self, step: Step, destination: &Destination) -> Result<bool, StorageError> {
+        let turn = self.contents().turn(step);
+        match turn {
+            None => Ok(false),
+            Some(Turn::LoseAnswer) => Ok(true),
+            Some(Turn::Fail) => Err(unavailable(destination)),
+            Some(Turn::Wait(gate)) => {
+                gate.reached.notify_one();
+                gate.open.notified().await;
+                Ok(false)
+            }
+        }
+    }
+}
+
+impl Contents {
+    fn count(&self, step: Step) -> usize {
+        self.steps.iter().filter(|done| **done == step).count()
+    }
+
+    fn turn(&mut self, step: Step) -> Option<Turn> {
+        self.steps.push(step);
+        let call = self.count(step);
+        let planned = self
+            .plan
+            .iter()
+            .position(|plan| (plan.0, plan.1) == (step, call))?;
+        Some(self.plan.swap_remove(planned).2)
+    }
+
+    fn write(&mut self, destination: &Destination, mut object: DestinationObject) -> DestinationObject {
+        self.versions += 1;
+        object.version_id = Some(format!("v{}", self.versions));
+        self.objects.insert(name_of(destination), object.clone());
+        object
+    }
+}
+
+impl DestinationStore for MemoryStore {
+    async fn head(&self, destination: &Destination) -> Result<Option<DestinationObject>, StorageError> {
+        self.begin(Step::Head, destination).await?;
+        Ok(self.object(destination))
+    }
+
+    async fn put(
+        &self,
+        destination: &Destination,
+        media_type: &str,
+        bytes: Vec<u8>,
+    ) -> Result<(), StorageError> {
+        self.begin(Step::Put, destination).await?;
+        let document = Document {
+            media_type: media_type.to_owned(),
+            bytes,
+        };
+        self.contents().documents.insert(name_of(destination), document);
+        Ok(())
+    }
+
+    async fn prepare(
+        &self,
+        staged: &StagedObject,
+        destination: &Destination,
+        metadata: &HashMap<String, String>,
+    ) -> Result<Prepared, StorageError> {
+        self.begin(Step::Prepare, destination).await?;
+        let mut contents = self.contents();
+        if contents.has_lost_what_was_staged {
+            return Err(StorageError::Missing {
+                key: staged.key.to_string(),
+            });
+        }
+        let upload_id = format!("upload-{}", contents.count(Step::Prepare));
+        let content = staged.sha256.as_deref().unwrap();
+        contents
+            .copies
+            .insert(upload_id.clone(), described(content, metadata.clone()));
+        Ok(Prepared {
+            upload_id,
+            parts: vec![],
+        })
+    }
+
+    async fn complete_if_unchanged(
+        &self,
+        prepared: &Prepared,
+        destination: &Destination,
+        expected: Option<&str>,
+    ) -> Result<Option<Delivered>, StorageError> {
+        let is_lost = self.begin(Step::Complete, destination).await?;
+        let mut contents = self.contents();
+        let there = contents
+            .objects
+            .get(&name_of(destination))
+            .map(|object| object.etag.as_str());
+        if there != expected {
+            return Ok(None);
+        }
+        let copy = contents.copies.remove(&prepared.upload_id).unwrap();
+        let object = contents.write(destination, copy);
+        if is_lost {
+            return Err(unavailable(destination));
+        }
+        Ok(Some(Delivered {
+            bucket: destination.bucket.clone(),
+            key: destination.key.clone(),
+            version_id: object.version_id,
+            etag: object.etag,
+            provenance: None,
+        }))
+    }
+
+    async fn abort(&self, prepared: &Prepared, _: &Destination) {
+        let mut contents = self.contents();
+        contents.steps.push(Step::Abort);
+        contents.copies.remove(&prepared.upload_id);
+    }
+}
+
+/// Where one call waits while something else happens.
+#[derive(Debug, Default)]
+pub struct Gate {
+    reached: Notify,
+    open: Notify,
+}
+
+impl Gate {
+    /// Waits until a call has come. Panics if none comes.
+    pub async fn reached(&self) {
+        tokio::time::timeout(Duration::from_secs(60), self.reached.notified())
+            .await
+            .expect("no call has come to the gate");
+    }
+
+    pub fn open(&self) {
+        self.open.notify_one();
+    }
+}
+
+fn name_of(destination: &Destination) -> String {
+    format!("{}/{}", destination.bucket, destination.key)
+}
+
+fn described(content: &str, metadata: HashMap<String, String>) -> DestinationObject {
+    DestinationObject {
+        etag: format!("\"{content}-1\""),
+        version_id: None,
+        metadata,
+    }
+}
+
+fn unavailable(destination: &Destination) -> StorageError {
+    StorageError::Unavailable {
+        bucket: destination.bucket.clone(),
+        key: destination.key.to_string(),
+        source: AwsFailure::of_item("s3", Some("InternalError"), None),
+    }
+}

@@ -1,0 +1,211 @@
+//! What is decided of a push, the first time and again.
+
+mod scene;
+
+use domain::contract::FetchedCommit;
+use domain::event::PushEvent;
+use domain::push::Push;
+use domain::source::GitHost;
+use domain::state::Status;
+
+use super::*;
+use scene::{SETTINGS, Scene, changed, deletion, fetched, push};
+
+fn reason(validated: Validated) -> IgnoreReason {
+    match validated {
+        Validated::Ignore(ignored) => ignored.reason,
+        Validated::Deliver(deliver) => panic!("{deliver:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_push_that_is_wanted_gets_its_number_and_what_the_settings_say() {
+    let scene = Scene::default();
+    let deliver = scene.deliver("e1", &push("d1"), SETTINGS).await;
+    assert_eq!(scene.last_number().await, Some(deliver.sequence));
+    let host: GitHost = "https://git.example.com".parse().unwrap();
+    let settings: domain::source::SourceSettings = SETTINGS.parse().unwrap();
+    assert_eq!(
+        deliver,
+        Deliver {
+            clone_url: "https://git.example.com/group/project.git".to_owned(),
+            destination: domain::destination::Destination {
+                bucket: "zips".to_owned(),
+                key: "gitlab/group/project/tags/v1.zip".parse().unwrap(),
+            },
+            sequence: deliver.sequence,
+            git_hosts: vec![host],
+            submodule_repositories: vec!["group/*".to_owned(), "third/party".to_owned()],
+            options: settings.options,
+        }
+    );
+    assert!(!deliver.options.build_info, "the options are the settings'");
+}
+
+#[tokio::test]
+async fn a_later_push_gets_a_higher_number_and_the_same_push_the_same_one() {
+    let scene = Scene::default();
+    let number = async |push: &Push| match scene.handle(push, SETTINGS).await.unwrap() {
+        Validated::Deliver(deliver) => deliver.sequence,
+        Validated::Ignore(ignored) => panic!("{ignored:?}"),
+    };
+    let first = number(&push("d1")).await;
+    assert_eq!(number(&push("d1")).await, first);
+    assert!(number(&push("d2")).await > first);
+}
+
+#[tokio::test]
+async fn what_is_not_wanted_is_ignored_and_takes_no_number() {
+    let scene = Scene::default();
+    for (settings, expected) in [
+        (changed("group/*", "other/*"), IgnoreReason::RepositoryNotAllowed),
+        (changed("refs/tags/*", "refs/heads/*"), IgnoreReason::RefNotWanted),
+    ] {
+        for push in [push("d1"), deletion("d2")] {
+            assert_eq!(reason(scene.handle(&push, &settings).await.unwrap()), expected);
+            assert_eq!(scene.last_number().await, None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_of_a_wanted_ref_is_ignored_and_takes_a_number() {
+    let scene = Scene::default();
+    let first = scene.deliver("e1", &push("d1"), SETTINGS).await.sequence;
+    let deleted = scene.handle(&deletion("d2"), SETTINGS).await.unwrap();
+    assert_eq!(reason(deleted), IgnoreReason::RefDeleted);
+    let last = scene.last_push().await.unwrap();
+    assert!(last.sequence > first);
+    assert_eq!(last.push_id, deletion("d2").push_id);
+    assert_eq!(last.last_deletion, Some(last.sequence));
+}
+
+/// Checks that the push cannot be validated, for a reason that has `says` in it, and has taken no number.
+async fn assert_refused(push: &Push, settings: &str, code: Code, says: &str) {
+    let scene = Scene::default();
+    let failed = scene.validate("e1", push, settings).await.unwrap_err();
+    assert_eq!(failed.code, code);
+    assert!(failed.cause.contains(says), "{failed}");
+    assert_eq!(scene.last_number().await, None);
+}
+
+#[tokio::test]
+async fn a_push_whose_id_is_not_its_own_is_refused() {
+    let mut other = push("d1");
+    other.push_id = push("d2").push_id;
+    assert_refused(
+        &other,
+        SETTINGS,
+        Code::InputInvalid,
+        "not one that the webhook makes",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn settings_that_cannot_be_read_or_applied_are_an_error_and_not_a_no() {
+    let push = push("d1");
+    let source = Code::SourceInvalid;
+    for (settings, code, says) in [
+        (
+            "{".to_owned(),
+            source,
+            "settings of source gitlab cannot be read: EOF",
+        ),
+        (changed("\"refs\"", "\"ref\""), source, "cannot be read"),
+        (
+            changed("\"bucket\"", "\"buckets\":1,\"bucket\""),
+            source,
+            "unknown: destination.buckets",
+        ),
+        (
+            changed("refs/tags/*", "refs/tags/["),
+            source,
+            "settings of source gitlab cannot be applied to this push: the setting refs",
+        ),
+        (
+            changed("https://git.example.com", "https://other.example.com"),
+            Code::GitHostNotAllowed,
+            "none of the git hosts",
+        ),
+    ] {
+        assert_refused(&push, &settings, code, says).await;
+    }
+}
+
+#[tokio::test]
+async fn another_execution_of_a_failed_push_goes_by_the_settings_of_now_and_keeps_the_number() {
+    let scene = Scene::default();
+    let first = scene.deliver("e1", &push("d1"), SETTINGS).await;
+    scene.fail("e1", &push("d1")).await;
+    let later = scene.deliver("later", &push("d2"), SETTINGS).await;
+    let settings = changed("\"build_info\":false", "\"limits\":{\"pack_bytes\":99999999999}");
+    let again = scene.deliver("e2", &push("d1"), &settings).await;
+    assert_eq!(again.sequence, first.sequence);
+    assert_eq!(again.options.limits.pack_bytes, 99_999_999_999);
+    assert_eq!(
+        scene.last_number().await,
+        Some(later.sequence),
+        "no number is lost"
+    );
+    // And so does one that comes after a failure of that.
+    scene.fail("e2", &push("d1")).await;
+    assert_eq!(scene.deliver("e3", &push("d1"), SETTINGS).await, first);
+}
+
+#[tokio::test]
+async fn a_push_that_was_ignored_by_wrong_settings_is_wanted_after_they_were_corrected() {
+    let scene = Scene::default();
+    let wrong = changed("refs/tags/*", "refs/heads/*");
+    let ignored = scene.validate("e1", &push("d1"), &wrong).await.unwrap();
+    assert_eq!(reason(ignored), IgnoreReason::RefNotWanted);
+    let deliver = scene.deliver("e2", &push("d1"), SETTINGS).await;
+    assert_eq!(scene.last_number().await, Some(deliver.sequence));
+    assert_eq!(scene.state(&push("d1")).await.status, Status::Validated);
+}
+
+#[tokio::test]
+async fn a_push_that_was_wanted_ignored_and_wanted_again_keeps_its_number() {
+    let scene = Scene::default();
+    let first = scene.deliver("e1", &push("d1"), SETTINGS).await;
+    scene.fail("e1", &push("d1")).await;
+    let wrong = changed("refs/tags/*", "refs/heads/*");
+    let ignored = scene.validate("e2", &push("d1"), &wrong).await.unwrap();
+    assert_eq!(reason(ignored), IgnoreReason::RefNotWanted);
+    scene.deliver("later", &push("d2"), SETTINGS).await;
+    assert_eq!(scene.deliver("e3", &push("d1"), SETTINGS).await, first);
+}
+
+#[tokio::test]
+async fn an_execution_is_answered_the_same_whatever_the_settings_say_meanwhile() {
+    let scene = Scene::default();
+    let first = scene.deliver("e1", &push("d1"), SETTINGS).await;
+    assert_eq!(scene.deliver("e1", &push("d1"), "{").await, first);
+}
+
+/// What is staged of a push that has failed after its fetch, once another execution was validated by `settings`.
+async fn staged_after(settings: &str) -> Option<FetchedCommit> {
+    let scene = Scene::default();
+    let push = push("d1");
+    scene.deliver("e1", &push, SETTINGS).await;
+    scene.append(&push, PushEvent::CommitFetched(fetched())).await;
+    scene.fail("e1", &push).await;
+    scene.deliver("e2", &push, settings).await;
+    scene.state(&push).await.fetched
+}
+
+#[tokio::test]
+async fn what_was_fetched_is_kept_for_as_long_as_it_is_what_would_be_fetched() {
+    assert_eq!(staged_after(SETTINGS).await, Some(fetched()));
+    assert_eq!(staged_after(&changed("zips", "other")).await, Some(fetched()));
+    for changed in [
+        changed("\"build_info\":false", "\"build_info\":true"),
+        changed("third/party", "third/*"),
+        changed(
+            "[\"https://git.example.com\"]",
+            "[\"https://git.example.com\",\"https://git2.example.com\"]",
+        ),
+    ] {
+        assert_eq!(staged_after(&changed).await, None, "{changed}");
+    }
+}
