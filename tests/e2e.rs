@@ -145,7 +145,10 @@ async fn a_push_over_http_with_a_token_becomes_the_zip_of_its_commit() {
         ),
         ("sha256", &sha256(&object.bytes)),
         ("push-id", &run.push_id.to_string()),
-        ("sequence", "1"),
+        (
+            "sequence",
+            &run.state().deliver.as_ref().unwrap().sequence.to_string(),
+        ),
         ("source", "gitlab"),
         ("repository", "group/sub-group/project"),
         ("ref", MAIN),
@@ -208,7 +211,8 @@ async fn a_commit_that_is_pushed_again_becomes_the_same_bytes() {
         first_object.metadata["push-id"]
     );
     assert_eq!(second_object.metadata["push-id"], second.push_id.to_string());
-    assert_eq!(second_object.metadata["sequence"], "2");
+    let number = |object: &fixtures::scene::Object| object.metadata["sequence"].parse::<u64>().unwrap();
+    assert!(number(&second_object) > number(&first_object));
     assert_eq!(sha256(&second_object.bytes), sha256(&first_object.bytes));
     assert_eq!(second.delivered().etag, first.delivered().etag);
 }
@@ -837,8 +841,30 @@ async fn each_stage_of_a_finished_push_gives_its_result_again_and_writes_nothing
     assert_eq!(scene.object(run.delivered()).await.metadata, object.metadata);
 }
 
+/// What a stage gave, without the versions of what it has staged: a stage that died before it could say which they are
+/// stages the same bytes once more.
+fn without_staged_versions(output: &Value) -> Value {
+    let mut output = output.clone();
+    match &mut output {
+        Value::Object(fields) => {
+            let is_staged = |key: &Value| key.as_str().is_some_and(|key| key.starts_with("pushes/"));
+            if fields.get("key").is_some_and(is_staged) {
+                assert!(fields.remove("version_id").is_some(), "{fields:?}");
+            }
+            fields
+                .values_mut()
+                .for_each(|value| *value = without_staged_versions(value));
+        }
+        Value::Array(values) => values
+            .iter_mut()
+            .for_each(|value| *value = without_staged_versions(value)),
+        _ => {}
+    }
+    output
+}
+
 /// Runs a stage, runs it again, and a third time as if it had died before it could write its event. The result is always
-/// the same, and there is one event. Gives the result.
+/// the same, and there is one event. Gives the last result.
 async fn run_three_times(scene: &Scene, push_id: PushId, stage: &str, payload: &Value) -> Value {
     let first = scene.stack.invoke(stage, payload).await.value();
     assert!(first.get("errorType").is_none(), "{stage}: {first}");
@@ -852,9 +878,10 @@ async fn run_three_times(scene: &Scene, push_id: PushId, stage: &str, payload: &
 
     scene.forget_last_event(push_id).await;
     assert_eq!(names(&scene.trail(push_id).await), events[..events.len() - 1]);
+    let last = scene.stack.invoke(stage, payload).await.value();
     assert_eq!(
-        scene.stack.invoke(stage, payload).await.value(),
-        first,
+        without_staged_versions(&last),
+        without_staged_versions(&first),
         "{stage}, after it died"
     );
     assert_eq!(
@@ -862,7 +889,7 @@ async fn run_three_times(scene: &Scene, push_id: PushId, stage: &str, payload: &
         events,
         "{stage}, after it died"
     );
-    first
+    last
 }
 
 #[tokio::test]

@@ -256,6 +256,9 @@ fn no_stage_comes_before_its_predecessor_or_twice() {
     ));
     assert!(is_refused(delivered_trail(), closed()));
     assert!(is_refused(vec![], validated()));
+    let mut late = trail(vec![received()]).remove(0);
+    late.version = 2;
+    assert!(apply(None, &late).is_err(), "something came before it");
     assert!(is_refused(vec![received()], received()));
     assert!(is_refused(vec![received()], fetched()));
     assert!(is_refused(vec![received(), validated()], validated()));

@@ -101,6 +101,12 @@ fn the_number_decides_where_nothing_else_does() {
         &push(Some('a'), 'b', 1, Some('d')),
         "is number 2",
     );
+    // The ref was at neither of them.
+    assert_newer(
+        &push(Some('a'), 'b', 2, Some('f')),
+        &push(Some('c'), 'd', 1, Some('d')),
+        "is number 2",
+    );
 }
 
 #[test]
@@ -200,7 +206,7 @@ fn the_same_change_whose_zip_is_there_is_a_duplicate() {
     let recorded = Known {
         object: Some(&first),
         last: Some(&first),
-        last_deletion: Some(0),
+        last_deletion: Some(1),
     };
     assert_eq!(judge(&recorded, &second), Verdict::Duplicate(first.push_id));
 }
