@@ -195,14 +195,11 @@ pub fn submodule_is_allowed(repositories: &[String], url: &Url) -> Result<bool, 
 
 /// git's rule (<https://git-scm.com/docs/gitmodules>): each `../` takes one part off the parent's URL.
 fn relative_to(parent: &Url, text: &str) -> Url {
-    let mut path: Vec<&str> = parent.path().trim_end_matches('/').split('/').collect();
+    let mut path: Vec<&str> = parent.path().trim_matches('/').split('/').collect();
     let mut rest = text;
     loop {
         if let Some(below) = rest.strip_prefix("../") {
-            // The first part is empty: it stands before the leading slash.
-            if path.len() > 1 {
-                path.pop();
-            }
+            path.pop();
             rest = below;
         } else if let Some(below) = rest.strip_prefix("./") {
             rest = below;
@@ -212,7 +209,7 @@ fn relative_to(parent: &Url, text: &str) -> Url {
     }
     path.push(rest);
     let mut url = parent.clone();
-    url.set_path(&path.join("/"));
+    url.set_path(&format!("/{}", path.join("/")));
     url
 }
 
@@ -357,6 +354,58 @@ mod tests {
                 matches!(error, PolicyError::GitHostNotAllowed { .. }),
                 "{hostile}: {error}"
             );
+        }
+    }
+
+    #[test]
+    fn a_refused_url_is_named_without_its_credentials() {
+        let hostile = "https://user:secret@evil.example.com/group/project.git";
+        let error = url(&push("group/project", "refs/heads/main", &[hostile])).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("(https://evil.example.com/group/project.git)"),
+            "{text}"
+        );
+        let error = url(&push("group/project", "refs/heads/main", &[])).unwrap_err();
+        assert!(error.to_string().contains("(none)"), "{error}");
+    }
+
+    #[test]
+    fn the_user_of_an_ssh_url_is_the_settings_one_if_they_name_one() {
+        let parent = Url::parse("ssh://bot@git.example.com/group/project.git").unwrap();
+        let url = |host: &str, text: &str| {
+            let hosts = [host.parse().unwrap()];
+            submodule_url(&hosts, &parent, text).map(String::from)
+        };
+        assert_eq!(
+            url("ssh://other.example.com", "git@other.example.com:a/b").as_deref(),
+            Some("ssh://other.example.com/a/b")
+        );
+        assert_eq!(
+            url("ssh://git.example.com", "../../../../lib.git").as_deref(),
+            Some("ssh://bot@git.example.com/lib.git")
+        );
+        let mut settings = settings();
+        let push = push(
+            "group/project",
+            "refs/heads/main",
+            &["deploy@git.example.com:group/project.git"],
+        );
+        for (host, expected) in [
+            (
+                "ssh://git.example.com",
+                "ssh://deploy@git.example.com/group/project.git",
+            ),
+            (
+                "ssh://git@git.example.com",
+                "ssh://git@git.example.com/group/project.git",
+            ),
+        ] {
+            settings.git_hosts = vec![host.parse().unwrap()];
+            let Decision::Deliver(wanted) = decide(&settings, &push).unwrap() else {
+                panic!("ignored")
+            };
+            assert_eq!(wanted.clone_url, expected);
         }
     }
 
