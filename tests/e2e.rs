@@ -1058,6 +1058,12 @@ async fn people_are_told_of_a_failure_even_where_it_cannot_be_recorded() {
     assert_eq!(scene.delivered_keys().await, [""; 0]);
 }
 
+#[tokio::test]
+async fn the_trail_in_dynamodb_does_what_every_trail_does() {
+    let trail = stack().await.local.trail().unwrap();
+    platform::audit::conformance::check_all(&trail).await;
+}
+
 /// Reads a secret of the template's own source.
 async fn read_secret(stack: &Stack, caller: &Caller, output: &str) -> fixtures::aws::Answer {
     let secret = json!({"SecretId": stack.output(output)});

@@ -107,31 +107,4 @@ impl Executions for StepFunctions {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_has_failed_or_delivered_nothing_may_be_followed() {
-        let ended = |status: &str| Some(format!(r#"{{"status":"{status}"}}"#));
-        for (status, output, expected) in [
-            ("FAILED", None, true),
-            ("TIMED_OUT", None, true),
-            ("ABORTED", None, true),
-            ("RUNNING", None, false),
-            ("PENDING_REDRIVE", None, false),
-            ("SUCCEEDED", ended("Ignored"), true),
-            ("SUCCEEDED", ended("Replaced"), true),
-            ("SUCCEEDED", ended("Delivered"), false),
-            ("SUCCEEDED", ended("Superseded"), false),
-            ("SUCCEEDED", None, false),
-            ("SUCCEEDED", Some("no JSON".to_owned()), false),
-            ("RUNNING", ended("Ignored"), false),
-        ] {
-            assert_eq!(
-                may_be_followed(status, output.as_deref()),
-                expected,
-                "{status} {output:?}"
-            );
-        }
-    }
-}
+mod tests;

@@ -4,11 +4,17 @@
 //! [`AuditTrail`] has a thin port, of reads and of writes that happen on a condition, and all that follows from these:
 //! so the trail in memory, which tests use, decides as the one in DynamoDB does.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 #[cfg(feature = "audit")]
 mod dynamo;
 mod error;
+#[cfg(test)]
+pub(crate) mod faulty;
 mod lease;
 mod memory;
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) mod samples;
 
 use std::time::Duration;
 

@@ -10,6 +10,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::retry::ErrorKind;
 
 /// S3's code for a trouble of its own. It may stand in an answer whose HTTP status is 200, of an operation that takes long
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>), and for one item of many.
@@ -61,14 +62,16 @@ impl AwsFailure {
         let transient = match error {
             SdkError::ConstructionFailure(_) => false,
             SdkError::ServiceError(_) => {
-                let named = |list: &[&str]| code.as_deref().is_some_and(|code| list.contains(&code));
                 status.is_some_and(|status| status >= 500 || status == 429)
-                    || code.as_deref() == Some(INTERNAL_ERROR)
-                    || named(THROTTLING_ERRORS)
-                    || named(TRANSIENT_ERRORS)
+                    || code.as_deref().is_some_and(is_transient)
             }
-            // What is neither is the caller's fault: no region, no credentials.
-            SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_timeout(),
+            // What is none of these is the caller's fault: no region, no credentials. (A connection that is closed before
+            // the answer has come is neither `io` nor `timeout`.)
+            SdkError::DispatchFailure(failure) => {
+                failure.is_io()
+                    || failure.is_timeout()
+                    || failure.as_other() == Some(ErrorKind::TransientError)
+            }
             _ => true,
         };
         let message = match (&code, status) {
@@ -113,7 +116,7 @@ impl AwsFailure {
             operation,
             code: code.map(ToOwned::to_owned),
             status: None,
-            transient: code == Some(INTERNAL_ERROR),
+            transient: code.is_some_and(is_transient),
             message: message.unwrap_or_default().to_owned(),
         }
     }
@@ -123,6 +126,10 @@ impl AwsFailure {
     pub fn is(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
     }
+}
+
+fn is_transient(code: &str) -> bool {
+    code == INTERNAL_ERROR || THROTTLING_ERRORS.contains(&code) || TRANSIENT_ERRORS.contains(&code)
 }
 
 /// The error with its sources. The SDK's own `DisplayErrorContext` adds the whole response to it, in which the one line

@@ -31,7 +31,7 @@ where
     E: Coded,
     F: AsyncFn(&Envelope<I>) -> Result<O, E>,
 {
-    run_with(stage, trail, |payload| serde_json::from_value(payload), work).await
+    run_with(stage, trail, serde_json::from_value, work).await
 }
 
 /// [`run`] for a stage that is called with something else too, from which `parse` makes what the state machine sends.
@@ -63,12 +63,16 @@ where
             .deadline()
             .duration_since(SystemTime::now())
             .unwrap_or_default();
-        let patience = left.saturating_sub(FAREWELL).max(left / 2);
-        execute(stage, trail, &envelope, patience, work)
+        execute(stage, trail, &envelope, patience(left), work)
             .await
             .map_err(Diagnostic::from)
     }))
     .await
+}
+
+/// How long a stage may work if so much is `left` of its function's time.
+fn patience(left: Duration) -> Duration {
+    left.saturating_sub(FAREWELL).max(left / 2)
 }
 
 /// Runs a stage for one push, at most for `patience`.
@@ -239,30 +243,4 @@ fn check_size<O: Serialize>(stage: Stage, output: O) -> Result<O, Failed> {
 }
 
 #[cfg(test)]
-mod tests {
-    use domain::contract::{Archive, StagedObject};
-
-    use super::*;
-
-    #[test]
-    fn an_output_that_nobody_could_hand_on_is_a_failure_of_its_own() {
-        let archive = |characters| Archive {
-            object: StagedObject {
-                key: "pushes/1/archive.zip".parse().unwrap(),
-                size: 7,
-                version_id: None,
-                sha256: None,
-            },
-            sha256: "c".repeat(64),
-            entries: 1,
-            warnings: vec!["x".repeat(characters)],
-        };
-        assert!(check_size(Stage::Package, archive(90_000)).is_ok());
-        let failed = check_size(Stage::Package, archive(100_000)).unwrap_err();
-        assert_eq!(failed.code, Code::LimitExceeded);
-        assert!(
-            failed.cause.contains("Package") && failed.cause.len() < 1_000,
-            "{failed}"
-        );
-    }
-}
+mod tests;

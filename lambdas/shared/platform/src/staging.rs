@@ -230,3 +230,6 @@ impl Coded for StorageError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,8 @@ pub(super) async fn acquire(
 ) -> Result<DestinationRecord, AuditError> {
     let holder = Uuid::new_v4();
     let mut held_until = None;
-    for attempt in 0..MAX_ATTEMPTS {
+    // The last look is for what has come of the last try.
+    for attempt in 0..=MAX_ATTEMPTS {
         let record = trail.destination(destination).await?;
         let now = Utc::now();
         let held = record.as_ref().and_then(|record| record.lease.as_ref());
@@ -52,6 +53,9 @@ pub(super) async fn acquire(
             return Ok(record.clone());
         }
         held_until = held.map(|lease| lease.until).filter(|until| *until > now);
+        if attempt == MAX_ATTEMPTS {
+            break;
+        }
         if held_until.is_none() {
             let next = DestinationRecord {
                 version: record.as_ref().map_or(0, |record| record.version) + 1,
