@@ -306,13 +306,20 @@ async fn another_ref_of_one_delivery_is_another_push() {
 }
 
 #[tokio::test]
-async fn an_execution_of_this_name_with_an_unreadable_input_is_another_content() {
+async fn an_execution_of_this_name_that_was_started_by_hand_is_another_content() {
     let executions = Memory::default();
-    let (_, answer) = send(&executions, &delivery(&payload())).await;
-    let name = answer["pushes"][0]["push_id"].as_str().unwrap().to_owned();
-    let executions = Memory::default();
-    executions.start(&name, "{}").await.unwrap();
-    assert_eq!(send(&executions, &delivery(&payload())).await.0, 409);
+    send(&executions, &delivery(&payload())).await;
+    let (name, input) = (executions.names().remove(0), executions.input());
+    let of_another_ref = input.replace("refs/heads/main", "refs/heads/next");
+    for (by_hand, expected) in [(input.as_str(), 202), (&of_another_ref, 409), ("{}", 409)] {
+        let executions = Memory::default();
+        executions.start(&name, by_hand).await.unwrap();
+        assert_eq!(
+            send(&executions, &delivery(&payload())).await.0,
+            expected,
+            "{by_hand}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -99,10 +99,12 @@ pub async fn handle(
             announce: true,
         });
     }
+    // However the push has ended, it is the other execution that tells it. To say here how would leave the webhook, when it
+    // is sent again, with the word of an execution that has told nobody.
+    if state.was_taken_from(execution_id) {
+        return Err(ExecutionOver::new(execution_id, &state).into());
+    }
     if !state.status.is_an_ending() {
-        if state.was_taken_from(execution_id) {
-            return Err(ExecutionOver::new(execution_id, &state).into());
-        }
         return Err(unfinished(state.status.to_string()));
     }
     remove_staged(staging, &state).await;

@@ -165,7 +165,6 @@ async fn a_destination_that_has_changed_is_looked_at_again_and_copied_to_again()
 
 #[tokio::test(start_paused = true)]
 async fn a_newer_zip_that_came_between_look_and_write_stays() {
-    let scene = Scene::default();
     // Of another stack: it has no lease of this one's.
     let newer = envelope(push("d2", Some('a'), Some('b')), 2);
     let metadata = metadata::write(
@@ -173,19 +172,23 @@ async fn a_newer_zip_that_came_between_look_and_write_stays() {
         &newer.input.fetched,
         &document_of(&newer.push).key,
     );
-    let gate = scene.store.gate(Complete, 1);
-    let older = envelope(push("d1", None, Some('a')), 1);
-    let (uploaded, ()) = tokio::join!(scene.upload(&older), async {
-        gate.reached().await;
-        scene.store.place(&destination(), "b", metadata);
-        gate.open();
-    });
-    let Uploaded::Superseded(superseded) = uploaded.unwrap() else {
-        panic!("not superseded")
-    };
-    assert_eq!(superseded.by, newer.push.push_id);
-    assert_eq!(scene.placed(), Some(delivered_push(&newer)));
-    scene.assert_tidy().await;
+    for step in [Prepare, Complete] {
+        let scene = Scene::default();
+        let gate = scene.store.gate(step, 1);
+        let older = envelope(push("d1", None, Some('a')), 1);
+        let (uploaded, ()) = tokio::join!(scene.upload(&older), async {
+            gate.reached().await;
+            scene.store.place(&destination(), "b", metadata.clone());
+            gate.open();
+        });
+        let Uploaded::Superseded(superseded) = uploaded.unwrap() else {
+            panic!("not superseded")
+        };
+        assert_eq!(superseded.by, newer.push.push_id);
+        assert_eq!(scene.placed(), Some(delivered_push(&newer)));
+        assert_eq!(scene.last().await, None, "nothing of this stack was delivered");
+        scene.assert_tidy().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
