@@ -103,6 +103,17 @@ async fn a_client_that_lacks_something_is_not_worth_another_try() {
     assert!(service.requests().is_empty());
 }
 
+#[tokio::test]
+async fn a_request_that_cannot_be_made_is_not_worth_another_try() {
+    let service = Service::always(Answer::new(200, "")).await;
+    let without_bucket = Client::new(&service.config()).put_object().key("a.zip");
+    let error = without_bucket.send().await.unwrap_err();
+    let failure = AwsFailure::new("s3:PutObject", &error);
+    assert!(!failure.transient, "{failure}");
+    assert!(failure.to_string().contains("bucket"), "{failure}");
+    assert!(service.requests().is_empty());
+}
+
 #[test]
 fn one_item_of_many_is_worth_another_try_by_its_code() {
     for (code, transient) in [

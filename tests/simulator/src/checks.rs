@@ -1,0 +1,290 @@
+//! What has to hold.
+
+use domain::contract::{IgnoreReason, Ignored};
+use domain::event::{PushEvent, RecordedEvent};
+use domain::push::PushId;
+use domain::state::{self, PushState, Status};
+use serde_json::Value;
+
+use crate::destination::Version;
+use crate::digest::sha256;
+use crate::functions::{short, zip};
+use crate::history::{Known, Plan};
+use crate::host::{commit_of, object};
+use crate::people::is_of;
+use crate::scheduler::lock;
+use crate::world::{Announcement, World};
+
+/// Whether a push has ended as it should, by settings that are right.
+pub fn is_well(world: &World, push_id: PushId) -> bool {
+    world.trail.model_of(push_id).is_some_and(|state| {
+        let is_wrongly_ignored = state.ignored.as_ref().is_some_and(is_by_mistake);
+        state.status.is_an_ending() && state.failure.is_none() && !is_wrongly_ignored
+    })
+}
+
+/// Whether a person has something to do: the push has not ended well, or its last execution has failed.
+pub fn needs_a_person(world: &World, push_id: PushId) -> bool {
+    let executions = world.machine.executions();
+    let mut mine = executions
+        .iter()
+        .filter(|execution| is_of(&execution.input, push_id));
+    !is_well(world, push_id)
+        || mine
+            .next_back()
+            .is_some_and(|execution| execution.status.is_failed())
+}
+
+fn is_by_mistake(ignored: &Ignored) -> bool {
+    matches!(
+        ignored.reason,
+        IgnoreReason::RefNotWanted | IgnoreReason::RepositoryNotAllowed
+    )
+}
+
+/// Of whatever has not ended well somebody is told: a webhook was not accepted, an execution has failed, or the push is
+/// said to be ignored. Without faults nothing but wrong settings keeps a push from its end.
+pub fn nothing_is_silent(world: &World, plan: &Plan) {
+    let executions = world.machine.executions();
+    for known in lock(&plan.known).iter().filter(|known| known.is_accepted) {
+        let push_id = known.delivery.push_id;
+        if is_well(world, push_id) {
+            continue;
+        }
+        let name = format!("{} (push {})", known.delivery.name, short(&push_id.to_string()));
+        let model = world.trail.model_of(push_id);
+        let is_ignored = model
+            .as_ref()
+            .is_some_and(|state| state.status == Status::Ignored);
+        let mut mine = executions
+            .iter()
+            .filter(|execution| is_of(&execution.input, push_id));
+        let is_told = mine.any(|execution| execution.status.is_failed());
+        if !is_ignored && !is_told {
+            world
+                .core
+                .is_wrong(format!("{name} has not ended well, and no execution says so"));
+        }
+        if world.core.weather.is_fair && !plan.has_mistakes {
+            world
+                .core
+                .is_wrong(format!("{name} has not ended well, though nothing was wrong"));
+        }
+    }
+}
+
+/// All that has to hold in the end.
+pub fn all_is_well(world: &World, plan: &Plan) {
+    let known = lock(&plan.known).clone();
+    for known in &known {
+        let wrong = wrong_with_push(world, known);
+        for what in wrong {
+            let push_id = short(&known.delivery.push_id.to_string());
+            world
+                .core
+                .is_wrong(format!("{} (push {push_id}) {what}", known.delivery.name));
+        }
+    }
+    check_numbers(world, &known);
+    check_destination(world, plan, &known);
+}
+
+fn wrong_with_push(world: &World, known: &Known) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let push_id = known.delivery.push_id;
+    if !known.is_accepted {
+        wrong.push("is not accepted".to_owned());
+    }
+    let events = world.trail.events_of(push_id);
+    let state = match state::fold(&events) {
+        Ok(Some(state)) => state,
+        Ok(None) => {
+            wrong.push("is lost: it has no trail".to_owned());
+            return wrong;
+        }
+        Err(error) => {
+            wrong.push(format!("has a trail that cannot be: {error}"));
+            return wrong;
+        }
+    };
+    if world.trail.model_of(push_id).as_ref() != Some(&state) {
+        wrong.push("has a read model that is not what its trail says".to_owned());
+    }
+    if !is_well(world, push_id) {
+        wrong.push(format!(
+            "has not ended well: it is {}, {:?}",
+            state.status, state.failure
+        ));
+    }
+    let uploads = events
+        .iter()
+        .filter(|event| matches!(event.event, PushEvent::ArchiveUploaded(_)));
+    if uploads.count() > 1 {
+        wrong.push("was delivered by two executions".to_owned());
+    }
+    wrong.extend(wrong_with_announcements(world, &state, &events));
+    match state.status {
+        Status::Delivered => wrong.extend(wrong_with_delivery(world, &state)),
+        Status::Superseded | Status::Ignored => wrong.extend(wrong_with_other(world, &state)),
+        _ => {}
+    }
+    wrong
+}
+
+/// Whether the execution in charge has closed the push and failed then, and could not even write that down. Whoever listens
+/// has been told that it has failed, and the trail has nothing that would make another execution tell them more.
+fn has_failed_unseen(world: &World, state: &PushState) -> bool {
+    let executions = world.machine.executions();
+    let mut in_charge = executions
+        .iter()
+        .filter(|execution| state.is_in_charge(&execution.arn));
+    in_charge.any(|execution| execution.status.is_failed())
+}
+
+/// Whoever listens is told of the end after it has come, and without faults once. (An ignored push that is taken up again
+/// ends again.)
+fn wrong_with_announcements(world: &World, state: &PushState, events: &[RecordedEvent]) -> Option<String> {
+    let announcements = lock(&world.announcements).clone();
+    let is_end = |said: &&Announcement| said.push_id == state.push_id() && said.status == state.status;
+    let ends: Vec<_> = announcements.iter().filter(is_end).collect();
+    let closing = events.iter().rev().find(|event| {
+        matches!(
+            event.event,
+            PushEvent::PushDelivered(_) | PushEvent::PushSuperseded(_) | PushEvent::PushIgnored(_)
+        )
+    });
+    let is_told = ends
+        .iter()
+        .any(|said| closing.is_some_and(|event| event.version <= said.version));
+    if !is_told && !has_failed_unseen(world, state) {
+        return Some(format!("is {}, and nobody was told", state.status));
+    }
+    let most = match state.status {
+        Status::Ignored => state.executions.len(),
+        _ => 1,
+    };
+    let is_fair = world.core.weather.is_fair;
+    (is_fair && ends.len() > most)
+        .then(|| format!("is {}, and that was told {} times", state.status, ends.len()))
+}
+
+/// What the trail says of the zip is so.
+fn wrong_with_delivery(world: &World, state: &PushState) -> Option<String> {
+    let (delivered, archive) = (state.delivered.as_ref()?, state.archive.as_ref()?);
+    let versions = world.store.versions(delivered.key.as_str());
+    let version = versions
+        .iter()
+        .find(|version| Some(&version.id) == delivered.version_id.as_ref());
+    let Some(version) = version else {
+        return Some(format!(
+            "is delivered as {:?}, which is not there",
+            delivered.version_id
+        ));
+    };
+    if sha256(&version.bytes) != archive.sha256 || version.etag() != delivered.etag {
+        return Some(format!("is delivered as {}, which has other bytes", version.id));
+    }
+    if pushed_by(version) != Some(state.push_id()) {
+        return Some(format!("is delivered as {}, which is another push's", version.id));
+    }
+    if let Some(wrong) = wrong_with_zip(state, version) {
+        return Some(wrong);
+    }
+    let provenance = delivered.provenance.as_ref().map_or("", |key| key.as_str());
+    let document = world.store.versions(provenance).pop();
+    let document: Value = document
+        .and_then(|document| serde_json::from_slice(&document.bytes).ok())
+        .unwrap_or_default();
+    (document["subject"][0]["digest"]["sha256"] != archive.sha256.as_str())
+        .then(|| "has a provenance document of another zip".to_owned())
+}
+
+/// The zip is of the pushed commit, made by the options of the trail.
+fn wrong_with_zip(state: &PushState, version: &Version) -> Option<String> {
+    let commit = commit_of(state.push.after.as_ref()?);
+    let expected = zip(&commit, &state.deliver.as_ref()?.options);
+    (version.bytes != expected.as_bytes()).then(|| {
+        let there = String::from_utf8_lossy(&version.bytes);
+        format!("has put {there} there, and by its trail it is {expected}")
+    })
+}
+
+/// The change that this push gives way to was delivered, be it by a push that reported the same.
+fn wrong_with_other(world: &World, state: &PushState) -> Option<String> {
+    let other = match (&state.superseded, &state.ignored) {
+        (Some(superseded), _) => superseded.by,
+        (None, Some(ignored)) => ignored.duplicate_of?,
+        (None, None) => return None,
+    };
+    let change_of = |push_id| {
+        let push = world.trail.model_of(push_id)?.push;
+        Some((push.before, push.after))
+    };
+    let key = World::destination_of(state.push.ref_name.as_str())?.key;
+    let change = change_of(other);
+    let mut versions = world.store.versions(key.as_str()).into_iter();
+    if !versions.any(|version| pushed_by(&version).and_then(change_of) == change) {
+        return Some(format!(
+            "is {} by push {other}, which was never there",
+            state.status
+        ));
+    }
+    (state.status == Status::Ignored && change_of(state.push_id()) != change)
+        .then(|| "is the duplicate of a push that reports another change".to_owned())
+}
+
+fn pushed_by(version: &Version) -> Option<PushId> {
+    version.metadata.get("push-id")?.parse().ok()
+}
+
+/// No two pushes have the same number.
+fn check_numbers(world: &World, known: &[Known]) {
+    let models = known
+        .iter()
+        .filter_map(|known| world.trail.model_of(known.delivery.push_id));
+    let mut numbers: Vec<_> = models
+        .filter_map(|state| state.deliver.map(|deliver| deliver.sequence))
+        .collect();
+    numbers.sort_unstable();
+    if numbers.windows(2).any(|pair| pair[0] == pair[1]) {
+        world.core.is_wrong("two pushes have the same number".to_owned());
+    }
+}
+
+/// The destination has what the ref points to, and a push whose zip this is, or that repeats the one whose zip it is, has a
+/// trail that says so. (The trail of the push that its metadata names may say less: its writer may have died.)
+fn check_destination(world: &World, plan: &Plan, known: &[Known]) {
+    let newest = plan.values.last().copied().flatten().and_then(object);
+    let (Some(after), Some(destination)) = (newest, World::destination_of(plan.ref_name)) else {
+        return;
+    };
+    let Some(version) = world.store.versions(destination.key.as_str()).pop() else {
+        world.core.is_wrong("the destination is empty".to_owned());
+        return;
+    };
+    let there = String::from_utf8_lossy(&version.bytes).into_owned();
+    if !there.starts_with(&format!("zip of {} ", commit_of(&after).short())) {
+        world
+            .core
+            .is_wrong(format!("the destination has {there}, and the ref is at {after}"));
+        return;
+    }
+    let is_by = |state: &PushState| {
+        let delivered = state.delivered.as_ref();
+        let is_delivered =
+            delivered.is_some_and(|delivered| delivered.version_id.as_ref() == Some(&version.id));
+        let repeats = state
+            .ignored
+            .as_ref()
+            .is_some_and(|ignored| ignored.duplicate_of.is_some());
+        (is_delivered || repeats) && wrong_with_zip(state, &version).is_none()
+    };
+    let mut models = known
+        .iter()
+        .filter_map(|known| world.trail.model_of(known.delivery.push_id));
+    if !models.any(|state| is_by(&state)) {
+        world
+            .core
+            .is_wrong(format!("the destination has {there}, and no trail says why"));
+    }
+}

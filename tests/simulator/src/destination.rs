@@ -1,0 +1,226 @@
+//! The destination's bucket in memory, as S3 is: it keeps versions, entity tags are of content, and a write may have a
+//! condition.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+
+use domain::contract::{Delivered, StagedObject};
+use domain::destination::Destination;
+use platform::destination::{DestinationObject, DestinationStore, Prepared};
+use platform::staging::StorageError;
+
+use crate::core::{Core, OF_CONDITIONAL_WRITES, OF_READS, OF_WRITES, Trouble};
+use crate::digest::sha256;
+use crate::scheduler::lock;
+use crate::staging::Bucket;
+use crate::trail::Trail;
+use crate::weather::Port;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Store {
+    core: Arc<Core>,
+    staging: Arc<Bucket>,
+    trail: Arc<Trail>,
+    shelves: Mutex<Shelves>,
+}
+
+#[derive(Debug, Default)]
+struct Shelves {
+    last_id: u64,
+    objects: BTreeMap<String, Vec<Version>>,
+    uploads: BTreeMap<String, Version>,
+}
+
+/// A version of an object.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// Its id.
+    pub id: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its user metadata.
+    pub metadata: HashMap<String, String>,
+}
+
+impl Version {
+    /// S3's entity tag of an object of one part. The digest is another one, and is likewise the content's alone.
+    pub fn etag(&self) -> String {
+        format!("\"{}\"", &sha256(&self.bytes)[..32])
+    }
+}
+
+impl Store {
+    /// A bucket with nothing in it, for what is staged in `staging` under the leases of `trail`.
+    pub fn new(core: Arc<Core>, staging: Arc<Bucket>, trail: Arc<Trail>) -> Self {
+        Self {
+            core,
+            staging,
+            trail,
+            shelves: Mutex::default(),
+        }
+    }
+
+    /// All versions of an object, the first one first.
+    pub fn versions(&self, key: &str) -> Vec<Version> {
+        lock(&self.shelves).objects.get(key).cloned().unwrap_or_default()
+    }
+
+    fn failed(destination: &Destination, trouble: Trouble) -> StorageError {
+        let (bucket, key) = (destination.bucket.clone(), destination.key.to_string());
+        let source = trouble.failure("s3:Simulated");
+        if source.transient {
+            StorageError::Unavailable { bucket, key, source }
+        } else {
+            StorageError::Refused { bucket, key, source }
+        }
+    }
+
+    /// The version that an upload makes. `None` if the upload is gone, or the condition does not hold.
+    fn complete(
+        &self,
+        prepared: &Prepared,
+        destination: &Destination,
+        expected: Option<&str>,
+    ) -> Option<Version> {
+        let mut shelves = lock(&self.shelves);
+        let there = shelves
+            .objects
+            .get(destination.key.as_str())
+            .and_then(|versions| versions.last());
+        if there.map(Version::etag).as_deref() != expected {
+            return None;
+        }
+        let version = shelves.uploads.remove(&prepared.upload_id)?;
+        let versions = shelves.objects.entry(destination.key.to_string()).or_default();
+        versions.push(version.clone());
+        Some(version)
+    }
+}
+
+impl DestinationStore for Store {
+    async fn head(&self, destination: &Destination) -> Result<Option<DestinationObject>, StorageError> {
+        let failed = |trouble| Self::failed(destination, trouble);
+        let what = || "looks at the destination".to_owned();
+        let fate = self
+            .core
+            .call(Port::Store, OF_READS, what)
+            .await
+            .map_err(failed)?;
+        let newest = self.versions(destination.key.as_str()).pop();
+        self.core.answer(fate).await.map_err(failed)?;
+        Ok(newest.map(|version| DestinationObject {
+            etag: version.etag(),
+            version_id: Some(version.id),
+            metadata: version.metadata,
+        }))
+    }
+
+    async fn put(&self, destination: &Destination, _: &str, bytes: Vec<u8>) -> Result<(), StorageError> {
+        let failed = |trouble| Self::failed(destination, trouble);
+        let what = || "puts the provenance document".to_owned();
+        let fate = self
+            .core
+            .call(Port::Store, OF_WRITES, what)
+            .await
+            .map_err(failed)?;
+        {
+            let mut shelves = lock(&self.shelves);
+            shelves.last_id += 1;
+            let version = Version {
+                id: format!("version-{}", shelves.last_id),
+                bytes,
+                metadata: HashMap::new(),
+            };
+            shelves
+                .objects
+                .entry(destination.key.to_string())
+                .or_default()
+                .push(version);
+        }
+        self.core.answer(fate).await.map_err(failed)
+    }
+
+    async fn prepare(
+        &self,
+        staged: &StagedObject,
+        destination: &Destination,
+        metadata: &HashMap<String, String>,
+    ) -> Result<Prepared, StorageError> {
+        let failed = |trouble| Self::failed(destination, trouble);
+        let what = || "copies the zip".to_owned();
+        let fate = self
+            .core
+            .call(Port::Store, OF_WRITES, what)
+            .await
+            .map_err(failed)?;
+        self.staging.expire(staged);
+        let bytes = self.staging.bytes(staged).ok_or_else(|| StorageError::Missing {
+            key: staged.key.to_string(),
+        })?;
+        let upload_id = {
+            let mut shelves = lock(&self.shelves);
+            shelves.last_id += 1;
+            let upload_id = format!("upload-{}", shelves.last_id);
+            let version = Version {
+                id: format!("version-{}", shelves.last_id),
+                bytes,
+                metadata: metadata.clone(),
+            };
+            shelves.uploads.insert(upload_id.clone(), version);
+            upload_id
+        };
+        self.core.answer(fate).await.map_err(failed)?;
+        Ok(Prepared {
+            upload_id,
+            parts: Vec::new(),
+        })
+    }
+
+    async fn complete_if_unchanged(
+        &self,
+        prepared: &Prepared,
+        destination: &Destination,
+        expected: Option<&str>,
+    ) -> Result<Option<Delivered>, StorageError> {
+        let failed = |trouble| Self::failed(destination, trouble);
+        let what = || format!("completes the copy {}", prepared.upload_id);
+        let fate = self
+            .core
+            .call(Port::Store, OF_CONDITIONAL_WRITES, what)
+            .await
+            .map_err(failed)?;
+        let completed = match fate.is_refused() {
+            true => None,
+            false => self.complete(prepared, destination, expected),
+        };
+        if let Some(version) = &completed {
+            self.core.say(|| {
+                let zip = String::from_utf8_lossy(&version.bytes).into_owned();
+                format!("DESTINATION is {zip} ({})", version.id)
+            });
+            if !self.trail.is_leased_to_caller(destination) {
+                self.core
+                    .is_wrong(format!("{} was written without the lease", version.id));
+            }
+        }
+        self.core.answer(fate).await.map_err(failed)?;
+        let told = completed.filter(|_| !fate.meets_itself());
+        Ok(told.map(|version| Delivered {
+            bucket: destination.bucket.clone(),
+            key: destination.key.clone(),
+            version_id: Some(version.id.clone()),
+            etag: version.etag(),
+            provenance: None,
+        }))
+    }
+
+    async fn abort(&self, prepared: &Prepared, destination: &Destination) {
+        let what = || "drops the copy".to_owned();
+        // It is not told whether this has worked: what is left costs money and nothing else.
+        if self.core.call(Port::Store, OF_WRITES, what).await.is_ok() {
+            lock(&self.shelves).uploads.remove(&prepared.upload_id);
+        }
+        let _ = destination;
+    }
+}

@@ -1,0 +1,381 @@
+//! One execution of the state machine: its states one after another, with the definition's own rules for failures.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::contract::{
+    Archive, Closed, Deliver, Envelope, Execution, Failure, FetchInput, FetchedCommit, PackageInput,
+    RecordInput, UploadInput, ValidateInput, Validated,
+};
+use domain::push::Push;
+use domain::state::Status as PushStatus;
+
+use crate::core::Trouble;
+use crate::functions::{Error, Invocation, short};
+use crate::machine::{self, Status};
+use crate::scheduler::{Label, TaskId, lock};
+use crate::weather::{Fault, Port};
+use crate::world::Simulation;
+
+/// Begins an execution that was started.
+pub fn begin(simulation: &Simulation, execution: &machine::Execution) -> TaskId {
+    let label = Label {
+        name: short(&execution.arn),
+        execution: Some(execution.arn.clone()),
+        slowness: 0,
+    };
+    let (simulation, execution) = (simulation.clone(), execution.clone());
+    simulation.tasks.clone().begin(label, async move {
+        let ended = match serde_json::from_str(&execution.input) {
+            Ok(push) => Run::new(&simulation, &execution, push).go().await,
+            Err(_) => Status::Failed("States.Runtime".to_owned()),
+        };
+        simulation.world.core.say(|| format!("END {ended:?}"));
+        simulation
+            .world
+            .machine
+            .change(&execution.arn, |execution| execution.status = ended);
+    })
+}
+
+/// What the execution remembers.
+struct Run<'a> {
+    simulation: &'a Simulation,
+    push: Push,
+    execution: Execution,
+    settings: String,
+    deliver: Option<Deliver>,
+    fetched: Option<FetchedCommit>,
+    archive: Option<Archive>,
+    closed: Option<Closed>,
+    failure: Failure,
+    was_fetched_again: bool,
+}
+
+/// Where an error leads.
+struct Caught {
+    next: String,
+    failure: Failure,
+}
+
+/// The time of a history, which begins with the first of all times.
+pub fn time_of(now: Duration) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::milliseconds(now.as_millis().try_into().unwrap_or(i64::MAX))
+}
+
+impl<'a> Run<'a> {
+    fn new(simulation: &'a Simulation, execution: &machine::Execution, push: Push) -> Self {
+        Self {
+            simulation,
+            push,
+            execution: Execution {
+                id: execution.arn.clone(),
+                started_at: time_of(execution.begun),
+            },
+            settings: String::new(),
+            deliver: None,
+            fetched: None,
+            archive: None,
+            closed: None,
+            failure: Failure {
+                stage: String::new(),
+                error: String::new(),
+                cause: String::new(),
+            },
+            was_fetched_again: false,
+        }
+    }
+
+    async fn go(mut self) -> Status {
+        let mut state = "ReadSource".to_owned();
+        loop {
+            state = match self.step(&state).await {
+                Ok(Next::State(next)) => next.to_owned(),
+                Ok(Next::End(status)) => return status,
+                Err(caught) => {
+                    if caught.next == "Explain" || caught.next == "FetchAgain" {
+                        self.failure = caught.failure;
+                    }
+                    caught.next
+                }
+            };
+        }
+    }
+
+    /// Goes through one state.
+    async fn step(&mut self, state: &str) -> Result<Next, Caught> {
+        let next = match state {
+            "ReadSource" => {
+                self.settings = self.task(state, async |_| self.read_source().await).await?;
+                "Validate"
+            }
+            "Validate" => {
+                let validated = self.validate(state).await?;
+                match validated {
+                    Validated::Deliver(deliver) => {
+                        self.deliver = Some(deliver);
+                        "Fetch"
+                    }
+                    Validated::Ignore(_) => "Record",
+                }
+            }
+            "Fetch" => {
+                self.fetched = Some(self.fetch(state).await?);
+                "Package"
+            }
+            "Package" => {
+                self.archive = Some(self.package(state).await?);
+                "Upload"
+            }
+            "Upload" => {
+                self.upload(state).await?;
+                "Record"
+            }
+            "FetchAgain" if self.was_fetched_again => "Explain",
+            "FetchAgain" => {
+                self.was_fetched_again = true;
+                "Fetch"
+            }
+            "Record" => {
+                let recorded = self.record(state, None).await?;
+                let announce = recorded.announce;
+                self.closed = Some(recorded.closed);
+                if announce { "Publish" } else { "Close" }
+            }
+            "Publish" => {
+                let status = self
+                    .closed
+                    .as_ref()
+                    .map_or(PushStatus::Failed, |closed| closed.status);
+                self.task(state, async |_| self.publish(status).await).await?;
+                "Close"
+            }
+            "Close" => match self.closed.as_ref().map(|closed| closed.status) {
+                Some(status) if status.is_an_ending() => {
+                    return Ok(Next::End(Status::Succeeded(status.to_string())));
+                }
+                status => {
+                    self.failure = Failure {
+                        stage: state.to_owned(),
+                        error: "AuditInvalid".to_owned(),
+                        cause: format!("Record closed the push as {status:?}"),
+                    };
+                    "Explain"
+                }
+            },
+            "Replaced" => {
+                return Ok(Next::End(Status::Succeeded("Replaced".to_owned())));
+            }
+            "Explain" => "RecordFailure",
+            "RecordFailure" => {
+                let failure = self.failure.clone();
+                self.record(state, Some(failure)).await?;
+                "PublishFailure"
+            }
+            "PublishFailure" => {
+                self.task(state, async |_| self.publish(PushStatus::Failed).await)
+                    .await?;
+                "Notify"
+            }
+            "Notify" => "Failed",
+            _ => return Ok(Next::End(Status::Failed(self.failure.error.clone()))),
+        };
+        Ok(Next::State(next))
+    }
+
+    /// Tries a task until it works, or until the definition's rules lead elsewhere.
+    async fn task<T>(&self, name: &str, work: impl AsyncFn(u32) -> Result<T, Error>) -> Result<T, Caught> {
+        let core = &self.simulation.world.core;
+        let state = self.simulation.world.machine.definition.state(name);
+        let mut failures = vec![0; state.map_or(0, |state| state.retry.len())];
+        let mut attempt = 0;
+        loop {
+            core.say(|| format!("{name}, attempt {attempt}"));
+            let error = match work(attempt).await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            core.say(|| format!("{name} has failed: {}", error.name));
+            let index = state.and_then(|state| state.retrier(&error.name));
+            if let (Some(state), Some(index)) = (state, index)
+                && failures[index] < state.retry[index].max_attempts
+            {
+                let wait = state.retry[index].wait(&core.dice, failures[index]);
+                failures[index] += 1;
+                attempt += 1;
+                tokio::time::sleep(wait).await;
+                continue;
+            }
+            let next = state
+                .and_then(|state| state.caught(&error.name))
+                .unwrap_or("Uncaught");
+            return Err(Caught {
+                next: next.to_owned(),
+                failure: Failure {
+                    stage: name.to_owned(),
+                    error: error.name,
+                    cause: error.cause,
+                },
+            });
+        }
+    }
+
+    /// Calls a function, and waits for it as long as the state `name` may take.
+    async fn lambda<O>(&self, name: &str, begin: impl FnOnce() -> Invocation<O>) -> Result<O, Error> {
+        let world = &self.simulation.world;
+        let core = &world.core;
+        let what = || format!("calls {name}");
+        let lost = |_: Trouble| Error::new("Lambda.SdkClientException");
+        let fate = core
+            .call(Port::Lambda, &[Fault::NoAnswer], what)
+            .await
+            .map_err(lost)?;
+        core.answer(fate).await.map_err(lost)?;
+        if core.goes_wrong(core.weather.unreached) {
+            let names = ["Lambda.TooManyRequestsException", "Lambda.ServiceException"];
+            return Err(Error::new(core.dice.pick::<&str>(&names)));
+        }
+        let invocation = begin();
+        let function = invocation.task;
+        world
+            .machine
+            .change(&self.execution.id, |execution| execution.functions.push(function));
+        let is_lost = core.goes_wrong(core.weather.lost_answers);
+        let limit = world
+            .machine
+            .definition
+            .state(name)
+            .map_or(60, |state| state.timeout_seconds);
+        let seconds = match is_lost {
+            true => core.dice.between(0, *core.dice.pick(&[1, 30, limit])),
+            false => limit,
+        };
+        match tokio::time::timeout(Duration::from_secs(seconds), invocation.answer()).await {
+            Ok(Some(_)) | Err(_) if is_lost => Err(Error::new("Lambda.SdkClientException")),
+            Ok(Some(answer)) => answer,
+            Ok(None) => {
+                let names = [
+                    "Runtime.ExitError",
+                    "Lambda.ServiceException",
+                    "Lambda.SdkClientException",
+                ];
+                Err(Error::new(core.dice.pick::<&str>(&names)))
+            }
+            Err(_) => Err(Error::new("States.Timeout")),
+        }
+    }
+
+    fn envelope<I>(&self, attempt: u32, input: I) -> Envelope<I> {
+        Envelope {
+            push: self.push.clone(),
+            execution: self.execution.clone(),
+            attempt,
+            input,
+        }
+    }
+
+    async fn read_source(&self) -> Result<String, Error> {
+        let world = &self.simulation.world;
+        let failed = |trouble: Trouble| match trouble.transient {
+            true => Error::new("Ssm.SdkClientException"),
+            false => Error::new("Ssm.AccessDeniedException"),
+        };
+        let what = || "reads the settings".to_owned();
+        let possible = &[Fault::NoAnswer, Fault::Refused];
+        let fate = world
+            .core
+            .call(Port::Parameters, possible, what)
+            .await
+            .map_err(failed)?;
+        let text = lock(&world.settings).text();
+        world.core.answer(fate).await.map_err(failed)?;
+        Ok(text)
+    }
+
+    async fn publish(&self, status: PushStatus) -> Result<(), Error> {
+        let world = &self.simulation.world;
+        let failed = |trouble: Trouble| match trouble.transient {
+            true => Error::new("EventBridge.SdkClientException"),
+            false => Error::new("EventBridge.AccessDeniedException"),
+        };
+        let what = || "tells the event bus".to_owned();
+        let possible = &[Fault::NoAnswer, Fault::AnswerLost, Fault::Refused];
+        let fate = world.core.call(Port::Bus, possible, what).await.map_err(failed)?;
+        world.announce(self.push.push_id, status);
+        world.core.answer(fate).await.map_err(failed)
+    }
+
+    async fn validate(&self, state: &str) -> Result<Validated, Caught> {
+        let work = async |attempt| {
+            let settings = self.settings.clone();
+            let envelope = self.envelope(attempt, ValidateInput { settings });
+            self.lambda(state, || self.simulation.validate(envelope)).await
+        };
+        self.task(state, work).await
+    }
+
+    async fn fetch(&self, state: &str) -> Result<FetchedCommit, Caught> {
+        let work = async |attempt| {
+            let deliver = self.deliver.clone().ok_or_else(runtime)?;
+            let input = FetchInput {
+                clone_url: deliver.clone_url,
+                git_hosts: deliver.git_hosts,
+                submodule_repositories: deliver.submodule_repositories,
+                options: deliver.options,
+            };
+            let envelope = self.envelope(attempt, input);
+            self.lambda(state, || self.simulation.fetch(envelope)).await
+        };
+        self.task(state, work).await
+    }
+
+    async fn package(&self, state: &str) -> Result<Archive, Caught> {
+        let work = async |attempt| {
+            let input = PackageInput {
+                fetched: self.fetched.clone().ok_or_else(runtime)?,
+                options: self.deliver.clone().ok_or_else(runtime)?.options,
+            };
+            let envelope = self.envelope(attempt, input);
+            self.lambda(state, || self.simulation.package(envelope)).await
+        };
+        self.task(state, work).await
+    }
+
+    async fn upload(&self, state: &str) -> Result<(), Caught> {
+        let work = async |attempt| {
+            let deliver = self.deliver.clone().ok_or_else(runtime)?;
+            let input = UploadInput {
+                destination: deliver.destination,
+                sequence: deliver.sequence,
+                options: deliver.options,
+                fetched: self.fetched.clone().ok_or_else(runtime)?,
+                archive: self.archive.clone().ok_or_else(runtime)?,
+            };
+            let envelope = self.envelope(attempt, input);
+            self.lambda(state, || self.simulation.upload(envelope)).await
+        };
+        self.task(state, work).await.map(drop)
+    }
+
+    async fn record(&self, state: &str, failure: Option<Failure>) -> Result<record::Recorded, Caught> {
+        let work = async |attempt| {
+            let input = RecordInput {
+                failure: failure.clone(),
+            };
+            let envelope = self.envelope(attempt, input);
+            self.lambda(state, || self.simulation.record(envelope)).await
+        };
+        self.task(state, work).await
+    }
+}
+
+/// What Step Functions says of a variable that has no value.
+fn runtime() -> Error {
+    Error::new("States.QueryEvaluationError")
+}
+
+/// What comes after a state.
+enum Next {
+    State(&'static str),
+    End(Status),
+}

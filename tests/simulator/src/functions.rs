@@ -1,0 +1,306 @@
+//! The functions: the handlers that are deployed, under what all stages have in common. `Fetch` and `Package` are stand-ins
+//! that read the simulated host and make no real zip, but stage what they make as the real ones do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::contract::{
+    Archive, Author, Envelope, FetchInput, FetchedCommit, PackageInput, RecordInput, Stage, StageOutput,
+    UploadInput, Uploaded, ValidateInput, Validated,
+};
+use domain::error::{Code, Coded};
+use domain::git::CommitId;
+use domain::source::Options;
+use platform::failure::Failed;
+use platform::stage::execute;
+use platform::staging::{Staging, StorageError};
+use record::Recorded;
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use crate::digest::sha256;
+use crate::host::HostError;
+use crate::scheduler::{Label, TaskId};
+use crate::world::{Simulation, World};
+
+/// The functions' timeouts, as the template has them.
+const ACCEPT_SECONDS: u64 = 5;
+const VALIDATE_SECONDS: u64 = 10;
+const WORK_SECONDS: u64 = 840;
+const RECORD_SECONDS: u64 = 60;
+/// How long the calls of a slow function take, in milliseconds. It comes to its end all the same.
+const SLOW: u64 = 30_000;
+/// What is left of a function's time when its stage is told to stop.
+const FAREWELL_SECONDS: u64 = 5;
+
+/// What a function was answered with, in the state machine's terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// The error's name.
+    pub name: String,
+    /// What happened.
+    pub cause: String,
+}
+
+impl Error {
+    /// An error of Lambda's or Step Functions' own.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            cause: "simulated".to_owned(),
+        }
+    }
+}
+
+impl From<Failed> for Error {
+    fn from(failed: Failed) -> Self {
+        Self {
+            name: failed.code.to_string(),
+            cause: failed.cause,
+        }
+    }
+}
+
+/// A function that was called.
+pub struct Invocation<O> {
+    /// Its task.
+    pub task: TaskId,
+    answer: oneshot::Receiver<Result<O, Error>>,
+}
+
+impl<O> Invocation<O> {
+    /// Waits for the answer. `None` if the function has died.
+    pub async fn answer(self) -> Option<Result<O, Error>> {
+        self.answer.await.ok()
+    }
+}
+
+/// Why nothing can be packaged.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    /// The git host failed.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The staging area failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A limit was met.
+    #[error("the commit has more entries than the options allow")]
+    Limit,
+    /// There is nothing to fetch.
+    #[error("the push has deleted its ref")]
+    Nothing,
+    /// What was loaded is no pack.
+    #[error("what was loaded is no pack")]
+    Pack,
+}
+
+impl Coded for WorkError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Host(error) => error.code(),
+            Self::Storage(error) => error.code(),
+            Self::Limit => Code::LimitExceeded,
+            Self::Nothing | Self::Pack => Code::RepositoryInvalid,
+        }
+    }
+}
+
+/// The zip of a commit: the same for the same commit and options. Limits do not change what is in it.
+pub fn zip(commit: &CommitId, options: &Options) -> String {
+    format!(
+        "zip of {} build_info={} attributes={}",
+        commit.short(),
+        options.build_info,
+        options.attributes
+    )
+}
+
+impl World {
+    async fn fetch(&self, envelope: &Envelope<FetchInput>) -> Result<FetchedCommit, WorkError> {
+        let push = &envelope.push;
+        let after = push.after.as_ref().ok_or(WorkError::Nothing)?;
+        let ref_now = self.host.list().await?;
+        let (commit, pack) = self.host.fetch(after).await?;
+        let index = format!("index of {}", sha256(&pack)).into_bytes();
+        let pack = self
+            .staging
+            .store_bytes(&push.push_id, "commit.pack", pack)
+            .await?;
+        let index = self
+            .staging
+            .store_bytes(&push.push_id, "commit.idx", index)
+            .await?;
+        Ok(FetchedCommit {
+            tree: commit.as_str().parse().map_err(|_| WorkError::Pack)?,
+            commit,
+            author: Author {
+                name: "A".to_owned(),
+                email: "a@example.com".to_owned(),
+            },
+            committed_at: chrono::DateTime::UNIX_EPOCH,
+            subject: "A commit".to_owned(),
+            url: envelope.input.clone_url.clone(),
+            ref_now,
+            pack,
+            index,
+            submodules: Vec::new(),
+            lfs: None,
+            signature: None,
+        })
+    }
+
+    async fn package(&self, envelope: &Envelope<PackageInput>) -> Result<Archive, WorkError> {
+        let (push, input) = (&envelope.push, &envelope.input);
+        self.staging.load(&input.fetched.pack, &self.workspace).await?;
+        let pack = std::fs::read_to_string(&self.workspace).map_err(|_| WorkError::Pack)?;
+        self.staging.load(&input.fetched.index, &self.workspace).await?;
+        let index = std::fs::read_to_string(&self.workspace).map_err(|_| WorkError::Pack)?;
+        if index != format!("index of {}", sha256(pack.as_bytes())) {
+            self.core.is_wrong("the index is of another pack".to_owned());
+        }
+        if input.options.limits.entries == 0 {
+            return Err(WorkError::Limit);
+        }
+        let commit = pack.split(' ').next().and_then(|commit| commit.parse().ok());
+        let bytes = zip(&commit.ok_or(WorkError::Pack)?, &input.options).into_bytes();
+        let sha256 = sha256(&bytes);
+        let object = self
+            .staging
+            .store_bytes(&push.push_id, "archive.zip", bytes)
+            .await?;
+        Ok(Archive {
+            object,
+            sha256,
+            entries: 1,
+            warnings: Vec::new(),
+        })
+    }
+}
+
+impl Simulation {
+    /// Calls a function that may run for `seconds`. What it answers is heard by whoever waits for it.
+    fn call<O: 'static>(
+        &self,
+        label: Label,
+        seconds: u64,
+        work: impl Future<Output = Result<O, Failed>> + 'static,
+    ) -> Invocation<O> {
+        let (sender, answer) = oneshot::channel();
+        let core = self.world.core.clone();
+        let task = self.tasks.begin(label, async move {
+            let ended = tokio::time::timeout(Duration::from_secs(seconds), work).await;
+            let ended = match ended {
+                Ok(ended) => ended.map_err(Error::from),
+                Err(_) => Err(Error::new("Sandbox.Timedout")),
+            };
+            core.say(|| match &ended {
+                Ok(_) => "ends".to_owned(),
+                Err(error) => format!("fails: {}", error.name),
+            });
+            // Nobody may be there to hear it.
+            let _ = sender.send(ended);
+        });
+        Invocation { task, answer }
+    }
+
+    fn stage<I, O, E>(
+        &self,
+        stage: Stage,
+        seconds: u64,
+        envelope: Envelope<I>,
+        work: impl AsyncFn(&World, &Envelope<I>) -> Result<O, E> + 'static,
+    ) -> Invocation<O>
+    where
+        I: 'static,
+        O: StageOutput + Serialize + 'static,
+        E: Coded + 'static,
+    {
+        let label = Label {
+            name: format!("{} {stage}", short(&envelope.execution.id)),
+            execution: Some(envelope.execution.id.clone()),
+            slowness: match seconds {
+                WORK_SECONDS => *self.world.core.dice.pick(&[0, 0, 0, SLOW]),
+                _ => 0,
+            },
+        };
+        let world = self.world.clone();
+        let patience = Duration::from_secs((seconds - FAREWELL_SECONDS).max(seconds / 2));
+        self.call(label, seconds, async move {
+            let work = async |envelope: &Envelope<I>| work(&world, envelope).await;
+            execute(stage, &*world.trail, &envelope, patience, work).await
+        })
+    }
+
+    /// Calls `Validate`.
+    pub fn validate(&self, envelope: Envelope<ValidateInput>) -> Invocation<Validated> {
+        self.stage(
+            Stage::Validate,
+            VALIDATE_SECONDS,
+            envelope,
+            async |world, envelope| validate::handle(&*world.trail, envelope).await,
+        )
+    }
+
+    /// Calls `Fetch`.
+    pub fn fetch(&self, envelope: Envelope<FetchInput>) -> Invocation<FetchedCommit> {
+        self.stage(Stage::Fetch, WORK_SECONDS, envelope, async |world, envelope| {
+            world.fetch(envelope).await
+        })
+    }
+
+    /// Calls `Package`.
+    pub fn package(&self, envelope: Envelope<PackageInput>) -> Invocation<Archive> {
+        self.stage(Stage::Package, WORK_SECONDS, envelope, async |world, envelope| {
+            world.package(envelope).await
+        })
+    }
+
+    /// Calls `Upload`.
+    pub fn upload(&self, envelope: Envelope<UploadInput>) -> Invocation<Uploaded> {
+        self.stage(Stage::Upload, WORK_SECONDS, envelope, async |world, envelope| {
+            let deps = upload::Deps {
+                trail: &*world.trail,
+                store: &world.store,
+            };
+            upload::handle(&deps, envelope).await
+        })
+    }
+
+    /// Calls `Record`.
+    pub fn record(&self, envelope: Envelope<RecordInput>) -> Invocation<Recorded> {
+        self.stage(
+            Stage::Record,
+            RECORD_SECONDS,
+            envelope,
+            async |world, envelope| record::handle(&*world.trail, &*world.staging, envelope).await,
+        )
+    }
+
+    /// Calls the webhook's function.
+    pub fn accept(
+        &self,
+        name: &str,
+        request: aws_lambda_events::apigw::ApiGatewayV2httpRequest,
+    ) -> Invocation<i64> {
+        let label = Label {
+            name: format!("{name} webhook"),
+            execution: None,
+            slowness: 0,
+        };
+        let world: Arc<World> = self.world.clone();
+        self.call(label, ACCEPT_SECONDS, async move {
+            let response = accept::handle(&world.machine, &request).await;
+            Ok(response.status_code)
+        })
+    }
+}
+
+/// The last part of an execution's ARN, with a push's id shortened.
+pub fn short(arn: &str) -> String {
+    let name = arn.rsplit(':').next().unwrap_or(arn);
+    match name.split_at_checked(36) {
+        Some((id, number)) => format!("{}{number}", &id[..6]),
+        None => name.to_owned(),
+    }
+}

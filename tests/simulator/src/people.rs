@@ -1,0 +1,187 @@
+//! What comes from outside: pushes, webhooks, and what people do in the console.
+
+use std::time::Duration;
+
+use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use domain::git::ObjectId;
+use domain::push::{DeliveryId, PushId, SourceName};
+use serde_json::{Value, json};
+
+use crate::execution::time_of;
+use crate::functions::short;
+use crate::machine::Status;
+use crate::scheduler::Label;
+use crate::world::{REPOSITORY, SOURCE, Simulation};
+
+/// How often Lambda calls a function for an event that nobody waits for.
+const EVENT_ATTEMPTS: usize = 3;
+
+/// A webhook's delivery of a movement of the ref.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Its name in the trace, which is its id too.
+    pub name: String,
+    /// The push that it reports.
+    pub push_id: PushId,
+    /// The ref.
+    pub ref_name: String,
+    /// What the ref pointed to before. `None` if it was made.
+    pub before: Option<ObjectId>,
+    /// What the ref points to after. `None` if it was deleted.
+    pub after: Option<ObjectId>,
+}
+
+impl Delivery {
+    /// The delivery with the id `name`. `None` if the id is none.
+    pub fn new(
+        name: String,
+        ref_name: &str,
+        before: Option<ObjectId>,
+        after: Option<ObjectId>,
+    ) -> Option<Self> {
+        let source: SourceName = SOURCE.parse().ok()?;
+        let delivery_id: DeliveryId = name.parse().ok()?;
+        Some(Self {
+            push_id: PushId::new(&source, &delivery_id, &ref_name.parse().ok()?),
+            name,
+            ref_name: ref_name.to_owned(),
+            before,
+            after,
+        })
+    }
+
+    fn request(&self) -> ApiGatewayV2httpRequest {
+        let is_tag = self.ref_name.starts_with("refs/tags/");
+        let id = |object: &Option<ObjectId>| match object {
+            Some(object) => object.to_string(),
+            None => "0".repeat(40),
+        };
+        let body = json!({
+            "object_kind": if is_tag { "tag_push" } else { "push" },
+            "before": id(&self.before),
+            "after": id(&self.after),
+            "ref": self.ref_name,
+            "project": {
+                "path_with_namespace": REPOSITORY,
+                "git_http_url": format!("https://gitlab.example.com/{REPOSITORY}.git"),
+            },
+        });
+        let mut request = ApiGatewayV2httpRequest::default();
+        request
+            .path_parameters
+            .insert("source".to_owned(), SOURCE.to_owned());
+        let event = if is_tag { "Tag Push Hook" } else { "Push Hook" };
+        let headers = [("x-gitlab-event", event), ("idempotency-key", self.name.as_str())];
+        for (name, value) in headers {
+            if let Ok(value) = value.parse() {
+                request.headers.insert(name, value);
+            }
+        }
+        request.body = Some(body.to_string());
+        request
+    }
+}
+
+impl Simulation {
+    /// Begins something that happens outside.
+    pub fn outside(&self, name: &str, work: impl Future<Output = ()> + 'static) {
+        let label = Label {
+            name: name.to_owned(),
+            execution: None,
+            slowness: 0,
+        };
+        self.tasks.begin(label, work);
+    }
+
+    /// Calls the webhook, and gives the HTTP status of the answer.
+    pub async fn deliver(&self, delivery: &Delivery) -> i64 {
+        let answer = self.accept(&delivery.name, delivery.request()).answer().await;
+        // Of a function that has died or failed, the gateway says that the server has failed.
+        let status = answer.and_then(Result::ok).unwrap_or(500);
+        self.world.core.say(|| {
+            format!(
+                "webhook of push {} answered {status}",
+                short(&delivery.push_id.to_string())
+            )
+        });
+        status
+    }
+
+    /// Starts an execution in the console, with the input of one that there has been. `false` if there has been none.
+    pub fn start_again(&self, push_id: PushId) -> bool {
+        let machine = &self.world.machine;
+        let executions = machine.executions();
+        let input = executions.iter().map(|execution| &execution.input);
+        let Some(input) = input.clone().find(|input| is_of(input, push_id)) else {
+            return false;
+        };
+        let name = format!("console-{}", executions.len());
+        self.world.core.say(|| format!("starts {name} in the console"));
+        machine.start_now(&name, input).is_some()
+    }
+
+    /// Stops an execution that runs. Its function goes on, or dies, and the event that reports it comes some time later.
+    pub fn stop(&self, arn: &str) {
+        let world = self.world.clone();
+        let Some(execution) = world
+            .machine
+            .executions()
+            .into_iter()
+            .find(|execution| execution.arn == arn)
+        else {
+            return;
+        };
+        if execution.status != Status::Running {
+            return;
+        }
+        let core = &world.core;
+        let status = *core.dice.pick(&["ABORTED", "TIMED_OUT"]);
+        core.say(|| format!("{status} {}", short(arn)));
+        world
+            .machine
+            .change(arn, |execution| execution.status = Status::Stopped(status));
+        if let Some(task) = execution.task {
+            self.tasks.drop_task(task);
+        }
+        if core.dice.happens(300) {
+            for function in &execution.functions {
+                self.tasks.drop_task(*function);
+            }
+        }
+        let event = json!({
+            "source": "aws.states",
+            "detail-type": "Step Functions Execution Status Change",
+            "detail": {
+                "executionArn": arn,
+                "status": status,
+                "startDate": time_of(execution.begun).timestamp_millis(),
+                "input": execution.input,
+            },
+        });
+        let simulation = self.clone();
+        self.outside(&format!("{} event", short(arn)), async move {
+            simulation.report(event).await;
+        });
+    }
+
+    async fn report(&self, event: Value) {
+        let core = &self.world.core;
+        let latest = *core.dice.pick(&[1, 60, 6_000]);
+        tokio::time::sleep(Duration::from_secs(core.dice.between(0, latest))).await;
+        for _ in 0..EVENT_ATTEMPTS {
+            let Ok(envelope) = record::parse(event.clone()) else {
+                core.is_wrong("Record cannot read the event of an execution that was stopped".to_owned());
+                return;
+            };
+            if matches!(self.record(envelope).answer().await, Some(Ok(_))) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+    }
+}
+
+/// Whether the input of an execution is a push.
+pub fn is_of(input: &str, push_id: PushId) -> bool {
+    serde_json::from_str::<Value>(input).is_ok_and(|push| push["push_id"] == push_id.to_string())
+}

@@ -1,0 +1,213 @@
+//! Who goes on: one thread, any number of futures, and at each step one of those that can go on, by chance.
+//!
+//! Time is tokio's own, paused: where nobody can go on it moves to the next timer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::dice::Dice;
+
+/// Nothing waits longer than this: the longest wait of the state machine is far below.
+const FOREVER: Duration = Duration::from_secs(1_000_000);
+/// A history that takes more steps than this goes round in circles.
+const MOST_STEPS: u64 = 1_000_000;
+
+/// A future of the simulation. It never leaves its thread.
+pub type Work = Pin<Box<dyn Future<Output = ()>>>;
+
+/// The number of a task.
+pub type TaskId = u64;
+
+/// What the ports know of the task that calls them.
+#[derive(Debug, Default)]
+pub struct Label {
+    /// Its name in the trace.
+    pub name: String,
+    /// The ARN of the execution that it works for. `None` if it works for none.
+    pub execution: Option<String>,
+    /// The longest time that its calls take where nothing is wrong, in milliseconds, if it is slower than others.
+    pub slowness: u64,
+}
+
+struct Task {
+    label: Arc<Label>,
+    work: Work,
+    waker: Waker,
+}
+
+/// The tasks that are to go on, and the task of the scheduler itself, which waits for them.
+#[derive(Default)]
+struct Woken {
+    tasks: Mutex<BTreeSet<TaskId>>,
+    scheduler: Mutex<Option<Waker>>,
+}
+
+struct TaskWaker {
+    id: TaskId,
+    woken: Arc<Woken>,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        lock(&self.woken.tasks).insert(self.id);
+        if let Some(scheduler) = lock(&self.woken.scheduler).take() {
+            scheduler.wake();
+        }
+    }
+}
+
+/// A mutex of a single thread is never poisoned by another one.
+pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+enum Order {
+    Begin(TaskId, Label, Work),
+    Drop(TaskId),
+}
+
+/// Begins and drops tasks.
+#[derive(Clone, Default)]
+pub struct Tasks {
+    orders: std::rc::Rc<std::cell::RefCell<Vec<Order>>>,
+    last: std::rc::Rc<std::cell::Cell<TaskId>>,
+}
+
+impl Tasks {
+    /// Begins a task.
+    pub fn begin(&self, label: Label, work: impl Future<Output = ()> + 'static) -> TaskId {
+        let id = self.last.get() + 1;
+        self.last.set(id);
+        self.orders
+            .borrow_mut()
+            .push(Order::Begin(id, label, Box::pin(work)));
+        id
+    }
+
+    /// Drops a task where it is. One that has ended is not there any more.
+    pub fn drop_task(&self, id: TaskId) {
+        self.orders.borrow_mut().push(Order::Drop(id));
+    }
+}
+
+/// The task whose turn it is, as its ports see it.
+#[derive(Debug, Default)]
+pub struct Turn {
+    label: Mutex<Arc<Label>>,
+    id: AtomicU64,
+    crashed: Mutex<bool>,
+}
+
+impl Turn {
+    /// What the ports know of the task.
+    pub fn label(&self) -> Arc<Label> {
+        lock(&self.label).clone()
+    }
+
+    /// Its number.
+    pub fn id(&self) -> TaskId {
+        self.id.load(Ordering::Relaxed)
+    }
+
+    /// Ends the task here: its future is dropped before anything else happens.
+    pub async fn crash(&self) -> ! {
+        *lock(&self.crashed) = true;
+        std::future::pending().await
+    }
+
+    fn begin(&self, id: TaskId, label: &Arc<Label>) {
+        *lock(&self.label) = label.clone();
+        self.id.store(id, Ordering::Relaxed);
+    }
+
+    fn end(&self) -> bool {
+        std::mem::take(&mut lock(&self.crashed))
+    }
+}
+
+/// Lets others go on before the task that asks.
+pub async fn others_first() {
+    let mut asked = false;
+    poll_fn(|context: &mut Context<'_>| {
+        if asked {
+            return Poll::Ready(());
+        }
+        asked = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Lets all tasks go on, and those that they begin, until none is left.
+///
+/// # Errors
+/// The names of the tasks that never end.
+pub async fn run(tasks: &Tasks, turn: &Turn, dice: &Dice, mut each_step: impl FnMut()) -> Result<(), String> {
+    let woken = Arc::new(Woken::default());
+    let mut running: BTreeMap<TaskId, Task> = BTreeMap::new();
+    for _ in 0..MOST_STEPS {
+        each_step();
+        let orders = std::mem::take(&mut *tasks.orders.borrow_mut());
+        for order in orders {
+            match order {
+                Order::Begin(id, label, work) => {
+                    let waker = Waker::from(Arc::new(TaskWaker {
+                        id,
+                        woken: woken.clone(),
+                    }));
+                    let label = Arc::new(label);
+                    running.insert(id, Task { label, work, waker });
+                    lock(&woken.tasks).insert(id);
+                }
+                Order::Drop(id) => drop(running.remove(&id)),
+            }
+        }
+        if running.is_empty() && tasks.orders.borrow().is_empty() {
+            return Ok(());
+        }
+        let ready = lock(&woken.tasks).len();
+        if ready == 0 {
+            if !anybody(&woken).await {
+                break;
+            }
+            continue;
+        }
+        let id = {
+            let mut woken = lock(&woken.tasks);
+            let chosen = woken.iter().nth(dice.index(ready)).copied().unwrap_or_default();
+            woken.remove(&chosen);
+            chosen
+        };
+        let Some(task) = running.get_mut(&id) else {
+            continue;
+        };
+        turn.begin(id, &task.label);
+        let ended = task.work.as_mut().poll(&mut Context::from_waker(&task.waker));
+        if turn.end() || ended.is_ready() {
+            running.remove(&id);
+        }
+    }
+    let names: Vec<_> = running.values().map(|task| task.label.name.clone()).collect();
+    Err(format!("these never end: {}", names.join(", ")))
+}
+
+/// Waits until a task can go on. `false` if none ever can.
+async fn anybody(woken: &Woken) -> bool {
+    let begun = Instant::now();
+    let waiting = poll_fn(|context: &mut Context<'_>| {
+        *lock(&woken.scheduler) = Some(context.waker().clone());
+        if lock(&woken.tasks).is_empty() {
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    });
+    tokio::time::timeout_at(begun + FOREVER, waiting).await.is_ok()
+}
