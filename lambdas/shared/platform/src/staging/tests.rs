@@ -105,6 +105,12 @@ async fn other_bytes_than_those_that_were_staged_are_refused() {
         std::fs::write(path, "THE PACK").unwrap();
     }
     assert_eq!(scene.load(&undigested).await.unwrap(), b"THE PACK");
+    for path in scene.staged_files() {
+        std::fs::write(path, "the pac").unwrap();
+    }
+    let error = scene.load(&undigested).await.unwrap_err();
+    assert!(matches!(error, StorageError::Changed { .. }), "{error}");
+    assert!(error.to_string().contains("7 bytes instead of 8"), "{error}");
 }
 
 #[tokio::test]
