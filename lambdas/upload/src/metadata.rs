@@ -108,18 +108,13 @@ pub fn owner(metadata: &HashMap<String, String>) -> String {
 /// Text for people, which may be cut.
 fn encode_cut(text: &str) -> String {
     let text = text.trim();
-    let mut end = text.len();
-    loop {
-        let encoded = encode(&text[..end]);
-        if encoded.len() <= TEXT_BYTES {
-            return encoded;
-        }
-        // One character less each time: an encoded character has up to six bytes.
-        end = text[..end]
-            .char_indices()
-            .next_back()
-            .map_or(0, |(index, _)| index);
-    }
+    // An encoded character has up to six bytes, so how much of it fits is tried.
+    (0..=text.len())
+        .rev()
+        .filter(|end| text.is_char_boundary(*end))
+        .map(|end| encode(&text[..end]))
+        .find(|encoded| encoded.len() <= TEXT_BYTES)
+        .unwrap_or_default()
 }
 
 fn encode(text: &str) -> String {

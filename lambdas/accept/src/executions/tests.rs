@@ -1,5 +1,7 @@
 //! What Step Functions is asked, and what its answers mean.
 
+use std::time::Duration;
+
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sfn::config::{Credentials, SharedCredentialsProvider};
@@ -7,6 +9,7 @@ use serde_json::{Value, json};
 use servers::Request;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 use super::*;
 
@@ -32,9 +35,12 @@ impl Service {
         (Self(listener), executions)
     }
 
-    /// Answers one request. Gives its operation and what it says.
+    /// Answers one request, and gives its operation and what it says.
     async fn answer(&self, status: u16, body: Value) -> (String, Value) {
-        let (connection, _) = self.0.accept().await.unwrap();
+        let (connection, _) = timeout(Duration::from_secs(10), self.0.accept())
+            .await
+            .expect("it is not asked")
+            .unwrap();
         let mut connection = BufReader::new(connection);
         let request = Request::read(&mut connection).await.unwrap();
         let body = body.to_string();
