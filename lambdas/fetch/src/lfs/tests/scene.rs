@@ -108,14 +108,17 @@ impl Scene {
         std::fs::read(self.staging().path(&key)).unwrap()
     }
 
-    /// The names of all that is staged.
+    /// The files of all staged objects: each stands under its key, and beside it are its versions.
     pub fn staged(&self) -> Vec<PathBuf> {
         let folder = self
             .folder
             .path()
             .join(format!("staging/pushes/{}/lfs", push_id()));
         let entries = std::fs::read_dir(folder).into_iter().flatten();
-        entries.map(|entry| entry.unwrap().path()).collect()
+        entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_none())
+            .collect()
     }
 }
 
