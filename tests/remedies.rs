@@ -234,7 +234,6 @@ async fn a_delivery_that_could_not_be_told_is_told_by_another_execution() {
         again.events()[run.events().len()..],
         ["PushRetried", "PushDelivered"]
     );
-    let told = inbox.event("Push Delivered", &push_id).await;
-    assert!(told["detail"].get("announce").is_none(), "{told}");
+    inbox.event("Push Delivered", &push_id).await;
     assert_eq!(scene.versions_of_zips().await, 1);
 }

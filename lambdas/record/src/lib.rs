@@ -4,14 +4,13 @@ mod stopped;
 
 use std::time::Duration;
 
-use domain::contract::{Closed, Envelope, Failure, RecordInput, StageOutput};
+use domain::contract::{Closed, Envelope, Failure, RecordInput};
 use domain::error::{self, Code, Coded};
 use domain::event::{PushEvent, PushFailed};
 use domain::state::PushState;
 use platform::audit::{AuditError, AuditTrail};
 use platform::stage::ExecutionOver;
 use platform::staging::Staging;
-use serde::Serialize;
 
 pub use stopped::parse;
 
@@ -47,28 +46,7 @@ impl Coded for Error {
     }
 }
 
-/// How the push ended. Its event is written by [`handle`], for what it is depends on the trail.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Recorded {
-    /// How it ended. Its fields stand beside the next one: an execution that began before this function was deployed takes
-    /// the whole for it.
-    #[serde(flatten)]
-    pub closed: Closed,
-    /// Whether the event bus is to be told: not if another execution has closed the push, and told it.
-    pub announce: bool,
-}
-
-impl StageOutput for Recorded {
-    fn event(&self) -> Option<PushEvent> {
-        None
-    }
-
-    fn recorded(_: &PushState) -> Option<Self> {
-        None
-    }
-}
-
-/// Closes one push.
+/// Closes one push, and says how it ended, or how its execution failed.
 ///
 /// # Errors
 /// [`Error`].
@@ -76,13 +54,13 @@ pub async fn handle(
     trail: &impl AuditTrail,
     staging: &impl Staging,
     envelope: &Envelope<RecordInput>,
-) -> Result<Recorded, Error> {
+) -> Result<Closed, Error> {
     let (push_id, execution_id) = (envelope.push.push_id, &envelope.execution.id);
     let unfinished = |status: String| Error::Unfinished {
         push_id: push_id.to_string(),
         status,
     };
-    let (state, closed_it) = trail
+    let (state, _) = trail
         .append(push_id, |state| {
             let state = state?;
             match &envelope.input.failure {
@@ -94,10 +72,7 @@ pub async fn handle(
         .await?;
     let state = state.ok_or_else(|| unfinished("unknown".to_owned()))?;
     if let Some(failure) = &envelope.input.failure {
-        return Ok(Recorded {
-            closed: close(&state, Some(failure)),
-            announce: true,
-        });
+        return Ok(close(&state, Some(failure)));
     }
     // However the push has ended, it is the other execution that tells it. To say here how would leave the webhook, when it
     // is sent again, with the word of an execution that has told nobody.
@@ -108,10 +83,7 @@ pub async fn handle(
         return Err(unfinished(state.status.to_string()));
     }
     remove_staged(staging, &state).await;
-    Ok(Recorded {
-        closed: close(&state, None),
-        announce: closed_it || state.is_in_charge(execution_id),
-    })
+    Ok(close(&state, None))
 }
 
 /// The event that says that an execution has failed. `None` if it is there already, or if the push is another execution's

@@ -192,7 +192,7 @@ mod tests {
     async fn a_push_whose_execution_was_stopped_before_it_could_begin_has_a_trail() {
         let scene = Scene::default();
         let recorded = scene.execute(&parse(event("ABORTED")).unwrap()).await.unwrap();
-        assert_eq!(recorded.closed.status, Status::Failed);
+        assert_eq!(recorded.status, Status::Failed);
         let names: Vec<_> = scene
             .events()
             .iter()
@@ -209,7 +209,7 @@ mod tests {
         let mut stopped = event("TIMED_OUT");
         stopped["detail"]["executionArn"] = json!("e1");
         let recorded = scene.execute(&parse(stopped).unwrap()).await.unwrap();
-        assert_eq!(recorded.closed.status, Status::Failed);
+        assert_eq!(recorded.status, Status::Failed);
         let failed = scene.state().await.failure.unwrap();
         assert_eq!(failed.execution_id, "e1");
         assert_eq!(failed.failure.error, "ExecutionTimedOut");

@@ -4,9 +4,9 @@ pub(crate) mod scene;
 
 use std::time::Duration;
 
+use domain::contract::StageOutput;
 use domain::event::PushEvent;
 use domain::state::Status;
-use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use super::*;
@@ -39,15 +39,12 @@ async fn a_push_whose_zip_is_at_its_destination_is_closed_as_delivered() {
     let recorded = scene.record("e1", None).await.unwrap();
     assert_eq!(
         recorded,
-        Recorded {
-            closed: Closed {
-                commit: Some(fetched().commit),
-                sequence: Some(7),
-                delivered: Some(delivered()),
-                sha256: Some(archive().sha256),
-                ..closed(&scene, Status::Delivered)
-            },
-            announce: true,
+        Closed {
+            commit: Some(fetched().commit),
+            sequence: Some(7),
+            delivered: Some(delivered()),
+            sha256: Some(archive().sha256),
+            ..closed(&scene, Status::Delivered)
         }
     );
     assert_eq!(scene.last_event(), PushEvent::PushDelivered(delivered()));
@@ -84,8 +81,7 @@ async fn a_push_that_was_ignored_or_superseded_has_its_event_already() {
             sequence,
             ..closed(&scene, status)
         };
-        assert_eq!(recorded.closed, expected);
-        assert!(recorded.announce);
+        assert_eq!(recorded, expected);
         assert_eq!(scene.events().len(), events_before);
         assert_eq!(scene.staging.removed(), [scene.push.push_id]);
     }
@@ -100,7 +96,7 @@ async fn a_failure_is_written_down_once_and_keeps_what_is_staged() {
     let failed = Some(failure("Package", "LimitExceeded"));
     let recorded = scene.record("e1", failed.clone()).await.unwrap();
     assert_eq!(
-        recorded.closed,
+        recorded,
         Closed {
             commit: Some(fetched().commit),
             sequence: Some(7),
@@ -109,7 +105,6 @@ async fn a_failure_is_written_down_once_and_keeps_what_is_staged() {
             ..closed(&scene, Status::Failed)
         }
     );
-    assert!(recorded.announce);
     assert_eq!(
         scene.last_event(),
         PushEvent::PushFailed(PushFailed {
@@ -139,7 +134,7 @@ async fn a_failure_comes_with_what_to_do_about_it() {
         "Unheard",
     ] {
         let recorded = scene.record("e1", Some(failure("Fetch", name))).await.unwrap();
-        assert_eq!(recorded.closed.remedy.as_deref(), Some(error::remedy(name)));
+        assert_eq!(recorded.remedy.as_deref(), Some(error::remedy(name)));
     }
 }
 
@@ -151,7 +146,7 @@ async fn a_push_that_fails_after_its_delivery_says_where_its_zip_is() {
     let failed = failure("Publish", "EventBridge.InternalException");
     let recorded = scene.record("e1", Some(failed.clone())).await.unwrap();
     assert_eq!(
-        recorded.closed,
+        recorded,
         Closed {
             commit: Some(fetched().commit),
             sequence: Some(7),
@@ -176,10 +171,7 @@ async fn the_failure_of_another_execution_does_not_touch_a_push_that_has_ended()
         let failed = failure("ReadSource", "Ssm.ParameterNotFound");
         let recorded = scene.record("e2", Some(failed.clone())).await.unwrap();
         assert_eq!(scene.state().await, before);
-        assert_eq!(
-            (recorded.closed.status, recorded.closed.failure),
-            (before.status, Some(failed))
-        );
+        assert_eq!((recorded.status, recorded.failure), (before.status, Some(failed)));
     }
 }
 
@@ -209,7 +201,7 @@ async fn an_execution_that_was_replaced_cannot_close_the_push() {
     assert_eq!(scene.state().await, before);
     assert_eq!(scene.staging.removed(), []);
     // It is the other one's to close.
-    assert!(scene.record("e2", None).await.unwrap().announce);
+    scene.record("e2", None).await.unwrap();
     let after = scene.state().await;
     let error = scene.record("e1", None).await.unwrap_err();
     assert_eq!(error.code(), Code::ExecutionOver);
@@ -226,31 +218,31 @@ async fn an_execution_that_was_replaced_cannot_fail_the_push() {
         .await
         .unwrap();
     assert_eq!(scene.state().await, before);
-    assert_eq!(recorded.closed.status, Status::Validated);
+    assert_eq!(recorded.status, Status::Validated);
 }
 
 #[tokio::test]
-async fn the_event_bus_is_told_by_the_execution_in_charge_however_often_it_asks() {
+async fn how_the_push_ended_is_said_however_often_it_is_asked() {
     let scene = Scene::received().await;
     scene.append_all(uploaded()).await;
-    for _ in 0..2 {
-        assert!(scene.record("e1", None).await.unwrap().announce);
-    }
+    let closed = scene.record("e1", None).await.unwrap();
+    assert_eq!(closed.status, Status::Delivered);
     let events = scene.events().len();
-    let by_another = scene.record("e2", None).await.unwrap();
-    assert_eq!(
-        (by_another.closed.status, by_another.announce),
-        (Status::Delivered, false)
-    );
+    assert_eq!(scene.record("e1", None).await.unwrap(), closed);
     assert_eq!(scene.events().len(), events);
 }
 
 #[tokio::test]
-async fn the_event_bus_is_told_by_the_execution_that_closes_the_push() {
+async fn an_execution_that_may_have_told_nobody_leaves_that_to_the_next() {
     let scene = Scene::received().await;
     scene.append_all(uploaded()).await;
-    assert!(scene.record("e2", None).await.unwrap().announce);
-    assert_eq!(scene.state().await.status, Status::Delivered);
+    let closed = scene.record("e1", None).await.unwrap();
+    // It dies here, and before that is reported the next one begins.
+    scene.append_all([retried("e2")]).await;
+    let stopped = Some(failure("Execution", "ExecutionTimedOut"));
+    scene.record("e1", stopped).await.unwrap();
+    assert_eq!(scene.record("e2", None).await.unwrap(), closed);
+    assert_eq!(scene.state().await.failure, None);
 }
 
 #[tokio::test]
@@ -268,11 +260,9 @@ async fn what_could_not_be_told_is_told_by_another_execution() {
     assert_eq!(error.code(), Code::ExecutionOver);
     assert!(scene.state().await.failure.is_some());
     let recorded = scene.record("e2", None).await.unwrap();
-    assert!(recorded.announce);
-    assert_eq!((recorded.closed.failure, recorded.closed.remedy), (None, None));
+    assert_eq!((recorded.failure, recorded.remedy), (None, None));
     assert_eq!(scene.last_event(), PushEvent::PushDelivered(delivered()));
     assert_eq!(scene.state().await.failure, None);
-    assert!(!scene.record("e3", None).await.unwrap().announce);
 }
 
 #[tokio::test]
@@ -317,7 +307,7 @@ async fn a_push_is_closed_though_what_it_has_staged_cannot_be_removed_in_time() 
     scene.staging.set(Removal::NeverEnds);
     let begin = Instant::now();
     let recorded = timeout(Duration::from_secs(900), scene.record("e1", None)).await;
-    assert_eq!(recorded.unwrap().unwrap().closed.status, Status::Delivered);
+    assert_eq!(recorded.unwrap().unwrap().status, Status::Delivered);
     assert_eq!(begin.elapsed().as_secs(), REMOVAL_TIMEOUT.as_secs());
     assert!(
         REMOVAL_TIMEOUT < Duration::from_secs(55),
@@ -331,25 +321,8 @@ async fn a_push_is_closed_though_what_it_has_staged_cannot_be_removed() {
     scene.append_all(uploaded()).await;
     scene.staging.set(Removal::Fails);
     let recorded = scene.record("e1", None).await.unwrap();
-    assert_eq!(recorded.closed.status, Status::Delivered);
+    assert_eq!(recorded.status, Status::Delivered);
     assert_eq!(scene.staging.removed(), [scene.push.push_id]);
-}
-
-#[tokio::test]
-async fn an_execution_that_began_before_a_deployment_takes_the_whole_for_how_the_push_ended() {
-    let scene = Scene::received().await;
-    scene.append_all(uploaded()).await;
-    let recorded = scene.record("e1", None).await.unwrap();
-    let mut json = serde_json::to_value(&recorded).unwrap();
-    assert_eq!(
-        serde_json::from_value::<Closed>(json.clone()).unwrap(),
-        recorded.closed
-    );
-    assert_eq!(
-        json.as_object_mut().unwrap().remove("announce"),
-        Some(Value::Bool(true))
-    );
-    assert_eq!(json, serde_json::to_value(&recorded.closed).unwrap());
 }
 
 #[tokio::test]
@@ -358,7 +331,7 @@ async fn its_event_is_written_by_itself_and_not_by_what_runs_it() {
     scene.append_all(uploaded()).await;
     let recorded = scene.execute(&scene.envelope("e1", None)).await.unwrap();
     assert_eq!(recorded.event(), None);
-    assert_eq!(Recorded::recorded(&scene.state().await), None);
+    assert_eq!(Closed::recorded(&scene.state().await), None);
     let closings = scene
         .events()
         .iter()

@@ -23,16 +23,20 @@ pub fn is_well(world: &World, push_id: PushId) -> bool {
     })
 }
 
-/// Whether a person has something to do: the push has not ended well, or its last execution has failed.
+/// Whether a person has something to do: the push has not ended well, or the execution that has begun last, or taken the
+/// push up last, has failed.
 pub fn needs_a_person(world: &World, push_id: PushId) -> bool {
     let executions = world.machine.executions();
-    let mut mine = executions
+    let state = world.trail.model_of(push_id);
+    let is_in_charge = |arn: &str| state.as_ref().is_some_and(|state| state.is_in_charge(arn));
+    let mine = executions
         .iter()
         .filter(|execution| is_of(&execution.input, push_id));
-    !is_well(world, push_id)
-        || mine
-            .next_back()
-            .is_some_and(|execution| execution.status.is_failed())
+    let last = mine.clone().next_back().map(|execution| &execution.arn);
+    let has_failed = mine
+        .filter(|execution| Some(&execution.arn) == last || is_in_charge(&execution.arn))
+        .any(|execution| execution.status.is_failed());
+    has_failed || !is_well(world, push_id)
 }
 
 fn is_by_mistake(ignored: &Ignored) -> bool {
@@ -46,6 +50,17 @@ fn is_by_mistake(ignored: &Ignored) -> bool {
 /// said to be ignored. Without faults nothing but wrong settings keeps a push from its end.
 pub fn nothing_is_silent(world: &World, plan: &Plan) {
     let executions = world.machine.executions();
+    let is_clear = world.core.weather.is_fair && !plan.has_mistakes;
+    for failed in executions
+        .iter()
+        .filter(|execution| is_clear && execution.status.is_failed())
+    {
+        let name = short(&failed.arn);
+        world.core.is_wrong(format!(
+            "{name} has failed, though nothing was wrong: {:?}",
+            failed.status
+        ));
+    }
     for known in lock(&plan.known).iter().filter(|known| known.is_accepted) {
         let push_id = known.delivery.push_id;
         if is_well(world, push_id) {
@@ -65,7 +80,7 @@ pub fn nothing_is_silent(world: &World, plan: &Plan) {
                 .core
                 .is_wrong(format!("{name} has not ended well, and no execution says so"));
         }
-        if world.core.weather.is_fair && !plan.has_mistakes {
+        if is_clear {
             world
                 .core
                 .is_wrong(format!("{name} has not ended well, though nothing was wrong"));
@@ -131,18 +146,7 @@ fn wrong_with_push(world: &World, known: &Known) -> Vec<String> {
     wrong
 }
 
-/// Whether the execution in charge has closed the push and failed then, and could not even write that down. Whoever listens
-/// has been told that it has failed, and the trail has nothing that would make another execution tell them more.
-fn has_failed_unseen(world: &World, state: &PushState) -> bool {
-    let executions = world.machine.executions();
-    let mut in_charge = executions
-        .iter()
-        .filter(|execution| state.is_in_charge(&execution.arn));
-    in_charge.any(|execution| execution.status.is_failed())
-}
-
-/// Whoever listens is told of the end after it has come, and without faults once. (An ignored push that is taken up again
-/// ends again.)
+/// Whoever listens is told of the end after it has come, and without faults once by each execution.
 fn wrong_with_announcements(world: &World, state: &PushState, events: &[RecordedEvent]) -> Option<String> {
     let announcements = lock(&world.announcements).clone();
     let is_end = |said: &&Announcement| said.push_id == state.push_id() && said.status == state.status;
@@ -156,15 +160,10 @@ fn wrong_with_announcements(world: &World, state: &PushState, events: &[Recorded
     let is_told = ends
         .iter()
         .any(|said| closing.is_some_and(|event| event.version <= said.version));
-    if !is_told && !has_failed_unseen(world, state) {
+    if !is_told {
         return Some(format!("is {}, and nobody was told", state.status));
     }
-    let most = match state.status {
-        Status::Ignored => state.executions.len(),
-        _ => 1,
-    };
-    let is_fair = world.core.weather.is_fair;
-    (is_fair && ends.len() > most)
+    (world.core.weather.is_fair && ends.len() > state.executions.len())
         .then(|| format!("is {}, and that was told {} times", state.status, ends.len()))
 }
 

@@ -137,10 +137,8 @@ impl<'a> Run<'a> {
                 "Fetch"
             }
             "Record" => {
-                let recorded = self.record(state, None).await?;
-                let announce = recorded.announce;
-                self.closed = Some(recorded.closed);
-                if announce { "Publish" } else { "Close" }
+                self.closed = Some(self.record(state, None).await?);
+                "Publish"
             }
             "Publish" => {
                 let status = self
@@ -357,7 +355,7 @@ impl<'a> Run<'a> {
         self.task(state, work).await.map(drop)
     }
 
-    async fn record(&self, state: &str, failure: Option<Failure>) -> Result<record::Recorded, Caught> {
+    async fn record(&self, state: &str, failure: Option<Failure>) -> Result<Closed, Caught> {
         let work = async |attempt| {
             let input = RecordInput {
                 failure: failure.clone(),

@@ -148,10 +148,6 @@ async fn live(core: &Arc<Core>, plan: &Arc<Plan>, definition: &'static Definitio
     lock(&simulation.world.settings).mistake = None;
     core.say(|| "NOTHING GOES WRONG ANY MORE".to_owned());
     simulation.repair(plan);
-    if !simulation.drain().await {
-        return;
-    }
-    simulation.repair_what_was_stopped(plan);
     if simulation.drain().await {
         checks::all_is_well(&simulation.world, plan);
     }
@@ -315,7 +311,7 @@ impl Simulation {
             if known.is_accepted && !checks::needs_a_person(&self.world, push_id) {
                 continue;
             }
-            let in_console = known.is_accepted && dice.happens(300);
+            let in_console = known.is_accepted && (dice.happens(300) || self.has_failed_in_console(push_id));
             let (simulation, plan) = (self.clone(), plan.clone());
             self.outside("a person", async move {
                 simulation.wait(&[0, 1, 300]).await;
@@ -323,19 +319,6 @@ impl Simulation {
                     simulation.send(&plan, &known.delivery).await;
                 }
             });
-        }
-    }
-
-    /// Of an execution that was stopped, the remedy says to start another one: the webhook may name one that has ended well
-    /// before the trail was told that the first one was stopped.
-    fn repair_what_was_stopped(&self, plan: &Plan) {
-        for known in lock(&plan.known).iter() {
-            let push_id = known.delivery.push_id;
-            let failure = self.world.trail.model_of(push_id).and_then(|state| state.failure);
-            let error = failure.map(|failed| failed.failure.error).unwrap_or_default();
-            if matches!(error.as_str(), "ExecutionAborted" | "ExecutionTimedOut") {
-                self.start_again(push_id);
-            }
         }
     }
 }

@@ -16,6 +16,9 @@ use crate::world::{REPOSITORY, SOURCE, Simulation};
 /// How often Lambda calls a function for an event that nobody waits for.
 const EVENT_ATTEMPTS: usize = 3;
 
+/// What the names of executions begin with that were started in the console.
+const CONSOLE: &str = "console-";
+
 /// A webhook's delivery of a movement of the ref.
 #[derive(Debug, Clone)]
 pub struct Delivery {
@@ -115,9 +118,15 @@ impl Simulation {
         let Some(input) = input.clone().find(|input| is_of(input, push_id)) else {
             return false;
         };
-        let name = format!("console-{}", executions.len());
+        let name = format!("{CONSOLE}{}", executions.len());
         self.world.core.say(|| format!("starts {name} in the console"));
         machine.start_now(&name, input).is_some()
+    }
+
+    /// Whether the push has failed in an execution that was started in the console: the webhook knows nothing of it.
+    pub fn has_failed_in_console(&self, push_id: PushId) -> bool {
+        let failure = self.world.trail.model_of(push_id).and_then(|state| state.failure);
+        failure.is_some_and(|failed| short(&failed.execution_id).starts_with(CONSOLE))
     }
 
     /// Stops an execution that runs. Its function goes on, or dies, and the event that reports it comes some time later.
@@ -181,7 +190,7 @@ impl Simulation {
     }
 }
 
-/// Whether the input of an execution is a push.
+/// Whether the input of an execution is the push with this id.
 pub fn is_of(input: &str, push_id: PushId) -> bool {
-    serde_json::from_str::<Value>(input).is_ok_and(|push| push["push_id"] == push_id.to_string())
+    input.contains(&push_id.to_string())
 }

@@ -5,9 +5,8 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// How many histories there are if nobody asks for more. More than these were seen to hold; of ten thousand one is still
-/// wrong now and then: an execution whose time limit is reported after it has ended.
-const HISTORIES: u64 = 2_000;
+/// How many histories there are if nobody asks for more.
+const HISTORIES: u64 = 10_000;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;

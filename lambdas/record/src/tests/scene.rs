@@ -130,12 +130,12 @@ impl Scene {
         }
     }
 
-    pub async fn record(&self, execution_id: &str, failure: Option<Failure>) -> Result<Recorded, Error> {
+    pub async fn record(&self, execution_id: &str, failure: Option<Failure>) -> Result<Closed, Error> {
         handle(&self.trail, &self.staging, &self.envelope(execution_id, failure)).await
     }
 
     /// Records as the function does.
-    pub async fn execute(&self, envelope: &Envelope<RecordInput>) -> Result<Recorded, Failed> {
+    pub async fn execute(&self, envelope: &Envelope<RecordInput>) -> Result<Closed, Failed> {
         let patience = Duration::from_secs(60);
         stage::execute(Stage::Record, &self.trail, envelope, patience, async |envelope| {
             handle(&self.trail, &self.staging, envelope).await

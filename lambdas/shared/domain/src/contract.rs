@@ -436,3 +436,14 @@ pub struct Closed {
     /// What to do about the failure.
     pub remedy: Option<String>,
 }
+
+/// `Record` writes its event by itself, for which it is depends on the trail.
+impl StageOutput for Closed {
+    fn event(&self) -> Option<PushEvent> {
+        None
+    }
+
+    fn recorded(_: &PushState) -> Option<Self> {
+        None
+    }
+}

@@ -235,12 +235,11 @@ impl PushState {
         self.executions.last().is_some_and(|last| last == execution_id)
     }
 
-    /// Whether an execution that begins has something to do: to go on with the push from the beginning, or to tell how
-    /// it has ended if that could not be told before.
+    /// Whether an execution that begins may take the push up: once. One that finds the push delivered or superseded has but
+    /// to tell so, for the execution before it may have died before it could.
     #[must_use]
     pub fn may_be_retried_by(&self, execution_id: &str) -> bool {
-        let is_done = matches!(self.status, Status::Delivered | Status::Superseded) && self.failure.is_none();
-        !is_done && !self.executions.iter().any(|id| id == execution_id)
+        !self.executions.iter().any(|id| id == execution_id)
     }
 
     /// The event that closes the push. `None` if it is closed already, or not far enough to be closed.

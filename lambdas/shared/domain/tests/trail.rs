@@ -540,16 +540,20 @@ fn a_duplicate_is_known_when_its_zip_is_there() {
 }
 
 #[test]
-fn a_push_that_was_delivered_is_not_taken_up_again_unless_it_could_not_be_told() {
-    assert!(is_refused(delivered_trail(), retried()));
+fn a_push_that_was_delivered_stays_so_when_it_is_taken_up_again() {
     let superseded_trail = vec![received(), validated(), fetched(), packaged(), superseded()];
-    assert!(is_refused(superseded_trail.clone(), retried()));
-    for mut events in [delivered_trail(), superseded_trail] {
+    for events in [delivered_trail(), superseded_trail] {
         let ending = status(events.clone());
-        events.extend([failed(), retried()]);
-        let state = state(events);
-        assert_eq!(state.status, ending);
-        assert!(state.deliver.is_some() && state.closing_event().is_some());
+        for has_failed in [false, true] {
+            let mut events = events.clone();
+            events.extend(has_failed.then(failed));
+            events.push(retried());
+            let state = state(events);
+            assert_eq!(state.status, ending);
+            assert!(state.deliver.is_some() && state.is_in_charge(SECOND_EXECUTION));
+            // Nothing in the trail says whether it was told, but for a failure.
+            assert_eq!(state.closing_event().is_some(), has_failed);
+        }
     }
 }
 

@@ -427,7 +427,7 @@ async fn another_execution_of_a_delivered_push_is_given_what_was_recorded() {
         PushEvent::PushDelivered(delivered.clone()),
     ])
     .await;
-    let before = scene.events();
+    let mut events = scene.event_names();
     let validated = scene.run_idle::<Validated>(Stage::Validate, "e2").await;
     assert_eq!(validated.unwrap(), Validated::Deliver(deliver));
     let again = scene.run_idle::<FetchedCommit>(Stage::Fetch, "e2").await;
@@ -436,7 +436,8 @@ async fn another_execution_of_a_delivered_push_is_given_what_was_recorded() {
     assert_eq!(again.unwrap(), archive);
     let again = scene.run_idle::<Uploaded>(Stage::Upload, "e2").await;
     assert_eq!(again.unwrap(), Uploaded::Delivered(delivered));
-    assert_eq!(scene.events(), before);
+    events.push("PushRetried");
+    assert_eq!(scene.event_names(), events);
 }
 
 #[tokio::test(start_paused = true)]
