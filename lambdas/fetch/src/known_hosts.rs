@@ -1,7 +1,7 @@
 //! Pinned host keys, in the form of OpenSSH's `known_hosts`
 //! (<https://man.openbsd.org/sshd.8#SSH_KNOWN_HOSTS_FILE_FORMAT>).
 
-use ssh_key::known_hosts::{HostPatterns, KnownHosts, Marker};
+use ssh_key::known_hosts::{Entry, HostPatterns, KnownHosts, Marker};
 use ssh_key::{HashAlg, PublicKey};
 
 /// What a host's key is, compared with the pins.
@@ -27,12 +27,20 @@ pub fn check(known_hosts: &str, host: &str, port: u16, bytes: &[u8]) -> Verdict 
     } else {
         format!("[{host}]:{port}")
     };
+    let entries: Vec<_> = match KnownHosts::new(known_hosts).collect() {
+        Ok(entries) => entries,
+        Err(error) => return Verdict::Refused(format!("known_hosts cannot be read: {error}")),
+    };
+    // A revocation counts wherever it stands, and for every host.
+    let is_presented = |entry: &Entry| entry.public_key().key_data() == presented.key_data();
+    if entries
+        .iter()
+        .any(|entry| entry.marker() == Some(&Marker::Revoked) && is_presented(entry))
+    {
+        return Verdict::Refused(format!("the key {} is revoked in known_hosts", print(&presented)));
+    }
     let mut pinned = Vec::new();
-    for entry in KnownHosts::new(known_hosts) {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) => return Verdict::Refused(format!("known_hosts cannot be read: {error}")),
-        };
+    for entry in &entries {
         let names = match entry.host_patterns() {
             HostPatterns::Patterns(patterns) => patterns.contains(&name),
             HostPatterns::HashedName { .. } => {
@@ -41,12 +49,8 @@ pub fn check(known_hosts: &str, host: &str, port: u16, bytes: &[u8]) -> Verdict 
                 );
             }
         };
-        let same = entry.public_key().key_data() == presented.key_data();
         match entry.marker() {
-            Some(Marker::Revoked) if same => {
-                return Verdict::Refused(format!("the key {} is revoked in known_hosts", print(&presented)));
-            }
-            None if names && same => return Verdict::Pinned,
+            None if names && is_presented(entry) => return Verdict::Pinned,
             None if names => pinned.push(print(entry.public_key())),
             _ => {}
         }
@@ -104,6 +108,12 @@ mod tests {
             ),
             (String::new(), 22, "no key for git.example.com"),
             (format!("@revoked * {ONE}\ngit.example.com {ONE}"), 22, "revoked"),
+            (format!("git.example.com {ONE}\n@revoked * {ONE}"), 22, "revoked"),
+            (
+                format!("git.example.com {ONE}\n\n@revoked other {ONE}"),
+                22,
+                "revoked",
+            ),
             (format!("|1|AAAA|AAAA {ONE}"), 22, "hashed"),
             ("git.example.com nonsense".to_owned(), 22, "cannot be read"),
         ];
@@ -159,6 +169,8 @@ mod tests {
             let same = PublicKey::from_openssh(ONE).unwrap().to_bytes().unwrap();
             if check(&known_hosts, "git.example.com", port, &same) == Verdict::Pinned {
                 prop_assert!(known_hosts.contains(ONE));
+                let revoked = format!("{known_hosts}\n@revoked * {ONE}");
+                prop_assert_ne!(check(&revoked, "git.example.com", port, &same), Verdict::Pinned);
             }
         }
 

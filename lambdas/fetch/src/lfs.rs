@@ -52,6 +52,8 @@ pub struct LfsOrder<'a> {
     pub clone_url: &'a Url,
     /// The hosts of the source's settings.
     pub git_hosts: &'a [GitHost],
+    /// The globs of the source's `submodule_repositories`.
+    pub repositories: &'a [String],
     /// The content of `.lfsconfig` at the root of the commit's tree.
     pub lfsconfig: Option<Vec<u8>>,
     pub secret: &'a GitSecret,
@@ -82,7 +84,12 @@ pub async fn fetch(
     if pointers.is_empty() {
         return Ok(LfsObjects { objects: 0, bytes: 0 });
     }
-    let server = endpoint::find(order.clone_url, order.git_hosts, order.lfsconfig.as_deref())?;
+    let server = endpoint::find(
+        order.clone_url,
+        order.git_hosts,
+        order.repositories,
+        order.lfsconfig.as_deref(),
+    )?;
     let (wanted, staged) = wanted(order, &server, pointers)?;
     let client = Client::new(order, server)?;
     let login = client.login()?;

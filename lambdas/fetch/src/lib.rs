@@ -31,7 +31,7 @@ pub use progress::Progress;
 pub use signature::NotVerified;
 
 use fetcher::{Fetcher, Wanted};
-use pointers::Pushed;
+use pointers::{Allowed, Pushed};
 use submodules::Sources;
 
 /// What a fetch needs of the world.
@@ -99,7 +99,11 @@ pub async fn handle(
             tree: &found.tree,
             ref_name: &push.ref_name,
         };
-        Some(pointers::fetch(&fetcher, &input.git_hosts, options, pushed, &submodules).await?)
+        let allowed = Allowed {
+            hosts: &input.git_hosts,
+            repositories: &input.submodule_repositories,
+        };
+        Some(pointers::fetch(&fetcher, allowed, options, pushed, &submodules).await?)
     } else {
         None
     };

@@ -17,6 +17,14 @@ use crate::listing::{Listing, blocking};
 
 const LFSCONFIG: &[u8] = b".lfsconfig";
 
+/// What the source's settings allow.
+#[derive(Clone, Copy)]
+pub struct Allowed<'a> {
+    pub hosts: &'a [GitHost],
+    /// Globs of further repositories.
+    pub repositories: &'a [String],
+}
+
 /// The pushed repository.
 pub struct Pushed<'a> {
     pub url: &'a Url,
@@ -27,13 +35,13 @@ pub struct Pushed<'a> {
 /// Stages the objects.
 pub async fn fetch<S: Staging>(
     fetcher: &Fetcher<'_, S>,
-    hosts: &[GitHost],
+    allowed: Allowed<'_>,
     options: &Options,
     pushed: Pushed<'_>,
     submodules: &[FetchedSubmodule],
 ) -> Result<LfsObjects, Error> {
     let mut all = LfsObjects { objects: 0, bytes: 0 };
-    one(fetcher, hosts, options, &pushed, &mut all).await?;
+    one(fetcher, allowed, options, &pushed, &mut all).await?;
     // One commit may be at several paths.
     let mut seen = HashSet::new();
     for submodule in submodules {
@@ -55,7 +63,7 @@ pub async fn fetch<S: Staging>(
             tree: &submodule.tree,
             ref_name: pushed.ref_name,
         };
-        one(fetcher, hosts, options, &module, &mut all)
+        one(fetcher, allowed, options, &module, &mut all)
             .await
             .map_err(within)?;
     }
@@ -64,7 +72,7 @@ pub async fn fetch<S: Staging>(
 
 async fn one<S: Staging>(
     fetcher: &Fetcher<'_, S>,
-    hosts: &[GitHost],
+    allowed: Allowed<'_>,
     options: &Options,
     repository: &Pushed<'_>,
     all: &mut LfsObjects,
@@ -75,7 +83,8 @@ async fn one<S: Staging>(
     limits.lfs_bytes = limits.lfs_bytes.saturating_sub(all.bytes);
     let order = LfsOrder {
         clone_url: repository.url,
-        git_hosts: hosts,
+        git_hosts: allowed.hosts,
+        repositories: allowed.repositories,
         lfsconfig,
         secret: fetcher.secret,
         limits: &limits,

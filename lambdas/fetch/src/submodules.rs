@@ -138,7 +138,7 @@ fn resolve(sources: &Sources<'_>, parent: &Url, text: &str) -> Result<Url, Error
         url: shown(),
         allowed: list(&sources.hosts.iter().map(GitHost::as_str).collect::<Vec<_>>()),
     })?;
-    if policy::submodule_is_allowed(sources.repositories, &url)? {
+    if policy::submodule_is_allowed(sources.repositories, url.path())? {
         return Ok(url);
     }
     Err(Error::RepositoryNotAllowed {

@@ -1,6 +1,7 @@
 //! Where the LFS server is, by git-lfs's `docs/api/server-discovery.md`.
 
-use domain::source::{GitHost, origin};
+use domain::policy;
+use domain::source::{GitHost, origin, repository_path};
 use gix_config::File;
 use gix_config::file::Metadata;
 use url::Url;
@@ -13,9 +14,18 @@ const KEYS: [&str; 2] = ["lfs.url", "remote.origin.lfsurl"];
 pub const LFSCONFIG_BYTES: usize = 64 << 10;
 
 /// The LFS server's URL, without credentials and without a slash at its end.
-pub fn find(clone_url: &Url, git_hosts: &[GitHost], lfsconfig: Option<&[u8]>) -> Result<Url, LfsError> {
+pub fn find(
+    clone_url: &Url,
+    git_hosts: &[GitHost],
+    repositories: &[String],
+    lfsconfig: Option<&[u8]>,
+) -> Result<Url, LfsError> {
     match lfsconfig.map(configured).transpose()?.flatten() {
-        Some(text) => allowed(&text, clone_url, git_hosts),
+        Some(text) => {
+            let url = on_allowed_host(&text, clone_url, git_hosts)?;
+            check_repository(&url, clone_url, git_hosts, repositories)?;
+            Ok(url)
+        }
         None => by_clone_url(clone_url, git_hosts),
     }
 }
@@ -43,7 +53,7 @@ fn configured(lfsconfig: &[u8]) -> Result<Option<String>, LfsError> {
 }
 
 /// The URL of a `.lfsconfig`: whoever may push chooses it, so it has to be on a host of the settings.
-fn allowed(text: &str, clone_url: &Url, git_hosts: &[GitHost]) -> Result<Url, LfsError> {
+fn on_allowed_host(text: &str, clone_url: &Url, git_hosts: &[GitHost]) -> Result<Url, LfsError> {
     let Ok(mut url) = Url::parse(text) else {
         return Err(LfsError::Scheme {
             // It may have anything in it, such as `user:password@host:path`.
@@ -67,14 +77,46 @@ fn allowed(text: &str, clone_url: &Url, git_hosts: &[GitHost]) -> Result<Url, Lf
     Ok(url)
 }
 
+/// Whoever may push must not read another repository's objects by the source's credentials: the server has to be the
+/// repository's own, or of one that the settings allow.
+fn check_repository(
+    url: &Url,
+    clone_url: &Url,
+    git_hosts: &[GitHost],
+    repositories: &[String],
+) -> Result<(), LfsError> {
+    let path = url.path();
+    let path = path.strip_suffix("/info/lfs").unwrap_or(path);
+    // An SSH URL's path has no prefix, where the same repository's on the web may have one.
+    let names = |origin_url: &Url, path: &str| {
+        let mut with_path = origin_url.clone();
+        with_path.set_path(path);
+        let below = git_hosts.iter().find_map(|host| host.repository(&with_path));
+        below.or_else(|| repository_path(path))
+    };
+    let is_own = url.host_str() == clone_url.host_str()
+        && names(url, path).is_some_and(|named| Some(named) == names(clone_url, clone_url.path()));
+    if is_own || policy::submodule_is_allowed(repositories, path)? {
+        return Ok(());
+    }
+    Err(LfsError::RepositoryNotAllowed {
+        url: named(url),
+        allowed: repositories.join(", "),
+    })
+}
+
 fn by_clone_url(clone_url: &Url, git_hosts: &[GitHost]) -> Result<Url, LfsError> {
-    let mut url = match clone_url.scheme() {
-        "https" | "http" => clone_url.clone(),
-        _ => web_origin(clone_url, git_hosts)?,
+    let (mut url, prefix) = match clone_url.scheme() {
+        "https" | "http" => (clone_url.clone(), String::new()),
+        _ => {
+            let url = web_origin(clone_url, git_hosts)?;
+            let prefix = url.path().trim_end_matches('/').to_owned();
+            (url, prefix)
+        }
     };
     let path = clone_url.path().trim_end_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path);
-    clean(&mut url, &format!("{path}.git/info/lfs"));
+    clean(&mut url, &format!("{prefix}{path}.git/info/lfs"));
     Ok(url)
 }
 
@@ -116,7 +158,8 @@ mod tests {
     fn endpoint(clone_url: &str, hosts: &[&str], lfsconfig: Option<&str>) -> Result<String, LfsError> {
         let hosts: Vec<GitHost> = hosts.iter().map(|host| host.parse().unwrap()).collect();
         let clone_url = Url::parse(clone_url).unwrap();
-        find(&clone_url, &hosts, lfsconfig.map(str::as_bytes)).map(String::from)
+        let repositories = ["a/*".to_owned(), "lfs".to_owned()];
+        find(&clone_url, &hosts, &repositories, lfsconfig.map(str::as_bytes)).map(String::from)
     }
 
     #[test]
@@ -149,6 +192,10 @@ mod tests {
                 vec!["http://git.example.com:8080"],
                 "http://git.example.com:8080/group/project.git/info/lfs",
             ),
+            (
+                vec!["git.example.com/root"],
+                "https://git.example.com/root/group/project.git/info/lfs",
+            ),
         ] {
             assert_eq!(endpoint(ssh, &hosts, None).unwrap(), expected);
         }
@@ -176,8 +223,8 @@ mod tests {
                 "https://lfs.example.com:8443/a/b",
             ),
             (
-                "[lfs]\n\turl = \"https://u:hunter2@git.example.com/x?y#z\"\n[remote \"origin\"]\nlfsurl=https://no",
-                "https://git.example.com/x",
+                "[lfs]\n\turl = \"https://u:hunter2@git.example.com/group/project.git?y#z\"\n[remote \"origin\"]\nlfsurl=https://no",
+                "https://git.example.com/group/project.git",
             ),
             (
                 "[remote \"origin\"]\n\tlfsurl = http://plain.example.com/lfs",
@@ -199,12 +246,48 @@ mod tests {
             ),
             ("https://git.example.com:8443/lfs", Code::GitHostNotAllowed),
             ("https://169.254.169.254/lfs", Code::GitHostNotAllowed),
+            (
+                "https://git.example.com/secret/project.git/info/lfs",
+                Code::SubmoduleNotAllowed,
+            ),
+            (
+                "https://git.example.com/lfs/group/project",
+                Code::SubmoduleNotAllowed,
+            ),
+            (
+                "https://git.example.com/a%2fb/info/lfs",
+                Code::SubmoduleNotAllowed,
+            ),
+            ("https://lfs.example.com:8443/", Code::SubmoduleNotAllowed),
+            (
+                "https://lfs.example.com:8443/group/project.git",
+                Code::SubmoduleNotAllowed,
+            ),
             ("ssh://git@git.example.com/a", Code::RepositoryUnsupported),
             ("file:///etc", Code::RepositoryUnsupported),
             ("git@git.example.com:a/b", Code::RepositoryUnsupported),
         ] {
             let error = endpoint(clone, &hosts, Some(&format!("[lfs]\nurl = {url}\n"))).unwrap_err();
             assert_eq!(error.code(), code, "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn lfsconfig_may_name_the_repositorys_own_server() {
+        for (clone, hosts, url) in [
+            (
+                "https://git.example.com/group/project.git",
+                vec!["git.example.com"],
+                "https://git.example.com/group/project/info/lfs",
+            ),
+            (
+                "ssh://git@git.example.com/group/project.git",
+                vec!["ssh://git@git.example.com", "git.example.com/root"],
+                "https://git.example.com/root/group/project.git/info/lfs",
+            ),
+        ] {
+            let lfsconfig = format!("[lfs]\nurl = {url}\n");
+            assert_eq!(endpoint(clone, &hosts, Some(&lfsconfig)).unwrap(), url);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use domain::error::{Code, Coded};
+use domain::policy::PolicyError;
 use http::StatusCode;
 use url::Url;
 
@@ -20,6 +21,14 @@ pub enum LfsError {
         "the repository's .lfsconfig names {url}, which is on none of the git hosts that the source's settings allow ({allowed})"
     )]
     HostNotAllowed { url: String, allowed: String },
+    /// `.lfsconfig` leads to a repository that the settings do not name.
+    #[error(
+        "the repository's .lfsconfig names {url}, which is neither its own LFS server nor that of a repository that the source's submodule_repositories allow ({allowed})"
+    )]
+    RepositoryNotAllowed { url: String, allowed: String },
+    /// The settings.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// An object's URL leads into the network that the function is in.
     #[error(
         "{url} is at {address}, {reason}: an LFS server must not lead there unless the source's git_hosts name it"
@@ -82,6 +91,8 @@ impl Coded for LfsError {
             Self::NoEndpoint { .. } | Self::HostNotAllowed { .. } | Self::AddressNotAllowed { .. } => {
                 Code::GitHostNotAllowed
             }
+            Self::RepositoryNotAllowed { .. } => Code::SubmoduleNotAllowed,
+            Self::Policy(_) => Code::SourceInvalid,
             Self::Scheme { .. } | Self::Extended { .. } => Code::RepositoryUnsupported,
             Self::Unreachable { .. } | Self::Busy { .. } => Code::GitHostUnreachable,
             Self::Silent { .. } => Code::GitHostTimedOut,

@@ -29,9 +29,9 @@ impl Default for KeyTemplate {
 impl KeyTemplate {
     /// The key of `push`. With the default template two repositories or refs never share a key.
     ///
-    /// `{ref}` is the ref's name without `refs/`, such as `heads/main`, so a branch and a tag of one name are apart.
-    /// So that `a` + `heads/b/heads/c` and `a/heads/b` + `heads/c` are apart too, a part of the repository's path that
-    /// is `heads` or `tags` has its first letter percent-encoded, and `%` is written `%25`.
+    /// `{ref}` is a branch's or tag's name without `refs/`, such as `heads/main`, and any other ref's with it. So that `a` +
+    /// `heads/b/heads/c` and `a/heads/b` + `heads/c` are apart too, a part of the repository's path that is `heads`, `tags` or
+    /// `refs` has its first letter percent-encoded, and `%` is written `%25`.
     ///
     /// # Errors
     /// [`Invalid`] where the key would be longer than S3 allows.
@@ -43,6 +43,7 @@ impl KeyTemplate {
             .map(|part| match part {
                 "heads" => "%68eads".to_owned(),
                 "tags" => "%74ags".to_owned(),
+                "refs" => "%72efs".to_owned(),
                 _ => part.replace('%', "%25"),
             })
             .collect::<Vec<_>>()
@@ -55,7 +56,10 @@ impl KeyTemplate {
             match name {
                 "source" => key.push_str(push.source.as_str()),
                 "repository" => key.push_str(&repository),
-                "ref" => key.push_str(push.ref_name.short()),
+                "ref" => key.push_str(match push.ref_name.short() {
+                    short if short.starts_with("heads/") || short.starts_with("tags/") => short,
+                    _ => push.ref_name.as_str(),
+                }),
                 _ => key.push_str(push.after.as_ref().map_or("", |after| after.as_str())),
             }
             rest = tail;
@@ -182,16 +186,34 @@ mod tests {
 
     /// Parts that make the ambiguous cases likely.
     fn path() -> impl Strategy<Value = String> {
-        let part = prop::sample::select(vec!["a", "b", "heads", "tags", "%68eads", "%"]);
+        let part = prop::sample::select(vec!["a", "b", "heads", "tags", "refs", "%68eads", "%"]);
         prop::collection::vec(part, 1..5).prop_map(|parts| parts.join("/"))
+    }
+
+    fn kind() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec!["heads", "tags", "refs", "x", "merge-requests"])
+    }
+
+    #[test]
+    fn a_ref_that_is_no_branch_and_no_tag_keeps_its_whole_name() {
+        let key = |repository, ref_name| {
+            KeyTemplate::default()
+                .render(&push(repository, ref_name))
+                .unwrap()
+        };
+        assert_eq!(key("a", "refs/x/heads/y").as_str(), "gitlab/a/refs/x/heads/y.zip");
+        assert_eq!(key("a/x", "refs/heads/y").as_str(), "gitlab/a/x/heads/y.zip");
+        assert_eq!(
+            key("a/refs", "refs/heads/y").as_str(),
+            "gitlab/a/%72efs/heads/y.zip"
+        );
     }
 
     proptest! {
         #[test]
-        fn two_repositories_or_refs_never_share_a_key(one in (path(), path()), two in (path(), path()), tag in any::<bool>()) {
-            let kind = if tag { "tags" } else { "heads" };
-            let first = push(&one.0, &format!("refs/heads/{}", one.1));
-            let second = push(&two.0, &format!("refs/{kind}/{}", two.1));
+        fn two_repositories_or_refs_never_share_a_key(one in (path(), kind(), path()), two in (path(), kind(), path())) {
+            let first = push(&one.0, &format!("refs/{}/{}", one.1, one.2));
+            let second = push(&two.0, &format!("refs/{}/{}", two.1, two.2));
             let same = first.repository == second.repository && first.ref_name == second.ref_name;
             let template = KeyTemplate::default();
             prop_assert_eq!(template.render(&first).unwrap() == template.render(&second).unwrap(), same);

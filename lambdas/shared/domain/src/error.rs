@@ -96,7 +96,7 @@ catalogue! {
     SymlinkRefused: Permanent, "Replace the link in the repository, or allow it by the option symlinks.";
     /// It is not known where a submodule comes from.
     SubmoduleInvalid: Permanent, "Correct .gitmodules in the repository: each submodule needs a URL.";
-    /// A submodule is of a repository that the source does not allow.
+    /// A submodule, or an LFS server, is of a repository that the source does not allow.
     SubmoduleNotAllowed: Permanent, "If the repository is right, add it to the source's submodule_repositories, then start a new execution with the same input.";
     /// The LFS server does not have an object.
     LfsObjectMissing: Permanent, "Push the object with git lfs push --all, then start a new execution with the same input.";

@@ -125,8 +125,8 @@ fn matcher(setting: &'static str, glob: &str) -> Result<GlobMatcher, PolicyError
 /// The payload's URL that is on the first of the allowed hosts, with the settings' user name and no password.
 ///
 /// A payload is as trustworthy as whoever knows the webhook's token: its URL chooses among the allowed hosts, and
-/// never leads anywhere else. Its path has to be the repository's, or another repository's content could be fetched
-/// under an allowed name.
+/// never leads anywhere else. Below the host's prefix its path has to be exactly the repository's, or another repository's
+/// content could be fetched under an allowed name.
 fn choose_url(hosts: &[GitHost], push: &Push) -> Result<String, PolicyError> {
     let urls: Vec<Url> = push
         .clone_urls
@@ -134,10 +134,9 @@ fn choose_url(hosts: &[GitHost], push: &Push) -> Result<String, PolicyError> {
         .filter_map(|text| parse_clone_url(text))
         .collect();
     for host in hosts {
-        let wanted = host.origin();
         let on_host = urls
             .iter()
-            .find(|url| source::origin(url) == wanted && is_of_repository(url, push));
+            .find(|url| host.repository(url).as_ref() == Some(&push.repository));
         if let (Some(url), Ok(host)) = (on_host, Url::parse(host.as_str())) {
             return Ok(settled(url.clone(), &host).into());
         }
@@ -176,21 +175,26 @@ pub fn submodule_url(hosts: &[GitHost], parent: &Url, text: &str) -> Option<Url>
         let mut hosts = hosts.iter();
         hosts.find(|host| name(&url).is_some() && parsed(host).as_ref().and_then(name) == name(&url))
     };
-    let host = parsed(exact.or_else(of_name)?)?;
+    let host = exact.or_else(of_name)?;
+    // Of another scheme the path has no prefix: GitLab's SSH URLs have none.
+    let prefix = exact.map_or(host.prefix(), |_| "");
+    let path = format!("{prefix}{}", url.path());
+    let host = parsed(host)?;
     let mut moved = host.clone();
-    moved.set_path(url.path());
+    moved.set_path(&path);
     Some(settled(moved, &host))
 }
 
-/// Whether a submodule may be of the repository at `url`: whether a glob matches its path, without `.git` at its end. Whoever
-/// may push to one repository must not read another one by the source's credentials.
+/// Whether a submodule, or an LFS server, may be of the repository at the path of a URL: whether a glob matches it, decoded
+/// and without `.git` at its end. Whoever may push to one repository must not read another one by the source's credentials.
 ///
 /// # Errors
 /// [`PolicyError::Glob`].
-pub fn submodule_is_allowed(repositories: &[String], url: &Url) -> Result<bool, PolicyError> {
-    let path = url.path().trim_matches('/');
-    let path = path.strip_suffix(".git").unwrap_or(path);
-    matches_any("submodule_repositories", repositories, path)
+pub fn submodule_is_allowed(repositories: &[String], path: &str) -> Result<bool, PolicyError> {
+    match source::repository_path(path) {
+        Some(path) => matches_any("submodule_repositories", repositories, path.as_str()),
+        None => Ok(false),
+    }
 }
 
 /// git's rule (<https://git-scm.com/docs/gitmodules>): each `../` takes one part off the parent's URL.
@@ -234,17 +238,6 @@ fn parse_clone_url(text: &str) -> Option<Url> {
     }
     let (host, path) = text.split_once(':')?;
     Url::parse(&format!("ssh://{host}/{}", path.trim_start_matches('/'))).ok()
-}
-
-fn is_of_repository(url: &Url, push: &Push) -> bool {
-    let path = url.path().trim_matches('/');
-    let path = path.strip_suffix(".git").unwrap_or(path);
-    // A git host may live below a prefix (GitLab's relative URL root), so the repository is the path's end.
-    let repository = push.repository.as_str();
-    path == repository
-        || path
-            .strip_suffix(repository)
-            .is_some_and(|prefix| prefix.ends_with('/'))
 }
 
 fn without_credentials(mut url: Url) -> String {
@@ -345,6 +338,8 @@ mod tests {
             "https://git.example.com@evil.example.com/group/project.git",
             "https://git.example.com/other/secret.git",
             "https://git.example.com/xgroup/project.git",
+            "https://git.example.com/secret/group/project.git",
+            "https://git.example.com/group%2fproject.git",
             "file:///etc/group/project",
             "ext::sh -c id",
             "git.example.com",
@@ -414,12 +409,29 @@ mod tests {
         let push = push(
             "group/project",
             "refs/heads/main",
-            &["https://user:secret@git.example.com/root/group/project.git?x=y#z"],
+            &["https://user:secret@git.example.com/group/project.git?x=y#z"],
         );
-        assert_eq!(
-            url(&push).unwrap(),
-            "https://git.example.com/root/group/project.git"
+        assert_eq!(url(&push).unwrap(), "https://git.example.com/group/project.git");
+    }
+
+    #[test]
+    fn repositories_may_be_below_a_prefix_of_the_host() {
+        let mut settings = settings();
+        settings.git_hosts = vec!["git.example.com/root".parse().unwrap()];
+        let push = push(
+            "group/project",
+            "refs/heads/main",
+            &["https://git.example.com/root/group/project.git"],
         );
+        let Decision::Deliver(wanted) = decide(&settings, &push).unwrap() else {
+            panic!("ignored")
+        };
+        assert_eq!(wanted.clone_url, "https://git.example.com/root/group/project.git");
+        let parent = Url::parse("ssh://other.example.com/group/project.git").unwrap();
+        let url = |text: &str| submodule_url(&settings.git_hosts, &parent, text).map(String::from);
+        for text in ["git@git.example.com:a/b", "https://git.example.com/root/a/b"] {
+            assert_eq!(url(text).unwrap(), "https://git.example.com/root/a/b");
+        }
     }
 
     #[test]
@@ -477,9 +489,18 @@ mod tests {
             ("https://h/secret/lib.git", false),
             ("https://h/group/sub/lib.git", false),
             ("https://h/x/group/lib.git", false),
+            ("https://h/group/sub%2Flib.git", false),
+            ("https://h/group/x%2f..%2f..%2fsecret%2flib.git", false),
+            ("ssh://git@h/group/x%5C..%5Csecret", false),
+            ("https://h/%67roup/lib.git", true),
+            ("https://h/%73ecret/lib.git", false),
         ] {
             let url = Url::parse(url).unwrap();
-            assert_eq!(submodule_is_allowed(&globs, &url).unwrap(), allowed, "{url}");
+            assert_eq!(
+                submodule_is_allowed(&globs, url.path()).unwrap(),
+                allowed,
+                "{url}"
+            );
         }
     }
 

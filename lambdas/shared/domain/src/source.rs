@@ -1,14 +1,17 @@
 //! A source's settings: the JSON of the SSM parameter `/{stack}/sources/{source}`.
 
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
 use crate::destination::KeyTemplate;
+use crate::git::RepositoryPath;
 use crate::text::text_newtype;
 
 text_newtype!(
-    /// A git host that may be spoken to, as `scheme://[user@]host[:port]` with scheme `https`, `ssh` or `http`.
-    /// A bare `host[:port]` means `https`. Plain `http` sends credentials in the clear: it must be spelled out.
+    /// A git host that may be spoken to, as `scheme://[user@]host[:port][/prefix]` with scheme `https`, `ssh` or `http`.
+    /// A bare `host[:port][/prefix]` means `https`. Plain `http` sends credentials in the clear: it must be spelled out.
+    /// The prefix is for a host whose repositories are below a path, such as GitLab's relative URL root.
     GitHost,
     parse_git_host
 );
@@ -212,6 +215,33 @@ impl GitHost {
     pub fn origin(&self) -> Option<(String, String, u16)> {
         url::Url::parse(&self.0).ok().as_ref().and_then(origin)
     }
+
+    /// The path that all of its repositories are below, without a slash at its end. Mostly empty.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        let host = self.0.split_once("://").map_or(self.as_str(), |(_, host)| host);
+        host.find('/').map_or("", |slash| &host[slash..])
+    }
+
+    /// The repository at `url`. `None` where it is not on this host, or not below its prefix.
+    #[must_use]
+    pub fn repository(&self, url: &url::Url) -> Option<RepositoryPath> {
+        let below = url.path().strip_prefix(self.prefix())?;
+        (origin(url) == self.origin() && below.starts_with('/'))
+            .then(|| repository_path(below))
+            .flatten()
+    }
+}
+
+/// The repository that a URL's path names, as a git host reads it: percent-decoded. `None` where it is none, and where an
+/// encoded slash hides how many parts it has, for hosts do not agree on what that is.
+#[must_use]
+pub fn repository_path(path: &str) -> Option<RepositoryPath> {
+    let decoded = percent_decode_str(path).decode_utf8().ok()?;
+    let slashes = |text: &str| text.matches('/').count();
+    (slashes(&decoded) == slashes(path))
+        .then(|| decoded.parse().ok())
+        .flatten()
 }
 
 /// A URL's scheme, host and effective port (`ssh` has 22 where none is given).
@@ -245,12 +275,17 @@ fn parse_git_host(text: &str) -> Result<String, Invalid> {
     if url.password().is_some() || (url.scheme() != "ssh" && !url.username().is_empty()) {
         return Err(invalid("credentials belong into the git secret"));
     }
-    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(invalid("it has no query and no fragment"));
+    }
+    let host = GitHost(full.trim_end_matches('/').to_owned());
+    // It is compared with the paths of URLs as it stands.
+    if host.prefix() != url.path().trim_end_matches('/') || host.prefix().contains("//") {
         return Err(invalid(
-            "it has no path: name a host, and use the repository globs for the rest",
+            "its path is written as it is in the URLs of repositories",
         ));
     }
-    Ok(full.trim_end_matches('/').to_owned())
+    Ok(host.0)
 }
 
 #[cfg(test)]
@@ -275,10 +310,96 @@ mod tests {
             "git://host",
             "https://user:secret@host",
             "https://user@host",
-            "https://host/path",
+            "https://host/path?query",
+            "https://host/a/../b",
+            "https://host/a//b",
+            "https://host/a b",
             "file:///etc",
         ] {
             assert!(wrong.parse::<GitHost>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_repository_is_at_its_exact_path_below_the_prefix() {
+        let repository = |host: &str, url: &str| {
+            let host: GitHost = host.parse().unwrap();
+            host.repository(&url::Url::parse(url).unwrap()).map(String::from)
+        };
+        for (host, url, expected) in [
+            (
+                "git.example.com",
+                "https://git.example.com/group/project.git",
+                Some("group/project"),
+            ),
+            (
+                "git.example.com/",
+                "https://git.example.com/group/project/",
+                Some("group/project"),
+            ),
+            (
+                "git.example.com/root",
+                "https://git.example.com/root/group/project.git",
+                Some("group/project"),
+            ),
+            (
+                "git.example.com/root/",
+                "https://git.example.com/root/a%20b.git",
+                Some("a b"),
+            ),
+            (
+                "ssh://git@git.example.com",
+                "ssh://git@git.example.com/~jo/a.git",
+                Some("~jo/a"),
+            ),
+            (
+                "git.example.com/root",
+                "https://git.example.com/group/project.git",
+                None,
+            ),
+            (
+                "git.example.com/root",
+                "https://git.example.com/rooted/project.git",
+                None,
+            ),
+            ("git.example.com/root", "https://git.example.com/root", None),
+            (
+                "git.example.com",
+                "https://git.example.com:8443/group/project.git",
+                None,
+            ),
+            (
+                "git.example.com",
+                "https://git.example.com/group/x%2f..%2fsecret.git",
+                None,
+            ),
+            (
+                "git.example.com",
+                "https://git.example.com/group%2Fproject.git",
+                None,
+            ),
+            (
+                "ssh://git.example.com",
+                "ssh://git.example.com/group/%2e%2e/secret.git",
+                Some("secret"),
+            ),
+            (
+                "ssh://git.example.com",
+                "ssh://git.example.com/group/x%5c..%5csecret.git",
+                None,
+            ),
+            (
+                "ssh://git.example.com",
+                "ssh://git.example.com/group/x%00.git",
+                None,
+            ),
+            (
+                "ssh://git.example.com",
+                "ssh://git.example.com/group/%ff.git",
+                None,
+            ),
+        ] {
+            assert_eq!(repository(host, url).as_deref(), expected, "{host} {url}");
         }
     }
 

@@ -68,6 +68,7 @@ impl Scene {
         let order = LfsOrder {
             clone_url: &Url::parse(&self.clone_url).unwrap(),
             git_hosts: &hosts,
+            repositories: &[],
             lfsconfig: self.lfsconfig.clone().map(String::into_bytes),
             secret: &secret,
             limits: &self.limits,
