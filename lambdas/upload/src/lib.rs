@@ -31,7 +31,7 @@ pub struct Deps<'a, T, D> {
 /// Why a zip cannot be delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Another repository's or ref's zip is there.
+    /// Another repository's or ref's zip is there, or what this project has not written.
     #[error("s3://{bucket}/{key} holds {owner}, which is not this push's repository and ref")]
     Occupied {
         /// The bucket.
@@ -244,7 +244,12 @@ impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
             last,
             last_deletion: numbered.and_then(|numbered| numbered.last_deletion),
         };
-        let verdict = order::judge(&known, &self.mine);
+        let is_foreign = object.is_some() && placed.is_none();
+        let verdict = if is_foreign && !self.envelope.input.options.overwrite_foreign {
+            Verdict::Occupied
+        } else {
+            order::judge(&known, &self.mine)
+        };
         Ok(Look { object, verdict })
     }
 

@@ -90,19 +90,15 @@ pub fn read(metadata: &HashMap<String, String>) -> Option<DeliveredPush> {
     })
 }
 
-/// Whose zip it is, for people.
+/// Whose object it is, for people.
 pub fn owner(metadata: &HashMap<String, String>) -> String {
-    let text = |name: &str| {
-        metadata
-            .get(name)
-            .map_or_else(|| "?".to_owned(), |value| decode(value))
-    };
-    format!(
-        "{} of {} (source {})",
-        text("ref"),
-        text("repository"),
-        text("source")
-    )
+    match read(metadata) {
+        Some(push) => format!(
+            "{} of {} (source {})",
+            push.ref_name, push.repository, push.source
+        ),
+        None => "an object that is no delivered zip".to_owned(),
+    }
 }
 
 /// Text for people, which may be cut.
@@ -301,6 +297,6 @@ mod tests {
             owner(&written(&mine, "p")),
             "refs/heads/推 of group/project (source gitlab)"
         );
-        assert_eq!(owner(&HashMap::new()), "? of ? (source ?)");
+        assert_eq!(owner(&HashMap::new()), "an object that is no delivered zip");
     }
 }

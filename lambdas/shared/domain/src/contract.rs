@@ -128,11 +128,15 @@ impl Deliver {
     /// Whether what was fetched and packaged by `self` is what would be fetched and packaged by `other`.
     #[must_use]
     pub fn makes_same_zip_as(&self, other: &Self) -> bool {
+        let of_delivery = Options {
+            overwrite_foreign: other.options.overwrite_foreign,
+            ..self.options.clone()
+        };
         (
             &self.clone_url,
             &self.git_hosts,
             &self.submodule_repositories,
-            &self.options,
+            &of_delivery,
         ) == (
             &other.clone_url,
             &other.git_hosts,

@@ -110,8 +110,8 @@ catalogue! {
     StorageUnavailable: Transient, "Check the AWS Health Dashboard for S3, then start a new execution with the same input.";
     /// S3 refuses.
     StorageRefused: Permanent, "Check that the bucket exists and that its policy and key allow the function's role.";
-    /// Another repository's or ref's zip is at the destination.
-    DestinationOccupied: Permanent, "Use a key template with {repository} and {ref}, so that each has its own object. If the repository was renamed, delete the object. Then start a new execution with the same input.";
+    /// Another repository's or ref's zip is at the destination, or an object that is no delivered zip.
+    DestinationOccupied: Permanent, "Use a key template with {repository} and {ref}, so that each has its own object. If the repository was renamed, or the object is no delivered zip, delete it, or set the option overwrite_foreign for the latter. Then start a new execution with the same input.";
     /// Others write to the same destination at the same time.
     DestinationContended: Transient, "Start a new execution with the same input: many pushes were delivered to this object at once, or somebody else writes to it.";
     /// Secrets Manager does not answer.

@@ -55,7 +55,7 @@ pub struct DestinationSettings {
     pub key_template: KeyTemplate,
 }
 
-/// How a zip is made. The same commit and options give the same bytes.
+/// How a zip is made and delivered. The same commit and options give the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Options {
@@ -74,6 +74,8 @@ pub struct Options {
     pub full_clone: bool,
     /// Whether the commit has to be signed.
     pub signature: SignaturePolicy,
+    /// Whether an object at the destination that this project has not written is replaced.
+    pub overwrite_foreign: bool,
     /// Where the work stops.
     pub limits: Limits,
 }
@@ -88,6 +90,7 @@ impl Default for Options {
             lfs: false,
             full_clone: false,
             signature: SignaturePolicy::default(),
+            overwrite_foreign: false,
             limits: Limits::default(),
         }
     }

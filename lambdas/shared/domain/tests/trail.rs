@@ -483,9 +483,12 @@ fn what_was_made_by_another_decision_is_made_again() {
         let state = after(change);
         assert_eq!((state.fetched, state.archive), (None, None));
     }
-    let elsewhere = after(|deliver| deliver.destination.bucket = "other".into());
-    assert!(elsewhere.fetched.is_some() && elsewhere.archive.is_some());
-    assert_eq!(elsewhere.deliver.unwrap().destination.bucket, "other");
+    let delivered_otherwise = after(|deliver| {
+        deliver.destination.bucket = "other".into();
+        deliver.options.overwrite_foreign = true;
+    });
+    assert!(delivered_otherwise.fetched.is_some() && delivered_otherwise.archive.is_some());
+    assert_eq!(delivered_otherwise.deliver.unwrap().destination.bucket, "other");
 }
 
 #[test]

@@ -161,7 +161,9 @@ impl Contents {
 impl DestinationStore for MemoryStore {
     async fn head(&self, destination: &Destination) -> Result<Option<DestinationObject>, StorageError> {
         self.begin(Step::Head, destination).await?;
-        Ok(self.object(destination))
+        let is_document = self.document(destination).is_some();
+        let document = is_document.then(|| described("a document", HashMap::new()));
+        Ok(self.object(destination).or(document))
     }
 
     async fn put(

@@ -119,10 +119,15 @@ async fn another_zip_of_the_same_push_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_object_that_names_no_push_is_replaced() {
+async fn an_object_that_names_no_push_is_replaced_where_the_options_say_so() {
     let scene = Scene::default();
     scene.store.place(&destination(), "by hand", HashMap::new());
-    let envelope = envelope(push("d1", None, Some('a')), 1);
+    let mut envelope = envelope(push("d1", None, Some('a')), 1);
+    let error = scene.upload(&envelope).await.unwrap_err();
+    assert_eq!(error.code(), Code::DestinationOccupied);
+    assert!(error.to_string().contains("no delivered zip"), "{error}");
+    assert_eq!(scene.store.steps(), [Head]);
+    envelope.input.options.overwrite_foreign = true;
     scene.deliver(&envelope).await;
     assert_eq!(scene.placed(), Some(delivered_push(&envelope)));
     assert_eq!(scene.store.count(Complete), 1);
@@ -132,7 +137,8 @@ async fn an_object_that_names_no_push_is_replaced() {
 async fn upload_while(before: impl Fn(&Scene), meanwhile: impl Fn(&Scene)) -> Scene {
     let scene = Scene::default();
     before(&scene);
-    let envelope = envelope(push("d1", None, Some('a')), 1);
+    let mut envelope = envelope(push("d1", None, Some('a')), 1);
+    envelope.input.options.overwrite_foreign = true;
     let gate = scene.store.gate(Complete, 1);
     let (delivered, ()) = tokio::join!(scene.deliver(&envelope), async {
         gate.reached().await;
@@ -161,6 +167,35 @@ async fn a_destination_that_has_changed_is_looked_at_again_and_copied_to_again()
     for scene in scenes {
         assert_eq!(scene.store.steps(), [&once[..], &[Abort], &once[..]].concat());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_object_that_came_between_look_and_write_stays() {
+    let scene = Scene::default();
+    let envelope = envelope(push("d1", None, Some('a')), 1);
+    let gate = scene.store.gate(Complete, 1);
+    let (uploaded, ()) = tokio::join!(scene.upload(&envelope), async {
+        gate.reached().await;
+        scene.store.place(&destination(), "by hand", HashMap::new());
+        gate.open();
+    });
+    assert_eq!(uploaded.unwrap_err().code(), Code::DestinationOccupied);
+    assert_eq!(
+        scene.store.object(&destination()).unwrap().metadata,
+        HashMap::new()
+    );
+    scene.assert_tidy().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zip_never_replaces_a_provenance_document() {
+    let scene = Scene::default();
+    let first = envelope(push("d1", None, Some('a')), 1);
+    scene.deliver(&first).await;
+    let mut second = envelope(push("d2", None, Some('b')), 2);
+    second.input.destination = document_of(&first.push);
+    let error = scene.upload(&second).await.unwrap_err();
+    assert_eq!(error.code(), Code::DestinationOccupied);
 }
 
 #[tokio::test(start_paused = true)]
@@ -197,7 +232,8 @@ async fn a_destination_that_changes_at_each_look_is_given_up() {
     let gates: Vec<_> = (1..=MAX_ATTEMPTS)
         .map(|nth| scene.store.gate(Complete, nth))
         .collect();
-    let envelope = envelope(push("d1", None, Some('a')), 1);
+    let mut envelope = envelope(push("d1", None, Some('a')), 1);
+    envelope.input.options.overwrite_foreign = true;
     let (uploaded, ()) = tokio::join!(scene.upload(&envelope), async {
         for (number, gate) in gates.iter().enumerate() {
             gate.reached().await;
