@@ -1,79 +1,23 @@
 //! What every stage has in common: it does its work once per push, writes down what came of it, and fails with a name.
 
-use std::time::{Duration, SystemTime};
+mod serve;
+
+use std::time::Duration;
 
 use domain::contract::{Envelope, Stage, StageOutput};
 use domain::error::{Code, Coded};
 use domain::event::{AttemptFailed, PushEvent, PushReceived, PushRetried};
 use domain::push::PushId;
 use domain::state::PushState;
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+
+pub use serve::{run, run_with};
 
 use crate::audit::{AuditError, AuditTrail, MAX_ATTEMPTS, backoff};
 use crate::failure::Failed;
 
-/// What is left of a function's time when its stage is told to stop, so that it can still say so.
-const FAREWELL: Duration = Duration::from_secs(5);
 /// The largest output, in bytes: Step Functions takes 256 KiB of a payload, in which there is more than one stage's.
 const MOST_OUTPUT_BYTES: usize = 100_000;
-
-/// Serves a stage as a Lambda.
-///
-/// # Errors
-/// Where the Lambda runtime API cannot be spoken to.
-pub async fn run<T, I, O, E, F>(stage: Stage, trail: T, work: F) -> Result<(), lambda_runtime::Error>
-where
-    T: AuditTrail,
-    I: DeserializeOwned,
-    O: StageOutput + Serialize,
-    E: Coded,
-    F: AsyncFn(&Envelope<I>) -> Result<O, E>,
-{
-    run_with(stage, trail, serde_json::from_value, work).await
-}
-
-/// [`run`] for a stage that is called with something else too, from which `parse` makes what the state machine sends.
-///
-/// # Errors
-/// As [`run`].
-pub async fn run_with<T, I, O, E, P, F>(
-    stage: Stage,
-    trail: T,
-    parse: P,
-    work: F,
-) -> Result<(), lambda_runtime::Error>
-where
-    T: AuditTrail,
-    P: Fn(serde_json::Value) -> Result<Envelope<I>, serde_json::Error>,
-    O: StageOutput + Serialize,
-    E: Coded,
-    F: AsyncFn(&Envelope<I>) -> Result<O, E>,
-{
-    let (trail, parse, work) = (&trail, &parse, &work);
-    lambda_runtime::run(service_fn(|event: LambdaEvent<serde_json::Value>| async move {
-        let envelope = parse(event.payload).map_err(|error| {
-            let cause = format!("the input of {stage} is not what the state machine sends: {error}");
-            tracing::error!(%stage, cause, "input invalid");
-            Failed::with_cause(Code::InputInvalid, &cause)
-        })?;
-        let left = event
-            .context
-            .deadline()
-            .duration_since(SystemTime::now())
-            .unwrap_or_default();
-        execute(stage, trail, &envelope, patience(left), work)
-            .await
-            .map_err(Diagnostic::from)
-    }))
-    .await
-}
-
-/// How long a stage may work if so much is `left` of its function's time.
-fn patience(left: Duration) -> Duration {
-    left.saturating_sub(FAREWELL).max(left / 2)
-}
 
 /// Runs a stage for one push, at most for `patience`.
 ///

@@ -463,14 +463,6 @@ async fn a_stage_that_runs_out_of_time_says_so() {
     );
 }
 
-#[test]
-fn a_stage_is_stopped_in_time_to_say_so_and_has_half_of_the_time_at_least() {
-    let seconds = Duration::from_secs;
-    assert_eq!(patience(seconds(900)), seconds(895));
-    assert_eq!(patience(seconds(8)), seconds(4));
-    assert_eq!(patience(Duration::ZERO), Duration::ZERO);
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_output_that_cannot_be_written_for_eight_conflicts_is_contended() {
     for conflicts in [ATTEMPTS - 1, ATTEMPTS] {
