@@ -1,9 +1,10 @@
 //! GitLab's push and tag-push hooks
 //! (<https://docs.gitlab.com/user/project/integrations/webhook_events/#push-events>).
 
-use domain::Invalid;
 use domain::git::ObjectId;
+use domain::policy;
 use domain::push::{DeliveryId, Push, PushId, SourceName};
+use domain::{Invalid, plain};
 use serde::Deserialize;
 
 /// No longer URL is taken, and a longer name is cut: an execution's input has at most 256 KiB.
@@ -104,6 +105,7 @@ pub fn read<'a>(
             .into_iter()
             .flatten()
             .filter(|url| url.len() <= URL_BYTES)
+            .filter_map(|url| policy::public_url(&url))
             .collect(),
         ref_name,
         before: ObjectId::parse_nullable(&payload.before).map_err(field)?,
@@ -111,6 +113,6 @@ pub fn read<'a>(
         pusher: payload
             .user_username
             .or(payload.user_name)
-            .map(|name| name.chars().take(PUSHER_CHARACTERS).collect()),
+            .map(|name| plain(&name.chars().take(PUSHER_CHARACTERS).collect::<String>())),
     }))
 }

@@ -98,9 +98,11 @@ async fn answer(executions: &impl Executions, request: &ApiGatewayV2httpRequest)
         Ok(Delivery::NotForUs(reason)) => return Ok(Answer::NothingToDo { pushes: [], reason }),
         Err(error) => return Err(refused(400, &error)),
     };
-    let execution = start::start(executions, &push)
-        .await
-        .map_err(|error| refused(error.status(), &chain(&error)))?;
+    let execution = start::start(executions, &push).await.map_err(|error| {
+        // Whoever has set the hook sees the answer. Roles and accounts are not for them.
+        tracing::error!(error = chain(&error), "not started");
+        refused(error.status(), &error)
+    })?;
     Ok(Answer::Accepted {
         pushes: vec![Started {
             push_id: push.push_id.to_string(),

@@ -13,7 +13,10 @@ const EXECUTIONS: u32 = 50;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Step Functions does not answer, or refuses.
-    #[error("the execution of push {push_id} could not be started")]
+    #[error(
+        "the execution of push {push_id} could not be started by {}: the log of the function accept says why",
+        source.operation
+    )]
     Aws {
         push_id: String,
         #[source]

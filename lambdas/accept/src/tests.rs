@@ -251,6 +251,7 @@ async fn a_step_functions_that_does_not_answer_is_told_from_one_that_refuses() {
             error.contains("could not be started") && error.contains(says),
             "{error}"
         );
+        assert!(!error.contains("arn:") && !error.contains("HTTP"), "{error}");
     }
 }
 
@@ -395,7 +396,7 @@ async fn a_pusher_is_cut_and_a_url_left_out_above_their_limits_and_not_below() {
         assert_eq!(send(&executions, &delivery(&payload)).await.0, 202);
         serde_json::from_str(&executions.input()).unwrap()
     };
-    let url = |bytes: usize| format!("https://{}", "x".repeat(bytes - "https://".len()));
+    let url = |bytes: usize| format!("https://h/{}", "x".repeat(bytes - "https://h/".len()));
     let ssh = "git@gitlab.example.com:mike/diaspora.git";
     // A character of a name has up to four bytes.
     let longest = input(&"é".repeat(200), &url(2_048)).await;
@@ -404,6 +405,21 @@ async fn a_pusher_is_cut_and_a_url_left_out_above_their_limits_and_not_below() {
     let longer = input(&"é".repeat(201), &url(2_049)).await;
     assert_eq!(longer["pusher"], json!("é".repeat(200)));
     assert_eq!(longer["clone_urls"], json!([ssh]));
+}
+
+#[tokio::test]
+async fn what_a_payload_must_not_hand_on_is_in_no_execution() {
+    let mut payload = payload();
+    payload["user_username"] = json!("jo\r\n\u{1b}[2J\u{202e}");
+    payload["project"]["git_http_url"] =
+        json!("https://oauth2:s3cret@git.example.com/a/b.git?private_token=s3cret");
+    payload["project"]["git_ssh_url"] = json!("git:s3cret@git.example.com:a/b.git");
+    let executions = Memory::default();
+    assert_eq!(send(&executions, &delivery(&payload)).await.0, 202);
+    let input: Value = serde_json::from_str(&executions.input()).unwrap();
+    assert_eq!(input["clone_urls"], json!(["https://git.example.com/a/b.git"]));
+    assert_eq!(input["pusher"], "jo  \u{fffd}[2J\u{fffd}");
+    assert!(!executions.input().contains("s3cret"));
 }
 
 #[tokio::test]

@@ -78,8 +78,12 @@ impl Gnupg {
     pub fn program(&self) -> String {
         let path = self.home.path().join("program");
         let script = format!("#!/bin/sh\nexec gpg {} \"$@\"\n", self.arguments(NOW).join(" "));
-        std::fs::write(&path, script).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o700)).unwrap();
+        let text = path.with_extension("sh");
+        std::fs::write(&text, script).unwrap();
+        // A process that another test starts just now has the files that this one writes, and none runs while it is written.
+        let mut install = Command::new("install");
+        install.args(["-m", "700"]).arg(&text).arg(&path);
+        assert!(install.status().unwrap().success());
         path.display().to_string()
     }
 

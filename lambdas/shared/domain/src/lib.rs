@@ -16,4 +16,4 @@ pub mod source;
 pub mod state;
 mod text;
 
-pub use text::Invalid;
+pub use text::{Invalid, plain};

@@ -240,6 +240,25 @@ fn parse_clone_url(text: &str) -> Option<Url> {
     Url::parse(&format!("ssh://{host}/{}", path.trim_start_matches('/'))).ok()
 }
 
+/// A clone URL as it may be kept and shown: without password, query and fragment, and of HTTP without a user, which may be
+/// a token. `None` if it is no URL, and if it hides a password in git's short form for SSH.
+#[must_use]
+pub fn public_url(text: &str) -> Option<String> {
+    if !text.contains("://") {
+        let (_, path) = text.split_once(':')?;
+        return (!path.contains(['@', '?', '#'])).then(|| text.to_owned());
+    }
+    let mut url = Url::parse(text).ok()?;
+    // Neither fails for a URL with a host, and one without has no credentials.
+    let _ = url.set_password(None);
+    if url.scheme() != "ssh" {
+        let _ = url.set_username("");
+    }
+    url.set_query(None);
+    url.set_fragment(None);
+    Some(url.into())
+}
+
 fn without_credentials(mut url: Url) -> String {
     let _ = url.set_password(None);
     let _ = url.set_username("");
@@ -412,6 +431,35 @@ mod tests {
             &["https://user:secret@git.example.com/group/project.git?x=y#z"],
         );
         assert_eq!(url(&push).unwrap(), "https://git.example.com/group/project.git");
+    }
+
+    #[test]
+    fn a_url_that_is_kept_has_no_credentials() {
+        for (text, expected) in [
+            (
+                "https://git.example.com/a/b.git",
+                Some("https://git.example.com/a/b.git"),
+            ),
+            (
+                "https://oauth2:secret@git.example.com/a/b.git",
+                Some("https://git.example.com/a/b.git"),
+            ),
+            (
+                "https://secret@git.example.com/a/b.git?private_token=secret#secret",
+                Some("https://git.example.com/a/b.git"),
+            ),
+            (
+                "ssh://git:secret@git.example.com:22/a/b",
+                Some("ssh://git@git.example.com:22/a/b"),
+            ),
+            ("git@git.example.com:a/b.git", Some("git@git.example.com:a/b.git")),
+            ("git:secret@git.example.com:a/b.git", None),
+            ("git@git.example.com:a/b.git?private_token=secret", None),
+            ("https://", None),
+            ("nonsense", None),
+        ] {
+            assert_eq!(public_url(text).as_deref(), expected, "{text}");
+        }
     }
 
     #[test]

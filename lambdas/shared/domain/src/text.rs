@@ -1,5 +1,22 @@
 //! The machinery of the string newtypes: one parser each, used by `FromStr` and by serde alike.
 
+/// Text from outside as it may be shown to people: control characters, and the marks that turn the direction of what follows
+/// (<https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>), are replaced, so that it cannot move a
+/// terminal's cursor, begin a line of its own, or read as what it is not.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    text.chars()
+        .map(|char| match char {
+            '\t' | '\n' | '\r' | '\u{2028}' | '\u{2029}' => ' ',
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                char::REPLACEMENT_CHARACTER
+            }
+            char if char.is_control() => char::REPLACEMENT_CHARACTER,
+            char => char,
+        })
+        .collect()
+}
+
 /// A value that is not what its type promises: which type, what it was, and which rule it broke.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{value:?} is not a valid {kind}: {rule}")]
@@ -16,7 +33,7 @@ impl Invalid {
     pub(crate) fn new(kind: &'static str, value: &str, rule: impl Into<String>) -> Self {
         Self {
             kind,
-            value: value.chars().take(200).collect(),
+            value: plain(&value.chars().take(200).collect::<String>()),
             rule: rule.into(),
         }
     }
@@ -66,3 +83,21 @@ macro_rules! text_newtype {
     };
 }
 pub(crate) use text_newtype;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_or_a_reader_is_replaced() {
+        for (text, expected) in [
+            ("Grüße, 世界 🎉", "Grüße, 世界 🎉"),
+            ("a\r\nSubject: b\tc", "a  Subject: b c"),
+            ("\u{1b}]52;c;x\u{7}\u{9b}2J\u{7f}", "�]52;c;x��2J�"),
+            ("user\u{202e}gpj.exe\u{2066}", "user�gpj.exe�"),
+            ("a\u{2028}b", "a b"),
+        ] {
+            assert_eq!(plain(text), expected);
+        }
+    }
+}

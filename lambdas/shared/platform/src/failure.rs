@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use domain::error::{Class, Code, Coded};
+use domain::plain;
 use lambda_runtime::Diagnostic;
 
 /// The longest cause that is passed on, in characters: an event is at most 400 KB, a message to people far less.
@@ -35,7 +36,8 @@ impl Failed {
     }
 
     pub(crate) fn with_cause(code: Code, cause: &str) -> Self {
-        let mut text: String = cause.chars().take(CAUSE_CHARACTERS).collect();
+        // Git hosts and repositories have their words in it.
+        let mut text = plain(&cause.chars().take(CAUSE_CHARACTERS).collect::<String>());
         if !text.ends_with('.') {
             text.push('.');
         }
@@ -83,6 +85,20 @@ mod tests {
                 "the commit abc is not in group/project: not our ref. {}",
                 Code::CommitNotFound.remedy()
             )
+        );
+    }
+
+    #[test]
+    fn a_cause_is_one_plain_line() {
+        let failed = Failed::new(&Outer(std::io::Error::other(
+            "\u{1b}]52;c;x\u{7}\nyou: \u{202e}click",
+        )));
+        assert_eq!(failed.cause.lines().count(), 1);
+        assert!(
+            failed
+                .cause
+                .contains("\u{fffd}]52;c;x\u{fffd} you: \u{fffd}click"),
+            "{failed}"
         );
     }
 
