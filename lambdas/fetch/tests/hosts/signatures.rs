@@ -482,7 +482,10 @@ async fn an_openpgp_key_signs_in_its_time_only() {
         &["--quick-set-expire", &key, "20230301T000000"],
         b"",
     );
-    let ask = |commit: &str| Ask::new(&host.url(), commit).signed_by("", &gnupg.public(&key));
+    let ask = |commit: &str| {
+        let ask = Ask::new(&host.url(), commit).of_any_commit();
+        ask.signed_by("", &gnupg.public(&key))
+    };
     assert_refused(
         &scene,
         &ask(&commits[1]),
