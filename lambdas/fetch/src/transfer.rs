@@ -187,7 +187,13 @@ fn find(order: &Order, repository: &Repository) -> Result<Found, Error> {
     let signature = match &order.wanted.signers {
         None => None,
         Some(signers) => {
-            let verified = signature::verify(repository, oid, commit.id(), signers);
+            let verified = signature::verify(
+                repository,
+                oid,
+                commit.id(),
+                order.wanted.ref_name.as_ref(),
+                signers,
+            );
             Some(verified.map_err(|source| Error::NotVerified {
                 url: url(),
                 object: order.wanted.object.to_string(),
