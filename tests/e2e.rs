@@ -542,6 +542,31 @@ async fn exactly_the_pushed_commit_is_delivered_where_the_ref_has_moved_on_and_t
 }
 
 #[tokio::test]
+async fn a_commit_that_the_host_does_not_show_on_the_ref_fails_the_push_unless_any_is_allowed() {
+    let (scene, _host) = Scene::over_http("forged", any_commit()).await;
+    let repository = scene.repository("group/project");
+    let tip = repository.commit_file("file", "reviewed");
+    repository.git(["switch", "--quiet", "--create", "next"]);
+    let forged = repository.commit_file("file", "not reviewed");
+    let run = scene
+        .push(&scene.hook(&repository.path, MAIN, Some(&tip), Some(&forged)))
+        .await;
+    scene.assert_failed(&run, "Fetch", "CommitNotOnRef").await;
+    let cause = run.ended.cause.as_ref().unwrap();
+    assert!(
+        [MAIN, &forged, &tip].iter().all(|named| cause.contains(named)),
+        "{cause}"
+    );
+    // The option holds for a new execution of the same push.
+    scene
+        .configure(|settings| settings["options"] = json!({"commits": "any"}))
+        .await;
+    let again = scene.new_execution(run.push_id).await;
+    let again = scene.follow(&again).await;
+    assert_eq!(scene.object(again.delivered()).await.metadata["commit"], forged);
+}
+
+#[tokio::test]
 async fn a_delivery_that_is_sent_twice_starts_one_execution() {
     let (scene, _host) = Scene::over_http("sent-twice", Options::default()).await;
     let repository = scene.repository("group/project");

@@ -101,10 +101,10 @@ async fn a_ref_that_is_reset_past_a_push_that_failed_ends_where_it_was_reset_to(
     scene.configure(|_| ()).await;
     branch.push(Some(&a)).await.delivered();
     assert_eq!(zip(&scene).await["commit"], a);
-    // The one that failed is sent again, far too late.
+    // The one that failed is sent again, far too late: its commit is no longer on the ref.
     let late = scene.new_execution(failed.push_id).await;
     let late = scene.follow(&late).await;
-    assert_eq!(late.state().status, Status::Superseded, "{late:#?}");
+    assert_eq!(late.ended.error.as_deref(), Some("CommitNotOnRef"), "{late:#?}");
     assert_eq!(zip(&scene).await["commit"], a);
 }
 
@@ -140,8 +140,14 @@ async fn a_ref_that_is_forced_back_and_forth_at_once_ends_at_what_the_host_says(
     let hooks = [&b, &a, &c, &b, &a, &b].map(|to| branch.move_to(Some(to)));
     let order = [3, 0, 5, 1, 4, 2];
     let runs = join_all(order.map(|index| scene.push(&hooks[index]))).await;
-    for run in &runs {
-        assert_eq!(run.ended.status.as_str(), "SUCCEEDED", "{run:#?}");
+    for (run, index) in runs.iter().zip(order) {
+        // The third one moved it to what it no longer leads to.
+        let (status, error) = match index {
+            2 => ("FAILED", Some("CommitNotOnRef")),
+            _ => ("SUCCEEDED", None),
+        };
+        assert_eq!(run.ended.status.as_str(), status, "{run:#?}");
+        assert_eq!(run.ended.error.as_deref(), error, "{run:#?}");
     }
     assert_eq!(zip(&scene).await["commit"], b);
 }

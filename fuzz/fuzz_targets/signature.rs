@@ -47,7 +47,7 @@ fuzz_target!(|input: &[u8]| {
         .odb()
         .and_then(|odb| odb.write(kind, input))
         .expect("memory");
-    if verify(&repository, id, id, &SIGNERS).is_ok() {
+    if verify(&repository, id, id, None, &SIGNERS).is_ok() {
         let payload = payload(kind, input).expect("it was verified");
         assert!(SIGNED.contains(&payload), "this was never signed");
     }

@@ -55,6 +55,19 @@ pub enum Error {
         from: String,
         source: Option<git2::Error>,
     },
+    /// The commit is there, and not on the ref.
+    #[error(
+        "{object} in {url} is not on {ref_name}, which {}",
+        .ref_now.as_ref().map_or_else(|| "is not there".to_owned(), |now| format!("points to {now}"))
+    )]
+    NotOnRef {
+        url: String,
+        object: String,
+        ref_name: String,
+        /// What the ref points to. `None` if it is not there.
+        ref_now: Option<String>,
+        source: Option<git2::Error>,
+    },
     /// The id is of something else.
     #[error("{object} in {url} is neither a commit nor a tag of one")]
     NotACommit {
@@ -127,6 +140,7 @@ impl Coded for Error {
             Self::Redirected { .. } => Code::GitHostRedirected,
             Self::RepositoryNotFound { .. } => Code::RepositoryNotFound,
             Self::CommitNotFound { .. } => Code::CommitNotFound,
+            Self::NotOnRef { .. } => Code::CommitNotOnRef,
             Self::NotVerified { .. } => Code::CommitNotVerified,
             Self::Sha256 { .. } => Code::RepositoryUnsupported,
             Self::NotACommit { .. } | Self::Invalid { .. } => Code::RepositoryInvalid,

@@ -5,19 +5,17 @@ use std::time::{Duration, Instant};
 
 use domain::contract::StagedObject;
 use domain::destination::staging_key;
-use domain::git::{ObjectId, RefName};
 use domain::push::PushId;
 use domain::source::Limits;
 use platform::progress::Teller;
 use platform::staging::{Staging, StorageError};
 use tempfile::TempDir;
-use url::Url;
 
 use crate::credentials::GitSecret;
 use crate::error::Error;
+use crate::order::{Order, Wanted};
 use crate::progress::Progress;
-use crate::signature::Signers;
-use crate::transfer::{self, Found, Order};
+use crate::transfer::{self, Found};
 
 /// The longest time that a fetch may be given, in seconds: a clock cannot tell any number of them.
 const MOST_SECONDS: u64 = 86_400;
@@ -35,19 +33,6 @@ pub struct Fetcher<'a, S> {
     bytes: u64,
     /// The fetches so far.
     fetches: u32,
-}
-
-/// What is asked of a git host.
-pub struct Wanted {
-    pub url: Url,
-    /// A commit or an annotated tag.
-    pub object: ObjectId,
-    /// The ref that leads to it; none where it is not known.
-    pub ref_name: Option<RefName>,
-    /// Whether with all that came before.
-    pub history: bool,
-    /// Who may sign, where the object has to be signed.
-    pub signers: Option<Signers>,
 }
 
 impl<'a, S: Staging> Fetcher<'a, S> {
@@ -95,13 +80,15 @@ impl<'a, S: Staging> Fetcher<'a, S> {
             progress: self.progress.clone(),
         };
         let folder = self.folder.path().join(self.fetches.to_string());
-        let mut found = transfer::fetch_in_time(order, folder).await?;
+        let mut found = transfer::fetch_in_time(order, folder.clone()).await?;
         let pack = tree::pack_path(&self.repository(), &found.commit).map_err(Error::Workspace)?;
         let index = pack.with_extension("idx");
         for (from, to) in [(&found.pack, &pack), (&found.index, &index)] {
             std::fs::rename(from, to).map_err(Error::Workspace)?;
         }
-        self.bytes += pack.metadata().map_err(Error::Workspace)?.len();
+        // Nothing else of it is used.
+        let _ = std::fs::remove_dir_all(folder);
+        self.bytes += found.bytes;
         found.pack = pack;
         found.index = index;
         Ok(found)

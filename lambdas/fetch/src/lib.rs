@@ -1,5 +1,6 @@
 //! `Fetch`: brings exactly the pushed commit from the git host into the staging bucket, as one pack.
 
+mod attempt;
 mod certificates;
 mod credentials;
 mod error;
@@ -10,7 +11,9 @@ pub mod fuzzing;
 mod gitmodules;
 mod known_hosts;
 mod lfs;
+mod lineage;
 mod listing;
+mod order;
 mod pointers;
 mod progress;
 mod signature;
@@ -18,7 +21,7 @@ mod submodules;
 mod transfer;
 
 use domain::contract::{Envelope, FetchInput, FetchedCommit};
-use domain::source::{SignaturePolicy, Submodules};
+use domain::source::{CommitPolicy, SignaturePolicy, Submodules};
 use platform::progress::Teller;
 use platform::secrets::Secrets;
 use platform::staging::Staging;
@@ -30,7 +33,8 @@ pub use lfs::LfsError;
 pub use progress::Progress;
 pub use signature::NotVerified;
 
-use fetcher::{Fetcher, Wanted};
+use fetcher::Fetcher;
+use order::Wanted;
 use pointers::{Allowed, Pushed};
 use submodules::Sources;
 
@@ -74,6 +78,7 @@ pub async fn handle(
         url: url.clone(),
         object: after,
         ref_name: Some(push.ref_name.clone()),
+        on_ref: options.commits == CommitPolicy::OnRef,
         history: options.full_clone,
         signers: match options.signature {
             SignaturePolicy::Any => None,

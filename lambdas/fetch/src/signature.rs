@@ -8,6 +8,7 @@ mod openpgp;
 mod ssh;
 
 use domain::contract::VerifiedSignature;
+use domain::git::RefName;
 use git2::{ObjectType, Oid, Repository};
 use pgp::composed::SignedPublicKey;
 
@@ -73,6 +74,9 @@ pub enum NotVerified {
     /// A signature of gpgsm.
     #[error("it has an X.509 signature, which is not supported: sign with SSH or OpenPGP")]
     X509,
+    /// A tag was pushed as another one.
+    #[error("it is the tag {tag:?}, which {ref_name} is not: push a tag by its own name")]
+    Renamed { tag: String, ref_name: String },
     /// A tag was pushed, and neither it nor its commit is verified.
     #[error("of the tag: {tag}; of its commit: {commit}")]
     Neither { tag: Box<Self>, commit: Box<Self> },
@@ -90,12 +94,17 @@ struct Signature {
 /// Verifies `pushed`, a commit or an annotated tag of `commit`. Where a tag was pushed, its signature counts, or else the
 /// commit's.
 ///
+/// A signature does not say which ref a commit is for. Of a tag it does: the tag has to be that of `ref_name`, or an old
+/// release could be pushed as a new one by somebody who cannot sign. A tag that says another name is refused, whatever
+/// its commit has.
+///
 /// # Errors
 /// [`NotVerified`].
 pub fn verify(
     repository: &Repository,
     pushed: Oid,
     commit: Oid,
+    ref_name: Option<&RefName>,
     signers: &Signers,
 ) -> Result<VerifiedSignature, NotVerified> {
     if signers.ssh.is_empty() && signers.openpgp.is_empty() {
@@ -105,12 +114,27 @@ pub fn verify(
     if pushed == commit {
         return of_commit();
     }
+    check_name(repository, pushed, ref_name)?;
     verify_object(repository, pushed, signers).or_else(|tag| {
         of_commit().map_err(|commit| NotVerified::Neither {
             tag: Box::new(tag),
             commit: Box::new(commit),
         })
     })
+}
+
+fn check_name(repository: &Repository, tag: Oid, ref_name: Option<&RefName>) -> Result<(), NotVerified> {
+    let tag = repository.find_tag(tag).map_err(|_| NotVerified::Unreadable)?;
+    let own = String::from_utf8_lossy(tag.name_bytes());
+    match ref_name {
+        Some(ref_name) if ref_name.as_str().strip_prefix("refs/tags/") != Some(&own) => {
+            Err(NotVerified::Renamed {
+                tag: own.into_owned(),
+                ref_name: ref_name.to_string(),
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn verify_object(

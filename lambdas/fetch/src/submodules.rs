@@ -11,9 +11,10 @@ use tree::{Attributes, Content, LeftOut};
 use url::Url;
 
 use crate::error::Error;
-use crate::fetcher::{Fetcher, Wanted};
+use crate::fetcher::Fetcher;
 use crate::gitmodules;
 use crate::listing::{Listing, blocking};
+use crate::order::Wanted;
 
 const GITMODULES: &[u8] = b".gitmodules";
 /// The largest one, in bytes.
@@ -111,6 +112,7 @@ async fn one<S: Staging>(
         url: url.clone(),
         object: submodule.commit,
         ref_name: None,
+        on_ref: false,
         history: false,
         // Who signs a commit signs the ids of its submodules.
         signers: None,

@@ -14,6 +14,7 @@ mod certificates;
 mod commits;
 mod damage;
 mod endless;
+mod lineage;
 mod logins;
 mod outages;
 mod progress;

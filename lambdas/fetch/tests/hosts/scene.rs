@@ -8,7 +8,7 @@ use std::sync::Arc;
 use domain::contract::{Envelope, Execution, FetchInput, FetchedCommit};
 use domain::error::{Code, Coded};
 use domain::push::{DeliveryId, Push, PushId, SourceName};
-use domain::source::{Limits, Options, SignaturePolicy, Submodules};
+use domain::source::{CommitPolicy, Limits, Options, SignaturePolicy, Submodules};
 use fetch::{Deps, Error, Progress};
 use platform::failure::Failed;
 use platform::progress::Teller;
@@ -196,6 +196,7 @@ impl Scene {
                 options: Options {
                     submodules: ask.submodules,
                     full_clone: ask.full_clone,
+                    commits: ask.commits,
                     signature: ask.signature,
                     limits: ask.limits.clone(),
                     ..Options::default()
@@ -261,6 +262,7 @@ pub struct Ask {
     pub submodule_repositories: Vec<String>,
     pub submodules: Submodules,
     pub full_clone: bool,
+    pub commits: CommitPolicy,
     pub signature: SignaturePolicy,
     pub limits: Limits,
     pub progress: Teller<Progress>,
@@ -278,6 +280,7 @@ impl Ask {
             submodule_repositories: vec!["**".into()],
             submodules: Submodules::None,
             full_clone: false,
+            commits: CommitPolicy::OnRef,
             signature: SignaturePolicy::Any,
             limits: Limits {
                 pack_bytes: 64 << 20,
@@ -303,6 +306,12 @@ impl Ask {
     pub fn with_submodules(mut self) -> Self {
         self.submodules = Submodules::Recursive;
         self.git_hosts.push(self.host());
+        self
+    }
+
+    /// Of whatever commit, be it on the ref or not.
+    pub fn of_any_commit(mut self) -> Self {
+        self.commits = CommitPolicy::Any;
         self
     }
 

@@ -311,6 +311,36 @@ async fn a_signed_tag_vouches_for_its_commit() {
 }
 
 #[tokio::test]
+async fn a_signed_tag_that_is_pushed_by_another_name_is_refused() {
+    let scene = new_scene();
+    let host = Host::of(&scene).await;
+    let key = SshKey::new("ed25519");
+    let signed = commit(&scene, &as_ssh(&key));
+    for commit in [push(&scene, &scene.commit("unsigned", None)), signed] {
+        let tagged = tag(&scene, &as_ssh(&key), &commit);
+        for other in [
+            "refs/tags/v9",
+            "refs/tags/v10",
+            "refs/tags/x/v1",
+            "refs/releases/v1",
+        ] {
+            scene.git(&["update-ref", other, &tagged], b"");
+            let ask = Ask::new(&host.url(), &tagged)
+                .of_ref(other)
+                .signed_by(&key.allowed(""), "");
+            assert_refused(
+                &scene,
+                &ask,
+                &format!("it is the tag \"v1\", which {other} is not"),
+            )
+            .await;
+            scene.git(&["update-ref", "-d", other], b"");
+        }
+        scene.git(&["tag", "-d", "v1"], b"");
+    }
+}
+
+#[tokio::test]
 async fn a_signed_commit_needs_no_signed_tag() {
     let scene = new_scene();
     let host = Host::of(&scene).await;
@@ -482,7 +512,10 @@ async fn an_openpgp_key_signs_in_its_time_only() {
         &["--quick-set-expire", &key, "20230301T000000"],
         b"",
     );
-    let ask = |commit: &str| Ask::new(&host.url(), commit).signed_by("", &gnupg.public(&key));
+    let ask = |commit: &str| {
+        let ask = Ask::new(&host.url(), commit).of_any_commit();
+        ask.signed_by("", &gnupg.public(&key))
+    };
     assert_refused(
         &scene,
         &ask(&commits[1]),

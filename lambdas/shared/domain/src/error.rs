@@ -84,6 +84,8 @@ catalogue! {
     RepositoryNotFound: Permanent, "Check that the repository exists and that the credentials may read it: git hosts hide what may not be read.";
     /// The git host does not have the commit.
     CommitNotFound: Permanent, "The commit is gone, by a later force-push or deletion. Push again what is to be delivered.";
+    /// The git host does not show the commit on the pushed ref.
+    CommitNotOnRef: Permanent, "Nothing, if the ref was moved or deleted meanwhile: its newer push is delivered. Otherwise somebody who knows the webhook's token has asked for a commit that is not on the ref: replace the token, or allow any commit by the option commits.";
     /// The git host speaks wrongly, or sent objects that are damaged.
     RepositoryInvalid: Permanent, "Run git fsck on the repository at its host.";
     /// The repository uses something that cannot be delivered.

@@ -72,6 +72,8 @@ pub struct Options {
     pub lfs: bool,
     /// Whether the zip has a `.git` folder with the ref's history.
     pub full_clone: bool,
+    /// Which commits may be delivered.
+    pub commits: CommitPolicy,
     /// Whether the commit has to be signed.
     pub signature: SignaturePolicy,
     /// Whether an object at the destination that this project has not written is replaced.
@@ -89,6 +91,7 @@ impl Default for Options {
             submodules: Submodules::default(),
             lfs: false,
             full_clone: false,
+            commits: CommitPolicy::default(),
             signature: SignaturePolicy::default(),
             overwrite_foreign: false,
             limits: Limits::default(),
@@ -118,6 +121,17 @@ pub enum Submodules {
     None,
     /// Each is fetched at its recorded commit, without history, and so are its own.
     Recursive,
+}
+
+/// Which commits may be delivered as what a ref points to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommitPolicy {
+    /// Those that the git host shows on the pushed ref: what a tag points to, a branch's tip and the commits before it.
+    #[default]
+    OnRef,
+    /// Whatever the webhook names, if the git host has it.
+    Any,
 }
 
 /// Whether the commit has to be signed.

@@ -1,0 +1,392 @@
+//! A bare repository, and what libgit2 fetches into it.
+
+use std::cell::{Cell, RefCell};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use domain::git::{ObjectId, RefName};
+use domain::source::origin;
+use git2::{
+    AutotagOption, CertificateCheckStatus, Cred, CredentialType, ErrorClass, ErrorCode, FetchOptions,
+    RemoteCallbacks, RemoteRedirect, Repository, RepositoryInitOptions,
+};
+use secrecy::ExposeSecret;
+use url::Url;
+
+use crate::certificates;
+use crate::credentials::{Access, host_of};
+use crate::error::Error;
+use crate::known_hosts::{self, Verdict};
+use crate::order::Order;
+use crate::progress::Progress;
+
+/// The user of an SSH URL that names none.
+const SSH_USER: &str = "git";
+
+/// Why an attempt failed.
+pub enum Failed {
+    /// The host does not give what was asked for: there may be another way.
+    Refused(git2::Error),
+    /// Any other way would fail too.
+    Other(Error),
+}
+
+/// A repository of its own, with one pack for each fetch into it.
+pub struct Attempt<'a> {
+    order: &'a Order,
+    repository: Repository,
+    /// The bytes that the host has sent in the fetches before this one.
+    received: Cell<u64>,
+    /// Why a callback has stopped the transfer.
+    stopped: RefCell<Option<Error>>,
+    /// Why the authorities of the git secret do not vouch for the host.
+    untrusted: RefCell<Option<String>>,
+    credentials_asked: Cell<bool>,
+    /// When the host was heard the last time, as far as libgit2 says.
+    heard: Cell<Instant>,
+}
+
+impl<'a> Attempt<'a> {
+    /// Makes the repository in the new folder `folder`.
+    pub fn new(order: &'a Order, folder: &Path) -> Result<Self, Error> {
+        let mut init = RepositoryInitOptions::new();
+        init.bare(true).external_template(false).no_reinit(true);
+        let repository = Repository::init_opts(folder, &init).map_err(|source| Error::Invalid {
+            url: order.url(),
+            source,
+        })?;
+        Ok(Self {
+            order,
+            repository,
+            received: Cell::new(0),
+            stopped: RefCell::new(None),
+            untrusted: RefCell::new(None),
+            credentials_asked: Cell::new(false),
+            heard: Cell::new(Instant::now()),
+        })
+    }
+
+    pub fn order(&self) -> &'a Order {
+        self.order
+    }
+
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// The bytes that the host has sent.
+    pub fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// Fetches `from`, an object's id or a ref, into the ref `to`, with as many generations of commits as `depth` says; 0
+    /// stands for all of them that are not there. Gives what the host says that the wanted ref points to.
+    pub fn fetch(&self, from: &str, to: &str, depth: i32) -> Result<Option<ObjectId>, Failed> {
+        let mut remote = self
+            .repository
+            .remote_anonymous(self.order.wanted.url.as_str())
+            .map_err(|source| {
+                Failed::Other(Error::Invalid {
+                    url: self.order.url(),
+                    source,
+                })
+            })?;
+        self.credentials_asked.set(false);
+        let mut options = FetchOptions::new();
+        options
+            .depth(depth)
+            .download_tags(AutotagOption::None)
+            .update_fetchhead(false)
+            .follow_redirects(RemoteRedirect::None)
+            .remote_callbacks(self.callbacks());
+        remote
+            .fetch(&[format!("+{from}:{to}")], Some(&mut options), None)
+            .map_err(|error| self.explain(error))?;
+        self.received
+            .set(self.received.get() + remote.stats().received_bytes() as u64);
+        Ok(self.ref_now(&remote))
+    }
+
+    /// What the host says that the ref points to.
+    fn ref_now(&self, remote: &git2::Remote<'_>) -> Option<ObjectId> {
+        let heads = remote.list().ok()?;
+        let head = heads
+            .iter()
+            .find(|head| Some(head.name()) == self.order.wanted.ref_name.as_ref().map(RefName::as_str))?;
+        head.oid().to_string().parse().ok()
+    }
+
+    fn callbacks(&self) -> RemoteCallbacks<'_> {
+        let mut callbacks = RemoteCallbacks::new();
+        callbacks.credentials(|url, username, allowed| self.credentials(url, username, allowed));
+        callbacks.certificate_check(|certificate, host| match certificate.as_hostkey() {
+            Some(key) => self.check_host_key(host, key.hostkey().unwrap_or_default()),
+            None => {
+                let certificate = certificate.as_x509().map(git2::cert::CertX509::data);
+                Ok(self.check_certificate(host, certificate.unwrap_or_default()))
+            }
+        });
+        callbacks.transfer_progress(|progress| {
+            self.heard.set(Instant::now());
+            if let Err(error) = self.check_limits(&progress) {
+                self.stop(error);
+                return false;
+            }
+            self.order.progress.tell(|| Progress::transfer(&progress));
+            self.in_time()
+        });
+        callbacks.sideband_progress(|said| {
+            self.heard.set(Instant::now());
+            if let Some(progress) = Progress::host(said) {
+                self.order.progress.tell(|| progress);
+            }
+            self.in_time()
+        });
+        callbacks
+    }
+
+    fn credentials(
+        &self,
+        url: &str,
+        username: Option<&str>,
+        allowed: CredentialType,
+    ) -> Result<Cred, git2::Error> {
+        // libgit2 follows a redirect to another port of the same host.
+        if Url::parse(url).ok().as_ref().and_then(origin) != origin(&self.order.wanted.url) {
+            let text = "another host asks for the credentials";
+            let error = || git2::Error::new(ErrorCode::Auth, ErrorClass::Http, text);
+            self.stop(Error::Redirected {
+                url: self.order.url(),
+                source: error(),
+            });
+            return Err(error());
+        }
+        // An SSH URL without a user: libgit2 asks for the user first.
+        if allowed.contains(CredentialType::USERNAME) {
+            return Cred::username(SSH_USER);
+        }
+        // libgit2 asks again where the host refuses. The same answer would be refused for ever.
+        if self.credentials_asked.replace(true) {
+            let error = git2::Error::new(ErrorCode::Auth, ErrorClass::Http, "the credentials were refused");
+            self.stop(Error::Authentication {
+                url: self.order.url(),
+                source: git2::Error::new(error.code(), error.class(), error.message()),
+            });
+            return Err(error);
+        }
+        match &self.order.access {
+            Access::Password { username, password } => {
+                Cred::userpass_plaintext(username, password.expose_secret())
+            }
+            Access::Key {
+                private_key,
+                passphrase,
+                ..
+            } => Cred::ssh_key_from_memory(
+                username.unwrap_or(SSH_USER),
+                None,
+                private_key.expose_secret(),
+                passphrase.as_ref().map(ExposeSecret::expose_secret),
+            ),
+            Access::Anonymous => {
+                self.stop(Error::CredentialsMissing {
+                    host: host_of(&self.order.wanted.url),
+                });
+                Err(git2::Error::new(
+                    ErrorCode::Auth,
+                    ErrorClass::Http,
+                    "the host asks for credentials",
+                ))
+            }
+        }
+    }
+
+    fn check_certificate(&self, host: &str, certificate: &[u8]) -> CertificateCheckStatus {
+        if !self.order.authorities.is_empty() {
+            match certificates::check(&self.order.authorities, host, certificate) {
+                Ok(()) => return CertificateCheckStatus::CertificateOk,
+                Err(reason) => *self.untrusted.borrow_mut() = Some(reason),
+            }
+        }
+        // OpenSSL's verdict stands, by the public authorities.
+        CertificateCheckStatus::CertificatePassthrough
+    }
+
+    fn check_host_key(&self, host: &str, key: &[u8]) -> Result<CertificateCheckStatus, git2::Error> {
+        let Access::Key { known_hosts, .. } = &self.order.access else {
+            return Err(git2::Error::new(
+                ErrorCode::Certificate,
+                ErrorClass::Ssh,
+                "no host key is pinned",
+            ));
+        };
+        let port = self.order.wanted.url.port().unwrap_or(22);
+        match known_hosts::check(known_hosts, host, port, key) {
+            Verdict::Pinned => Ok(CertificateCheckStatus::CertificateOk),
+            Verdict::Refused(reason) => {
+                let error = git2::Error::new(ErrorCode::Certificate, ErrorClass::Ssh, &reason);
+                self.stop(Error::HostKey {
+                    url: self.order.url(),
+                    reason,
+                });
+                Err(error)
+            }
+        }
+    }
+
+    fn check_limits(&self, progress: &git2::Progress<'_>) -> Result<(), Error> {
+        let order = self.order;
+        let received = self.received.get() + progress.received_bytes() as u64;
+        let (limit, met) = if received > order.pack_bytes {
+            let met = format!("the host sends more than {} bytes", order.limits.pack_bytes);
+            ("pack_bytes", met)
+        } else if progress.total_objects() as u64 > order.limits.objects {
+            let objects = progress.total_objects();
+            let met = format!(
+                "the pack has {objects} objects, more than {}",
+                order.limits.objects
+            );
+            ("objects", met)
+        } else {
+            return Ok(());
+        };
+        Err(Error::Limit {
+            url: order.url(),
+            limit,
+            met,
+        })
+    }
+
+    fn in_time(&self) -> bool {
+        match self.order.check_time() {
+            Ok(()) => true,
+            Err(error) => {
+                self.stop(error);
+                false
+            }
+        }
+    }
+
+    /// Remembers why the transfer is about to be stopped; the first reason counts.
+    fn stop(&self, reason: Error) {
+        self.stopped.borrow_mut().get_or_insert(reason);
+    }
+
+    /// What libgit2's error means. It has no codes for most of it: its texts hand on what HTTP, OpenSSL, libssh2 and the
+    /// host's git say.
+    fn explain(&self, error: git2::Error) -> Failed {
+        if let Some(reason) = self.stopped.take() {
+            return Failed::Other(reason);
+        }
+        let message = error.message().to_lowercase();
+        let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
+        let url = self.order.url();
+        // These two end with the host's name, which may have any word in it.
+        if message.starts_with("failed to resolve") || message.starts_with("failed to connect") {
+            return Failed::Other(Error::Unreachable { url, source: error });
+        }
+        let refused = (error.code(), error.class()) == (ErrorCode::NotFound, ErrorClass::Reference);
+        if refused || says(&REFUSALS) {
+            return Failed::Refused(error);
+        }
+        let class = error.class();
+        Failed::Other(match error.code() {
+            ErrorCode::Timeout => self.silent(error),
+            ErrorCode::Certificate => self.untrusted(&error),
+            ErrorCode::Auth => self.unauthenticated(error),
+            _ if class == ErrorClass::Ssl && says(&["certificate"]) => self.untrusted(&error),
+            _ if says(&LOGIN_FAILURES) => self.unauthenticated(error),
+            _ if says(&NO_REPOSITORY) => Error::RepositoryNotFound { url, source: error },
+            _ if says(&["redirect"]) => Error::Redirected { url, source: error },
+            _ if says(&["timed out", "timeout"]) => self.silent(error),
+            // All that libgit2 says of a TLS connection that was cut, or has been silent for too long.
+            _ if says(&["syscall failure"]) && self.heard.get().elapsed() >= self.patience() => {
+                self.silent(error)
+            }
+            _ if says(&DISCONNECTIONS) || matches!(class, ErrorClass::Ssl | ErrorClass::Ssh) => {
+                Error::Unreachable { url, source: error }
+            }
+            _ if says(&["unknown remote object format"]) => Error::Sha256 { url },
+            // The class alone says nothing: where libgit2 sets no error of its own, an old one is read.
+            _ if class == ErrorClass::Os && says(&["cannot extend packfile", "no space left"]) => {
+                Error::Workspace(std::io::Error::other(error))
+            }
+            _ => Error::Invalid { url, source: error },
+        })
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.order.limits.silence_seconds)
+    }
+
+    fn silent(&self, source: git2::Error) -> Error {
+        Error::Silent {
+            url: self.order.url(),
+            seconds: self.order.limits.silence_seconds,
+            source,
+        }
+    }
+
+    fn untrusted(&self, error: &git2::Error) -> Error {
+        let reason = match self.untrusted.take() {
+            None => error.message().to_owned(),
+            Some(own) => format!("{}; ca_certificates: {own}", error.message()),
+        };
+        Error::Certificate {
+            url: self.order.url(),
+            reason,
+        }
+    }
+
+    fn unauthenticated(&self, source: git2::Error) -> Error {
+        match self.order.access {
+            Access::Anonymous => Error::CredentialsMissing {
+                host: host_of(&self.order.wanted.url),
+            },
+            Access::Password { .. } | Access::Key { .. } => Error::Authentication {
+                url: self.order.url(),
+                source,
+            },
+        }
+    }
+}
+
+/// The host does not give an object by its id, or has no such ref. The last one is all that libgit2 says of any error that
+/// a host answers where its shallow commits were to come, such as "not our ref".
+const REFUSALS: [&str; 6] = [
+    "not our ref",
+    "no such ref",
+    "unadvertised object",
+    "cannot fetch a specific object",
+    "doesn't support shallow",
+    "unexpected packet type",
+];
+const LOGIN_FAILURES: [&str; 6] = [
+    "status code: 401",
+    "status code: 403",
+    "mechanism for credentials",
+    "authentication is not supported",
+    "failed to authenticate",
+    "authentication failed",
+];
+/// The last one is GitLab's, over SSH.
+const NO_REPOSITORY: [&str; 5] = [
+    "status code: 404",
+    "status code: 410",
+    "does not appear to be a git repository",
+    "not found",
+    "could not be found",
+];
+/// No connection, the end of one, or "not now".
+const DISCONNECTIONS: [&str; 10] = [
+    "status code: 5",
+    "status code: 429",
+    "could not read refs from",
+    "could not read from remote",
+    "data from socket",
+    "syscall failure",
+    "received early eof",
+    "unexpected eof",
+    "invalid eof state",
+    "remote error: ",
+];
