@@ -58,6 +58,32 @@ enum Login {
     },
 }
 
+impl Login {
+    /// All texts that would let somebody in, in each form that is sent.
+    fn secrets(&self) -> Vec<SecretString> {
+        let mut secrets = Vec::new();
+        match self {
+            Self::Password { username, password } => {
+                let pair = format!("{username}:{}", password.expose_secret());
+                secrets.push(openssl::base64::encode_block(pair.as_bytes()).into());
+                secrets.push(password.clone());
+            }
+            Self::Key {
+                private_key,
+                passphrase,
+                ..
+            } => {
+                let lines = private_key.expose_secret().lines();
+                secrets.extend(lines.filter(|line| !line.starts_with("-----")).map(Into::into));
+                secrets.extend(passphrase.clone());
+            }
+        }
+        // Nothing this short keeps anybody out, and it may be a part of any word.
+        secrets.retain(|secret: &SecretString| secret.expose_secret().len() >= 4);
+        secrets
+    }
+}
+
 /// How to log in for one fetch.
 #[derive(Clone)]
 pub enum Access {
@@ -109,6 +135,18 @@ impl GitSecret {
             authorities,
             signers: Signers::parse(&allowed_signers, &openpgp_keys).map_err(invalid)?,
         })
+    }
+
+    /// `text` without what must be told to nobody. A host may send back what it was sent.
+    #[must_use]
+    pub fn taken_out_of(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for entry in &self.credentials {
+            for secret in entry.login.secrets() {
+                text = text.replace(secret.expose_secret(), "***");
+            }
+        }
+        text
     }
 
     /// Certificates of authorities that are trusted besides the system's.

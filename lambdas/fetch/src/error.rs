@@ -2,9 +2,11 @@
 
 use domain::error::{Code, Coded};
 use domain::policy::PolicyError;
+use platform::aws::chain;
 use platform::secrets::SecretError;
 use platform::staging::StorageError;
 
+use crate::credentials::GitSecret;
 use crate::lfs::LfsError;
 use crate::signature::NotVerified;
 
@@ -12,6 +14,9 @@ use crate::signature::NotVerified;
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum Error {
+    /// An error that had a secret in it, such as a host's answer that repeats what it was sent.
+    #[error("{told}")]
+    Quoted { code: Code, told: String },
     /// The input is a deletion, which Validate ignores.
     #[error("the push deleted its ref: there is nothing to fetch")]
     NothingPushed,
@@ -145,6 +150,7 @@ impl Coded for Error {
             Self::Sha256 { .. } => Code::RepositoryUnsupported,
             Self::NotACommit { .. } | Self::Invalid { .. } => Code::RepositoryInvalid,
             Self::Limit { .. } => Code::LimitExceeded,
+            Self::Quoted { code, .. } => *code,
             Self::Lfs(error) => error.code(),
             Self::Submodule { source, .. } => source.code(),
             Self::SubmoduleInvalid { .. } => Code::SubmoduleInvalid,
@@ -156,5 +162,18 @@ impl Coded for Error {
             Self::Secret(error) => error.code(),
             Self::Storage(error) => error.code(),
         }
+    }
+}
+
+impl Error {
+    /// The error without the texts of `secret` in it.
+    pub(crate) fn without(self, secret: &GitSecret) -> Self {
+        let text = chain(&self);
+        let told = secret.taken_out_of(&text);
+        if told == text {
+            return self;
+        }
+        let code = self.code();
+        Self::Quoted { code, told }
     }
 }

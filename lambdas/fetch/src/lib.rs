@@ -21,6 +21,7 @@ mod submodules;
 mod transfer;
 
 use domain::contract::{Envelope, FetchInput, FetchedCommit};
+use domain::git::ObjectId;
 use domain::source::{CommitPolicy, SignaturePolicy, Submodules};
 use platform::progress::Teller;
 use platform::secrets::Secrets;
@@ -65,10 +66,23 @@ pub async fn handle(
     })?;
     let secret = deps.secrets.read(&push.source, "git").await?;
     let secret = GitSecret::parse(&push.source, &secret)?;
+    fetch(deps, envelope, after, url, &secret)
+        .await
+        .map_err(|error| error.without(&secret))
+}
+
+async fn fetch(
+    deps: &Deps<'_, impl Secrets, impl Staging>,
+    envelope: &Envelope<FetchInput>,
+    after: ObjectId,
+    url: Url,
+    secret: &GitSecret,
+) -> Result<FetchedCommit, Error> {
+    let (push, input) = (&envelope.push, &envelope.input);
     let options = &input.options;
     deps.progress.begin();
     let mut fetcher = Fetcher::new(
-        &secret,
+        secret,
         deps.staging,
         push.push_id,
         &options.limits,

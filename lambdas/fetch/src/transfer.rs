@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use domain::contract::{Author, VerifiedSignature};
 use domain::git::{CommitId, ObjectId};
+use domain::plain;
 use git2::{ConfigLevel, Oid, Repository};
 use nix::sys::signal::SigSet;
 use tokio::sync::oneshot;
@@ -204,10 +205,8 @@ fn find(order: &Order, repository: &Repository) -> Result<Found, Error> {
     let author = commit.author();
     // A commit's texts may have megabytes.
     let short = |bytes: &[u8]| {
-        String::from_utf8_lossy(bytes)
-            .chars()
-            .take(TEXT_CHARACTERS)
-            .collect()
+        let text = String::from_utf8_lossy(bytes);
+        plain(&text.chars().take(TEXT_CHARACTERS).collect::<String>())
     };
     let id = |oid: Oid| {
         oid.to_string()

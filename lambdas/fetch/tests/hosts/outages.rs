@@ -73,6 +73,30 @@ async fn a_host_that_refuses_by_gits_protocol_is_unreachable() {
 }
 
 #[tokio::test]
+async fn a_host_that_repeats_the_credentials_does_not_have_them_told() {
+    let (scene, commit) = Scene::with_commit();
+    let host = Host::answering(|request| {
+        let Some(login) = request.headers.get("authorization") else {
+            return Answer::unauthorized();
+        };
+        let lines = [
+            pkt("# service=git-upload-pack\n"),
+            b"0000".to_vec(),
+            pkt(format!("ERR bad request: {login}, that is {PASSWORD}\x1b[2J")),
+        ];
+        Answer::git(request, lines.concat())
+    })
+    .await;
+    let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
+    let (code, told) = scene.refused(&ask).await;
+    assert_eq!(code, Code::GitHostUnreachable);
+    assert!(
+        told.contains("bad request: Basic ***, that is ***\u{fffd}[2J"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
 async fn a_host_that_hangs_up_is_unreachable() {
     let (scene, commit) = Scene::with_commit();
     let at_once = Host::serve(async |_, _| Ok(())).await;
