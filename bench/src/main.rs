@@ -55,6 +55,7 @@ enum Internal {
 }
 
 fn main() -> ExitCode {
+    fetch::transfer_if_asked();
     let cli = Cli::parse();
     let done = match &cli.internal {
         Some(Internal::Stage(args)) => stage::run(args),

@@ -73,7 +73,9 @@ pub fn run(args: &StageArgs) -> Result<(), Error> {
     match args.stage {
         Stage::Fetch => {
             let envelope: Envelope<FetchInput> = read(&args.envelope)?;
+            let program = fetch::TransferProgram::this();
             let deps = fetch::Deps {
+                transfer: &program.map_err(Error::io("find", Path::new("this program")))?,
                 secrets: &NoLogin,
                 staging: &staging,
                 progress: Teller::nobody(),

@@ -8,8 +8,13 @@ use push_code::progress::Progress;
 use push_code::report::report;
 use push_code::{Error, local, push};
 
+fn main() -> ExitCode {
+    fetch::transfer_if_asked();
+    command()
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn command() -> ExitCode {
     match run(Cli::parse().command).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

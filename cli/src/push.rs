@@ -11,6 +11,7 @@ use domain::contract::{
 };
 use domain::error::{Code, Coded};
 use domain::push::{DeliveryId, Push, PushId, SourceName};
+use fetch::TransferProgram;
 use platform::audit::MemoryTrail;
 use platform::destination::S3Destination;
 use platform::failure::Failed;
@@ -77,6 +78,7 @@ pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Re
         return Err(Error::Usage(missing.to_owned()));
     }
     let run = Run {
+        transfer: TransferProgram::this().map_err(Error::io("find", Path::new("this program")))?,
         push: push(&origin, &tip, &clone_url)?,
         trail: MemoryTrail::default(),
         secrets: GivenSecret(secret.to_string()),
@@ -146,6 +148,7 @@ fn settings(args: &PushArgs, clone_url: &str) -> Result<String, Error> {
 }
 
 struct Run {
+    transfer: TransferProgram,
     push: Push,
     trail: MemoryTrail,
     secrets: GivenSecret,
@@ -184,6 +187,7 @@ impl Run {
         let fetched = self
             .stage(Stage::Fetch, input, async |envelope, step| {
                 let deps = fetch::Deps {
+                    transfer: &self.transfer,
                     secrets: &self.secrets,
                     staging: &self.staging,
                     progress: step.teller(),

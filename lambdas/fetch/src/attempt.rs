@@ -10,6 +10,7 @@ use git2::{
     AutotagOption, CertificateCheckStatus, Cred, CredentialType, ErrorClass, ErrorCode, FetchOptions,
     RemoteCallbacks, RemoteRedirect, Repository, RepositoryInitOptions,
 };
+use platform::progress::Teller;
 use secrecy::ExposeSecret;
 use url::Url;
 
@@ -34,6 +35,7 @@ pub enum Failed {
 /// A repository of its own, with one pack for each fetch into it.
 pub struct Attempt<'a> {
     order: &'a Order,
+    progress: &'a Teller<Progress>,
     repository: Repository,
     /// The bytes that the host has sent in the fetches before this one.
     received: Cell<u64>,
@@ -48,7 +50,7 @@ pub struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     /// Makes the repository in the new folder `folder`.
-    pub fn new(order: &'a Order, folder: &Path) -> Result<Self, Error> {
+    pub fn new(order: &'a Order, progress: &'a Teller<Progress>, folder: &Path) -> Result<Self, Error> {
         let mut init = RepositoryInitOptions::new();
         init.bare(true).external_template(false).no_reinit(true);
         let repository = Repository::init_opts(folder, &init).map_err(|source| Error::Invalid {
@@ -57,6 +59,7 @@ impl<'a> Attempt<'a> {
         })?;
         Ok(Self {
             order,
+            progress,
             repository,
             received: Cell::new(0),
             stopped: RefCell::new(None),
@@ -132,13 +135,13 @@ impl<'a> Attempt<'a> {
                 self.stop(error);
                 return false;
             }
-            self.order.progress.tell(|| Progress::transfer(&progress));
+            self.progress.tell(|| Progress::transfer(&progress));
             self.in_time()
         });
         callbacks.sideband_progress(|said| {
             self.heard.set(Instant::now());
             if let Some(progress) = Progress::host(said) {
-                self.order.progress.tell(|| progress);
+                self.progress.tell(|| progress);
             }
             self.in_time()
         });
@@ -291,6 +294,10 @@ impl<'a> Attempt<'a> {
         }
         let class = error.class();
         Failed::Other(match error.code() {
+            _ if class == ErrorClass::NoMemory => Error::Died {
+                url,
+                how: error.message().to_owned(),
+            },
             ErrorCode::Timeout => self.silent(error),
             ErrorCode::Certificate => self.untrusted(&error),
             ErrorCode::Auth => self.unauthenticated(error),

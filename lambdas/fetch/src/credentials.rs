@@ -5,7 +5,7 @@ use domain::source::origin;
 use openssl::x509::X509;
 use platform::secrets::SecretError;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
 use crate::error::Error;
@@ -84,8 +84,8 @@ impl Login {
     }
 }
 
-/// How to log in for one fetch.
-#[derive(Clone)]
+/// How to log in for one fetch. It can be written down, to hand it to the process that transfers.
+#[derive(Clone, Serialize, Deserialize)]
 pub enum Access {
     /// Over HTTP(S), where the host does not ask.
     Anonymous,
@@ -94,17 +94,31 @@ pub enum Access {
         /// The user name.
         username: String,
         /// The password or token.
+        #[serde(serialize_with = "expose")]
         password: SecretString,
     },
     /// Over SSH.
     Key {
         /// The private key, in OpenSSH's or PEM form.
+        #[serde(serialize_with = "expose")]
         private_key: SecretString,
         /// Its passphrase.
+        #[serde(serialize_with = "expose_optional")]
         passphrase: Option<SecretString>,
         /// The pinned host keys, in the form of OpenSSH's known_hosts.
         known_hosts: String,
     },
+}
+
+fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    secret.expose_secret().serialize(serializer)
+}
+
+fn expose_optional<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    secret
+        .as_ref()
+        .map(ExposeSecret::expose_secret)
+        .serialize(serializer)
 }
 
 impl GitSecret {

@@ -60,6 +60,12 @@ pub enum Error {
         from: String,
         source: Option<git2::Error>,
     },
+    /// The process that transfers has died.
+    #[error("the transfer from {url} broke down: {how}")]
+    Died { url: String, how: String },
+    /// What the process that transfers says.
+    #[error("{cause}")]
+    Transfer { code: Code, cause: String },
     /// The commit is there, and not on the ref.
     #[error(
         "{object} in {url} is not on {ref_name}, which {}",
@@ -145,6 +151,8 @@ impl Coded for Error {
             Self::Redirected { .. } => Code::GitHostRedirected,
             Self::RepositoryNotFound { .. } => Code::RepositoryNotFound,
             Self::CommitNotFound { .. } => Code::CommitNotFound,
+            Self::Died { .. } => Code::TransferDied,
+            Self::Transfer { code, .. } => *code,
             Self::NotOnRef { .. } => Code::CommitNotOnRef,
             Self::NotVerified { .. } => Code::CommitNotVerified,
             Self::Sha256 { .. } => Code::RepositoryUnsupported,

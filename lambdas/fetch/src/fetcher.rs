@@ -11,17 +11,19 @@ use platform::progress::Teller;
 use platform::staging::{Staging, StorageError};
 use tempfile::TempDir;
 
+use crate::child::TransferProgram;
 use crate::credentials::GitSecret;
 use crate::error::Error;
 use crate::order::{Order, Wanted};
 use crate::progress::Progress;
-use crate::transfer::{self, Found};
+use crate::transfer::Found;
 
 /// The longest time that a fetch may be given, in seconds: a clock cannot tell any number of them.
 const MOST_SECONDS: u64 = 86_400;
 
 /// See the module.
 pub struct Fetcher<'a, S> {
+    pub program: &'a TransferProgram,
     pub secret: &'a GitSecret,
     pub staging: &'a S,
     pub push_id: PushId,
@@ -38,6 +40,7 @@ pub struct Fetcher<'a, S> {
 impl<'a, S: Staging> Fetcher<'a, S> {
     /// A fetcher whose time begins now.
     pub fn new(
+        program: &'a TransferProgram,
         secret: &'a GitSecret,
         staging: &'a S,
         push_id: PushId,
@@ -45,6 +48,7 @@ impl<'a, S: Staging> Fetcher<'a, S> {
         progress: Teller<Progress>,
     ) -> Result<Self, Error> {
         Ok(Self {
+            program,
             secret,
             staging,
             push_id,
@@ -71,23 +75,24 @@ impl<'a, S: Staging> Fetcher<'a, S> {
     pub async fn fetch(&mut self, wanted: Wanted) -> Result<Found, Error> {
         self.fetches += 1;
         let order = Order {
+            folder: self.folder.path().join(self.fetches.to_string()),
+            // The news are told on from here, at their times.
+            interval: self.progress.interval() / 10,
             access: self.secret.access(&wanted.url)?,
             authorities: self.secret.authorities().to_vec(),
             wanted,
             pack_bytes: self.limits.pack_bytes.saturating_sub(self.bytes),
             limits: self.limits.clone(),
             deadline: self.deadline,
-            progress: self.progress.clone(),
         };
-        let folder = self.folder.path().join(self.fetches.to_string());
-        let mut found = transfer::fetch_in_time(order, folder.clone()).await?;
+        let mut found = self.program.fetch(&order, &self.progress).await?;
         let pack = tree::pack_path(&self.repository(), &found.commit).map_err(Error::Workspace)?;
         let index = pack.with_extension("idx");
         for (from, to) in [(&found.pack, &pack), (&found.index, &index)] {
             std::fs::rename(from, to).map_err(Error::Workspace)?;
         }
         // Nothing else of it is used.
-        let _ = std::fs::remove_dir_all(folder);
+        let _ = std::fs::remove_dir_all(order.folder);
         self.bytes += found.bytes;
         found.pack = pack;
         found.index = index;

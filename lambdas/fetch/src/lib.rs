@@ -2,6 +2,7 @@
 
 mod attempt;
 mod certificates;
+mod child;
 mod credentials;
 mod error;
 mod fetcher;
@@ -20,14 +21,18 @@ mod signature;
 mod submodules;
 mod transfer;
 
-use domain::contract::{Envelope, FetchInput, FetchedCommit};
-use domain::git::ObjectId;
+use std::path::Path;
+
+use domain::contract::{Envelope, FetchInput, FetchedCommit, VerifiedSignature};
+use domain::git::{CommitId, ObjectId, RefName};
 use domain::source::{CommitPolicy, SignaturePolicy, Submodules};
+use git2::Oid;
 use platform::progress::Teller;
 use platform::secrets::Secrets;
 use platform::staging::Staging;
 use url::Url;
 
+pub use child::{TransferProgram, transfer_if_asked};
 pub use credentials::GitSecret;
 pub use error::Error;
 pub use lfs::LfsError;
@@ -35,8 +40,10 @@ pub use progress::Progress;
 pub use signature::NotVerified;
 
 use fetcher::Fetcher;
+use listing::blocking;
 use order::Wanted;
 use pointers::{Allowed, Pushed};
+use signature::Signers;
 use submodules::Sources;
 
 /// What a fetch needs of the world.
@@ -46,6 +53,8 @@ pub struct Deps<'a, A, B> {
     pub secrets: &'a A,
     /// Where the pack goes.
     pub staging: &'a B,
+    /// What speaks to the git host.
+    pub transfer: &'a TransferProgram,
     /// Told how far the fetch is.
     pub progress: Teller<Progress>,
 }
@@ -58,6 +67,7 @@ pub async fn handle(
     deps: &Deps<'_, impl Secrets, impl Staging>,
     envelope: &Envelope<FetchInput>,
 ) -> Result<FetchedCommit, Error> {
+    transfer::ignore_configuration();
     let (push, input) = (&envelope.push, &envelope.input);
     let after = push.after.clone().ok_or(Error::NothingPushed)?;
     let url = Url::parse(&input.clone_url).map_err(|source| Error::Url {
@@ -82,6 +92,7 @@ async fn fetch(
     let options = &input.options;
     deps.progress.begin();
     let mut fetcher = Fetcher::new(
+        deps.transfer,
         secret,
         deps.staging,
         push.push_id,
@@ -90,16 +101,25 @@ async fn fetch(
     )?;
     let wanted = Wanted {
         url: url.clone(),
-        object: after,
+        object: after.clone(),
         ref_name: Some(push.ref_name.clone()),
         on_ref: options.commits == CommitPolicy::OnRef,
         history: options.full_clone,
-        signers: match options.signature {
-            SignaturePolicy::Any => None,
-            SignaturePolicy::Required => Some(secret.signers().clone()),
-        },
     };
     let found = fetcher.fetch(wanted).await?;
+    let signature = match options.signature {
+        SignaturePolicy::Any => None,
+        // Who signs a commit signs the ids of its submodules.
+        SignaturePolicy::Required => {
+            let object = after.clone();
+            let (repository, push, url) = (fetcher.repository(), push.clone(), url.clone());
+            let (commit, signers) = (found.commit.clone(), secret.signers().clone());
+            Some(
+                blocking(move || verify(&repository, &push.ref_name, &url, &object, &commit, &signers))
+                    .await?,
+            )
+        }
+    };
     let (pack, index) = fetcher.stage(&found, "commit").await?;
     let submodules = match options.submodules {
         Submodules::None => Vec::new(),
@@ -138,6 +158,27 @@ async fn fetch(
         index,
         submodules,
         lfs,
-        signature: found.signature,
+        signature,
+    })
+}
+
+/// Verifies `object`, which was pushed, or its `commit`.
+fn verify(
+    repository: &Path,
+    ref_name: &RefName,
+    url: &Url,
+    object: &ObjectId,
+    commit: &CommitId,
+    signers: &Signers,
+) -> Result<VerifiedSignature, Error> {
+    let repository = tree::open(repository)?;
+    let id = |text: &str| Oid::from_str(text).map_err(tree::Error::Pack);
+    let (pushed, commit) = (id(object.as_str())?, id(commit.as_str())?);
+    signature::verify(&repository, pushed, commit, Some(ref_name), signers).map_err(|source| {
+        Error::NotVerified {
+            url: url.to_string(),
+            object: object.to_string(),
+            source,
+        }
     })
 }

@@ -7,8 +7,13 @@ use platform::secrets::SecretsManager;
 use platform::staging::S3Staging;
 use platform::{aws, settings, stage, telemetry};
 
+fn main() -> Result<(), lambda_runtime::Error> {
+    fetch::transfer_if_asked();
+    serve()
+}
+
 #[tokio::main]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn serve() -> Result<(), lambda_runtime::Error> {
     telemetry::init();
     let table = settings::required("TABLE_NAME")?;
     let staging_bucket = settings::required("STAGING_BUCKET")?;
@@ -17,6 +22,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let deps = fetch::Deps {
         secrets: &SecretsManager::new(&config, secret_prefix),
         staging: &S3Staging::new(&config, staging_bucket),
+        transfer: &fetch::TransferProgram::this()?,
         progress: Teller::new(|progress| tracing::info!(%progress, "fetching")),
     };
     let trail = DynamoTrail::new(&config, table);

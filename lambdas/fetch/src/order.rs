@@ -1,19 +1,19 @@
 //! What is asked of a git host.
 
-use std::time::Instant;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use domain::git::{ObjectId, RefName};
 use domain::source::Limits;
 use openssl::x509::X509;
-use platform::progress::Teller;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::credentials::Access;
 use crate::error::Error;
-use crate::progress::Progress;
-use crate::signature::Signers;
 
 /// What is asked of a git host.
+#[derive(Serialize, Deserialize)]
 pub struct Wanted {
     pub url: Url,
     /// A commit or an annotated tag.
@@ -24,21 +24,25 @@ pub struct Wanted {
     pub on_ref: bool,
     /// Whether with all that came before.
     pub history: bool,
-    /// Who may sign, where the object has to be signed.
-    pub signers: Option<Signers>,
 }
 
 /// What to fetch, and how.
+#[derive(Serialize, Deserialize)]
 pub struct Order {
     pub wanted: Wanted,
     pub access: Access,
     /// Trusted besides the public ones.
+    #[serde(with = "pem")]
     pub authorities: Vec<X509>,
     /// What is left of the limit `pack_bytes`.
     pub pack_bytes: u64,
     pub limits: Limits,
+    #[serde(with = "from_now")]
     pub deadline: Instant,
-    pub progress: Teller<Progress>,
+    /// Where it goes: there is no such folder yet.
+    pub folder: PathBuf,
+    /// How often progress is told.
+    pub interval: Duration,
 }
 
 impl Order {
@@ -61,5 +65,41 @@ impl Order {
             limit: "fetch_seconds",
             met: format!("the fetch takes more than {} s", self.limits.fetch_seconds),
         }
+    }
+}
+
+/// Certificates as PEM text.
+mod pem {
+    use openssl::x509::X509;
+    use serde::{Deserialize, Deserializer, Serializer, de, ser};
+
+    pub fn serialize<S: Serializer>(certificates: &[X509], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = Vec::new();
+        for certificate in certificates {
+            text.extend(certificate.to_pem().map_err(ser::Error::custom)?);
+        }
+        serializer.serialize_str(&String::from_utf8_lossy(&text))
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Vec<X509>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        X509::stack_from_pem(text.as_bytes()).map_err(de::Error::custom)
+    }
+}
+
+/// An instant as the time until it comes: processes have no clock in common that could be written down.
+mod from_now {
+    use std::time::{Duration, Instant};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(instant: &Instant, serializer: S) -> Result<S::Ok, S::Error> {
+        instant
+            .saturating_duration_since(Instant::now())
+            .serialize(serializer)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Instant, D::Error> {
+        Duration::deserialize(deserializer).map(|left| Instant::now() + left)
     }
 }

@@ -1,22 +1,44 @@
 //! How far a fetch is.
 
 use platform::progress::mebibytes;
+use serde::{Deserialize, Serialize};
 
-/// What git says while it prepares a pack, and how that is told. Nothing else of what a host says is: it may be anything,
-/// and have a credential in it.
-const PHASES: [(&str, &str); 3] = [
-    ("Enumerating objects:", "lists objects"),
-    ("Counting objects:", "counts objects"),
-    ("Compressing objects:", "compresses objects"),
+/// What git says while it prepares a pack. Nothing else of what a host says is told: it may be anything, and have a
+/// credential in it.
+const PHASES: [(&str, Phase); 3] = [
+    ("Enumerating objects:", Phase::Lists),
+    ("Counting objects:", Phase::Counts),
+    ("Compressing objects:", Phase::Compresses),
 ];
 
+/// What a git host does while it prepares a pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// It lists objects.
+    Lists,
+    /// It counts objects.
+    Counts,
+    /// It compresses objects.
+    Compresses,
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Lists => "lists objects",
+            Self::Counts => "counts objects",
+            Self::Compresses => "compresses objects",
+        })
+    }
+}
+
 /// See the module.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Progress {
     /// The git host prepares the pack.
     Host {
         /// What it does.
-        phase: &'static str,
+        phase: Phase,
         /// How far it is, in objects or percent.
         done: u64,
         /// Whether that is percent.

@@ -144,6 +144,10 @@ fn verify_object(
 ) -> Result<VerifiedSignature, NotVerified> {
     let database = repository.odb().map_err(|_| NotVerified::Unreadable)?;
     let object = database.read(id).map_err(|_| NotVerified::Unreadable)?;
+    // Whoever made the pack's index says what is where in it.
+    if Oid::hash_object(object.kind(), object.data()).ok() != Some(id) {
+        return Err(NotVerified::Unreadable);
+    }
     let signed = match object.kind() {
         ObjectType::Commit => Signed::commit(object.data()),
         ObjectType::Tag => Signed::tag(object.data()),

@@ -114,8 +114,6 @@ async fn one<S: Staging>(
         ref_name: None,
         on_ref: false,
         history: false,
-        // Who signs a commit signs the ids of its submodules.
-        signers: None,
     };
     let found = fetcher.fetch(wanted).await?;
     let (pack, index) = fetcher.stage(&found, &format!("submodules/{number}")).await?;

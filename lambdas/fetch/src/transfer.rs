@@ -2,27 +2,23 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Once;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use domain::contract::{Author, VerifiedSignature};
+use domain::contract::Author;
 use domain::git::{CommitId, ObjectId};
 use domain::plain;
 use git2::{ConfigLevel, Oid, Repository};
-use nix::sys::signal::SigSet;
-use tokio::sync::oneshot;
+use platform::progress::Teller;
+use serde::{Deserialize, Serialize};
 
 use crate::attempt::{Attempt, Failed};
 use crate::error::Error;
 use crate::lineage;
 use crate::order::Order;
-use crate::signature;
+use crate::progress::Progress;
 
 /// How long a connection may take to be made, in seconds.
 pub const CONNECT_SECONDS: u64 = 15;
-/// How long after its deadline a transfer may still end by itself.
-const GRACE: Duration = Duration::from_secs(2);
 /// The local ref that a fetch writes.
 const LOCAL_REF: &str = "refs/push/fetched";
 /// All branches of the host, and the local refs that a fetch of them writes.
@@ -32,6 +28,7 @@ const LOCAL_BRANCHES: &str = "refs/push/heads/*";
 const TEXT_CHARACTERS: usize = 200;
 
 /// What was fetched.
+#[derive(Serialize, Deserialize)]
 pub struct Found {
     pub commit: CommitId,
     pub tree: ObjectId,
@@ -39,50 +36,18 @@ pub struct Found {
     pub committed_at: DateTime<Utc>,
     pub subject: String,
     pub ref_now: Option<ObjectId>,
-    pub signature: Option<VerifiedSignature>,
     pub pack: PathBuf,
     pub index: PathBuf,
     /// The bytes that the host has sent.
     pub bytes: u64,
 }
 
-/// Fetches on a thread of its own, and ends in time.
-///
-/// libgit2 asks whether to go on only while a pack comes, and not for every byte of it. A host whose HTTP head or refs
-/// have no end, or that sends a byte now and then, holds libgit2 for as long as it likes. Then the thread is left behind:
-/// it ends when the host closes, falls silent, or libgit2 asks again. It is no thread of tokio's, which waits for its own
-/// at the end.
-pub async fn fetch_in_time(order: Order, folder: PathBuf) -> Result<Found, Error> {
-    let patience = order.deadline.saturating_duration_since(Instant::now()) + GRACE;
-    let late = order.too_slow();
-    let (sender, receiver) = oneshot::channel();
-    thread::Builder::new()
-        .name("transfer".to_owned())
-        .spawn(move || {
-            // libgit2 takes a signal, such as that of a child's end, for the end of the connection. Others may have it.
-            let blocked = SigSet::all().thread_block();
-            let found = blocked
-                .map_err(|error| Error::Workspace(error.into()))
-                .and_then(|()| fetch(&order, &folder));
-            // Nobody listens any more where the time is over.
-            let _ = sender.send(found);
-        })
-        .map_err(Error::Workspace)?;
-    match tokio::time::timeout(patience, receiver).await {
-        Ok(Ok(found)) => found,
-        Ok(Err(_)) => Err(Error::Workspace(std::io::Error::other(
-            "the transfer's thread has died",
-        ))),
-        Err(_) => Err(late),
-    }
-}
-
-/// Fetches into the folder `folder`, which is empty.
+/// Fetches into the order's folder.
 ///
 /// First exactly the object, where the host says that it gives objects by their id, as GitLab and GitHub do. Any other
 /// host, and one that refuses this id, is asked for the ref: first for its tip alone, which mostly is what was pushed,
 /// then with its history, where the object must be. Where no ref is known all branches are asked for.
-fn fetch(order: &Order, folder: &Path) -> Result<Found, Error> {
+pub fn fetch(order: &Order, progress: &Teller<Progress>) -> Result<Found, Error> {
     let wanted = &order.wanted;
     if wanted.object.as_str().len() == 64 {
         return Err(Error::Sha256 {
@@ -103,7 +68,7 @@ fn fetch(order: &Order, folder: &Path) -> Result<Found, Error> {
     let mut refused = None;
     for (name, from, to, depth) in attempts {
         order.check_time()?;
-        let attempt = Attempt::new(order, &folder.join(name))?;
+        let attempt = Attempt::new(order, progress, &order.folder.join(name))?;
         match attempt.fetch(from, to, depth) {
             Ok(ref_now) => match find(order, attempt.repository()) {
                 Err(Error::CommitNotFound { source, .. }) => refused = source,
@@ -123,8 +88,7 @@ fn fetch(order: &Order, folder: &Path) -> Result<Found, Error> {
             Err(Failed::Other(error)) => return Err(error),
         }
         // What it has fetched is of no use, and there is room for one such.
-        let _ = std::fs::remove_dir_all(folder.join(name));
-        tracing::info!(url = %wanted.url, attempt = name, reason = refused.as_ref().map(git2::Error::message), "not found");
+        let _ = std::fs::remove_dir_all(order.folder.join(name));
     }
     Err(not_found(order, refused))
 }
@@ -142,20 +106,26 @@ fn not_found(order: &Order, source: Option<git2::Error>) -> Error {
     }
 }
 
-/// libgit2's timeouts are the process's, not a connection's. A function fetches one commit at a time.
-fn prepare_libgit2(order: &Order) -> Result<(), Error> {
-    static NO_CONFIGURATION: Once = Once::new();
-    NO_CONFIGURATION.call_once(|| {
+/// Lets libgit2 read no configuration of the system or the user, in this process. A `url.insteadOf` must not send the
+/// credentials elsewhere, and what is in such a file must not decide what comes of a push.
+pub fn ignore_configuration() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
         use ConfigLevel::{Global, ProgramData, System, XDG};
         for level in [System, Global, XDG, ProgramData] {
             #[expect(
                 unsafe_code,
                 reason = "libgit2 has no other way; it is set before libgit2 is used"
             )]
-            // A user's url.insteadOf must not send the credentials elsewhere. Where this fails there are no such files.
+            // Where this fails there are no such files.
             let _ = unsafe { git2::opts::set_search_path(level, "") };
         }
     });
+}
+
+/// libgit2's timeouts are the process's, not a connection's: this one fetches one commit.
+fn prepare_libgit2(order: &Order) -> Result<(), Error> {
+    ignore_configuration();
     let milliseconds = |seconds: u64| i32::try_from(seconds.saturating_mul(1_000)).unwrap_or(i32::MAX);
     #[expect(
         unsafe_code,
@@ -172,7 +142,7 @@ fn prepare_libgit2(order: &Order) -> Result<(), Error> {
     })
 }
 
-/// Finds the commit in what was fetched, and verifies it where that is wanted.
+/// Finds the commit in what was fetched.
 fn find(order: &Order, repository: &Repository) -> Result<Found, Error> {
     let url = || order.url();
     let oid = Oid::from_str(order.wanted.object.as_str())
@@ -185,23 +155,6 @@ fn find(order: &Order, repository: &Repository) -> Result<Found, Error> {
         object: order.wanted.object.to_string(),
         source,
     })?;
-    let signature = match &order.wanted.signers {
-        None => None,
-        Some(signers) => {
-            let verified = signature::verify(
-                repository,
-                oid,
-                commit.id(),
-                order.wanted.ref_name.as_ref(),
-                signers,
-            );
-            Some(verified.map_err(|source| Error::NotVerified {
-                url: url(),
-                object: order.wanted.object.to_string(),
-                source,
-            })?)
-        }
-    };
     let author = commit.author();
     // A commit's texts may have megabytes.
     let short = |bytes: &[u8]| {
@@ -227,7 +180,6 @@ fn find(order: &Order, repository: &Repository) -> Result<Found, Error> {
         committed_at: DateTime::from_timestamp(commit.time().seconds(), 0).unwrap_or_default(),
         subject: short(commit.summary_bytes().unwrap_or_default()),
         ref_now: None,
-        signature,
         pack,
         index,
         bytes: 0,

@@ -1,13 +1,15 @@
 //! Hosts that never come to an end.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use domain::error::Code;
+use fetch::TransferProgram;
 use servers::endless::{Phase, endless, endless_pack, pack_head};
 use servers::http::{Host, before_pack, pkt};
 use tokio::io::AsyncWriteExt;
 
-use crate::scene::{Ask, PASSWORD, Scene};
+use crate::scene::{Ask, PASSWORD, PROGRAM, Scene};
 
 /// What `fetch_seconds` is here.
 const SECONDS: u64 = 2;
@@ -122,6 +124,103 @@ async fn a_host_that_never_stops_telling_refs_is_left_in_time() {
     .await;
     let ask = Ask::new(&host.url(), &commit).within(SECONDS);
     assert_eq!(limit(&scene, &ask).await, "fetch_seconds");
+}
+
+/// The processes that this one has started to transfer, and that have not ended.
+fn left_behind() -> Vec<String> {
+    let me = std::process::id().to_string();
+    let entries = std::fs::read_dir("/proc").unwrap();
+    let stat = |entry: std::io::Result<std::fs::DirEntry>| {
+        let text = std::fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
+        // The name is in brackets; the state and the parent come after it.
+        let parent = text.rsplit(')').next()?.split(' ').nth(2)?;
+        (parent == me && text.contains("(fetch)")).then_some(text)
+    };
+    entries.filter_map(stat).collect()
+}
+
+#[test]
+fn nothing_is_left_of_a_transfer_that_was_stopped() {
+    // A process of its own has no other tests' transfers.
+    if std::env::var_os("ALONE").is_none() {
+        let name = "endless::nothing_is_left_of_a_transfer_that_was_stopped";
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name])
+            .env("ALONE", "1")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (scene, commit) = Scene::with_commit();
+        let line = pkt(format!("{commit} refs/heads/a\n"));
+        let host = endless(&commit, "", Phase::Refs, [head_of_refs(), line], NOW_AND_THEN).await;
+        let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+        let ask = Ask::new(&host.url(), &commit).within(SECONDS);
+        let before = threads();
+        assert_eq!(limit(&scene, &ask).await, "fetch_seconds");
+        assert_eq!(left_behind(), [""; 0]);
+        // Nor of one that nobody waits for any more.
+        let ask = ask.within(60);
+        let mut fetching = Box::pin(scene.fetch(&ask));
+        let waited = tokio::time::timeout(Duration::from_secs(1), &mut fetching);
+        assert!(waited.await.is_err());
+        assert_eq!(left_behind().len(), 1);
+        drop(fetching);
+        for _ in 0..50 {
+            if left_behind().is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(left_behind(), [""; 0]);
+        // tokio's own, for files, come and go.
+        assert!(threads() <= before + 1, "{}", threads());
+    });
+}
+
+/// As the transfer's input does if whoever has started it is killed.
+#[tokio::test]
+async fn a_transfer_whose_input_ends_ends_itself() {
+    let (scene, commit) = Scene::with_commit();
+    let line = pkt(format!("{commit} refs/heads/a\n"));
+    let host = endless(&commit, "", Phase::Refs, [head_of_refs(), line], NOW_AND_THEN).await;
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("program");
+    std::fs::write(
+        &program,
+        format!("#!/bin/sh\n/usr/bin/env head -n 1 | {PROGRAM} \"$@\"\n"),
+    )
+    .unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let mut ask = Ask::new(&host.url(), &commit);
+    ask.transfer = TransferProgram::new(program, 1 << 30);
+    let started = Instant::now();
+    assert_eq!(scene.code(&ask).await, Code::TransferDied);
+    assert!(started.elapsed() < AT_LAST);
+}
+
+#[tokio::test]
+async fn a_host_that_fills_the_memory_with_refs_ends_the_transfer_alone() {
+    let (scene, commit) = Scene::with_commit();
+    let mut lines = Vec::new();
+    for number in 0..1_000 {
+        lines.extend(pkt(format!("{commit} refs/heads/{number:0>900}\n")));
+    }
+    let host = endless(&commit, "", Phase::Refs, [head_of_refs(), lines], Duration::ZERO).await;
+    let mut ask = Ask::new(&host.url(), &commit).within(50);
+    ask.transfer = TransferProgram::new(PROGRAM.into(), 100 << 20);
+    assert_eq!(scene.code(&ask).await, Code::TransferDied);
+    let host = Host::of(&scene).await;
+    ask = Ask::new(&host.url(), &commit);
+    assert!(scene.fetch(&ask).await.is_ok());
 }
 
 #[tokio::test]

@@ -1,10 +1,34 @@
 //! Passwords and keys, right and wrong.
 
+use std::os::unix::fs::PermissionsExt;
+
 use domain::error::Code;
+use fetch::TransferProgram;
 use servers::http::{Answer, Host};
 use servers::ssh::Sshd;
 
-use crate::scene::{Ask, PASSWORD, Scene};
+use crate::scene::{Ask, PASSWORD, PROGRAM, Scene};
+
+/// A program that writes down what it was started with, and transfers.
+#[tokio::test]
+async fn the_process_that_transfers_has_the_login_by_its_input_and_no_environment() {
+    let (scene, commit) = Scene::with_commit();
+    let host = Host::with_password(&scene, PASSWORD).await;
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("program");
+    let script = format!("#!/bin/sh\n(echo \"$@\"; cat /proc/$$/environ) > $0.told\nexec {PROGRAM} \"$@\"\n");
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let mut ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
+    ask.transfer = TransferProgram::new(program.clone(), 1 << 30);
+    assert_eq!(scene.fetch(&ask).await.unwrap().commit.as_str(), commit);
+    let told = std::fs::read_to_string(program.with_extension("told")).unwrap();
+    let told = told.split(['\n', '\0']);
+    let told: Vec<_> = told
+        .filter(|text| !text.is_empty() && !text.starts_with("SSL_CERT_"))
+        .collect();
+    assert_eq!(told, ["internal-transfer"]);
+}
 
 #[tokio::test]
 async fn the_right_password_is_let_in() {

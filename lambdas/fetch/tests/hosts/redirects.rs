@@ -80,7 +80,6 @@ async fn a_redirect_to_a_file_or_another_scheme_is_not_followed() {
         format!("ftp://127.0.0.1{PATH}"),
         "https://git.example.invalid/a.git".to_owned(),
     ];
-    // A location without a host ("elsewhere", "https:") is not tried: libgit2 1.9.7 dies of it.
     for target in targets {
         let location = target.clone();
         let host = Host::answering(move |_| Answer::redirect(302, &location)).await;
@@ -92,6 +91,21 @@ async fn a_redirect_to_a_file_or_another_scheme_is_not_followed() {
         scene.code(&Ask::new(&nowhere.url(), &commit)).await,
         Code::GitHostRedirected
     );
+}
+
+/// libgit2 1.9.7 dies of it, and takes nothing with it.
+#[tokio::test]
+async fn a_redirect_without_a_host_is_told_of() {
+    let (scene, commit) = Scene::with_commit();
+    for location in ["elsewhere", "https:", "http:///x"] {
+        let host = Host::answering(move |_| Answer::redirect(302, location)).await;
+        let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
+        let (code, told) = scene.refused(&ask).await;
+        assert_eq!(code, Code::TransferDied, "{location}: {told}");
+        assert!(told.contains("SIGSEGV"), "{told}");
+    }
+    let host = Host::of(&scene).await;
+    assert!(scene.fetch(&Ask::new(&host.url(), &commit)).await.is_ok());
 }
 
 #[tokio::test]
@@ -120,16 +134,23 @@ async fn a_repository_that_was_renamed_on_its_host_is_found() {
 }
 
 #[test]
-fn a_users_git_configuration_sends_nothing_elsewhere() {
+fn a_users_git_configuration_changes_nothing() {
     let home = tempfile::tempdir().unwrap();
     let elsewhere = "[url \"http://git.push-code.invalid\"]\n\tinsteadOf = http://127.0.0.1\n";
-    std::fs::write(home.path().join(".gitconfig"), elsewhere).unwrap();
-    // libgit2 reads the home once in a process: this is another one.
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "commits::the_exact_commit_comes_without_its_history"])
-        .env("HOME", home.path())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    for configuration in [elsewhere, "[broken\n"] {
+        std::fs::write(home.path().join(".gitconfig"), configuration).unwrap();
+        for test in [
+            "commits::the_exact_commit_comes_without_its_history",
+            "signatures::a_signed_commit_needs_no_signed_tag",
+        ] {
+            // libgit2 reads the home once in a process: this is another one.
+            let output = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", test])
+                .env("HOME", home.path())
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && text.contains("1 passed"), "{text}");
+        }
+    }
 }

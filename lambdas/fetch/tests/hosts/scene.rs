@@ -9,7 +9,7 @@ use domain::contract::{Envelope, Execution, FetchInput, FetchedCommit};
 use domain::error::{Code, Coded};
 use domain::push::{DeliveryId, Push, PushId, SourceName};
 use domain::source::{CommitPolicy, Limits, Options, SignaturePolicy, Submodules};
-use fetch::{Deps, Error, Progress};
+use fetch::{Deps, Error, Progress, TransferProgram};
 use platform::failure::Failed;
 use platform::progress::Teller;
 use platform::secrets::{SecretError, Secrets};
@@ -24,7 +24,9 @@ use url::Url;
 
 /// A password that no message may have in it.
 pub const PASSWORD: &str = "hunter2:s3cret";
-/// How long a host may be silent here. libgit2 knows one value for the whole process, and tests run side by side.
+/// The program that transfers.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_fetch");
+/// How long a host may be silent here, in seconds.
 pub const SILENCE_SECONDS: u64 = 5;
 
 /// A bare repository, and a staging area beside it.
@@ -206,6 +208,7 @@ impl Scene {
         let deps = Deps {
             secrets: &OneSecret(ask.secret.to_string()),
             staging: &self.staging(),
+            transfer: &ask.transfer,
             progress: ask.progress.clone(),
         };
         fetch::handle(&deps, &envelope).await
@@ -265,6 +268,7 @@ pub struct Ask {
     pub commits: CommitPolicy,
     pub signature: SignaturePolicy,
     pub limits: Limits,
+    pub transfer: TransferProgram,
     pub progress: Teller<Progress>,
 }
 
@@ -288,6 +292,7 @@ impl Ask {
                 silence_seconds: SILENCE_SECONDS,
                 ..Limits::default()
             },
+            transfer: TransferProgram::new(PROGRAM.into(), 1 << 30),
             progress: Teller::nobody(),
         }
     }

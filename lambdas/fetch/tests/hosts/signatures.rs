@@ -406,7 +406,9 @@ async fn a_key_that_is_not_listed_is_refused_by_its_name() {
     let by_ssh = commit(&scene, &as_ssh(&key));
     let by_openpgp = commit(&scene, &as_openpgp(&gnupg, &jo));
     for (commit, key) in [(by_ssh, key.fingerprint()), (by_openpgp, jo)] {
-        let ask = Ask::new(&host.url(), &commit).signed_by(&allowed, &gnupg.public(&mo));
+        let ask = Ask::new(&host.url(), &commit)
+            .of_any_commit()
+            .signed_by(&allowed, &gnupg.public(&mo));
         assert_refused(
             &scene,
             &ask,
@@ -576,7 +578,9 @@ async fn a_revoked_openpgp_key_is_refused_whatever_the_time() {
     for (commit, key) in [(by_primary, &key), (by_subkey, &subkey)] {
         // The older block alone would let it.
         for keys in [gnupg.public(key), before.clone() + &gnupg.public(key)] {
-            let ask = Ask::new(&host.url(), &commit).signed_by("", &keys);
+            let ask = Ask::new(&host.url(), &commit)
+                .of_any_commit()
+                .signed_by("", &keys);
             assert_refused(
                 &scene,
                 &ask,
@@ -725,7 +729,9 @@ async fn a_signature_is_one_whole_block() {
         signed_with(&scene, |_| vec!["nonsense".to_owned()]),
     ];
     for commit in commits {
-        let ask = Ask::new(&host.url(), &commit).signed_by(&key.allowed(""), &gnupg.public(&jo));
+        let ask = Ask::new(&host.url(), &commit)
+            .of_any_commit()
+            .signed_by(&key.allowed(""), &gnupg.public(&jo));
         assert_refused(&scene, &ask, "its signature is invalid").await;
     }
 }

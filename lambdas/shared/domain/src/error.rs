@@ -88,6 +88,8 @@ catalogue! {
     CommitNotOnRef: Permanent, "Nothing, if the ref was moved or deleted meanwhile: its newer push is delivered. Otherwise somebody who knows the webhook's token has asked for a commit that is not on the ref: replace the token, or allow any commit by the option commits.";
     /// The git host speaks wrongly, or sent objects that are damaged.
     RepositoryInvalid: Permanent, "Run git fsck on the repository at its host.";
+    /// The process that speaks to the git host has died of what came, or had not enough memory for it.
+    TransferDied: Permanent, "Look at what the host answers at the URL that the message names: a redirect that names no host, a proxy's login page or refs without end may end it. If the repository is right and large, raise the function's memory in the template.";
     /// The repository uses something that cannot be delivered.
     RepositoryUnsupported: Permanent, "See docs/operations.md for what is supported.";
     /// A limit of the source's options was met.

@@ -22,17 +22,7 @@ pub struct Failed {
 impl Failed {
     /// Describes `error` with its sources and its remedy.
     pub fn new(error: &impl Coded) -> Self {
-        let mut cause = error.to_string();
-        let mut source = error.source();
-        while let Some(error) = source {
-            // An error that is transparent says what its source says.
-            let text = error.to_string();
-            if !cause.ends_with(&text) {
-                let _ = write!(cause, ": {text}");
-            }
-            source = error.source();
-        }
-        Self::with_cause(error.code(), &cause)
+        Self::with_cause(error.code(), &chain(error))
     }
 
     pub(crate) fn with_cause(code: Code, cause: &str) -> Self {
@@ -50,6 +40,22 @@ impl Failed {
     pub fn class(&self) -> Class {
         self.code.class()
     }
+}
+
+/// What `error` and its sources say.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        // An error that is transparent says what its source says.
+        let own = error.to_string();
+        if !text.ends_with(&own) {
+            let _ = write!(text, ": {own}");
+        }
+        source = error.source();
+    }
+    text
 }
 
 impl From<Failed> for Diagnostic {

@@ -34,6 +34,12 @@ impl<T: 'static> Teller<T> {
         Self::new(drop)
     }
 
+    /// The time between two of them.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        self.interval
+    }
+
     /// A piece of work begins: the first interval is silent.
     pub fn begin(&self) {
         if let Ok(mut told) = self.told.lock() {
