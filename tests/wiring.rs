@@ -655,7 +655,11 @@ fn every_function_gets_the_settings_that_it_reads() {
 #[test]
 fn the_template_makes_settings_that_the_code_reads() {
     let template = template();
-    let default = |name: &str| template["Parameters"][name]["Default"].as_str().unwrap();
+    // Which repositories may be delivered, whoever deploys has to say.
+    let default = |name: &str| match template["Parameters"][name]["Default"].as_str() {
+        None if name == "AllowedRepositories" => "group/project,group/**",
+        default => default.unwrap(),
+    };
     let (_, parameter) = resources(&template, "AWS::SSM::Parameter").next().unwrap();
     let substitution = parameter["Value"]["Fn::Sub"].as_array().unwrap();
     let mut text = substitution[0].as_str().unwrap().to_owned();
@@ -675,6 +679,7 @@ fn the_template_makes_settings_that_the_code_reads() {
     assert_eq!(settings.destination.bucket, "zips");
     assert_eq!(settings.destination.key_template, KeyTemplate::default());
     assert_eq!(settings.options, Options::default());
+    assert_eq!(settings.repositories, ["group/project", "group/**"]);
     assert_eq!(settings.refs, ["refs/heads/**", "refs/tags/**"]);
     assert_eq!(settings.git_hosts[0].as_str(), "https://gitlab.com");
 }
