@@ -7,7 +7,7 @@ use domain::event::{PushEvent, RecordedEvent};
 use domain::push::PushId;
 use domain::state::{self, PushState};
 use platform::audit::{AuditTrail as _, DynamoTrail};
-use platform::aws::chain;
+use platform::failure::chain;
 
 use crate::Error;
 

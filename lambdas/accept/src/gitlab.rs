@@ -113,6 +113,6 @@ pub fn read<'a>(
         pusher: payload
             .user_username
             .or(payload.user_name)
-            .map(|name| plain(&name.chars().take(PUSHER_CHARACTERS).collect::<String>())),
+            .map(|name| plain(&name, PUSHER_CHARACTERS)),
     }))
 }

@@ -12,7 +12,7 @@ use aws_lambda_events::encodings::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::push::SourceName;
-use platform::aws::chain;
+use platform::failure::chain;
 use serde::Serialize;
 
 pub use executions::{ExecutionStatus, Executions, StepFunctions};

@@ -2,7 +2,7 @@
 
 use domain::error::{Code, Coded};
 use domain::policy::PolicyError;
-use platform::aws::chain;
+use platform::failure::chain;
 use platform::secrets::SecretError;
 use platform::staging::StorageError;
 

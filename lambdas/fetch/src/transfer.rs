@@ -157,10 +157,7 @@ fn find(order: &Order, repository: &Repository) -> Result<Found, Error> {
     })?;
     let author = commit.author();
     // A commit's texts may have megabytes.
-    let short = |bytes: &[u8]| {
-        let text = String::from_utf8_lossy(bytes);
-        plain(&text.chars().take(TEXT_CHARACTERS).collect::<String>())
-    };
+    let short = |bytes: &[u8]| plain(&String::from_utf8_lossy(bytes), TEXT_CHARACTERS);
     let id = |oid: Oid| {
         oid.to_string()
             .parse::<ObjectId>()

@@ -1,11 +1,12 @@
 //! The machinery of the string newtypes: one parser each, used by `FromStr` and by serde alike.
 
-/// Text from outside as it may be shown to people: control characters, and the marks that turn the direction of what follows
+/// The first `characters` of a text from outside, as they may be shown to people: control characters, and the marks that turn the direction of what follows
 /// (<https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>), are replaced, so that it cannot move a
 /// terminal's cursor, begin a line of its own, or read as what it is not.
 #[must_use]
-pub fn plain(text: &str) -> String {
+pub fn plain(text: &str, characters: usize) -> String {
     text.chars()
+        .take(characters)
         .map(|char| match char {
             '\t' | '\n' | '\r' | '\u{2028}' | '\u{2029}' => ' ',
             '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
@@ -33,7 +34,7 @@ impl Invalid {
     pub(crate) fn new(kind: &'static str, value: &str, rule: impl Into<String>) -> Self {
         Self {
             kind,
-            value: plain(&value.chars().take(200).collect::<String>()),
+            value: plain(value, 200),
             rule: rule.into(),
         }
     }
@@ -97,7 +98,8 @@ mod tests {
             ("user\u{202e}gpj.exe\u{2066}", "user�gpj.exe�"),
             ("a\u{2028}b", "a b"),
         ] {
-            assert_eq!(plain(text), expected);
+            assert_eq!(plain(text, 100), expected);
         }
+        assert_eq!(plain("é\u{7}ab", 3), "é\u{fffd}a");
     }
 }

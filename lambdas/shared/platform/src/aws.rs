@@ -12,6 +12,8 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::ErrorKind;
 
+use crate::failure::chain;
+
 /// S3's code for a trouble of its own. It may stand in an answer whose HTTP status is 200, of an operation that takes long
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>), and for one item of many.
 const INTERNAL_ERROR: &str = "InternalError";
@@ -130,18 +132,4 @@ impl AwsFailure {
 
 fn is_transient(code: &str) -> bool {
     code == INTERNAL_ERROR || THROTTLING_ERRORS.contains(&code) || TRANSIENT_ERRORS.contains(&code)
-}
-
-/// The error with its sources. The SDK's own `DisplayErrorContext` adds the whole response to it, in which the one line
-/// that people look for is lost.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

@@ -27,7 +27,7 @@ impl Failed {
 
     pub(crate) fn with_cause(code: Code, cause: &str) -> Self {
         // Git hosts and repositories have their words in it.
-        let mut text = plain(&cause.chars().take(CAUSE_CHARACTERS).collect::<String>());
+        let mut text = plain(cause, CAUSE_CHARACTERS);
         if !text.ends_with('.') {
             text.push('.');
         }
@@ -42,7 +42,8 @@ impl Failed {
     }
 }
 
-/// What `error` and its sources say.
+/// What `error` and its sources say. The SDK's own `DisplayErrorContext` adds the whole response to it, in which the one line
+/// that people look for is lost.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
