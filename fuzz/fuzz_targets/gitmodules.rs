@@ -6,12 +6,14 @@ use domain::policy;
 use domain::source::{GitHost, origin};
 use fetch::fuzzing::gitmodules;
 use libfuzzer_sys::fuzz_target;
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 fuzz_target!(|input: &[u8]| {
     let Ok(urls) = gitmodules(input) else { return };
     let hosts: [GitHost; 2] =
         ["https://git.example.com", "ssh://git.example.com:2222"].map(|host| host.parse().expect("a host"));
+    let allowed = ["group/*".to_owned()];
     for parent in [
         "https://git.example.com/group/project.git",
         "ssh://git@git.example.com:2222/project",
@@ -24,7 +26,24 @@ fuzz_target!(|input: &[u8]| {
                     "{text:?}: {url}"
                 );
                 assert!(url.password().is_none(), "{text:?}: {url}");
+                if policy::submodule_is_allowed(&allowed, url.path()).expect("globs") {
+                    assert!(is_below(&url, "group"), "{text:?}: {url}");
+                }
             }
         }
     }
 });
+
+/// Whether a host that decodes the path once, and resolves it then, is led to something in the group.
+fn is_below(url: &Url, group: &str) -> bool {
+    let decoded: Vec<u8> = percent_decode_str(url.path()).collect();
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in decoded.split(|byte| matches!(byte, b'/' | b'\\')) {
+        match part {
+            b"" | b"." => {}
+            b".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    matches!(parts[..], [first, _] if first == group.as_bytes())
+}

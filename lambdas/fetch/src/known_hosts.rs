@@ -42,7 +42,10 @@ pub fn check(known_hosts: &str, host: &str, port: u16, bytes: &[u8]) -> Verdict 
     let mut pinned = Vec::new();
     for entry in &entries {
         let names = match entry.host_patterns() {
-            HostPatterns::Patterns(patterns) => patterns.contains(&name),
+            // Where a line leaves hosts out by `!`, this may be one of them.
+            HostPatterns::Patterns(patterns) => {
+                patterns.contains(&name) && !patterns.iter().any(|pattern| pattern.starts_with('!'))
+            }
             HostPatterns::HashedName { .. } => {
                 return Verdict::Refused(
                     "known_hosts has hashed names: write them out, as ssh-keyscan without -H does".to_owned(),
@@ -70,9 +73,12 @@ fn print(key: &PublicKey) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::growth::assert_linear;
 
     const ONE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
     const TWO: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA6rWI3G1sz07DnfFlrouTcysQlj2P+jpNSOEWD9OJ3X";
@@ -107,6 +113,11 @@ mod tests {
                 "no key for git.example.com",
             ),
             (String::new(), 22, "no key for git.example.com"),
+            (
+                format!("git.example.com,!*.example.com {ONE}"),
+                22,
+                "no key for git.example.com",
+            ),
             (format!("@revoked * {ONE}\ngit.example.com {ONE}"), 22, "revoked"),
             (format!("git.example.com {ONE}\n@revoked * {ONE}"), 22, "revoked"),
             (
@@ -161,6 +172,69 @@ mod tests {
                 .map(|(part, separator)| part + separator)
                 .collect()
         })
+    }
+
+    /// What OpenSSH has for a host: its lines, each with a comment about it before it.
+    fn found_by_openssh(known_hosts: &str, name: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("known_hosts");
+        std::fs::write(&file, known_hosts).unwrap();
+        let output = Command::new("ssh-keygen")
+            .args(["-F", name, "-f"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Lines as operators write them.
+    fn any_lines() -> impl Strategy<Value = String> {
+        let marker = prop::sample::select(vec!["", "", "", "@revoked ", "@cert-authority "]);
+        let pattern = prop::sample::select(vec![
+            "git.example.com",
+            "git.example.com",
+            "[git.example.com]:2222",
+            "*.example.com",
+            "!git.example.com",
+            "!*.example.com",
+            "!other.example.com",
+            "other.example.com",
+            "*",
+        ]);
+        let key = prop::sample::select(vec![ONE, ONE, TWO]);
+        let line = (marker, prop::collection::vec(pattern, 1..4), key)
+            .prop_map(|(marker, patterns, key)| format!("{marker}{} {key}\n", patterns.join(",")));
+        prop::collection::vec(line, 1..5).prop_map(|lines| lines.concat())
+    }
+
+    #[test]
+    fn many_lines_are_read_in_linear_time() {
+        let key = &PublicKey::from_openssh(ONE).unwrap().to_bytes().unwrap();
+        let line = format!("other.example.com,git.example.com {TWO}\n");
+        assert_linear(500, |lines| {
+            let known_hosts = line.repeat(lines);
+            move || assert_ne!(check(&known_hosts, "git.example.com", 22, key), Verdict::Pinned)
+        });
+        assert_linear(5_000, |names| {
+            let known_hosts = format!("{}git.example.com {ONE}\n", "other.example.com,".repeat(names));
+            move || assert_eq!(check(&known_hosts, "git.example.com", 22, key), Verdict::Pinned)
+        });
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn openssh_knows_each_key_that_is_pinned(known_hosts in any_lines(), port in prop::sample::select(vec![22, 2222])) {
+            if verdict(&known_hosts, port) == Verdict::Pinned {
+                let name = if port == 22 { "git.example.com" } else { "[git.example.com]:2222" };
+                let found = found_by_openssh(&known_hosts, name);
+                let is_there = found.lines().any(|line| !line.starts_with(['@', '#']) && line.ends_with(ONE));
+                prop_assert!(is_there, "{found}");
+                let is_revoked = found.lines().any(|line| line.starts_with("@revoked") && line.ends_with(ONE));
+                prop_assert!(!is_revoked, "{found}");
+            }
+        }
     }
 
     proptest! {

@@ -10,6 +10,8 @@ mod fetcher;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gitmodules;
+#[cfg(test)]
+mod growth;
 mod known_hosts;
 mod lfs;
 mod lineage;

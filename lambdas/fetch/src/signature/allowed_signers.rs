@@ -177,6 +177,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::growth::assert_linear;
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 
@@ -199,6 +200,21 @@ mod tests {
         assert_eq!(principals, ["jo@example.com", "mo,*@b"]);
         assert_eq!(one(&format!("\"Jo Doe\" {KEY}")).principals, "Jo Doe");
         assert!(parse("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn long_lists_are_read_in_linear_time() {
+        assert_linear(500, |lines| {
+            let text = format!("jo namespaces=\"git,file\",valid-after=\"20230101Z\" {KEY}\n").repeat(lines);
+            move || assert_eq!(parse(&text).unwrap().len(), lines)
+        });
+        for part in ["jo@example.com,", "\"", "jo ", "=,", "namespaces=\"\","] {
+            assert_linear(50_000, |parts| {
+                let text = format!("jo {}{KEY}\n", part.repeat(parts));
+                // Most of these lines are wrong, which has to be found out as fast.
+                move || drop(parse(&text))
+            });
+        }
     }
 
     #[test]
