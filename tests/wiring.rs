@@ -24,10 +24,11 @@ use serde_json::{Value, json};
 
 /// What Lambda itself may answer where the same call may succeed a moment later.
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception>
-const LAMBDA_TRANSIENT: [&str; 10] = [
+const LAMBDA_TRANSIENT: [&str; 11] = [
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
+    "Lambda.ClientExecutionTimeoutException",
     // A function in a VPC that was not called for some weeks has to be connected again.
     "Lambda.ResourceNotReadyException",
     "Lambda.ResourceConflictException",
@@ -632,10 +633,7 @@ fn a_function_may_use_a_service_where_it_is_told_its_name() {
 fn every_function_gets_the_settings_that_it_reads() {
     let template = template();
     let globals = entries(&template["Globals"]["Function"]["Environment"]["Variables"]);
-    assert_eq!(
-        globals.collect::<Vec<_>>(),
-        [("AWS_ENDPOINT_URL", &json!({ "Ref": "AWS::NoValue" }))]
-    );
+    assert_eq!(globals.collect::<Vec<_>>(), [("LOCAL_ENDPOINT_URL", &json!(""))]);
     for verb in verbs() {
         let main = read(&format!("lambdas/{verb}/src/main.rs"));
         let read: BTreeSet<_> = main
@@ -953,12 +951,8 @@ fn an_execution_that_was_stopped_is_reported_to_record() {
 #[test]
 fn a_refused_webhook_is_told_of() {
     let template = template();
-    let (_, filter) = resources(&template, "AWS::Logs::MetricFilter").next().unwrap();
-    assert_eq!(filter["LogGroupName"], json!({ "Ref": "WebhookLogGroup" }));
-    let pattern = filter["FilterPattern"].as_str().unwrap();
-    for status in ["400", "409", "413", "429"] {
-        assert!(pattern.contains(&format!("$.status = \"{status}\"")), "{status}");
-    }
+    webhooks_are_counted_in(&template, "WebhookRefusals", &["400", "409", "413", "429"]);
+    webhooks_are_counted_in(&template, "WebhooksAccepted", &["200", "202"]);
     let format = &template["Resources"]["WebhookStage"]["Properties"]["AccessLogSettings"]["Format"];
     assert!(
         format
@@ -966,9 +960,82 @@ fn a_refused_webhook_is_told_of() {
             .unwrap()
             .contains("\"status\":\"$context.status\"")
     );
-    let metric = &filter["MetricTransformations"][0];
-    let alarm = &template["Resources"]["WebhookRefusalsAlarm"]["Properties"];
-    assert_eq!(alarm["Namespace"], metric["MetricNamespace"]);
-    assert_eq!(alarm["MetricName"], metric["MetricName"]);
+    let refusals = alarm_on(&template, "WebhookRefusals");
+    assert_eq!(refusals["ComparisonOperator"], "GreaterThanOrEqualToThreshold");
+    assert_eq!(refusals["TreatMissingData"], "notBreaching");
+    // The alarm of silence has no data just then.
+    let silence = alarm_on(&template, "WebhooksAccepted");
+    assert_eq!(silence["ComparisonOperator"], "LessThanThreshold");
+    assert_eq!(silence["TreatMissingData"], "breaching");
+    assert_eq!(silence["Period"], 3600);
+    assert_eq!(silence["EvaluationPeriods"], json!({ "Ref": "SilenceHours" }));
+}
+
+/// Asserts that a metric filter of this name counts these answers of the webhook, and no others.
+fn webhooks_are_counted_in(template: &Value, metric: &str, statuses: &[&str]) {
+    let filter = &template["Resources"][metric]["Properties"];
+    assert_eq!(filter["LogGroupName"], json!({ "Ref": "WebhookLogGroup" }));
+    let any: Vec<_> = statuses
+        .iter()
+        .map(|status| format!("($.status = \"{status}\")"))
+        .collect();
+    assert_eq!(filter["FilterPattern"], format!("{{ {} }}", any.join(" || ")));
+    assert_eq!(filter["MetricTransformations"][0]["MetricName"], metric);
+}
+
+/// The alarm on a metric filter of this name, which tells the failure topic.
+fn alarm_on<'a>(template: &'a Value, metric: &str) -> &'a Value {
+    let (_, alarm) = resources(template, "AWS::CloudWatch::Alarm")
+        .find(|(_, alarm)| alarm["MetricName"] == metric)
+        .unwrap();
+    let counted = &template["Resources"][metric]["Properties"]["MetricTransformations"][0];
+    assert_eq!(alarm["Namespace"], counted["MetricNamespace"]);
+    assert_eq!(alarm["Statistic"], "Sum");
+    assert_eq!(alarm["Threshold"], 1);
     assert_eq!(alarm["AlarmActions"], json!([{ "Ref": "FailureTopic" }]));
+    alarm
+}
+
+#[test]
+fn the_destination_bucket_is_of_the_account_that_was_named() {
+    let template = template();
+    let upload = &template["Resources"]["UploadFunction"]["Properties"];
+    let mut statements = statements(&template, upload);
+    statements.retain(|statement| {
+        let resources = serde_json::to_string(&statement["Resource"]).unwrap();
+        resources.contains("DestinationBucket")
+    });
+    assert_eq!(statements.len(), 2, "of objects and of the list");
+    for statement in statements {
+        let account = &statement["Condition"]["StringEqualsIfExists"]["aws:ResourceAccount"];
+        let expected = json!({
+            "Fn::If": ["InOwnAccount", { "Ref": "AWS::AccountId" }, { "Ref": "DestinationAccount" }]
+        });
+        assert_eq!(*account, expected);
+    }
+}
+
+#[test]
+fn a_burst_of_webhooks_is_no_refusal_and_takes_what_is_reserved() {
+    let template = template();
+    let stage = &template["Resources"]["WebhookStage"]["Properties"]["DefaultRouteSettings"];
+    assert!(stage["ThrottlingBurstLimit"].as_u64().unwrap() >= 500);
+    let reserved = |condition: &str, parameter: &str| json!({ "Fn::If": [condition, { "Ref": parameter }, { "Ref": "AWS::NoValue" }] });
+    for (verbs, expected) in [
+        (
+            &["authorize", "accept"][..],
+            reserved("ReserveForWebhook", "WebhookConcurrency"),
+        ),
+        (
+            &["fetch", "package", "upload"],
+            reserved("ReserveForStages", "StageConcurrency"),
+        ),
+        // What is always to be had: the first and the last word about a push.
+        (&["validate", "record"], Value::Null),
+    ] {
+        for verb in verbs {
+            let function = &template["Resources"][capitalised(verb) + "Function"]["Properties"];
+            assert_eq!(function["ReservedConcurrentExecutions"], expected, "{verb}");
+        }
+    }
 }

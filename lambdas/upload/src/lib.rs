@@ -16,6 +16,8 @@ use platform::destination::{DestinationObject, DestinationStore, Prepared};
 use platform::stage::ExecutionOver;
 use platform::staging::StorageError;
 
+pub use metadata::NamesTooLong;
+
 /// How often the destination is written to where somebody without a lease writes too.
 const MAX_ATTEMPTS: usize = 10;
 
@@ -41,6 +43,9 @@ pub enum Error {
         /// Whose it is.
         owner: String,
     },
+    /// The repository's and the ref's name are too long for the metadata of an object.
+    #[error(transparent)]
+    Names(#[from] NamesTooLong),
     /// The provenance document could not be made.
     #[error("the provenance document could not be made")]
     Provenance(#[from] serde_json::Error),
@@ -59,6 +64,7 @@ impl Coded for Error {
     fn code(&self) -> Code {
         match self {
             Self::Occupied { .. } => Code::DestinationOccupied,
+            Self::Names(_) => Code::RepositoryUnsupported,
             Self::Provenance(_) => Code::WorkspaceFailed,
             Self::Storage(error) => error.code(),
             Self::Audit(error) => error.code(),
@@ -144,7 +150,7 @@ impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
 
     async fn prepare(&self) -> Result<Prepared, Error> {
         let input = &self.envelope.input;
-        let metadata = metadata::write(&self.mine, &input.fetched, &self.provenance.key);
+        let metadata = metadata::write(&self.mine, &input.fetched, &self.provenance.key)?;
         let object = &input.archive.object;
         Ok(self
             .deps

@@ -1,7 +1,8 @@
 //! The metadata of a delivered object: who made it, for people, for CodePipeline, and for the order guard.
 //!
-//! S3 takes 2 KB of it in all, and ASCII only: other text is written as RFC 2047 encoded words, as S3 itself does
-//! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>).
+//! S3 takes 2 KB of it in all, and ASCII only: other text for people is written as RFC 2047 encoded words. S3 decodes those and
+//! encodes them anew as it likes (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>), so what the order
+//! guard reads is percent-encoded, which S3 leaves as it is.
 
 use std::collections::HashMap;
 
@@ -12,19 +13,35 @@ use domain::contract::FetchedCommit;
 use domain::destination::ObjectKey;
 use domain::git::ObjectId;
 use domain::order::DeliveredPush;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 /// The longest encoded text of one author or subject, in bytes. Beside a repository and a ref of ordinary length there is
 /// room for both.
 const TEXT_BYTES: usize = 200;
+/// What is escaped besides what is not ASCII: what a header does not keep, and what begins an escape or an encoded word.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'=');
 /// What S3 takes in all.
 const METADATA_BYTES: usize = 2_048;
 
+/// The names have no room in what S3 takes.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the object's metadata would have {bytes} bytes, and S3 takes {METADATA_BYTES}: shorten the name of the ref, or of the \
+     repository, in which each byte that is not ASCII counts as three"
+)]
+pub struct NamesTooLong {
+    bytes: usize,
+}
+
 /// The metadata of the zip of `mine`.
+///
+/// # Errors
+/// [`NamesTooLong`].
 pub fn write(
     mine: &DeliveredPush,
     fetched: &FetchedCommit,
     provenance: &ObjectKey,
-) -> HashMap<String, String> {
+) -> Result<HashMap<String, String>, NamesTooLong> {
     let object = |id: &Option<ObjectId>| id.as_ref().map_or_else(String::new, ToString::to_string);
     let author = format!("{} <{}>", fetched.author.name, fetched.author.email);
     let mut metadata: HashMap<_, _> = [
@@ -37,8 +54,8 @@ pub fn write(
         ("push-id", mine.push_id.to_string()),
         ("sequence", mine.sequence.to_string()),
         ("source", mine.source.to_string()),
-        ("repository", encode(mine.repository.as_str())),
-        ("ref", encode(mine.ref_name.as_str())),
+        ("repository", percent_encode(mine.repository.as_str())),
+        ("ref", percent_encode(mine.ref_name.as_str())),
         ("before", object(&mine.before)),
         ("after", object(&mine.after)),
         ("ref-now", object(&mine.ref_now)),
@@ -51,6 +68,9 @@ pub fn write(
         .iter()
         .map(|(name, value)| name.len() + value.len())
         .sum();
+    if bytes > METADATA_BYTES {
+        return Err(NamesTooLong { bytes });
+    }
     // Without these the zip is still to be delivered. The trail has them too.
     for (name, value) in [
         // The name that CodePipeline shows as the revision's summary.
@@ -67,12 +87,12 @@ pub fn write(
             metadata.insert(name.to_owned(), value);
         }
     }
-    metadata
+    Ok(metadata)
 }
 
 /// The push that the metadata names. `None` if the object is not one of this project's.
 pub fn read(metadata: &HashMap<String, String>) -> Option<DeliveredPush> {
-    let text = |name: &str| metadata.get(name).map(|value| decode(value));
+    let text = |name: &str| percent_decode_str(metadata.get(name)?).decode_utf8().ok();
     let object = |name: &str| match metadata.get(name) {
         Some(value) => value.parse().map(Some).ok(),
         None => Some(None),
@@ -86,7 +106,7 @@ pub fn read(metadata: &HashMap<String, String>) -> Option<DeliveredPush> {
         after: object("after")?,
         sequence: text("sequence")?.parse().ok()?,
         ref_now: object("ref-now")?,
-        sha256: text("sha256")?,
+        sha256: text("sha256")?.into_owned(),
     })
 }
 
@@ -124,13 +144,9 @@ fn encode(text: &str) -> String {
     format!("=?UTF-8?B?{}?=", STANDARD.encode(text))
 }
 
-fn decode(value: &str) -> String {
-    value
-        .strip_prefix("=?UTF-8?B?")
-        .and_then(|value| value.strip_suffix("?="))
-        .and_then(|value| STANDARD.decode(value).ok())
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .unwrap_or_else(|| value.to_owned())
+/// Text that is read again.
+fn percent_encode(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 #[cfg(test)]
@@ -142,7 +158,7 @@ mod tests {
     fn it_says_who_made_the_zip_of_what() {
         let envelope = envelope(push("d1", Some('a'), Some('b')), 7);
         let provenance = document_of(&envelope.push).key;
-        let metadata = write(&delivered_push(&envelope), &envelope.input.fetched, &provenance);
+        let metadata = write(&delivered_push(&envelope), &envelope.input.fetched, &provenance).unwrap();
         let commit = "b".repeat(40);
         let expected = [
             ("codepipeline-artifact-revision-summary", "Say hello"),
@@ -169,7 +185,7 @@ mod tests {
         let mut fetched = envelope(push("d1", None, Some('a')), 1).input.fetched;
         fetched.subject = "x".repeat(200);
         fetched.author.name = "y".repeat(200);
-        write(mine, &fetched, &provenance.parse().unwrap())
+        write(mine, &fetched, &provenance.parse().unwrap()).unwrap()
     }
 
     fn bytes(metadata: &HashMap<String, String>) -> usize {
@@ -238,20 +254,51 @@ mod tests {
         let envelope = envelope(push("d1", None, Some('a')), 1);
         let mut fetched = envelope.input.fetched.clone();
         fetched.subject = "  ".to_owned();
-        let metadata = write(&delivered_push(&envelope), &fetched, &"p".parse().unwrap());
+        let metadata = write(&delivered_push(&envelope), &fetched, &"p".parse().unwrap()).unwrap();
         assert!(metadata.values().all(|value| !value.is_empty()), "{metadata:?}");
     }
 
     #[test]
-    fn text_of_any_script_comes_back() {
-        for text in ["plain text", "Grüße", "推送", "=?not encoded", "a\tb"] {
-            assert_eq!(decode(&encode(text)), text);
-            assert!(encode(text).is_ascii());
+    fn what_the_order_guard_reads_is_nothing_that_s3_encodes_anew() {
+        let mine = DeliveredPush {
+            repository: "gruppe/ =?Grüße? 100%25".parse().unwrap(),
+            ref_name: "refs/heads/grün".parse().unwrap(),
+            ..delivered_push(&envelope(push("d1", None, Some('a')), 1))
+        };
+        let metadata = written(&mine, "p");
+        assert_eq!(metadata["ref"], "refs/heads/gr%C3%BCn");
+        assert_eq!(
+            metadata["repository"],
+            "gruppe/%20%3D?Gr%C3%BC%C3%9Fe?%20100%2525"
+        );
+        assert_eq!(read(&metadata), Some(mine));
+    }
+
+    #[test]
+    fn names_that_have_no_room_are_refused() {
+        let of_ref = |characters: usize| DeliveredPush {
+            ref_name: format!("refs/heads/{}", "ü".repeat(characters)).parse().unwrap(),
+            ..delivered_push(&envelope(push("d1", None, Some('a')), 1))
+        };
+        let fetched = envelope(push("d1", None, Some('a')), 1).input.fetched;
+        let write = |mine: &DeliveredPush| write(mine, &fetched, &"p".parse().unwrap());
+        assert!(write(&of_ref(200)).is_ok());
+        let error = write(&of_ref(400)).unwrap_err().to_string();
+        assert!(
+            error.contains("S3 takes 2048: shorten the name of the ref"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn text_of_any_script_is_written_as_an_encoded_word() {
+        assert_eq!(encode("Grüße"), "=?UTF-8?B?R3LDvMOfZQ==?=");
+        for text in ["推送", "=?not encoded", "a\tb", " a"] {
+            assert!(encode(text).starts_with("=?UTF-8?B?") && encode(text).is_ascii());
         }
         // As people see it, who look at what needs no encoding.
         assert_eq!(encode("plain text"), "plain text");
         assert_eq!(encode_cut(" Say hello\n"), "Say hello");
-        assert_eq!(decode("=?UTF-8?B?***?="), "=?UTF-8?B?***?=");
     }
 
     #[test]
@@ -259,8 +306,9 @@ mod tests {
         assert_eq!(encode_cut(&"x".repeat(5_000)), "x".repeat(TEXT_BYTES));
         let encoded = encode_cut(&"推".repeat(5_000));
         assert!(encoded.len() <= TEXT_BYTES);
-        let decoded = decode(&encoded);
-        assert!(decoded.chars().all(|char| char == '推') && decoded.chars().count() > 40);
+        let base64 = &encoded["=?UTF-8?B?".len()..encoded.len() - "?=".len()];
+        let text = String::from_utf8(STANDARD.decode(base64).unwrap()).unwrap();
+        assert!(text.chars().all(|char| char == '推') && text.chars().count() > 40);
     }
 
     #[test]

@@ -13,19 +13,24 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::ErrorKind;
 
 use crate::failure::chain;
+use crate::settings;
 
 /// S3's code for a trouble of its own. It may stand in an answer whose HTTP status is 200, of an operation that takes long
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>), and for one item of many.
 const INTERNAL_ERROR: &str = "InternalError";
 
-/// The configuration from the environment: region, credentials, `AWS_ENDPOINT_URL`, `AWS_PROFILE`.
+/// The configuration from the environment: region, credentials, `AWS_PROFILE`, and where AWS is: `LOCAL_ENDPOINT_URL`, or else
+/// the SDK's `AWS_ENDPOINT_URL`.
+///
+/// `sam local invoke` sets each variable that the template declares, to the empty text if nothing else is given. The SDK
+/// takes an empty `AWS_ENDPOINT_URL` for a URL, so the template declares a variable of its own.
 ///
 /// Retries here are for milliseconds; the state machine's are for the rest.
 pub async fn config() -> SdkConfig {
     let http_client = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https();
-    aws_config::defaults(BehaviorVersion::latest())
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http_client)
         .retry_config(RetryConfig::standard().with_max_attempts(3))
         .timeout_config(
@@ -33,9 +38,11 @@ pub async fn config() -> SdkConfig {
                 .connect_timeout(Duration::from_secs(5))
                 .operation_attempt_timeout(Duration::from_secs(120))
                 .build(),
-        )
-        .load()
-        .await
+        );
+    if let Ok(url) = settings::required("LOCAL_ENDPOINT_URL") {
+        loader = loader.endpoint_url(url);
+    }
+    loader.load().await
 }
 
 /// A call to AWS that failed.

@@ -206,7 +206,8 @@ async fn a_newer_zip_that_came_between_look_and_write_stays() {
         &delivered_push(&newer),
         &newer.input.fetched,
         &document_of(&newer.push).key,
-    );
+    )
+    .unwrap();
     for step in [Prepare, Complete] {
         let scene = Scene::default();
         let gate = scene.store.gate(step, 1);

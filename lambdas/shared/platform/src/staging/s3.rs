@@ -5,7 +5,9 @@ use std::path::Path;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier};
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier,
+};
 use domain::contract::StagedObject;
 use domain::destination::{ObjectKey, staging_key};
 use domain::push::PushId;
@@ -202,6 +204,8 @@ impl Staging for S3Staging {
             .create_multipart_upload()
             .bucket(&self.bucket)
             .key(key.as_str())
+            // What the SDK sends with each part. S3 refuses to put parts together whose checksums were not announced.
+            .checksum_algorithm(ChecksumAlgorithm::Crc32)
             .send()
             .await
             .map_err(|error| self.failed(key, AwsFailure::new("s3:CreateMultipartUpload", &error)))?;
