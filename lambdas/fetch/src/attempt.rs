@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use domain::git::{ObjectId, RefName};
+use domain::plain;
 use domain::source::origin;
 use git2::{
     AutotagOption, CertificateCheckStatus, Cred, CredentialType, ErrorClass, ErrorCode, FetchOptions,
@@ -46,6 +47,8 @@ pub struct Attempt<'a> {
     credentials_asked: Cell<bool>,
     /// When the host was heard the last time, as far as libgit2 says.
     heard: Cell<Instant>,
+    /// Why the host's git has died, in its own words.
+    died: RefCell<Option<String>>,
 }
 
 impl<'a> Attempt<'a> {
@@ -66,6 +69,7 @@ impl<'a> Attempt<'a> {
             untrusted: RefCell::new(None),
             credentials_asked: Cell::new(false),
             heard: Cell::new(Instant::now()),
+            died: RefCell::new(None),
         })
     }
 
@@ -142,6 +146,9 @@ impl<'a> Attempt<'a> {
             self.heard.set(Instant::now());
             if let Some(progress) = Progress::host(said) {
                 self.progress.tell(|| progress);
+            }
+            if let Some(reason) = last_words(said) {
+                *self.died.borrow_mut() = Some(reason);
             }
             self.in_time()
         });
@@ -293,6 +300,7 @@ impl<'a> Attempt<'a> {
             return Failed::Refused(error);
         }
         let class = error.class();
+        let broke_off = says(&DISCONNECTIONS) || matches!(class, ErrorClass::Ssl | ErrorClass::Ssh);
         Failed::Other(match error.code() {
             _ if class == ErrorClass::NoMemory => Error::Died {
                 url,
@@ -310,9 +318,11 @@ impl<'a> Attempt<'a> {
             _ if says(&["syscall failure"]) && self.heard.get().elapsed() >= self.patience() => {
                 self.silent(error)
             }
-            _ if says(&DISCONNECTIONS) || matches!(class, ErrorClass::Ssl | ErrorClass::Ssh) => {
-                Error::Unreachable { url, source: error }
-            }
+            _ if broke_off || class == ErrorClass::Indexer => match self.died.take() {
+                Some(reason) => dead(url, &error, &reason),
+                None if broke_off => Error::Unreachable { url, source: error },
+                None => Error::Invalid { url, source: error },
+            },
             _ if says(&["unknown remote object format"]) => Error::Sha256 { url },
             // The class alone says nothing: where libgit2 sets no error of its own, an old one is read.
             _ if class == ErrorClass::Os && says(&["cannot extend packfile", "no space left"]) => {
@@ -358,6 +368,39 @@ impl<'a> Attempt<'a> {
     }
 }
 
+/// Why git has died, where that is what it says on the side band, such as `fatal: unable to read 9c59e24b...`.
+fn last_words(said: &[u8]) -> Option<String> {
+    let mut lines = said.split(|byte| matches!(byte, b'\r' | b'\n'));
+    let reason = lines.find(|line| line.starts_with(b"fatal: ") || line.starts_with(b"error: "))?;
+    Some(plain(&String::from_utf8_lossy(reason), WORDS_CHARACTERS))
+}
+
+/// The host's git has died and said why, before it hung up.
+fn dead(url: String, error: &git2::Error, reason: &str) -> Error {
+    let source = git2::Error::new(
+        error.code(),
+        error.class(),
+        format!("the host's git said \"{reason}\" and ended"),
+    );
+    if DAMAGE.iter().any(|text| reason.contains(text)) {
+        Error::Invalid { url, source }
+    } else {
+        Error::Unreachable { url, source }
+    }
+}
+
+/// How much is told of what a host's git says when it dies.
+const WORDS_CHARACTERS: usize = 200;
+/// What git says of objects that are not there, or not what they should be.
+const DAMAGE: [&str; 7] = [
+    "unable to read",
+    "bad object",
+    "bad tree object",
+    "corrupt",
+    "could not parse",
+    "failed to read object",
+    "missing",
+];
 /// The host does not give an object by its id, or has no such ref. The last one is all that libgit2 says of any error that
 /// a host answers where its shallow commits were to come, such as "not our ref".
 const REFUSALS: [&str; 6] = [

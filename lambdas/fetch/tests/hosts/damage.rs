@@ -3,6 +3,7 @@
 use domain::error::Code;
 use openssl::sha::sha1;
 use servers::http::{Answer, Host, endless_head, pkt, refs, sending};
+use servers::ssh::Sshd;
 use tokio::io::AsyncWriteExt;
 
 use crate::scene::{Ask, PASSWORD, Scene};
@@ -228,7 +229,8 @@ async fn a_host_that_fails_half_way_by_the_side_band_is_told_of() {
             let lines = [
                 b"0000".to_vec(),
                 pkt("NAK\n"),
-                pkt("\x03fatal: out of memory\n"),
+                pkt("\x02fatal: out of memory\n"),
+                pkt("\x03aborting due to possible repository corruption on the remote side.\n"),
                 b"0000".to_vec(),
             ];
             connection.write_all(endless_head(&request).as_bytes()).await?;
@@ -236,9 +238,30 @@ async fn a_host_that_fails_half_way_by_the_side_band_is_told_of() {
         }
     })
     .await;
-    let code = scene.code(&Ask::new(&host.url(), &commit)).await;
-    assert!(
-        matches!(code, Code::GitHostUnreachable | Code::RepositoryInvalid),
-        "{code}"
-    );
+    let (code, told) = scene.refused(&Ask::new(&host.url(), &commit)).await;
+    // It may have memory again in a minute.
+    assert_eq!(code, Code::GitHostUnreachable, "{told}");
+    assert!(told.contains("\"fatal: out of memory\""), "{told}");
+}
+
+/// Takes a file out of a repository's objects, as a broken disk does.
+fn lose_a_blob(scene: &Scene, commit: &str) -> String {
+    let blob = scene.line(&["rev-parse", &format!("{commit}:file")], b"");
+    let (folder, name) = blob.split_at(2);
+    std::fs::remove_file(scene.repository().join("objects").join(folder).join(name)).unwrap();
+    blob
+}
+
+#[tokio::test]
+async fn a_repository_that_lacks_an_object_is_told_of_as_the_host_says_it() {
+    let (scene, commit) = Scene::with_commit();
+    let blob = lose_a_blob(&scene, &commit);
+    let over_http = Host::of(&scene).await;
+    let over_ssh = Sshd::of(&scene).await;
+    let url = over_http.url();
+    for ask in [Ask::new(&url, &commit), Ask::over_ssh(&over_ssh, &commit)] {
+        let (code, told) = scene.refused(&ask).await;
+        assert_eq!(code, Code::RepositoryInvalid, "{told}");
+        assert!(told.contains(&format!("unable to read {blob}")), "{told}");
+    }
 }
