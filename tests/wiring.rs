@@ -661,7 +661,12 @@ fn the_template_makes_settings_that_the_code_reads() {
     let (_, parameter) = resources(&template, "AWS::SSM::Parameter").next().unwrap();
     let substitution = parameter["Value"]["Fn::Sub"].as_array().unwrap();
     let mut text = substitution[0].as_str().unwrap().to_owned();
-    for name in substitutions(substitution[0].as_str().unwrap()) {
+    let submodules = &substitution[1]["Submodules"]["Fn::If"];
+    assert_eq!(submodules[0], "AllowSubmodules");
+    assert_eq!(submodules[1]["Fn::Sub"][0], r#""${Globs}""#);
+    assert_eq!(submodules[2], "");
+    text = text.replace("${Submodules}", r#""third-party/**""#);
+    for name in substitutions(&text.clone()) {
         let given = &substitution[1][name];
         let value = match given["Fn::Join"].as_array() {
             Some(join) => default(join[1]["Ref"].as_str().unwrap())
@@ -678,6 +683,7 @@ fn the_template_makes_settings_that_the_code_reads() {
     assert_eq!(settings.destination.key_template, KeyTemplate::default());
     assert_eq!(settings.options, Options::default());
     assert_eq!(settings.repositories, ["group/project", "group/**"]);
+    assert_eq!(settings.submodule_repositories, ["third-party/**"]);
     assert_eq!(settings.refs, ["refs/heads/**", "refs/tags/**"]);
     assert_eq!(settings.git_hosts[0].as_str(), "https://gitlab.com");
 }
