@@ -50,6 +50,11 @@ pub enum Error {
         /// Its end.
         tail: String,
     },
+    /// No AWS credentials.
+    #[error(
+        "there are no AWS credentials that can be used: log in (`aws sso login`), name a profile with AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
+    Credentials(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// git is not installed.
     #[error("git was not found: install it (Debian: apt install git), then run this again")]
     GitMissing,

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use aws_sdk_s3::config::ProvideCredentials as _;
 use chrono::Utc;
 use domain::contract::{
     Deliver, Delivered, Envelope, Execution, FetchInput, Ignored, PackageInput, RecordInput, Stage,
@@ -76,6 +77,11 @@ pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Re
         let missing =
             "no AWS region is set: name it with AWS_REGION, or a profile that has one with AWS_PROFILE";
         return Err(Error::Usage(missing.to_owned()));
+    }
+    // Asked for here, since S3's answer would be about the bucket.
+    if let Some(provider) = config.credentials_provider() {
+        let given = provider.provide_credentials().await;
+        given.map_err(|error| Error::Credentials(error.into()))?;
     }
     let run = Run {
         transfer: TransferProgram::this().map_err(Error::io("find", Path::new("this program")))?,
