@@ -233,6 +233,11 @@ pub enum Error {
         /// What is wrong.
         message: String,
     },
+    /// The user has ended it.
+    #[error(
+        "interrupted: the push that was begun goes on in the local AWS, without credentials for the git host"
+    )]
+    Interrupted,
     /// The zip is not the one that was packaged.
     #[error(
         "the zip that was downloaded has the SHA-256 {found}, and {by} says {expected}: download it again"

@@ -6,6 +6,7 @@ pub mod follow;
 pub mod git_host;
 pub mod local;
 pub mod origin;
+mod private;
 mod process;
 pub mod progress;
 pub mod push;
