@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::output::one_line;
+
 /// An error of the `push-code` command.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -70,6 +72,15 @@ pub enum Error {
         url: String,
         /// What git said.
         message: String,
+    },
+    /// The host sends elsewhere, and the token is for this host alone.
+    #[error(
+        "{url} has moved: its host redirects to another address, which was not asked, as the token is for this one alone. \
+         Run this again with the repository's new URL, which the host's own pages name"
+    )]
+    Redirected {
+        /// The repository.
+        url: String,
     },
     /// The folder is no git repository, or git refuses to read it.
     #[error(
@@ -200,13 +211,13 @@ pub enum Error {
         message: String,
     },
     /// The webhook accepted the push and started nothing.
-    #[error("the webhook started nothing: {reason}")]
+    #[error("the webhook started nothing: {}", one_line(.reason))]
     NothingStarted {
         /// Why.
         reason: String,
     },
     /// The execution ended, and there is no zip.
-    #[error("the push {push_id} was not delivered, it is {status}: {reason}")]
+    #[error("the push {push_id} was not delivered, it is {status}: {}", one_line(.reason))]
     NotDelivered {
         /// The push.
         push_id: String,
@@ -216,7 +227,7 @@ pub enum Error {
         reason: String,
     },
     /// The execution failed.
-    #[error("the push {push_id} failed with {error}: {cause}{}", remedy(.error, .cause))]
+    #[error("the push {push_id} failed with {error}: {}{}", one_line(.cause), remedy(.error, .cause))]
     ExecutionFailed {
         /// The push.
         push_id: String,
