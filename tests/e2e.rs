@@ -1142,6 +1142,18 @@ async fn validate_may_read_the_table_and_no_secret() {
 }
 
 #[tokio::test]
+async fn the_names_of_a_function_and_its_role_give_nobody_its_secret() {
+    let stack = stack().await;
+    // Only a function that was started has a secret. What this one is asked makes no difference.
+    stack.invoke("Fetch", &json!({})).await;
+    let answer = read_secret(stack, &stack.who_guesses("Fetch"), "GitSecretName").await;
+    assert!(
+        answer.status >= 400 && answer.text.contains("InvalidSignatureException"),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
 async fn fetch_may_stage_objects_and_not_deliver_them() {
     let stack = stack().await;
     let role = stack.role_of("Fetch").await;

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::output::one_line;
+
 /// An error of the `push-code` command.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -75,6 +77,15 @@ pub enum Error {
         url: String,
         /// What git said.
         message: String,
+    },
+    /// The host sends elsewhere, and the token is for this host alone.
+    #[error(
+        "{url} has moved: its host redirects to another address, which was not asked, as the token is for this one alone. \
+         Run this again with the repository's new URL, which the host's own pages name"
+    )]
+    Redirected {
+        /// The repository.
+        url: String,
     },
     /// The folder is no git repository, or git refuses to read it.
     #[error(
@@ -205,13 +216,13 @@ pub enum Error {
         message: String,
     },
     /// The webhook accepted the push and started nothing.
-    #[error("the webhook started nothing: {reason}")]
+    #[error("the webhook started nothing: {}", one_line(.reason))]
     NothingStarted {
         /// Why.
         reason: String,
     },
     /// The execution ended, and there is no zip.
-    #[error("the push {push_id} was not delivered, it is {status}: {reason}")]
+    #[error("the push {push_id} was not delivered, it is {status}: {}", one_line(.reason))]
     NotDelivered {
         /// The push.
         push_id: String,
@@ -221,7 +232,7 @@ pub enum Error {
         reason: String,
     },
     /// The execution failed.
-    #[error("the push {push_id} failed with {error}: {cause}{}", remedy(.error, .cause))]
+    #[error("the push {push_id} failed with {error}: {}{}", one_line(.cause), remedy(.error, .cause))]
     ExecutionFailed {
         /// The push.
         push_id: String,
@@ -238,6 +249,11 @@ pub enum Error {
         /// What is wrong.
         message: String,
     },
+    /// The user has ended it.
+    #[error(
+        "interrupted: the push that was begun goes on in the local AWS, without credentials for the git host"
+    )]
+    Interrupted,
     /// The zip is not the one that was packaged.
     #[error(
         "the zip that was downloaded has the SHA-256 {found}, and {by} says {expected}: download it again"

@@ -1,6 +1,7 @@
 //! A git host on the loopback: serves a folder of repositories over smart HTTP with git's own `git http-backend`.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -196,7 +197,13 @@ fn backend_command(shared: &Shared, request: &Request) -> std::io::Result<Comman
         .decode_utf8()
         .map_err(std::io::Error::other)?;
     let stderr = match &shared.log {
-        Some(log) => Stdio::from(std::fs::File::options().create(true).append(true).open(log)?),
+        Some(log) => Stdio::from(
+            std::fs::File::options()
+                .create(true)
+                .append(true)
+                .mode(0o600)
+                .open(log)?,
+        ),
         None => Stdio::null(),
     };
     let mut command = process::command("git");

@@ -6,6 +6,8 @@ pub mod follow;
 pub mod git_host;
 pub mod local;
 pub mod origin;
+pub mod output;
+mod private;
 mod process;
 pub mod progress;
 pub mod push;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use push_code::args::{Cli, Command};
+use push_code::output::PlainWriter;
 use push_code::progress::Progress;
 use push_code::report::report;
 use push_code::{Error, local, push};
@@ -26,7 +27,7 @@ async fn command() -> ExitCode {
 }
 
 async fn run(command: Command) -> Result<bool, Error> {
-    let (out, progress) = (&mut std::io::stdout(), Progress::on_stderr());
+    let (out, progress) = (&mut PlainWriter::stdout(), Progress::on_stderr());
     match command {
         // Boxed, as the future holds those of all stages.
         Command::Push(args) => Box::pin(push::run(args, out, progress)).await.map(|()| true),

@@ -19,7 +19,8 @@ pub struct LoginArgs {
     /// The user name for a private https:// repository.
     #[arg(long, default_value = "oauth2", env = "PUSH_CODE_USERNAME")]
     username: String,
-    /// The token or password for a private https:// repository.
+    /// The token or password for a private https:// repository. Prefer the variable: other users of this machine can
+    /// read the arguments of a program (ps).
     #[arg(long, env = "PUSH_CODE_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// The private key for an ssh:// repository, without a passphrase [default: ~/.ssh/id_ed25519, id_ecdsa or id_rsa].
@@ -183,8 +184,21 @@ pub async fn resolve(
     }
 }
 
-/// How to log in at the host of `url`, whose own credentials are taken out of it.
+/// How to log in at the host of `url`. What credentials it has are taken out of it, so that no message shows them: its
+/// password, and its query, in which some hosts take tokens and git's protocol has nothing.
 fn login(args: &LoginArgs, url: &mut Url) -> Result<Login, Error> {
+    let decode = |text: &str| {
+        percent_encoding::percent_decode_str(text)
+            .decode_utf8_lossy()
+            .into_owned()
+    };
+    let in_url = url.password().map(|password| Credentials {
+        username: decode(url.username()),
+        password: decode(password),
+    });
+    // These fail only for URLs without a host.
+    let _ = url.set_password(None);
+    url.set_query(None);
     if url.scheme() == "ssh" {
         let ssh = std::env::home_dir().unwrap_or_default().join(".ssh");
         let usual = || ["id_ed25519", "id_ecdsa", "id_rsa"].map(|name| ssh.join(name));
@@ -205,21 +219,10 @@ fn login(args: &LoginArgs, url: &mut Url) -> Result<Login, Error> {
                 .unwrap_or_else(|| ssh.join("known_hosts")),
         });
     }
-    let decode = |text: &str| {
-        percent_encoding::percent_decode_str(text)
-            .decode_utf8_lossy()
-            .into_owned()
-    };
-    let in_url = url.password().map(|password| Credentials {
-        username: decode(url.username()),
-        password: decode(password),
-    });
     let given = args.token.as_ref().map(|token| Credentials {
         username: args.username.clone(),
         password: token.clone(),
     });
-    // These fail only for URLs without a host.
-    let _ = url.set_password(None);
     let _ = url.set_username("");
     Ok(given.or(in_url).map_or(Login::None, Login::Basic))
 }

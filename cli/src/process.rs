@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use tokio::process::Command;
 
-use crate::Error;
+use crate::{Error, private};
 
 /// How many lines of a log an error shows.
 const TAIL_LINES: usize = 15;
@@ -52,9 +52,9 @@ pub fn only_local_aws(command: &mut Command) {
     }
 }
 
-/// Runs `command` with all its output in `log`, which is begun anew.
+/// Runs `command` with all its output in `log`, which is begun anew and which only its owner may read.
 pub async fn run_logged(command: &mut Command, log: &Path) -> Result<ExitStatus, Error> {
-    let file = std::fs::File::create(log).map_err(Error::io("write", log))?;
+    let file = private::create_file(log)?;
     let twin = file.try_clone().map_err(Error::io("write", log))?;
     command
         .stdout(file)

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use platform::progress::Teller;
 
+use crate::output::{PlainWriter, one_line};
+
 /// Where progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
@@ -32,7 +34,7 @@ impl Progress {
     /// Begins a step that may take longer than a moment.
     #[must_use]
     pub fn step(self, text: impl Into<String>) -> Step {
-        let text = text.into();
+        let text = one_line(&text.into());
         let bar = match self {
             Self::Terminal => {
                 let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})")
@@ -93,7 +95,7 @@ impl Step {
     /// Changes what a terminal shows of the step.
     pub fn now(&self, text: impl Into<String>) {
         if let Some(bar) = &self.bar {
-            bar.set_message(text.into());
+            bar.set_message(one_line(&text.into()));
         }
     }
 
@@ -102,7 +104,7 @@ impl Step {
     pub fn teller<T: Display + 'static>(&self) -> Teller<T> {
         let (progress, text, bar) = (self.progress, self.text.clone(), self.bar.clone());
         Teller::new(move |news| match &bar {
-            Some(bar) => bar.set_message(format!("{text}: {news}")),
+            Some(bar) => bar.set_message(one_line(&format!("{text}: {news}"))),
             None => progress.line(&format!("  {news}")),
         })
     }
@@ -133,7 +135,7 @@ pub fn seconds(duration: Duration) -> String {
 
 fn write_line(text: &str) {
     // A closed stderr is no reason to stop working.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(PlainWriter::stderr(), "{text}");
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 use std::error::Error;
 use std::io::Write;
 
+use crate::output::PlainWriter;
+
 /// Writes the error with all its causes to stderr.
 pub fn report(error: &dyn Error) {
-    let mut stderr = std::io::stderr();
+    let mut stderr = PlainWriter::stderr();
     // A closed stderr leaves the exit code to speak.
     let _ = writeln!(stderr, "error: {error}");
     let mut cause = error.source();

@@ -42,7 +42,8 @@ impl Location {
         let Some(full) = full else {
             return Ok(Self::Folder(PathBuf::from(text)));
         };
-        let usage = |why: String| Error::Usage(format!("{text:?} cannot be fetched from: {why}"));
+        let usage =
+            |why: String| Error::Usage(format!("{:?} cannot be fetched from: {why}", without_login(text)));
         let url = Url::parse(&full).map_err(|error| usage(error.to_string()))?;
         match url.scheme() {
             "file" => url
@@ -57,6 +58,18 @@ impl Location {
             ))),
         }
     }
+}
+
+/// A URL as messages quote it, without what may be a password: all between `://` and the last `@`, and the query. It need
+/// not be a valid URL.
+fn without_login(text: &str) -> String {
+    let (scheme, rest) = text
+        .split_once("://")
+        .map_or(("", text), |(scheme, rest)| (scheme, rest));
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
+    format!("{scheme}{separator}{rest}")
 }
 
 /// A ref and what it points to.
@@ -271,7 +284,8 @@ pub async fn remote_tip(url: &Url, login: &Login, name: Option<&str>) -> Result<
     let mut command = process::command("git");
     command
         .args(["ls-remote", "--symref", url.as_str()])
-        .env("GIT_TERMINAL_PROMPT", "0");
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_ALLOW_PROTOCOL", "http:https:ssh");
     match name {
         Some(name) => {
             // The second pattern is the commit of an annotated tag.
@@ -288,16 +302,24 @@ pub async fn remote_tip(url: &Url, login: &Login, name: Option<&str>) -> Result<
     match login {
         Login::None => {}
         Login::Basic(credentials) => {
+            let header = format!("http.{}/.extraHeader", url.origin().ascii_serialization());
+            let redirects = format!("http.{url}.followRedirects");
+            let settings = [
+                (header.as_str(), format!("Authorization: {}", credentials.basic())),
+                // git would send the header to wherever the host redirects. Twice: for a URL, git prefers the setting
+                // that names most of it, wherever that stands.
+                ("http.followRedirects", "false".to_owned()),
+                (redirects.as_str(), "false".to_owned()),
+                // The token is the login. An empty helper takes away all that stand before it.
+                ("credential.helper", String::new()),
+            ];
             command
-                .env("GIT_CONFIG_COUNT", "1")
-                .env(
-                    "GIT_CONFIG_KEY_0",
-                    format!("http.{}/.extraHeader", url.origin().ascii_serialization()),
-                )
-                .env(
-                    "GIT_CONFIG_VALUE_0",
-                    format!("Authorization: {}", credentials.basic()),
-                );
+                .env("GIT_CONFIG_COUNT", settings.len().to_string())
+                .env("GIT_ASKPASS", "");
+            for (index, (key, value)) in settings.iter().enumerate() {
+                command.env(format!("GIT_CONFIG_KEY_{index}"), key);
+                command.env(format!("GIT_CONFIG_VALUE_{index}"), value);
+            }
         }
         Login::Key {
             identity,
@@ -315,6 +337,7 @@ pub async fn remote_tip(url: &Url, login: &Login, name: Option<&str>) -> Result<
         }
     }
     let listed = output(command, &[]).await.map_err(|error| match error {
+        Error::Git { message, .. } if is_redirect(&message) => Error::Redirected { url: url.to_string() },
         Error::Git { message, .. } => Error::Remote {
             url: url.to_string(),
             message,
@@ -330,6 +353,13 @@ pub async fn remote_tip(url: &Url, login: &Login, name: Option<&str>) -> Result<
             repository: url.to_string(),
         },
     })
+}
+
+/// Whether git's message is that of a redirect which it does not follow: curl's text, which is in no other language.
+fn is_redirect(message: &str) -> bool {
+    ["301", "302", "303", "307", "308"]
+        .iter()
+        .any(|status| message.contains(&format!("The requested URL returned error: {status}")))
 }
 
 /// The full names that a name may stand for, the likelier first.
@@ -409,6 +439,8 @@ fn url_name(name: &str) -> String {
 
 async fn git(folder: &Path, arguments: &[&str]) -> Result<String, Error> {
     let mut command = process::command("git");
+    // A clone without all of its objects fetches them from where it came from.
+    command.env("GIT_ALLOW_PROTOCOL", "file:http:https:ssh");
     command.arg("-C").arg(folder).args(arguments);
     output(command, arguments).await
 }

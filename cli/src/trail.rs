@@ -10,6 +10,7 @@ use platform::audit::{AuditTrail as _, DynamoTrail};
 use platform::failure::chain;
 
 use crate::Error;
+use crate::output::one_line;
 
 /// The events of a push, and the state that they fold to.
 #[derive(Debug, Clone)]
@@ -50,7 +51,8 @@ impl Trail {
                 recorded.version,
                 recorded.recorded_at.to_rfc3339_opts(SecondsFormat::Millis, true),
                 recorded.event.name(),
-                summary(&recorded.event)
+                // An event is one line, whatever its texts hold.
+                one_line(&summary(&recorded.event))
             );
         }
         text
@@ -138,13 +140,19 @@ mod tests {
                     serde_json::json!({"type": "PushFailed", "data": {
                         "execution_id": "x", "stage": "Fetch", "error": "CommitNotFound", "cause": "gone"}}),
                 ),
+                event(
+                    3,
+                    serde_json::json!({"type": "PushSuperseded", "data": {
+                        "by": "0190a1b2-0000-5000-8000-000000000000", "because": "no\n    9  forged\u{1b}[2J"}}),
+                ),
             ],
             state: None,
         };
         assert_eq!(
             trail.lines(),
             "    1  2026-01-02T03:04:05.678Z  PushDelivered     s3://zips/a/b.zip, version v1\n\
-             \x20   2  2026-01-02T03:04:05.678Z  PushFailed        Fetch: CommitNotFound\n"
+             \x20   2  2026-01-02T03:04:05.678Z  PushFailed        Fetch: CommitNotFound\n\
+             \x20   3  2026-01-02T03:04:05.678Z  PushSuperseded    no     9  forged\u{fffd}[2J\n"
         );
     }
 }

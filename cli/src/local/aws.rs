@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use aws_config::SdkConfig;
 use platform::audit::DynamoTrail;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +12,6 @@ use super::checkout::{Checkout, read_json, write_json};
 use super::ministack::{Ministack, Settings};
 use super::sam::{self, Stack};
 use super::tools::{Lock, Tools, lock};
-use super::{ACCESS_KEY, REGION, SECRET_KEY};
 use crate::Error;
 use crate::progress::Progress;
 use crate::webhook::Webhook;
@@ -49,8 +47,6 @@ pub struct Record {
     pub deployed: Option<Deployed>,
     /// The password for the git host of `local push`.
     pub git_password: String,
-    /// The text of the git secret, as it was put last.
-    pub git_secret: Option<String>,
     /// What each ref pointed to when it was pushed last, by repository and ref.
     pub pushed: BTreeMap<String, String>,
 }
@@ -170,6 +166,7 @@ impl LocalAws {
             name,
             parameters: &parameters,
             endpoint: &endpoint,
+            secret_key: &self.record.ministack.secret_key,
         };
         let fingerprint = stack.fingerprint(built);
         if self
@@ -193,16 +190,11 @@ impl LocalAws {
             fingerprint,
             outputs,
         });
-        // A deployment may reset what the stack's secrets hold.
-        self.record.git_secret = None;
-        if self.record.ministack.auth {
-            self.admit_plain_http().await?;
-        }
+        self.admit_plain_http().await?;
         self.save()
     }
 
-    /// Takes off the buckets' policies, which refuse what does not come over TLS: nothing on the loopback does. They are
-    /// enforced only with the IAM roles.
+    /// Takes off the buckets' policies, which refuse what does not come over TLS: nothing on the loopback does.
     async fn admit_plain_http(&self) -> Result<(), Error> {
         for output in ["StagingBucketName", "DestinationBucket"] {
             let bucket = self.output(output)?;
@@ -267,14 +259,7 @@ impl LocalAws {
     /// The SDK's configuration for the local AWS, as its administrator.
     #[must_use]
     pub fn sdk_config(&self) -> SdkConfig {
-        let credentials = Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "push-code local");
-        SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::from_static(REGION))
-            .endpoint_url(self.endpoint())
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .build()
+        self.record.ministack.sdk_config()
     }
 
     /// A client of Step Functions.
@@ -352,26 +337,22 @@ impl LocalAws {
         Ok(secret.secret_string.unwrap_or_default())
     }
 
-    /// Puts the credentials for git hosts into the stack's secret, where they are not there already.
+    /// Puts the credentials for git hosts into the stack's secret.
     ///
     /// # Errors
     /// Where Secrets Manager refuses.
-    pub async fn put_git_secret(&mut self, secret: &serde_json::Value) -> Result<(), Error> {
-        let text = secret.to_string();
-        if self.record.git_secret.as_ref() == Some(&text) {
-            return Ok(());
-        }
-        let name = self.output("GitSecretName")?.to_owned();
+    pub async fn put_git_secret(&self, credentials: &[serde_json::Value]) -> Result<(), Error> {
+        let text = serde_json::json!({ "credentials": credentials }).to_string();
+        let name = self.output("GitSecretName")?;
         let put = self
             .secrets()
             .put_secret_value()
-            .secret_id(&name)
-            .secret_string(&text);
+            .secret_id(name)
+            .secret_string(text);
         put.send()
             .await
             .map_err(Error::aws(format!("write the secret {name}")))?;
-        self.record.git_secret = Some(text);
-        self.save()
+        Ok(())
     }
 }
 
@@ -393,7 +374,6 @@ impl Record {
             ministack,
             deployed: None,
             git_password: uuid::Uuid::new_v4().simple().to_string(),
-            git_secret: None,
             pushed: BTreeMap::new(),
         }
     }
@@ -435,14 +415,13 @@ fn record_file(checkout: &Checkout) -> Result<PathBuf, Error> {
     Ok(checkout.folder()?.join("local.json"))
 }
 
-/// A running local AWS cannot be given other settings.
+/// A running local AWS cannot move to another port.
 fn check_same(running: &Ministack, wanted: &Settings) -> Result<(), Error> {
-    if (running.port, running.auth) == (wanted.port, wanted.auth) {
+    if running.port == wanted.port {
         return Ok(());
     }
     Err(Error::Usage(format!(
-        "the local AWS runs already, at {}{}: end it with `push-code local down` before you start it differently",
-        running.endpoint(),
-        if running.auth { " with --auth" } else { "" }
+        "the local AWS runs already, at {}: end it with `push-code local down` before you start it at another port",
+        running.endpoint()
     )))
 }

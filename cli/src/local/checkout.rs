@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use crate::Error;
+use crate::{Error, private};
 
 /// What `sam build` reads.
 const BUILD_INPUTS: [&str; 7] = [
@@ -51,13 +51,13 @@ impl Checkout {
         &self.root
     }
 
-    /// The folder of this command's own files, which git ignores.
+    /// The folder of this command's own files, which git ignores, and which only its owner may enter.
     ///
     /// # Errors
     /// Where it cannot be made.
     pub fn folder(&self) -> Result<PathBuf, Error> {
         let folder = self.root.join(".push-code");
-        std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        private::create_folder(&folder)?;
         Ok(folder)
     }
 

@@ -5,24 +5,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::tools::Tools;
-use crate::{Error, process};
+use super::{ACCESS_KEY, REGION};
+use crate::{Error, private, process};
 
-/// Leads a session of its own, so that it outlives the terminal and all that it starts can be ended with it. Where its
-/// standard input is a pipe, it ends with whoever holds the other end, even if that is killed.
-const LAUNCHER: &str = "\
-import os, runpy, signal, sys, threading
-os.setsid()
-def follow():
-    sys.stdin.read()
-    os.killpg(0, signal.SIGKILL)
-if sys.argv[2] == 'owned':
-    threading.Thread(target=follow, daemon=True).start()
-sys.argv = ['ministack']
-runpy.run_module('ministack', run_name='__main__')
-";
+/// Runs ministack behind a guard.
+const GUARD: &str = include_str!("guard.py");
+
+/// The file that it is run from.
+const GUARD_FILE: &str = "guard.py";
 
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,8 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Settings {
     /// Its port; 0 chooses a free one.
     pub port: u16,
-    /// Whether each function's IAM role is enforced.
-    pub auth: bool,
     /// What waits and retry intervals of state machines are multiplied by; 1 where none.
     pub wait_scale: Option<f64>,
 }
@@ -45,15 +39,16 @@ pub struct Ministack {
     pub pid: i32,
     /// Its port on the loopback.
     pub port: u16,
-    /// Whether each function's IAM role is enforced.
-    pub auth: bool,
+    /// The secret of its administrator's access key, [`ACCESS_KEY`]. Each has another.
+    pub secret_key: String,
     /// Its log.
     pub log: PathBuf,
 }
 
 impl Ministack {
-    /// Starts one that keeps its files in `folder`, and waits until it answers. Where `owned`, it ends when the
-    /// returned child is dropped or this process ends.
+    /// Starts one that keeps its files in `folder`, which nobody else should be able to read, and waits until it
+    /// answers. It enforces IAM, and it answers nobody without the administrator's secret or that of a role, and no web
+    /// page: see `guard.py`. Where `owned`, it ends when the returned child is dropped or this process ends.
     ///
     /// # Errors
     /// Where the port is in use, or it does not start.
@@ -66,15 +61,19 @@ impl Ministack {
         let port = free_port(settings.port)?;
         let log = folder.join("local-aws.log");
         let temporary = folder.join("tmp");
-        std::fs::create_dir_all(&temporary).map_err(Error::io("create", &temporary))?;
-        let output = std::fs::File::create(&log).map_err(Error::io("write", &log))?;
+        private::create_folder(&temporary)?;
+        let guard = folder.join(GUARD_FILE);
+        std::fs::write(&guard, GUARD).map_err(Error::io("write", &guard))?;
+        let output = private::create_file(&log)?;
         let twin = output.try_clone().map_err(Error::io("write", &log))?;
         let python = tools.ministack_python();
+        let secret_key = Uuid::new_v4().simple().to_string();
         let child = Command::new(&python)
+            // Isolated: modules come from the virtual environment alone, and not from the script's folder.
+            .arg("-I")
+            .arg(&guard)
             .args([
-                "-c",
-                LAUNCHER,
-                &port.to_string(),
+                port.to_string().as_str(),
                 if owned { "owned" } else { "detached" },
             ])
             .env_clear()
@@ -90,7 +89,9 @@ impl Ministack {
             .env("IOT_MTLS_ENABLED", "0")
             .env("SFTP_ENABLED", "0")
             .env("LOG_LEVEL", "WARNING")
-            .env("AUTH", settings.auth.to_string())
+            .env("AUTH", "true")
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", &secret_key)
             .env("SFN_WAIT_SCALE", settings.wait_scale.unwrap_or(1.0).to_string())
             .current_dir(folder)
             .stdin(if owned { Stdio::piped() } else { Stdio::null() })
@@ -101,7 +102,7 @@ impl Ministack {
         let started = Self {
             pid: child.id().cast_signed(),
             port,
-            auth: settings.auth,
+            secret_key,
             log,
         };
         started.wait_until_healthy(child).await
@@ -131,12 +132,25 @@ impl Ministack {
         endpoint(self.port)
     }
 
+    /// The SDK's configuration for it, as its administrator.
+    #[must_use]
+    pub fn sdk_config(&self) -> SdkConfig {
+        let credentials = Credentials::new(ACCESS_KEY, &self.secret_key, None, None, "push-code local");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static(REGION))
+            .endpoint_url(self.endpoint())
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .build()
+    }
+
     /// Whether the recorded process is still this one, and not another that got its number since.
     #[must_use]
     pub fn is_running(&self) -> bool {
         let port = format!(" {} ", self.port);
         process::command_line(self.pid)
-            .is_some_and(|command| command.contains("run_module('ministack'") && command.contains(&port))
+            .is_some_and(|command| command.contains(GUARD_FILE) && format!("{command} ").contains(&port))
     }
 
     /// Whether it answers.
@@ -212,7 +226,7 @@ mod tests {
         let recorded = Ministack {
             pid: std::process::id().cast_signed(),
             port: 4566,
-            auth: false,
+            secret_key: String::new(),
             log: PathBuf::from("log"),
         };
         assert!(!recorded.is_running());

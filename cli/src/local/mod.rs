@@ -15,20 +15,20 @@ use clap::Subcommand;
 
 use self::aws::{LocalAws, Options, Record};
 use self::checkout::Checkout;
-use self::ministack::Settings;
+use self::ministack::{Ministack, Settings};
 use self::push::PushArgs;
 use crate::Error;
 use crate::progress::Progress;
 
 /// The region that the local AWS plays.
 pub const REGION: &str = "us-east-1";
-/// The access key id that the local AWS takes for its administrator's.
+/// The access key id of the local AWS's administrator. Its secret is [`Ministack::secret_key`](ministack::Ministack).
 pub const ACCESS_KEY: &str = "test";
-/// Its secret.
-pub const SECRET_KEY: &str = "test";
 
 /// The port of the local AWS where no other is asked for.
 const PORT: u16 = 4566;
+
+const NOT_RUNNING: &str = "No local AWS is running: `push-code local up` starts it.";
 
 /// What to do with the local AWS.
 #[derive(Debug, Subcommand)]
@@ -44,6 +44,10 @@ pub enum LocalCommand {
     Down,
     /// Say what runs and where. Exits with 1 where nothing runs.
     Status,
+    /// Print what a shell needs to talk to the local AWS, as in `eval "$(push-code local env)"`.
+    ///
+    /// The key is that of its administrator, and changes whenever the local AWS is started.
+    Env,
 }
 
 /// How the local AWS is started.
@@ -52,9 +56,6 @@ pub struct AwsArgs {
     /// The port of the local AWS on 127.0.0.1 [default: that of the running one, else 4566].
     #[arg(long)]
     port: Option<u16>,
-    /// Enforce each function's IAM role, as AWS does.
-    #[arg(long)]
-    auth: bool,
 }
 
 /// Runs the command. What the user asked for goes to `out`, progress to stderr. `false` where the answer is no.
@@ -85,6 +86,17 @@ pub async fn run(command: LocalCommand, out: &mut impl Write, progress: Progress
             )?;
             Ok(true)
         }
+        LocalCommand::Env => match aws::running(&Checkout::find()?)? {
+            Some(record) => {
+                say(out, &environment(&record.ministack))?;
+                Ok(true)
+            }
+            None => {
+                // Not to `out`, which a shell runs.
+                progress.line(NOT_RUNNING);
+                Ok(false)
+            }
+        },
         LocalCommand::Status => match aws::running(&Checkout::find()?)? {
             Some(record) => {
                 let healthy = record.ministack.is_healthy().await;
@@ -95,7 +107,7 @@ pub async fn run(command: LocalCommand, out: &mut impl Write, progress: Progress
                 Ok(healthy && record.deployed.is_some())
             }
             None => {
-                say(out, "No local AWS is running: `push-code local up` starts it.")?;
+                say(out, NOT_RUNNING)?;
                 Ok(false)
             }
         },
@@ -109,7 +121,6 @@ fn up_options(checkout: &Checkout, args: &AwsArgs, git_port: Option<u16>) -> Res
         .port
         .or(running.as_ref().map(|record| record.ministack.port))
         .unwrap_or(PORT);
-    let auth = args.auth || running.as_ref().is_some_and(|record| record.ministack.auth);
     let git_host = format!("http://127.0.0.1:{}", git_port.unwrap_or(port + 1));
     let deployed = running.and_then(|record| record.deployed);
     let mut hosts = deployed
@@ -125,7 +136,6 @@ fn up_options(checkout: &Checkout, args: &AwsArgs, git_port: Option<u16>) -> Res
     Ok(Options {
         settings: Settings {
             port,
-            auth,
             wait_scale: None,
         },
         parameters: BTreeMap::from(
@@ -145,11 +155,10 @@ fn up_options(checkout: &Checkout, args: &AwsArgs, git_port: Option<u16>) -> Res
 fn describe(record: &Record) -> String {
     let aws = &record.ministack;
     let mut text = format!(
-        "The local AWS runs at {} (process {}, log {}){}.\n",
+        "The local AWS runs at {} (process {}, log {}).\n",
         aws.endpoint(),
         aws.pid,
         aws.log.display(),
-        if aws.auth { ", IAM roles are enforced" } else { "" }
     );
     match &record.deployed {
         Some(deployed) => {
@@ -160,13 +169,20 @@ fn describe(record: &Record) -> String {
         }
         None => text.push_str("\nNo stack is deployed: `push-code local up` deploys it.\n"),
     }
-    text.push_str(&format!(
-        "\nTo talk to it with the AWS CLI:\n  \
-         export AWS_ENDPOINT_URL={}\n  \
-         export AWS_ACCESS_KEY_ID={ACCESS_KEY}\n  \
-         export AWS_SECRET_ACCESS_KEY={SECRET_KEY}\n  \
-         export AWS_DEFAULT_REGION={REGION}",
-        aws.endpoint()
-    ));
+    text.push_str("\nTo talk to it with the AWS CLI: eval \"$(push-code local env)\"");
     text
+}
+
+/// Lines for a shell. None of the values has a character that a shell takes for anything else.
+fn environment(aws: &Ministack) -> String {
+    format!(
+        // A token or profile of another account would be sent along, or preferred.
+        "unset AWS_SESSION_TOKEN AWS_PROFILE\n\
+         export AWS_ENDPOINT_URL={}\n\
+         export AWS_ACCESS_KEY_ID={ACCESS_KEY}\n\
+         export AWS_SECRET_ACCESS_KEY={}\n\
+         export AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION}",
+        aws.endpoint(),
+        aws.secret_key
+    )
 }

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::aws::LocalAws;
 use super::checkout::Checkout;
+use super::tools::{Lock, lock};
 use super::{AwsArgs, up_options};
 use crate::Error;
 use crate::follow::{self, Ended, Moment};
@@ -57,14 +58,23 @@ pub(super) async fn run(args: PushArgs, out: &mut impl Write, progress: Progress
     }
     let mut local = LocalAws::up(&options, progress).await?;
     let git_port = args.git_port.unwrap_or(local.record.ministack.port + 1);
-    let delivered = deliver(&mut local, &origin, &tip, git_port, out, progress).await;
-    if delivered.is_err() && !local.record.ministack.is_running() {
+    // The git secret is this push's alone until it is emptied.
+    let _lock = lock(&checkout.folder()?.join("push.lock"), Lock::Exclusive, progress).await?;
+    let delivered = tokio::select! {
+        delivered = deliver(&mut local, &origin, &tip, git_port, out, progress) => delivered,
+        _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+    };
+    let is_running = local.record.ministack.is_running();
+    if delivered.is_err() && !is_running {
         return Err(local
             .record
             .ministack
             .failed("ended in the middle of the push".to_owned()));
     }
+    // The local AWS goes on: it has no more use for the user's credentials.
+    let emptied = local.put_git_secret(&[]).await;
     let (trail, delivered) = delivered?;
+    emptied?;
     let name = file_name(&origin.short_name(), &tip);
     let file = match args.output {
         Some(folder) if folder.is_dir() => folder.join(name),
@@ -111,8 +121,7 @@ async fn deliver(
     };
     let mut credentials = vec![origin::local_login(git_port, &local.record.git_password)];
     credentials.extend(origin.login().await?);
-    let secret = serde_json::json!({ "credentials": credentials });
-    local.put_git_secret(&secret).await?;
+    local.put_git_secret(&credentials).await?;
     let key = format!("{} {}", origin.repository(), tip.ref_name);
     let last = local.record.pushed.get(&key).cloned();
     let hook = hook(origin, tip, last, served.as_ref().map(Served::origin)).await?;

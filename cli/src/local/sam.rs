@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -10,9 +11,9 @@ use tokio::process::Command;
 
 use super::checkout::{Checkout, read_json, write_json};
 use super::tools::{Lock, Tools, lock};
-use super::{ACCESS_KEY, REGION, SECRET_KEY};
+use super::{ACCESS_KEY, REGION};
 use crate::progress::Progress;
-use crate::{Error, process};
+use crate::{Error, private, process};
 
 /// What this machine runs, as the template names it.
 pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
@@ -115,6 +116,8 @@ pub struct Stack<'a> {
     pub parameters: &'a BTreeMap<String, String>,
     /// The local AWS.
     pub endpoint: &'a str,
+    /// The secret of its administrator's access key.
+    pub secret_key: &'a str,
 }
 
 impl Stack<'_> {
@@ -195,7 +198,7 @@ impl Stack<'_> {
             let mut said = output.stdout;
             said.extend(output.stderr);
             // The log is only for people: that it cannot be written changes nothing.
-            let _ = std::fs::write(log, said);
+            let _ = private::create_file(log).map(|mut file| file.write_all(&said));
             Error::Deploy {
                 tail: process::tail(log),
                 log: log.to_owned(),
@@ -207,7 +210,7 @@ impl Stack<'_> {
         let mut sam = sam(checkout, tools);
         sam.env("AWS_ENDPOINT_URL", self.endpoint)
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", self.secret_key)
             .env("AWS_DEFAULT_REGION", REGION);
         sam
     }
@@ -270,6 +273,7 @@ mod tests {
             name: "push-code",
             parameters,
             endpoint: "http://127.0.0.1:4566",
+            secret_key: "secret",
         };
         let fingerprint = stack(&parameters).fingerprint("built");
         assert_eq!(stack(&parameters).fingerprint("built"), fingerprint);

@@ -125,6 +125,12 @@ async fn install(requirements: &Requirements, cache: &Path, progress: Progress) 
         "install",
         "--disable-pip-version-check",
         "--no-input",
+        // The list names each file by its hash and is whole: nothing is looked for beside it. With the resolver pip
+        // refuses what a requirement's extras name, as only their versions are bounded there.
+        "--require-hashes",
+        "--no-deps",
+        // Building a package would run code that no hash here is of.
+        "--only-binary=:all:",
         "--requirement",
     ])
     .arg(&list);
@@ -248,17 +254,44 @@ mod tests {
     }
 
     #[test]
-    fn every_requirement_is_pinned_exactly_and_names_no_registry() {
-        for requirements in [MINISTACK, SAM] {
-            for line in requirements.text.lines().filter(|line| !line.starts_with('#')) {
+    fn every_requirement_is_pinned_by_version_and_hash_and_names_no_registry() {
+        let servers = include_str!("../../../tests/servers/requirements.txt");
+        for text in [MINISTACK.text, SAM.text, servers] {
+            let lines = text.lines().filter(|line| !line.starts_with('#'));
+            let text = lines.collect::<Vec<_>>().join("\n").replace("\\\n", "");
+            for requirement in text.lines() {
+                let mut words = requirement.split_whitespace();
+                assert!(words.next().unwrap().contains("=="), "{requirement}");
+                let options: Vec<_> = words.filter(|word| word.starts_with('-')).collect();
+                assert!(!options.is_empty(), "{requirement}");
                 assert!(
-                    line.contains("==") && !line.contains("//"),
-                    "{}: {line}",
-                    requirements.file
+                    options.iter().all(|option| option.starts_with("--hash=sha256:")),
+                    "{requirement}"
                 );
-                assert!(!line.starts_with('-'), "{}: {line}", requirements.file);
+                assert!(!requirement.contains("//"), "{requirement}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_without_a_hash_is_not_installed() {
+        let cache = tempfile::tempdir().unwrap();
+        let wheel = cache.path().join("example-1-py3-none-any.whl");
+        std::fs::write(&wheel, "other").unwrap();
+        let text = format!("example @ file://{}", wheel.display());
+        let requirements = Requirements {
+            name: "example",
+            file: "example.txt",
+            text: Box::leak(text.into_boxed_str()),
+            about: "an example",
+        };
+        let error = install(&requirements, cache.path(), Progress::Silent)
+            .await
+            .unwrap_err();
+        let Error::Pip { tail, .. } = error else {
+            panic!("{error}")
+        };
+        assert!(tail.contains("--require-hashes"), "{tail}");
     }
 
     #[test]

@@ -85,6 +85,9 @@ fn environment() -> PathBuf {
             "--quiet",
             "--disable-pip-version-check",
             "--no-input",
+            "--require-hashes",
+            "--no-deps",
+            "--only-binary=:all:",
         ])
         .arg("--requirement")
         .arg(&list));

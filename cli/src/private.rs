@@ -1,0 +1,63 @@
+//! Files and folders for the user alone: what the local AWS and its logs hold is nobody else's.
+
+use std::fs::{DirBuilder, File, Permissions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use crate::Error;
+
+/// Creates a folder that only its owner may enter. One that exists becomes so.
+///
+/// # Errors
+/// Where it cannot be created, or is another user's.
+pub(crate) fn create_folder(path: &Path) -> Result<(), Error> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(0o700)))
+        .map_err(Error::io("create", path))
+}
+
+/// Creates an empty file that only its owner may read. One that exists is emptied, and becomes so.
+///
+/// # Errors
+/// Where it cannot be created, or is another user's.
+pub(crate) fn create_file(path: &Path) -> Result<File, Error> {
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(Error::io("write", path))?;
+    file.set_permissions(Permissions::from_mode(0o600))
+        .map_err(Error::io("write", path))?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn what_others_could_read_becomes_the_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (made, log) = (folder.path().join("made"), folder.path().join("made/log"));
+        create_folder(&made).unwrap();
+        drop(create_file(&log).unwrap());
+        assert_eq!((mode(&made), mode(&log)), (0o700, 0o600));
+
+        std::fs::set_permissions(&made, Permissions::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(&log, Permissions::from_mode(0o644)).unwrap();
+        std::fs::write(&log, "old").unwrap();
+        create_folder(&made).unwrap();
+        drop(create_file(&log).unwrap());
+        assert_eq!((mode(&made), mode(&log)), (0o700, 0o600));
+        assert_eq!(std::fs::read(&log).unwrap(), b"");
+    }
+}
