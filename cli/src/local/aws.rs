@@ -60,7 +60,7 @@ pub struct Deployed {
     pub parameters: BTreeMap<String, String>,
     /// Of build and parameters.
     pub fingerprint: String,
-    /// Its outputs.
+    /// Its outputs. `WebhookUrl` is that on this machine.
     pub outputs: BTreeMap<String, String>,
 }
 
@@ -182,7 +182,10 @@ impl LocalAws {
             .deploy(&self.checkout, &self.tools, &log, self.progress)
             .await?;
         let step = self.progress.step("Reading the stack's outputs");
-        let outputs = stack.outputs(&self.checkout, &self.tools, &log).await?;
+        let mut outputs = stack.outputs(&self.checkout, &self.tools, &log).await?;
+        if let Some(url) = webhook_url(&outputs, &self.endpoint()) {
+            outputs.insert("WebhookUrl".to_owned(), url);
+        }
         drop(step);
         self.record.deployed = Some(Deployed {
             stack: name.to_owned(),
@@ -318,16 +321,7 @@ impl LocalAws {
             action: format!("read the secret {name}"),
             message: format!("it is not JSON with a token: {error}"),
         })?;
-        let public = self.output("WebhookUrl")?;
-        let path = public
-            .split_once("://")
-            .and_then(|(_, rest)| rest.split_once('/'));
-        let (_, path) = path.unwrap_or_default();
-        let url = format!(
-            "{}/_aws/execute-api/{}/$default/{path}",
-            self.endpoint(),
-            self.output("ApiId")?
-        );
+        let url = self.output("WebhookUrl")?.to_owned();
         Ok(Webhook::new(url, secret.token))
     }
 
@@ -413,6 +407,14 @@ pub fn running(checkout: &Checkout) -> Result<Option<Record>, Error> {
 
 fn record_file(checkout: &Checkout) -> Result<PathBuf, Error> {
     Ok(checkout.folder()?.join("local.json"))
+}
+
+/// Where the local AWS takes what on AWS is sent to the output `WebhookUrl`, whose host is one on the internet.
+fn webhook_url(outputs: &BTreeMap<String, String>, endpoint: &str) -> Option<String> {
+    let (_, rest) = outputs.get("WebhookUrl")?.split_once("://")?;
+    let (_, path) = rest.split_once('/')?;
+    let api = outputs.get("ApiId")?;
+    Some(format!("{endpoint}/_aws/execute-api/{api}/$default/{path}"))
 }
 
 /// A running local AWS cannot move to another port.

@@ -10,10 +10,13 @@ read its answers. So each request comes here first:
 - A request has to be signed (SigV4) with the secret of a key that exists. Two paths are open without: the one that says
   whether the server is up, and the API gateway's, which git hosts call and which has its own authorizer.
 
+It also bounds how many functions run at once, each of which is a process of this machine.
+
 The environment holds the administrator's key as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. ministack's own functions
 are used as those of the pinned version are; the test `local_aws` of the CLI holds all of this to that version.
 """
 
+import contextvars
 import hashlib
 import hmac
 import os
@@ -84,6 +87,7 @@ async def app(scope, receive, send):
             headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
         )
         return await answer(scope, send, *denied)
+    is_webhook.set(bool(GATEWAY.match(scope["path"])))
     await ministack_app(scope, receive, without_cors(send))
 
 
@@ -227,6 +231,19 @@ def execution_credentials(config):
     return {**keys, "AWS_SECRET_ACCESS_KEY": secret}
 
 
+is_webhook = contextvars.ContextVar("is_webhook", default=False)
+# Of a burst of webhooks, the rest waits. What git hosts wait for does not wait for the pushes that are worked on.
+webhook_places, stage_places = threading.Semaphore(8), threading.Semaphore(8)
+run_function = lambda_svc._execute_function_dispatch
+
+
+def run_in_a_place(*invocation):
+    """Runs a function when there is a place for it. None calls another one, which might wait for its caller."""
+    with webhook_places if is_webhook.get() else stage_places:
+        return run_function(*invocation)
+
+
+lambda_svc._execute_function_dispatch = run_in_a_place
 for module in (lambda_runtime, lambda_svc):
     module.execution_credentials = execution_credentials
 ministack_app, ministack.app = ministack.app, app

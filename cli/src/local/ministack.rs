@@ -90,6 +90,8 @@ impl Ministack {
             .env("SFTP_ENABLED", "0")
             .env("LOG_LEVEL", "WARNING")
             .env("AUTH", "true")
+            // No bound of its own: at that it refuses, where the guard has functions wait.
+            .env("LAMBDA_ACCOUNT_CONCURRENCY", "0")
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", &secret_key)
             .env("SFN_WAIT_SCALE", settings.wait_scale.unwrap_or(1.0).to_string())
