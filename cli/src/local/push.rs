@@ -60,12 +60,23 @@ pub(super) async fn run(args: PushArgs, out: &mut impl Write, progress: Progress
     let git_port = args.git_port.unwrap_or(local.record.ministack.port + 1);
     // The git secret is this push's alone until it is emptied.
     let _lock = lock(&checkout.folder()?.join("push.lock"), Lock::Exclusive, progress).await?;
-    let delivered = tokio::select! {
-        delivered = deliver(&mut local, &origin, &tip, git_port, out, progress) => delivered,
+    let save = async {
+        let (trail, delivered) = deliver(&mut local, &origin, &tip, git_port, out, progress).await?;
+        let name = file_name(&origin.short_name(), &tip);
+        let file = match args.output {
+            Some(folder) if folder.is_dir() => folder.join(name),
+            Some(file) => file,
+            None => PathBuf::from(name),
+        };
+        let _step = progress.step("Downloading the zip");
+        let sha256 = download(&local, &delivered, &trail, &file).await?;
+        Ok((trail, delivered, file, sha256))
+    };
+    let saved = tokio::select! {
+        saved = save => saved,
         _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
     };
-    let is_running = local.record.ministack.is_running();
-    if delivered.is_err() && !is_running {
+    if saved.is_err() && !local.record.ministack.is_running() {
         return Err(local
             .record
             .ministack
@@ -73,17 +84,8 @@ pub(super) async fn run(args: PushArgs, out: &mut impl Write, progress: Progress
     }
     // The local AWS goes on: it has no more use for the user's credentials.
     let emptied = local.put_git_secret(&[]).await;
-    let (trail, delivered) = delivered?;
+    let (trail, delivered, file, sha256) = saved?;
     emptied?;
-    let name = file_name(&origin.short_name(), &tip);
-    let file = match args.output {
-        Some(folder) if folder.is_dir() => folder.join(name),
-        Some(file) => file,
-        None => PathBuf::from(name),
-    };
-    let step = progress.step("Downloading the zip");
-    let sha256 = download(&local, &delivered, &trail, &file).await?;
-    drop(step);
     let write = |error| Error::io("write to", Path::new("standard output"))(error);
     let commit = trail
         .state
