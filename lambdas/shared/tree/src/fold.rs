@@ -8,8 +8,8 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-use icu_casemap::CaseMapper;
-use icu_normalizer::DecomposingNormalizerBorrowed as Normalizer;
+use caseless::Caseless;
+use unicode_normalization::UnicodeNormalization;
 
 /// What paths have in common that are one path on some file system. Others have another one but for chance, which whoever
 /// wrote the paths cannot help: the hash has a key of its own in each process, and its 64 bits are the same for two of a
@@ -71,12 +71,9 @@ pub fn parts(folded: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn fold_text(text: &str) -> String {
-    let seen: String = text.chars().filter(|char| !is_ignored(*char)).collect();
-    let text = Normalizer::new_nfd().normalize(&seen);
-    let text = CaseMapper::new().fold_string(&text);
-    let text = Normalizer::new_nfkd().normalize(&text);
-    let text = CaseMapper::new().fold_string(&text);
-    Normalizer::new_nfkd().normalize(&text).into_owned()
+    let seen = text.chars().filter(|char| !is_ignored(*char));
+    let once = seen.nfd().default_case_fold().nfkd();
+    once.default_case_fold().nfkd().collect()
 }
 
 /// Whether the first name of `path` is `name`, a plain one, on some file system.
