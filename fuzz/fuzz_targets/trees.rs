@@ -28,15 +28,20 @@ fuzz_target!(|input: &[u8]| {
         entries: 1_000,
         ..Limits::default()
     };
+    let symlinks = [Symlinks::Keep, Symlinks::Inside, Symlinks::Refuse][usize::from(options % 3)];
     let rules = Rules {
         limits: &limits,
-        symlinks: [Symlinks::Keep, Symlinks::Inside, Symlinks::Refuse][usize::from(options % 3)],
+        symlinks,
         submodules: &submodules,
     };
     let Ok(tree) = tree::list(&repository, *root, &rules) else {
         return;
     };
     paths::check(&tree.entries);
+    paths::check_links(&tree.entries);
+    if symlinks == Symlinks::Inside {
+        paths::follow(&repository, &tree.entries);
+    }
     let roots = [b"module/".to_vec()];
     let Ok(attributes) = Attributes::read(&repository, &tree.entries, &roots, &limits) else {
         return;

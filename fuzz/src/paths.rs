@@ -1,7 +1,12 @@
 //! What may be unpacked anywhere. It is written apart from the project's own checks, which it is compared with.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 
+use git2::Repository;
 use tree::{Content, Entry};
 
 /// Stops where a listing has what leads out of the folder that it is unpacked into, or is a folder and a file at once.
@@ -46,4 +51,103 @@ fn check_path(path: &[u8]) {
         assert!(!name.eq_ignore_ascii_case(b".git"), "{shown:?}");
         assert!(!name.eq_ignore_ascii_case(b"git~1"), "{shown:?}");
     }
+}
+
+/// Unpacks what was listed with links that lead nowhere out, as Linux does it and as Windows reads it, and stops where one
+/// does lead out.
+pub fn follow(repository: &Repository, entries: &[Entry]) {
+    if !entries.iter().any(is_link) {
+        return;
+    }
+    unpack(repository, entries, <[u8]>::to_vec);
+    unpack(repository, entries, |path| {
+        let parts = path.split(|byte| matches!(byte, b'/' | b'\\'));
+        let parts = parts.map(|part| {
+            let end = part.iter().rposition(|byte| *byte != b' ');
+            part[..end.map_or(0, |end| end + 1)].to_ascii_lowercase()
+        });
+        parts.collect::<Vec<_>>().join(&b'/')
+    });
+}
+
+fn unpack(repository: &Repository, entries: &[Entry], spell: impl Fn(&[u8]) -> Vec<u8>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Deep enough for what leads out to be somewhere.
+    let root = folder.path().join("1/2/3/4/5/6/7/8");
+    std::fs::create_dir_all(&root).expect("a folder");
+    let root = root.canonicalize().expect("it is there");
+    let path = |entry: &Entry| root.join(OsStr::from_bytes(&spell(&entry.path)));
+    // What cannot be made (two names that are one, a name that is too long) is not there to be led through.
+    let make_parent = |path: &Path| path.parent().map(std::fs::create_dir_all);
+    for entry in entries.iter().filter(|entry| !is_link(entry)) {
+        let path = path(entry);
+        let _ = make_parent(&path);
+        let _ = match entry.content {
+            Content::Submodule { .. } => std::fs::create_dir_all(path),
+            _ => std::fs::write(path, b""),
+        };
+    }
+    let links: Vec<PathBuf> = entries
+        .iter()
+        .filter_map(|entry| {
+            let Content::Symlink { blob } = entry.content else {
+                return None;
+            };
+            let target = repository.find_blob(blob).expect("it was read");
+            let path = path(entry);
+            let _ = make_parent(&path);
+            symlink(OsStr::from_bytes(&spell(target.content())), &path).ok()?;
+            Some(path)
+        })
+        .collect();
+    for link in links {
+        if let Ok(real) = link.canonicalize() {
+            assert!(
+                real.starts_with(&root),
+                "{} is {}",
+                link.display(),
+                real.display()
+            );
+        }
+    }
+}
+
+fn is_link(entry: &Entry) -> bool {
+    matches!(entry.content, Content::Symlink { .. })
+}
+
+/// Stops where a link and another path, or the beginning of one, are one name by ASCII case, dots and blanks: less than what
+/// the listing compares, but written apart from it.
+pub fn check_links(entries: &[Entry]) {
+    let links: HashSet<Vec<u8>> = entries
+        .iter()
+        .filter(|entry| is_link(entry))
+        .map(|entry| plain(&entry.path))
+        .collect();
+    if links.is_empty() {
+        return;
+    }
+    for entry in entries {
+        let all = plain(&entry.path);
+        let slashes = all.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        for (end, _) in slashes {
+            assert!(!links.contains(&all[..end]), "below a link: {entry:?}");
+        }
+        assert!(is_link(entry) || !links.contains(&all), "a link, too: {entry:?}");
+    }
+    let count = entries.iter().filter(|entry| is_link(entry)).count();
+    assert_eq!(links.len(), count, "two links of one name");
+}
+
+/// A path with slashes for backslashes, in lower case, without dots and blanks at the ends of its names, and without empty ones.
+fn plain(path: &[u8]) -> Vec<u8> {
+    let parts = path.split(|byte| matches!(byte, b'/' | b'\\'));
+    let parts = parts.map(|part| {
+        let end = part.iter().rposition(|byte| !matches!(byte, b' ' | b'.'));
+        part[..end.map_or(0, |end| end + 1)].to_ascii_lowercase()
+    });
+    parts
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(&b'/')
 }

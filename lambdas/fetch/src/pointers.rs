@@ -109,8 +109,7 @@ fn read(
     let attributes = listing.attributes(&options.limits)?;
     let mut pointers = tree::pointers(&listing.repository, &listing.tree.entries, &attributes)?;
     if options.attributes {
-        let mut left_out = LeftOut::new(&attributes);
-        pointers.retain(|(entry, _)| !left_out.has(&entry.path));
+        LeftOut::new(&attributes).remove_from(&mut pointers, |(entry, _)| &entry.path)?;
     }
     let lfsconfig = listing
         .file(LFSCONFIG, LFSCONFIG_BYTES)?

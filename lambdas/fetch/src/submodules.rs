@@ -196,11 +196,14 @@ fn read(listing: &Listing, attributes: Option<&Attributes>, path: &str) -> Resul
     let mut left_out = attributes.map(LeftOut::new);
     let mut submodules = Vec::new();
     for entry in &listing.tree.entries {
-        if let Content::Submodule { commit } = entry.content
-            && !left_out
-                .as_mut()
-                .is_some_and(|left_out| left_out.has(&entry.path))
-        {
+        let Content::Submodule { commit } = entry.content else {
+            continue;
+        };
+        let left_out = match &mut left_out {
+            Some(left_out) => left_out.has(&entry.path)?,
+            None => false,
+        };
+        if !left_out {
             submodules.push((entry.path.strip_suffix(b"/").unwrap_or(&entry.path), commit));
         }
     }

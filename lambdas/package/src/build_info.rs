@@ -23,12 +23,12 @@ struct BuildInfo<'a> {
     subject: &'a str,
 }
 
-/// The entry; none where the repository has a file, link or folder of that name: the commit's own content comes first.
+/// The entry; none where the repository has a file, link or folder of that name, on some file system at least: the commit's
+/// own content comes first, and ours would be written through its link.
 pub fn entry(push: &Push, fetched: &FetchedCommit, entries: &[Entry]) -> Result<Option<Entry>, Error> {
-    let folder = format!("{BUILD_INFO}/");
     if entries
         .iter()
-        .any(|entry| entry.path == BUILD_INFO.as_bytes() || entry.path.starts_with(folder.as_bytes()))
+        .any(|entry| tree::begins_with(&entry.path, BUILD_INFO.as_bytes()))
     {
         return Ok(None);
     }

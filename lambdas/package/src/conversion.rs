@@ -32,6 +32,14 @@ use warnings::{Kind, Warnings};
 /// git converts no larger files: its `core.bigFileThreshold`.
 pub const LARGEST: u64 = 512 << 20;
 
+/// By how many bytes `ident` and `export-subst` may each make a file larger: a few bytes of `$Format:%B$` may stand for a
+/// message of megabytes, thousands of times, and what `ident` has written may become four times as much in another encoding.
+const GROWTH: usize = 16 << 20;
+
+/// A file would grow by more than [`GROWTH`].
+#[derive(Debug, PartialEq, Eq)]
+struct TooLarge;
+
 /// What becomes of a file's content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Conversion {
@@ -58,7 +66,7 @@ impl Converter {
         entries: &mut [Entry],
     ) -> Result<Self, Error> {
         let mut warnings = Warnings::default();
-        let substitutes = plan::convert(attributes, entries, submodules, &mut warnings);
+        let substitutes = plan::convert(attributes, entries, submodules, &mut warnings)?;
         let commit = if substitutes {
             let id = &envelope.input.fetched.commit;
             Some(Commit::read(repository, id, &envelope.push.ref_name)?)
@@ -75,7 +83,10 @@ impl Converter {
     pub fn convert(&self, path: &[u8], id: Oid, data: &[u8], conversion: Conversion) -> Option<Vec<u8>> {
         let mut converted = None;
         if conversion.ident {
-            converted = ident::expand(data, id);
+            converted = ident::expand(data, id).unwrap_or_else(|TooLarge| {
+                self.grown(path, "ident");
+                None
+            });
         }
         if let Some(eol) = conversion.eol {
             let now = converted.as_deref().unwrap_or(data);
@@ -109,12 +120,7 @@ impl Converter {
             });
             match substituted {
                 Ok(substituted) => converted = substituted.or(converted),
-                Err(substitution::TooLarge) => self.warn(Kind::Grown, || {
-                    format!(
-                        "export-subst would make {} far too large: it was not applied",
-                        tree::lossy(path)
-                    )
-                }),
+                Err(TooLarge) => self.grown(path, "export-subst"),
             }
         }
         converted
@@ -124,6 +130,15 @@ impl Converter {
     pub fn too_large(&self, path: &[u8]) {
         self.warn(Kind::Large, || {
             format!("{} has more than 512 MiB: it is not converted", tree::lossy(path))
+        });
+    }
+
+    fn grown(&self, path: &[u8], attribute: &str) {
+        self.warn(Kind::Grown, || {
+            format!(
+                "{attribute} would make {} far too large: it was not applied",
+                tree::lossy(path)
+            )
         });
     }
 

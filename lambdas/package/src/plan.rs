@@ -56,7 +56,7 @@ pub fn plan(
     }
     let mut entries = entry::of(tree);
     if let (true, Some(attributes)) = (options.attributes, &attributes) {
-        conversion::leave_out(attributes, &mut entries);
+        conversion::leave_out(attributes, &mut entries)?;
     }
     let lfs = point(&mut entries, pointers);
     let mut converter = Converter::default();

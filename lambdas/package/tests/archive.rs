@@ -9,6 +9,7 @@ use std::process::Command;
 
 use domain::error::{Code, Coded};
 use domain::source::Options;
+use package::Error;
 use proptest::prelude::*;
 
 use scene::{Scene, block_on, files, without_build_info};
@@ -237,7 +238,11 @@ proptest! {
     fn any_tree_is_zipped_as_git_lists_it(tree in tree()) {
         let scene = Scene::new();
         let commit = scene.commit(&tree);
-        let archive = block_on(scene.package(&commit, without_build_info())).unwrap();
+        let archive = match block_on(scene.package(&commit, without_build_info())) {
+            // Some trees have a link whose name differs from another one by a dot or blank at the end.
+            Err(Error::Tree(tree::Error::Alias { .. })) => return Ok(()),
+            archive => archive.unwrap(),
+        };
         prop_assert_eq!(scene.unzip(&archive), scene.list(&commit));
     }
 }

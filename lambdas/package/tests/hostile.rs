@@ -6,6 +6,7 @@ mod scene;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use domain::error::{Code, Coded};
 use domain::source::{Options, Symlinks};
@@ -283,6 +284,57 @@ fn warnings_are_few_and_short_whatever_the_repository_holds() {
     let archive = with_attributes(&scene, "short", &files, |_| ()).unwrap();
     assert_eq!(archive.warnings.len(), 1);
     assert!(archive.warnings[0].len() < 400);
+}
+
+#[test]
+fn formats_that_would_be_looked_through_again_and_again_take_little_time() {
+    let scene = Scene::new();
+    for (subject, placeholder) in [
+        ("open", "%("),
+        ("open", "%(count"),
+        ("open", "%+("),
+        ("!", "%f"),
+        ("!", "%-f"),
+    ] {
+        // Of a megabyte each, where each placeholder would look through all of the rest, or of the subject.
+        let format = format!("$Format:{}$", placeholder.repeat((1 << 20) / placeholder.len())).into_bytes();
+        let files: [(&str, &[u8]); 2] = [(".gitattributes", b"a export-subst\n"), ("a", &format)];
+        let start = Instant::now();
+        with_attributes(&scene, &subject.repeat(1 << 20), &files, |_| ()).unwrap();
+        let took = start.elapsed();
+        // It takes a second on a busy machine; it was minutes, even with optimisation.
+        assert!(took.as_secs() < 60, "{placeholder}: {took:?}");
+    }
+}
+
+#[test]
+fn attributes_whose_lines_take_too_long_meet_their_limit() {
+    let scene = Scene::new();
+    let files: [(&str, &[u8]); 1] = [(".gitattributes", &b"?z eol\n".repeat(10_000))];
+    let error = with_attributes(&scene, "long", &files, |options| {
+        options.limits.attributes_steps = 10_000;
+    });
+    let error = error.unwrap_err();
+    assert_eq!(error.code(), Code::LimitExceeded);
+    assert!(
+        error.to_string().contains("options.limits.attributes_steps"),
+        "{error}"
+    );
+    with_attributes(&scene, "long", &files, |_| ()).unwrap();
+}
+
+#[test]
+fn an_own_file_is_not_written_through_a_link_of_its_name() {
+    let scene = Scene::new();
+    let link = scene.blob(b"/tmp/x");
+    let tree = scene.tree(&[("120000", &link, b"Build-Info.JSON")]);
+    let archive = block_on(scene.package(&scene.commit_tree(&tree), Options::default())).unwrap();
+    assert_eq!(archive.entries, 1);
+    assert!(
+        archive.warnings[0].contains("build-info.json"),
+        "{:?}",
+        archive.warnings
+    );
 }
 
 #[test]

@@ -18,8 +18,8 @@ pub struct Commit {
     pub message: Vec<u8>,
     /// The first paragraph, without the ends of its lines.
     pub subject: Vec<u8>,
-    /// The first line.
-    pub title: Vec<u8>,
+    /// The first line as a file's name. It may be nothing, made of megabytes.
+    pub file_name: Vec<u8>,
     /// What follows the first paragraph.
     pub body: Vec<u8>,
     /// The ref that was pushed, as `%D` shows it.
@@ -82,10 +82,7 @@ impl Commit {
         }
         commit.message = rest.to_vec();
         let subject = skip_blank_lines(rest);
-        commit.title = split_line(subject).0.to_vec();
-        if commit.title.ends_with(b"\n") {
-            commit.title.pop();
-        }
+        commit.file_name = file_name(split_line(subject).0);
         let mut body = subject;
         loop {
             let (line, after) = split_line(body);
@@ -155,6 +152,29 @@ fn decoration(pushed: &RefName) -> String {
             .unwrap_or(name)
             .to_owned(),
     }
+}
+
+/// A line as git makes a file's name of it.
+fn file_name(line: &[u8]) -> Vec<u8> {
+    let mut name = Vec::new();
+    let mut space = false;
+    let mut bytes = line.iter().peekable();
+    while let Some(byte) = bytes.next() {
+        if !byte.is_ascii_alphanumeric() && !matches!(byte, b'.' | b'_') {
+            space = true;
+            continue;
+        }
+        if space && !name.is_empty() {
+            name.push(b'-');
+        }
+        space = false;
+        name.push(*byte);
+        if *byte == b'.' {
+            while bytes.next_if_eq(&&b'.').is_some() {}
+        }
+    }
+    while name.pop_if(|byte| matches!(*byte, b'.' | b'-')).is_some() {}
+    name
 }
 
 fn digits(text: &[u8]) -> Option<(&[u8], &[u8])> {

@@ -16,7 +16,7 @@ pub fn substitute(commit: &[u8], content: &[u8]) -> Option<Vec<u8>> {
 
 /// `content` with the ids of `ident`.
 pub fn expand(content: &[u8], blob: Oid) -> Option<Vec<u8>> {
-    ident::expand(content, blob)
+    ident::expand(content, blob).ok().flatten()
 }
 
 /// `content` with CRLF, by `text` or `text=auto`.

@@ -2,8 +2,10 @@
 
 use git2::Oid;
 
+use super::{GROWTH, TooLarge};
+
 /// The content with ids; none where it has no `$Id$`.
-pub fn expand(content: &[u8], blob: Oid) -> Option<Vec<u8>> {
+pub fn expand(content: &[u8], blob: Oid) -> Result<Option<Vec<u8>>, TooLarge> {
     let mut expanded = Vec::new();
     let mut rest = content;
     // What was not copied yet begins here.
@@ -16,12 +18,15 @@ pub fn expand(content: &[u8], blob: Oid) -> Option<Vec<u8>> {
         expanded.extend_from_slice(format!("Id: {blob} $").as_bytes());
         rest = &rest[keyword..];
         from = rest;
+        if expanded.len() > content.len() + GROWTH {
+            return Err(TooLarge);
+        }
     }
     if from.len() == content.len() {
-        return None;
+        return Ok(None);
     }
     expanded.extend_from_slice(from);
-    Some(expanded)
+    Ok(Some(expanded))
 }
 
 /// The length of the keyword that follows a dollar, its own dollar included.
@@ -59,7 +64,7 @@ mod tests {
             ("$Id: x\n$Id$", format!("$Id: x\n{id}")),
             ("$$Id$$", format!("${id}$")),
         ] {
-            let expanded = expand(content.as_bytes(), blob).unwrap();
+            let expanded = expand(content.as_bytes(), blob).unwrap().unwrap();
             assert_eq!(String::from_utf8(expanded).unwrap(), expected);
         }
         for content in [
@@ -73,7 +78,16 @@ mod tests {
             "$Id: a b $",
             "$id$",
         ] {
-            assert_eq!(expand(content.as_bytes(), blob), None, "{content}");
+            assert_eq!(expand(content.as_bytes(), blob), Ok(None), "{content}");
         }
+    }
+
+    #[test]
+    fn a_file_that_is_full_of_ids_is_left() {
+        let blob = Oid::from_bytes(&[7; 20]).unwrap();
+        let ids = b"$Id$".repeat(500_000);
+        assert_eq!(expand(&ids, blob), Err(TooLarge));
+        let expanded = expand(&ids[..1_000_000], blob).unwrap().unwrap();
+        assert_eq!(expanded.len(), 250_000 * "$Id: $".len() + 250_000 * 41);
     }
 }

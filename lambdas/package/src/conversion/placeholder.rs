@@ -1,8 +1,8 @@
 //! The placeholders of `git log --format`, as far as one commit by itself can answer them.
 
+use super::TooLarge;
 use super::commit::{Commit, Person};
 use super::date::{self, Form};
-use super::substitution::TooLarge;
 
 /// git's shortest.
 const ABBREVIATED: usize = 7;
@@ -27,6 +27,11 @@ pub fn format(
 ) -> Result<(), TooLarge> {
     // git reads C strings.
     let mut rest = format.split(|byte| *byte == 0).next().unwrap_or_default();
+    // What is behind the last one is not looked through for another at each placeholder.
+    let behind_parentheses = rest
+        .iter()
+        .rposition(|byte| *byte == b')')
+        .map_or(rest.len(), |last| rest.len() - last - 1);
     while let Some(percent) = rest.iter().position(|byte| *byte == b'%') {
         out.extend_from_slice(&rest[..percent]);
         rest = &rest[percent + 1..];
@@ -35,7 +40,8 @@ pub fn format(
             rest = after;
             continue;
         }
-        match item(commit, rest, out) {
+        let may_close = rest.len() > behind_parentheses;
+        match item(commit, rest, may_close, out) {
             Step::Known(taken) => rest = &rest[taken..],
             Step::Left(taken) => {
                 let (placeholder, after) = rest.split_at(taken);
@@ -55,16 +61,16 @@ pub fn format(
 }
 
 /// A placeholder with what may stand before it: `+` and a space put a line end and a space before what is not empty, `-`
-/// removes line ends before what is.
-fn item(commit: &Commit, text: &[u8], out: &mut Vec<u8>) -> Step {
+/// removes line ends before what is. `may_close` is whether `text` has a closing parenthesis.
+fn item(commit: &Commit, text: &[u8], may_close: bool, out: &mut Vec<u8>) -> Step {
     let Some(magic @ (b'+' | b'-' | b' ')) = text.first() else {
-        return one(commit, text, out);
+        return one(commit, text, may_close, out);
     };
     if text.get(1) == Some(&b'w') {
         return Step::Unknown;
     }
     let before = out.len();
-    let taken = match one(commit, &text[1..], out) {
+    let taken = match one(commit, &text[1..], may_close, out) {
         Step::Known(taken) => taken,
         Step::Left(taken) => return Step::Left(taken + 1),
         Step::Unknown => 0,
@@ -82,7 +88,7 @@ fn item(commit: &Commit, text: &[u8], out: &mut Vec<u8>) -> Step {
     Step::Known(taken + 1)
 }
 
-fn one(commit: &Commit, text: &[u8], out: &mut Vec<u8>) -> Step {
+fn one(commit: &Commit, text: &[u8], may_close: bool, out: &mut Vec<u8>) -> Step {
     let Some(first) = text.first() else {
         return Step::Unknown;
     };
@@ -115,7 +121,7 @@ fn one(commit: &Commit, text: &[u8], out: &mut Vec<u8>) -> Step {
         b'e' => out.extend_from_slice(&commit.encoding),
         b'B' => out.extend_from_slice(&commit.message),
         b's' => out.extend_from_slice(&commit.subject),
-        b'f' => sanitized(&commit.title, out),
+        b'f' => out.extend_from_slice(&commit.file_name),
         b'b' => out.extend_from_slice(&commit.body),
         b'a' => return person(&commit.author, text.get(1), out),
         b'c' => return person(&commit.committer, text.get(1), out),
@@ -135,7 +141,7 @@ fn one(commit: &Commit, text: &[u8], out: &mut Vec<u8>) -> Step {
                 _ => Step::Unknown,
             };
         }
-        b'(' => return in_parentheses(text),
+        b'(' if may_close => return in_parentheses(text),
         _ => return Step::Unknown,
     }
     Step::Known(1)
@@ -143,10 +149,12 @@ fn one(commit: &Commit, text: &[u8], out: &mut Vec<u8>) -> Step {
 
 fn in_parentheses(text: &[u8]) -> Step {
     let known: [&[u8]; 5] = [b"(describe", b"(trailers", b"(decorate", b"(count", b"(total"];
-    let end = text.iter().position(|byte| *byte == b')');
-    match end {
-        Some(end) if known.iter().any(|known| text.starts_with(known)) => Step::Left(end + 1),
-        _ => Step::Unknown,
+    if !known.iter().any(|known| text.starts_with(known)) {
+        return Step::Unknown;
+    }
+    match text.iter().position(|byte| *byte == b')') {
+        Some(end) => Step::Left(end + 1),
+        None => Step::Unknown,
     }
 }
 
@@ -184,30 +192,6 @@ fn person(person: &Person, part: Option<&u8>, out: &mut Vec<u8>) -> Step {
         _ => return Step::Unknown,
     }
     Step::Known(2)
-}
-
-/// The subject as a file's name.
-fn sanitized(title: &[u8], out: &mut Vec<u8>) {
-    let start = out.len();
-    let mut space = false;
-    let mut bytes = title.iter().peekable();
-    while let Some(byte) = bytes.next() {
-        if !byte.is_ascii_alphanumeric() && !matches!(byte, b'.' | b'_') {
-            space = true;
-            continue;
-        }
-        if space && out.len() > start {
-            out.push(b'-');
-        }
-        space = false;
-        out.push(*byte);
-        if *byte == b'.' {
-            while bytes.next_if_eq(&&b'.').is_some() {}
-        }
-    }
-    while out.len() > start && out.ends_with(b".") || out.len() > start && out.ends_with(b"-") {
-        out.pop();
-    }
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u8> {

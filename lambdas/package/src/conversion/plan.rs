@@ -9,9 +9,8 @@ use super::warnings::{Kind, Warnings};
 use crate::entry::{Content, Entry};
 
 /// Leaves out the entries that are `export-ignore`, and all that is in folders that are. `entries` are in order.
-pub fn leave_out(attributes: &Attributes, entries: &mut Vec<Entry>) {
-    let mut left_out = LeftOut::new(attributes);
-    entries.retain(|entry| !left_out.has(&entry.path));
+pub fn leave_out(attributes: &Attributes, entries: &mut Vec<Entry>) -> Result<(), tree::Error> {
+    LeftOut::new(attributes).remove_from(entries, |entry| &entry.path)
 }
 
 /// Says how files are converted. Whether one of them has substitutions.
@@ -20,13 +19,13 @@ pub fn convert(
     entries: &mut [Entry],
     submodules: &[Vec<u8>],
     warnings: &mut Warnings,
-) -> bool {
+) -> Result<bool, tree::Error> {
     let mut substitutes = false;
     for Entry { path, content } in entries {
         let Content::Blob { conversion, .. } = content else {
             continue;
         };
-        let found = attributes.of(path);
+        let found = attributes.of(path)?;
         // What the commit's submodules say in export-subst is about their own commits.
         let own = !submodules.iter().any(|submodule| path.starts_with(submodule));
         let planned = Conversion {
@@ -40,7 +39,7 @@ pub fn convert(
             *conversion = Some(planned);
         }
     }
-    substitutes
+    Ok(substitutes)
 }
 
 fn encoding(path: &[u8], found: &Found<'_>, warnings: &mut Warnings) -> Option<Encoding> {

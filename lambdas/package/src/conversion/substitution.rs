@@ -1,15 +1,9 @@
 //! The attribute `export-subst`: `$Format:...$` becomes what it says of the commit.
 
 use super::commit::Commit;
-use super::placeholder;
+use super::{GROWTH, TooLarge, placeholder};
 
-/// Some bytes of `$Format:%B$` may stand for a message of megabytes, thousands of times.
-const GROWTH: usize = 16 << 20;
 const START: &[u8] = b"$Format:";
-
-/// The file would grow by more than [`GROWTH`].
-#[derive(Debug)]
-pub struct TooLarge;
 
 /// The content with its formats applied; none where it has none. `left` is told of placeholders that are left.
 pub fn substitute(

@@ -44,7 +44,7 @@ impl Warnings {
                     Kind::UnknownEncoding => "working-tree-encodings that are not known",
                     Kind::Encoding => "files that cannot be encoded",
                     Kind::Placeholder => "placeholders of export-subst that were left",
-                    Kind::Grown => "files that export-subst would make far too large",
+                    Kind::Grown => "files that export-subst or ident would make far too large",
                     Kind::Large => "files that are too large to be converted",
                 };
                 texts.push(format!("there are {more} more {what}"));

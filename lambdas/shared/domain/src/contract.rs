@@ -95,6 +95,10 @@ impl ValidateInput {
 }
 
 /// `Validate` out.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a push has one, which is made, written and dropped"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "decision")]
 pub enum Validated {

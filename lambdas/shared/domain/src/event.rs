@@ -26,10 +26,6 @@ pub struct RecordedEvent {
 }
 
 /// What can happen to a push.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "an event is made, written and dropped; few are held at a time"
-)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data")]
 pub enum PushEvent {

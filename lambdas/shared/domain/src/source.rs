@@ -166,6 +166,8 @@ pub struct Limits {
     pub lfs_bytes: u64,
     /// The files, links and folders of the commit.
     pub entries: u64,
+    /// The paths of all files, links and folders of the commit together, in bytes. They are held in memory.
+    pub path_bytes: u64,
     /// One file, in bytes.
     pub file_bytes: u64,
     /// One file that the git host sent as a delta, in bytes. It is held in memory.
@@ -174,6 +176,9 @@ pub struct Limits {
     pub converted_file_bytes: u64,
     /// All `.gitattributes`, in bytes.
     pub attributes_bytes: u64,
+    /// The steps in which all `.gitattributes` are compared with all paths: each line with each path is one, and each part of
+    /// a pattern with each byte that it may stand for.
+    pub attributes_steps: u64,
     /// All files, in bytes.
     pub total_bytes: u64,
 }
@@ -189,10 +194,12 @@ impl Default for Limits {
             submodule_depth: 8,
             lfs_bytes: 4 << 30,
             entries: 1_000_000,
+            path_bytes: 256 << 20,
             file_bytes: 8 << 30,
             delta_file_bytes: 512 << 20,
             converted_file_bytes: 64 << 20,
             attributes_bytes: 2 << 20,
+            attributes_steps: 10_000_000_000,
             total_bytes: 32 << 30,
         }
     }

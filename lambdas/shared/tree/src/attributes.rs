@@ -4,7 +4,9 @@
 //! Only the attributes that the zip depends on are looked up, and lines that are about others cost nothing afterwards:
 //! a path is compared with those lines only that may say something of it.
 
+mod budget;
 mod file;
+mod glob;
 mod left_out;
 mod macros;
 mod names;
@@ -20,6 +22,7 @@ use git2::{Odb, Oid, Repository};
 use crate::error::Error;
 use crate::list::{Content, Entry};
 use crate::repository::unreadable;
+use budget::Budget;
 pub use left_out::LeftOut;
 use macros::Macros;
 use names::{Name, Names, WANTED};
@@ -70,6 +73,7 @@ pub struct Found<'a> {
 pub struct Attributes {
     /// By the folder's path, which is empty or ends with a slash. The roots are always there.
     levels: HashMap<Vec<u8>, Level>,
+    budget: Budget,
 }
 
 #[derive(Debug)]
@@ -111,6 +115,7 @@ impl Attributes {
             odb: repository.odb().map_err(Error::Pack)?,
             attributes: Self {
                 levels: HashMap::new(),
+                budget: Budget::new(limits.attributes_steps),
             },
             read: HashMap::new(),
             bytes: 0,
@@ -135,11 +140,13 @@ impl Attributes {
     }
 
     /// The attributes at `path`. A folder's ends with a slash, and so does a submodule's, which is part of the tree above it.
-    #[must_use]
-    pub fn of(&self, path: &[u8]) -> Found<'_> {
-        let states = self.look_up(path, Names::ALL);
+    ///
+    /// # Errors
+    /// [`Error::Limit`] if this and all look-ups before it have taken more than `attributes_steps`.
+    pub fn of(&self, path: &[u8]) -> Result<Found<'_>, Error> {
+        let states = self.look_up(path, Names::ALL)?;
         let state = |name: Name| states[name.index()];
-        Found {
+        Ok(Found {
             export_ignore: state(Name::ExportIgnore),
             export_subst: state(Name::ExportSubst),
             text: state(Name::Text),
@@ -148,28 +155,32 @@ impl Attributes {
             ident: state(Name::Ident),
             working_tree_encoding: state(Name::WorkingTreeEncoding),
             filter: state(Name::Filter),
-        }
+        })
     }
 
     /// Whether Git LFS has the content of `path`: whether its attribute `filter` is `lfs`.
-    #[must_use]
-    pub fn is_lfs(&self, path: &[u8]) -> bool {
-        self.state(path, Name::Filter).is("lfs")
+    ///
+    /// # Errors
+    /// As of [`Self::of`].
+    pub fn is_lfs(&self, path: &[u8]) -> Result<bool, Error> {
+        Ok(self.state(path, Name::Filter)?.is("lfs"))
     }
 
     /// Whether `git archive` leaves out `path` itself. What is below a folder that is left out is not looked at.
-    #[must_use]
-    pub fn is_export_ignored(&self, path: &[u8]) -> bool {
-        *self.state(path, Name::ExportIgnore) == State::Set
+    ///
+    /// # Errors
+    /// As of [`Self::of`].
+    pub fn is_export_ignored(&self, path: &[u8]) -> Result<bool, Error> {
+        Ok(*self.state(path, Name::ExportIgnore)? == State::Set)
     }
 
-    fn state(&self, path: &[u8], name: Name) -> &State {
-        self.look_up(path, Names::of(name))[name.index()]
+    fn state(&self, path: &[u8], name: Name) -> Result<&State, Error> {
+        Ok(self.look_up(path, Names::of(name))?[name.index()])
     }
 
     /// The states of `wanted` at `path`; those of others may be there or not. The last line of the deepest folder that says
     /// something of an attribute has the word.
-    fn look_up(&self, path: &[u8], wanted: Names) -> [&State; WANTED] {
+    fn look_up(&self, path: &[u8], wanted: Names) -> Result<[&State; WANTED], Error> {
         let mut asked = None;
         let mut end = parent(path, path.len());
         // Where only the root has attributes the way to it need not be gone.
@@ -177,10 +188,15 @@ impl Attributes {
             end = 0;
         }
         loop {
+            // The folder's path is hashed.
+            self.budget.spend(1 + end as u64 / 4)?;
             if let Some(level) = self.levels.get(&path[..end]) {
                 if level.rules.touch(wanted) {
-                    let asked = asked.get_or_insert_with(|| Asked::new(&level.macros, wanted));
-                    if level.rules.ask(path, end, asked) {
+                    let asked = match &mut asked {
+                        Some(asked) => asked,
+                        None => asked.insert(Asked::new(&level.macros, wanted, &self.budget)?),
+                    };
+                    if level.rules.ask(path, end, asked)? {
                         break;
                     }
                 }
@@ -193,7 +209,7 @@ impl Attributes {
             }
             end = parent(path, end);
         }
-        asked.map_or([&State::Unspecified; WANTED], Asked::states)
+        Ok(asked.map_or([&State::Unspecified; WANTED], Asked::states))
     }
 
     /// The macros that hold in `folder`.

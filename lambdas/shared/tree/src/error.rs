@@ -20,6 +20,12 @@ pub enum Error {
     /// A name that no honest git writes.
     #[error("the path {path:?} cannot be in a zip: {reason}")]
     Path { path: String, reason: &'static str },
+    /// A link that is another path too, on some file system.
+    #[error(
+        "the symbolic link {link:?} and {other:?} are one name on some file systems, where files would be written through \
+         the link: rename one of them"
+    )]
+    Alias { link: String, other: String },
     /// A link that the options do not allow.
     #[error("the symbolic link {path:?} leads to {target:?}, and {reason}")]
     Symlink {
@@ -36,7 +42,7 @@ impl Coded for Error {
     fn code(&self) -> Code {
         match self {
             Self::Object { .. } | Self::Pack(_) => Code::RepositoryInvalid,
-            Self::Path { .. } => Code::PathUnsafe,
+            Self::Path { .. } | Self::Alias { .. } => Code::PathUnsafe,
             Self::Symlink { .. } => Code::SymlinkRefused,
             Self::Limit { .. } => Code::LimitExceeded,
         }

@@ -12,7 +12,7 @@ use crate::repository::unreadable;
 /// git-lfs takes any other for a large file that was committed by mistake, and leaves it.
 ///
 /// # Errors
-/// [`Error::Object`].
+/// [`Error::Object`], and [`Error::Limit`] as of [`Attributes::of`].
 pub fn pointers<'e>(
     repository: &Repository,
     entries: &'e [Entry],
@@ -24,7 +24,7 @@ pub fn pointers<'e>(
         let Content::File { blob, .. } = entry.content else {
             continue;
         };
-        if !attributes.is_lfs(&entry.path) {
+        if !attributes.is_lfs(&entry.path)? {
             continue;
         }
         let (size, _) = odb.read_header(blob).map_err(unreadable(blob, &entry.path))?;

@@ -3,8 +3,10 @@
 
 mod attributes;
 mod error;
+mod fold;
 mod lfs;
 mod link;
+mod links;
 mod list;
 mod name;
 mod pointer;
@@ -12,6 +14,7 @@ mod repository;
 
 pub use attributes::{Attributes, Found, LeftOut, State};
 pub use error::Error;
+pub use fold::begins_with;
 pub use lfs::pointers;
 pub use list::{Content, Entry, Rules, Tree, list};
 pub use pointer::{LfsOid, POINTER_BYTES, Pointer};

@@ -3,16 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use domain::source::{Limits, Symlinks};
-use git2::{ObjectType, Odb, Oid, Repository};
+use git2::{ObjectType, Oid, Repository};
 
 use crate::error::Error;
+use crate::fold::{Key, Keys, ROOT};
+use crate::links::Links;
 use crate::repository::unreadable;
 use crate::{link, lossy, name};
 
 /// More warnings of one kind are only counted.
 const WARNINGS: usize = 10;
-/// The longest target of a symbolic link, in bytes: Linux's `PATH_MAX`.
-const TARGET_BYTES: usize = 4_096;
 
 /// One entry of the tree.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub struct Tree {
 /// What is allowed, and what is known besides.
 #[derive(Debug)]
 pub struct Rules<'a> {
-    /// Of these, `entries`.
+    /// Of these, `entries` and `path_bytes`.
     pub limits: &'a Limits,
     /// What becomes of links.
     pub symlinks: Symlinks,
@@ -70,26 +70,29 @@ pub struct Rules<'a> {
 /// # Errors
 /// [`Error`].
 pub fn list(repository: &Repository, tree: Oid, rules: &Rules<'_>) -> Result<Tree, Error> {
-    let odb = repository.odb().map_err(Error::Pack)?;
     let mut listing = Listing {
-        odb: &odb,
         rules,
         entries: Vec::new(),
         folders: vec![(Vec::new(), tree)],
         seen: 0,
+        path_bytes: 0,
+        keys: Keys::default(),
         collisions: Vec::new(),
     };
     while let Some((folder, oid)) = listing.folders.pop() {
         let tree = repository.find_tree(oid).map_err(unreadable(oid, &folder))?;
         listing.folder(&tree, &folder)?;
     }
-    listing.check_turns()?;
     let Listing {
         mut entries,
         collisions,
         ..
     } = listing;
     entries.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    if let Some(links) = Links::of(&entries)? {
+        let odb = repository.odb().map_err(Error::Pack)?;
+        link::check(&odb, &entries, &links, rules.symlinks)?;
+    }
     Ok(Tree {
         entries,
         warnings: warn_of(collisions),
@@ -97,13 +100,15 @@ pub fn list(repository: &Repository, tree: Oid, rules: &Rules<'_>) -> Result<Tre
 }
 
 struct Listing<'a> {
-    odb: &'a Odb<'a>,
     rules: &'a Rules<'a>,
     entries: Vec<Entry>,
     /// What is still to be listed.
     folders: Vec<(Vec<u8>, Oid)>,
     /// The entries so far, folders included: a few small trees can name each other's millions of times.
     seen: u64,
+    /// The bytes of their paths: each may have thousands, of folders that all are in.
+    path_bytes: u64,
+    keys: Keys,
     collisions: Vec<Vec<u8>>,
 }
 
@@ -120,9 +125,19 @@ impl Listing<'_> {
             });
         }
         let mut names = HashSet::with_capacity(tree.len());
-        let mut folded = HashSet::with_capacity(tree.len());
+        let mut keys: HashSet<Key> = HashSet::with_capacity(tree.len());
         for entry in tree {
             let path = name::join(folder, entry.name_bytes())?;
+            self.path_bytes += path.len() as u64;
+            if self.path_bytes > self.rules.limits.path_bytes {
+                return Err(Error::Limit {
+                    limit: "path_bytes",
+                    met: format!(
+                        "the paths of its files, links and folders have more than {} bytes",
+                        self.rules.limits.path_bytes
+                    ),
+                });
+            }
             // No honest git writes that. One may be a file and the other a folder.
             if !names.insert(entry.name_bytes().to_vec()) {
                 return Err(Error::Path {
@@ -130,7 +145,7 @@ impl Listing<'_> {
                     reason: "it is there twice",
                 });
             }
-            if !folded.insert(fold_case(entry.name_bytes())) {
+            if !keys.insert(self.keys.of(ROOT, entry.name_bytes())) {
                 self.collisions.push(path.clone());
             }
             self.entry(&entry, path)?;
@@ -154,10 +169,7 @@ impl Listing<'_> {
                 }
                 Content::Submodule { commit: object }
             }
-            (0o120_000, _) => {
-                self.check_link(&path, object)?;
-                Content::Symlink { blob: object }
-            }
+            (0o120_000, _) => Content::Symlink { blob: object },
             (0o100_000, Some(ObjectType::Blob) | None) => Content::File {
                 blob: object,
                 executable: entry.filemode_raw() & 0o100 != 0,
@@ -172,71 +184,6 @@ impl Listing<'_> {
         self.entries.push(Entry { path, content });
         Ok(())
     }
-
-    fn check_link(&self, path: &[u8], blob: Oid) -> Result<(), Error> {
-        let (size, _) = self.odb.read_header(blob).map_err(unreadable(blob, path))?;
-        if size > TARGET_BYTES {
-            return Err(Error::Path {
-                path: lossy(path),
-                reason: "it is a symbolic link of more than 4,096 bytes",
-            });
-        }
-        if self.rules.symlinks == Symlinks::Keep {
-            return Ok(());
-        }
-        let target = self.odb.read(blob).map_err(unreadable(blob, path))?;
-        let reason = match self.rules.symlinks {
-            Symlinks::Refuse => "the option symlinks is \"refuse\"",
-            Symlinks::Inside if link::leaves(path, target.data()) => "the option symlinks is \"inside\"",
-            Symlinks::Inside | Symlinks::Keep => return Ok(()),
-        };
-        Err(Error::Symlink {
-            path: lossy(path),
-            target: lossy(target.data()),
-            reason,
-        })
-    }
-
-    /// Refuses links that lead out by way of others, where none may lead out. All links have to be known for it.
-    fn check_turns(&self) -> Result<(), Error> {
-        if self.rules.symlinks != Symlinks::Inside {
-            return Ok(());
-        }
-        let links: Vec<(&[u8], Oid)> = self
-            .entries
-            .iter()
-            .filter_map(|entry| match entry.content {
-                Content::Symlink { blob } => Some((entry.path.as_slice(), blob)),
-                _ => None,
-            })
-            .collect();
-        let paths: HashSet<Vec<u8>> = links.iter().map(|(path, _)| fold_case(path)).collect();
-        // One target may stand in a folder millions of times.
-        let mut seen = HashSet::new();
-        for (path, blob) in links {
-            let folder = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-            if !seen.insert((&path[..folder], blob)) {
-                continue;
-            }
-            let target = self.odb.read(blob).map_err(unreadable(blob, path))?;
-            if link::turns(path, target.data(), |path| paths.contains(&fold_case(path))) {
-                return Err(Error::Symlink {
-                    path: lossy(path),
-                    target: lossy(target.data()),
-                    reason: "the option symlinks is \"inside\": it goes up after another link",
-                });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Names that are equal after this are one name on Windows and macOS.
-fn fold_case(name: &[u8]) -> Vec<u8> {
-    match std::str::from_utf8(name) {
-        Ok(text) if !text.is_ascii() => text.to_lowercase().into_bytes(),
-        _ => name.to_ascii_lowercase(),
-    }
 }
 
 fn warn_of(mut collisions: Vec<Vec<u8>>) -> Vec<String> {
@@ -247,7 +194,7 @@ fn warn_of(mut collisions: Vec<Vec<u8>>) -> Vec<String> {
         .take(WARNINGS)
         .map(|path| {
             format!(
-                "{} differs from another path in upper and lower case only: on Windows and macOS one of them is lost",
+                "{} and another path are one name on Windows or macOS, where one of them is lost",
                 lossy(path)
             )
         })

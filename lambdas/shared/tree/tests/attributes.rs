@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use domain::error::{Code, Coded};
 use domain::source::{Limits, Symlinks};
 use git2::{ObjectType, Oid, Repository};
 use proptest::prelude::*;
@@ -145,19 +146,19 @@ fn compare(files: &BTreeMap<String, Vec<u8>>) {
         );
     }
     for (path, name, expected) in scene.check_attr(tree, &paths) {
-        let found = attributes.of(path.as_bytes());
+        let found = attributes.of(path.as_bytes()).unwrap();
         assert_eq!(
             said(state(&found, &name)),
             expected,
             "{name} of {path} in {files:?}"
         );
         assert_eq!(
-            attributes.is_lfs(path.as_bytes()),
+            attributes.is_lfs(path.as_bytes()).unwrap(),
             said(found.filter) == "lfs",
             "{path} in {files:?}"
         );
         assert_eq!(
-            attributes.is_export_ignored(path.as_bytes()),
+            attributes.is_export_ignored(path.as_bytes()).unwrap(),
             *found.export_ignore == State::Set,
             "{path} in {files:?}"
         );
@@ -272,15 +273,15 @@ fn a_submodule_has_attributes_of_its_own() {
     let entries = scene.entries(root, &submodules);
     let roots: Vec<Vec<u8>> = submodules.keys().cloned().collect();
     let attributes = Attributes::read(&scene.repository, &entries, &roots, &Limits::default()).unwrap();
-    assert!(attributes.is_export_ignored(b"m/"));
-    assert_eq!(*attributes.of(b"x.lfs").ident, State::Set);
-    assert!(!attributes.is_lfs(b"x.lfs"));
-    assert_eq!(*attributes.of(b"m/a.bin").text, State::Unspecified);
-    assert_eq!(*attributes.of(b"m/sub/a.txt").eol, State::Unspecified);
-    assert!(attributes.is_lfs(b"d/n/a.bin"));
-    assert_eq!(*attributes.of(b"d/n/a.bin").ident, State::Unspecified);
-    assert!(!attributes.is_lfs(b"d/n/a.txt"));
-    assert_eq!(*attributes.of(b"d/n/a.txt").text, State::Unspecified);
+    assert!(attributes.is_export_ignored(b"m/").unwrap());
+    assert_eq!(*attributes.of(b"x.lfs").unwrap().ident, State::Set);
+    assert!(!attributes.is_lfs(b"x.lfs").unwrap());
+    assert_eq!(*attributes.of(b"m/a.bin").unwrap().text, State::Unspecified);
+    assert_eq!(*attributes.of(b"m/sub/a.txt").unwrap().eol, State::Unspecified);
+    assert!(attributes.is_lfs(b"d/n/a.bin").unwrap());
+    assert_eq!(*attributes.of(b"d/n/a.bin").unwrap().ident, State::Unspecified);
+    assert!(!attributes.is_lfs(b"d/n/a.txt").unwrap());
+    assert_eq!(*attributes.of(b"d/n/a.txt").unwrap().text, State::Unspecified);
 }
 
 #[test]
@@ -315,16 +316,187 @@ fn many_files_and_lines_take_little_time() {
     let attributes = Attributes::read(&scene.repository, &entries, &[], &Limits::default()).unwrap();
     let lfs = entries
         .iter()
-        .filter(|entry| attributes.is_lfs(&entry.path))
+        .filter(|entry| attributes.is_lfs(&entry.path).unwrap())
         .count();
     let auto = entries
         .iter()
-        .filter(|entry| attributes.of(&entry.path).text.is("auto"))
+        .filter(|entry| attributes.of(&entry.path).unwrap().text.is("auto"))
         .count();
     assert_eq!((lfs, auto), (10_000, 90_002));
     // Far more than it takes, even without optimisation on a busy machine; without the index by names it is minutes.
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     println!("{:?}", start.elapsed());
+}
+
+/// Compares what each pattern says of each path, which need not be there: each pattern is in a folder of its own.
+fn compare_patterns(patterns: &[String], paths: &[String]) {
+    let scene = Scene::new();
+    let lines = patterns.iter().enumerate();
+    let files = lines.map(|(number, pattern)| {
+        let line = format!("{pattern} text\n").into_bytes();
+        (format!("{number}/.gitattributes"), line)
+    });
+    let tree = scene.tree(&files.collect());
+    let attributes = scene.read(tree);
+    let numbers = 0..patterns.len();
+    let asked: Vec<String> = numbers
+        .flat_map(|number| paths.iter().map(move |path| format!("{number}/{path}")))
+        .collect();
+    for (path, name, expected) in scene.check_attr(tree, &asked) {
+        if name == "text" {
+            let number: usize = path.split('/').next().unwrap().parse().unwrap();
+            let found = attributes.of(path.as_bytes()).unwrap();
+            assert_eq!(said(found.text), expected, "{} of {path:?}", patterns[number]);
+        }
+    }
+}
+
+#[test]
+fn classes_have_the_bytes_that_they_have_in_git() {
+    let mut patterns: Vec<String> = [
+        "alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper",
+        "xdigit", "word",
+    ]
+    .iter()
+    .flat_map(|name| {
+        [
+            format!("[[:{name}:]]"),
+            format!("[^[:{name}:]]"),
+            format!("[![:{name}:]-z]"),
+        ]
+    })
+    .collect();
+    patterns.extend(
+        [
+            "[]]",
+            "[]-a]",
+            "[!]-a]",
+            "[a-]",
+            "[-a]",
+            "[--0]",
+            "[a-c-e]",
+            "[\\]]",
+            "[\\a-\\c]",
+            "[a\\-c]",
+            "[[:alpha]",
+            "[[:]",
+            "[[::]]",
+            "[[:x:]]",
+            "[",
+            "[]",
+            "[a",
+            "[!",
+            "[^]",
+            "[\\",
+            "[a-",
+            "[a-\\",
+            "[z-a]",
+            "[[a]",
+            "[/]",
+            "[!/]",
+            "[.-0]",
+            "x[/]",
+            "[^^]",
+            "[!!]",
+            "[[:alpha:]-0]",
+            "[0-[:alpha:]]",
+            "\\",
+            "a\\",
+            "?",
+            "[a]]",
+        ]
+        .map(str::to_owned),
+    );
+    let bytes = (1..128_u8).filter(|byte| !matches!(byte, b'.' | b'/'));
+    let mut paths: Vec<String> = bytes.map(|byte| char::from(byte).to_string()).collect();
+    paths.extend(["x/a", "xa", "[a", "a]", "[]", "a-", "[a]"].map(str::to_owned));
+    compare_patterns(&patterns, &paths);
+}
+
+#[test]
+fn more_steps_than_are_allowed_meet_their_limit() {
+    let scene = Scene::new();
+    let deep = format!("{}c", "a/".repeat(200));
+    // Each two more of these would take git four times as long.
+    let line = format!("{}b export-ignore\n", "**/a/".repeat(40));
+    let tree = scene.tree(&files([(".gitattributes", line.as_str()), (&deep, "")]));
+    let entries = scene.entries(tree, &HashMap::new());
+    let with = |attributes_steps| {
+        let limits = Limits {
+            attributes_steps,
+            ..Limits::default()
+        };
+        let attributes = Attributes::read(&scene.repository, &entries, &[], &limits).unwrap();
+        attributes.is_export_ignored(deep.as_bytes())
+    };
+    assert!(!with(100_000).unwrap());
+    let error = with(100).unwrap_err();
+    assert_eq!(error.code(), Code::LimitExceeded);
+    assert!(
+        error.to_string().contains("options.limits.attributes_steps"),
+        "{error}"
+    );
+}
+
+#[test]
+fn lines_times_paths_are_limited_macros_too() {
+    let scene = Scene::new();
+    let macros: String = (0..100).map(|number| format!("[attr]m{number} text\n")).collect();
+    for (lines, least) in [("?z eol\n".repeat(1_000), 100_000), (macros + "* m1\n", 10_000)] {
+        let tree = scene.tree(&files([(".gitattributes", lines.as_str())]));
+        let entries = scene.entries(tree, &HashMap::new());
+        let limits = Limits {
+            attributes_steps: least,
+            ..Limits::default()
+        };
+        let attributes = Attributes::read(&scene.repository, &entries, &[], &limits).unwrap();
+        let asked = (0..).position(|number| attributes.of(format!("{number}").as_bytes()).is_err());
+        assert!(asked.unwrap() <= 100, "{asked:?}");
+    }
+}
+
+fn hostile_pattern() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "*",
+        "*",
+        "**",
+        "**/",
+        "/**/",
+        "/**",
+        "/",
+        "/",
+        "?",
+        "a",
+        "b",
+        "a",
+        "[ab]",
+        "[!a]",
+        "[^b/]",
+        "[a-c]",
+        "[]a]",
+        "[[:alpha:]]",
+        "\\a",
+        "\\*",
+        "\\/",
+        "**\\/",
+        "[",
+        "\\",
+        "[a",
+        "***",
+        "]",
+        "-",
+        "!",
+        ".",
+    ]);
+    prop::collection::vec(piece, 1..12).prop_map(|pieces| pieces.concat())
+}
+
+fn path() -> impl Strategy<Value = String> {
+    let name = prop::sample::select(vec![
+        "a", "b", "ab", "ba", "aab", "c", "*", "[", "\\", "-", "]", "!", ".a", "[a", "a]",
+    ]);
+    (prop::collection::vec(name, 1..7), prop::bool::ANY)
+        .prop_map(|(names, folder)| names.join("/") + if folder { "/" } else { "" })
 }
 
 fn line() -> impl Strategy<Value = String> {
@@ -374,6 +546,14 @@ fn line() -> impl Strategy<Value = String> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_pattern_matches_what_it_matches_in_git(
+        patterns in prop::collection::vec(hostile_pattern(), 40),
+        paths in prop::collection::vec(path(), 60),
+    ) {
+        compare_patterns(&patterns, &paths);
+    }
 
     #[test]
     fn any_attributes_are_found_as_git_finds_them(

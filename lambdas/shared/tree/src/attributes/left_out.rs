@@ -1,6 +1,7 @@
 //! What `export-ignore` leaves out.
 
 use super::Attributes;
+use crate::error::Error;
 
 /// Says of paths, which come in order, whether `git archive` leaves them out: by themselves, or with a folder that they are in.
 /// Entries of one folder come one after another, so each folder is looked up once.
@@ -24,23 +25,43 @@ impl<'a> LeftOut<'a> {
         }
     }
 
+    /// Removes what is left out from `items`, which are in the order of their paths.
+    ///
+    /// # Errors
+    /// As of [`Attributes::of`].
+    pub fn remove_from<T>(mut self, items: &mut Vec<T>, path: impl Fn(&T) -> &[u8]) -> Result<(), Error> {
+        let mut done = Ok(());
+        items.retain(|item| {
+            let left_out = done.is_ok()
+                && self.has(path(item)).unwrap_or_else(|error| {
+                    done = Err(error);
+                    false
+                });
+            !left_out
+        });
+        done
+    }
+
     /// Whether `path` is left out.
-    pub fn has(&mut self, path: &[u8]) -> bool {
+    ///
+    /// # Errors
+    /// As of [`Attributes::of`].
+    pub fn has(&mut self, path: &[u8]) -> Result<bool, Error> {
         if self
             .folder
             .as_ref()
             .is_some_and(|folder| path.starts_with(folder))
         {
-            return true;
+            return Ok(true);
         }
         let pairs = self.last.iter().zip(path);
         let known = pairs.take_while(|(one, other)| one == other).count();
         let new = (known..path.len().saturating_sub(1)).filter(|at| path[*at] == b'/');
         for slash in new {
             let folder = &path[..=slash];
-            if self.attributes.is_export_ignored(folder) {
+            if self.attributes.is_export_ignored(folder)? {
                 self.folder = Some(folder.to_vec());
-                return true;
+                return Ok(true);
             }
         }
         self.last.clear();

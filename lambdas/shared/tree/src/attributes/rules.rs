@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use gix_attributes::parse::Kind;
-use gix_glob::Pattern;
-use gix_glob::pattern::Case;
-use gix_glob::wildmatch::Mode;
 
 use super::State;
+use super::budget::Budget;
 use super::file;
+use super::glob::{Glob, Path};
 use super::macros::Macros;
 use super::names::{Names, WANTED};
+use crate::error::Error;
 
 /// The lines of one file that say something of an attribute that matters.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub struct Rules {
 
 #[derive(Debug)]
 struct Rule {
-    pattern: Pattern,
+    glob: Glob,
     assignments: Vec<(usize, State)>,
     decides: Names,
 }
@@ -33,6 +33,7 @@ struct Rule {
 /// A path's states while they are looked up.
 pub struct Asked<'a> {
     macros: &'a Macros,
+    budget: &'a Budget,
     /// By the attributes' indexes.
     states: Vec<Option<&'a State>>,
     /// What is wanted and not known yet.
@@ -52,25 +53,24 @@ impl Rules {
                 })
                 .collect();
             if !assignments.is_empty() {
-                rules.add(pattern, assignments, macros);
+                rules.add(Glob::new(&pattern), assignments, macros);
             }
         });
         rules
     }
 
-    fn add(&mut self, pattern: Pattern, assignments: Vec<(usize, State)>, macros: &Macros) {
+    fn add(&mut self, glob: Glob, assignments: Vec<(usize, State)>, macros: &Macros) {
         let index = self.rules.len();
-        if pattern.first_wildcard_pos.is_none() {
-            self.literal.entry(pattern.text.to_vec()).or_default().push(index);
-        } else {
-            self.wild.push(index);
+        match glob.literal() {
+            Some(text) => self.literal.entry(text.to_vec()).or_default().push(index),
+            None => self.wild.push(index),
         }
         let decides = assignments
             .iter()
             .fold(Names::NONE, |all, (index, _)| all.with(macros.decides(*index)));
         self.decide = self.decide.with(decides);
         self.rules.push(Rule {
-            pattern,
+            glob,
             assignments,
             decides,
         });
@@ -86,24 +86,32 @@ impl Rules {
     }
 
     /// Adds what they say of `path`, which is in the folder `path[..folder]` that they are of. Whether that was the last word.
-    pub fn ask<'a>(&'a self, path: &[u8], folder: usize, asked: &mut Asked<'a>) -> bool {
-        let is_folder = path.ends_with(b"/");
-        let path = path[folder..].strip_suffix(b"/").unwrap_or(&path[folder..]);
-        let name = path.iter().rposition(|byte| *byte == b'/').map(|slash| slash + 1);
-        let mut named = self.literal(&path[name.unwrap_or(0)..]);
-        let mut whole = name.map_or(&[][..], |_| self.literal(path));
+    ///
+    /// # Errors
+    /// The [`Budget`]'s.
+    pub fn ask<'a>(&'a self, path: &[u8], folder: usize, asked: &mut Asked<'a>) -> Result<bool, Error> {
+        let path = Path::new(&path[folder..]);
+        let mut named = self.literal(path.name());
+        let mut whole = if path.name().len() == path.whole().len() {
+            &[][..]
+        } else {
+            self.literal(path.whole())
+        };
         let mut wild = self.wild.as_slice();
         // The last line first, whichever list it is in.
         while let Some(index) = pop_last([&mut named, &mut whole, &mut wild]) {
             let rule = &self.rules[index];
-            if asked.missing.meets(rule.decides) && rule.matches(path, name, is_folder) {
-                asked.take(&rule.assignments);
+            let mut steps = 1;
+            let matches = asked.missing.meets(rule.decides) && rule.glob.matches(path, &mut steps);
+            asked.budget.spend(steps)?;
+            if matches {
+                asked.take(&rule.assignments)?;
                 if asked.missing.is_empty() {
-                    return true;
+                    return Ok(true);
                 }
             }
         }
-        false
+        Ok(false)
     }
 
     fn literal(&self, text: &[u8]) -> &[usize] {
@@ -121,31 +129,25 @@ fn pop_last(lists: [&mut &[usize]; 3]) -> Option<usize> {
     Some(*last)
 }
 
-impl Rule {
-    fn matches(&self, path: &[u8], name: Option<usize>, is_folder: bool) -> bool {
-        self.pattern.matches_repo_relative_path(
-            path.into(),
-            name,
-            Some(is_folder),
-            Case::Sensitive,
-            Mode::NO_MATCH_SLASH_LITERAL,
-        )
-    }
-}
-
 impl<'a> Asked<'a> {
-    pub fn new(macros: &'a Macros, wanted: Names) -> Self {
-        Self {
+    /// # Errors
+    /// The [`Budget`]'s.
+    pub fn new(macros: &'a Macros, wanted: Names, budget: &'a Budget) -> Result<Self, Error> {
+        // A repository may define a hundred thousand macros.
+        budget.spend(macros.len() as u64)?;
+        Ok(Self {
             macros,
+            budget,
             states: vec![None; macros.len()],
             missing: wanted,
-        }
+        })
     }
 
     /// Takes what is not known yet, the last assignment first. A macro's own come right after it.
-    fn take(&mut self, assignments: &'a [(usize, State)]) {
+    fn take(&mut self, assignments: &'a [(usize, State)]) -> Result<(), Error> {
         let mut todo: Vec<&(usize, State)> = assignments.iter().collect();
         while let Some((index, state)) = todo.pop() {
+            self.budget.spend(1)?;
             if self.states[*index].is_some() {
                 continue;
             }
@@ -157,6 +159,7 @@ impl<'a> Asked<'a> {
                 todo.extend(self.macros.stands_for(*index));
             }
         }
+        Ok(())
     }
 
     pub fn states(self) -> [&'a State; WANTED] {
