@@ -1,25 +1,21 @@
 //! `push-code push` where AWS cannot be used.
 
-use std::path::Path;
 use std::process::Command;
-
-fn git(folder: &Path, arguments: &[&str]) {
-    let mut command = Command::new("git");
-    command.args(["-c", "user.name=Jo", "-c", "user.email=jo@example.com"]);
-    let status = command.args(arguments).current_dir(folder).status();
-    assert!(status.unwrap().success(), "git {arguments:?}");
-}
 
 #[test]
 fn missing_credentials_are_told_of_as_such() {
     let home = tempfile::tempdir().unwrap();
     let repository = home.path().join("project");
     std::fs::create_dir(&repository).unwrap();
-    git(&repository, &["init", "--quiet"]);
-    git(
-        &repository,
+    for arguments in [
+        &["init", "--quiet"][..],
         &["commit", "--quiet", "--allow-empty", "-m", "Begin"],
-    );
+    ] {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=Jo", "-c", "user.email=jo@example.com"]);
+        let status = git.args(arguments).current_dir(&repository).status();
+        assert!(status.unwrap().success(), "git {arguments:?}");
+    }
     let output = Command::new(env!("CARGO_BIN_EXE_push-code"))
         .arg("push")
         .arg(&repository)

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use domain::git::{ObjectId, RefName};
-use domain::plain;
 use domain::source::origin;
 use git2::{
     AutotagOption, CertificateCheckStatus, Cred, CredentialType, ErrorClass, ErrorCode, FetchOptions,
@@ -368,11 +367,12 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// Why git has died, where that is what it says on the side band, such as `fatal: unable to read 9c59e24b...`.
+/// Why git has died, where that is what it says on the side band, such as `fatal: unable to read 9c59e24b...`. It is not cut
+/// here: half of a secret would not be found in it.
 fn last_words(said: &[u8]) -> Option<String> {
     let mut lines = said.split(|byte| matches!(byte, b'\r' | b'\n'));
     let reason = lines.find(|line| line.starts_with(b"fatal: ") || line.starts_with(b"error: "))?;
-    Some(plain(&String::from_utf8_lossy(reason), WORDS_CHARACTERS))
+    Some(String::from_utf8_lossy(reason).into_owned())
 }
 
 /// The host's git has died and said why, before it hung up.
@@ -389,8 +389,6 @@ fn dead(url: String, error: &git2::Error, reason: &str) -> Error {
     }
 }
 
-/// How much is told of what a host's git says when it dies.
-const WORDS_CHARACTERS: usize = 200;
 /// What git says of objects that are not there, or not what they should be.
 const DAMAGE: [&str; 7] = [
     "unable to read",

@@ -20,8 +20,6 @@ pub const BATCH_OBJECTS: usize = 100;
 /// The largest answer, in bytes. One for 100 objects has some 100 KiB.
 const ANSWER_BYTES: usize = 8 << 20;
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.git-lfs+json");
-/// How much of what a server says is handed on, in characters.
-const SAID_CHARACTERS: usize = 200;
 
 /// An object, and where it is.
 #[derive(Debug)]
@@ -265,17 +263,15 @@ fn action_headers(given: BTreeMap<String, String>) -> Option<HeaderMap> {
     Some(headers)
 }
 
-/// What a server says, for people: one short line, and no URL's query.
+/// What a server says, for people: one line, and no URL's query. It is not cut here: half of a secret would not be found in
+/// it.
 fn said(text: &str) -> String {
     let words = text.split_whitespace().map(|word| match word.split_once('?') {
         Some((before, _)) if before.contains("://") => before,
         _ => word,
     });
     let line = words.collect::<Vec<_>>().join(" ");
-    line.chars()
-        .filter(|character| !character.is_control())
-        .take(SAID_CHARACTERS)
-        .collect()
+    line.chars().filter(|character| !character.is_control()).collect()
 }
 
 #[cfg(test)]

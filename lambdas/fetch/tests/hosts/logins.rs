@@ -2,9 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use domain::error::Code;
 use fetch::TransferProgram;
-use servers::http::{Answer, Host};
+use servers::Request;
+use servers::http::{Answer, Host, USERNAME, before_pack, pkt, refs};
 use servers::ssh::Sshd;
 
 use crate::scene::{Ask, PASSWORD, PROGRAM, Scene};
@@ -68,6 +71,62 @@ async fn a_host_that_lets_nobody_in_is_asked_twice() {
         let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
         assert_eq!(scene.code(&ask).await, Code::AuthenticationFailed, "{scheme}");
         assert!(host.requests().len() <= 2, "{scheme}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_host_says_of_the_login_is_not_told() {
+    let (scene, commit) = Scene::with_commit();
+    type Echo = fn(&Request, &str, &str) -> Answer;
+    let ways: [(&str, Echo); 4] = [
+        ("type", |_, login, _| {
+            Answer::new(200, &[&format!("Content-Type: text/{login}")], "")
+        }),
+        ("location", |_, login, _| {
+            Answer::new(302, &[&format!("Location: http://elsewhere.example/{login}")], "")
+        }),
+        ("error", |request, login, _| {
+            let lines = [
+                pkt("# service=git-upload-pack\n"),
+                b"0000".to_vec(),
+                pkt(format!("ERR {login}")),
+            ];
+            Answer::git(request, lines.concat())
+        }),
+        ("side band", |request, login, commit| {
+            match request.method.as_str() {
+                "GET" => Answer::git(request, refs(commit, "side-band-64k")),
+                _ if !request.is_done() => Answer::git(request, "0000"),
+                _ => {
+                    // What is told of a long text must not end in the middle of a secret.
+                    let dead = format!("\u{2}fatal: {:.<180}{login}\n", "no");
+                    let lines = [before_pack(), pkt(dead)];
+                    Answer::git(request, lines.concat())
+                }
+            }
+        }),
+    ];
+    for (way, echo) in ways {
+        for decoded in [false, true] {
+            let commit = commit.clone();
+            let of = commit.clone();
+            let host = Host::answering(move |request| {
+                let Some(sent) = request.headers.get("authorization") else {
+                    return Answer::unauthorized();
+                };
+                let sent = sent.trim_start_matches("Basic ");
+                let login = STANDARD.decode(sent).unwrap();
+                let login = String::from_utf8(login).unwrap();
+                echo(request, if decoded { &login } else { sent }, &of)
+            })
+            .await;
+            let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
+            let (_, told) = scene.refused(&ask).await;
+            let basic = STANDARD.encode(format!("{USERNAME}:{PASSWORD}"));
+            assert!(!told.contains(&basic), "{way}: {told}");
+            // Otherwise the host's words are not told at all, and nothing was tried.
+            assert!(told.contains("***") || way == "location", "{way}: {told}");
+        }
     }
 }
 
