@@ -780,6 +780,25 @@ fn every_parameter_and_output_is_described_and_every_parameter_has_its_group() {
 }
 
 #[test]
+fn the_operations_guide_has_every_parameter_as_the_template_has_it() {
+    let template = template();
+    let guide = read("docs/operations.md");
+    for (name, parameter) in entries(&template["Parameters"]) {
+        let default = match &parameter["Default"] {
+            Value::Null => "none: it has to be given".to_owned(),
+            Value::String(text) if text.is_empty() => "empty".to_owned(),
+            Value::String(text) => format!("`{text}`"),
+            other => format!("`{other}`"),
+        };
+        let row = format!(
+            "| `{name}` | {default} | {} |",
+            parameter["Description"].as_str().unwrap()
+        );
+        assert!(guide.contains(&row), "docs/operations.md lacks: {row}");
+    }
+}
+
+#[test]
 fn every_function_has_an_event_that_it_can_read() {
     let names: BTreeSet<_> = fs::read_dir(root().join("tests/events"))
         .unwrap()

@@ -1,0 +1,34 @@
+//! Many webhooks at once.
+
+use futures::future::join_all;
+use push_code::git_host::Options;
+use push_code::webhook::Delivery;
+use serde_json::json;
+
+use crate::fixtures::repository::MAIN;
+use crate::fixtures::scene::Scene;
+
+/// As many as a push of many repositories' mirrors, or a bot's, brings at once.
+const WEBHOOKS: usize = 100;
+
+#[tokio::test]
+async fn each_webhook_of_a_burst_is_accepted_and_has_its_execution() {
+    let (scene, _host) = Scene::over_http("burst", Options::default()).await;
+    // What comes after it is not tried here.
+    scene
+        .configure(|settings| settings["refs"] = json!(["refs/heads/none"]))
+        .await;
+    let hook = scene.hook("group/project", MAIN, None, Some(&"a".repeat(40)));
+    let deliveries: Vec<_> = (0..WEBHOOKS).map(|_| Delivery::fresh()).collect();
+    let answers = join_all(
+        deliveries
+            .iter()
+            .map(|delivery| scene.webhook.send(&hook, delivery)),
+    );
+    for accepted in answers.await {
+        let accepted = accepted.unwrap();
+        assert_eq!(accepted.pushes.len(), 1, "{accepted:?}");
+        let ended = scene.ended(&accepted.pushes[0].push_id).await;
+        assert_eq!(ended.status.as_str(), "SUCCEEDED", "{ended:?}");
+    }
+}
