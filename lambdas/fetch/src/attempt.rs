@@ -18,6 +18,7 @@ use crate::certificates;
 use crate::credentials::{Access, host_of};
 use crate::error::Error;
 use crate::known_hosts::{self, Verdict};
+use crate::last_words::LastWords;
 use crate::order::Order;
 use crate::progress::Progress;
 
@@ -46,8 +47,7 @@ pub struct Attempt<'a> {
     credentials_asked: Cell<bool>,
     /// When the host was heard the last time, as far as libgit2 says.
     heard: Cell<Instant>,
-    /// Why the host's git has died, in its own words.
-    died: RefCell<Option<String>>,
+    last_words: RefCell<LastWords>,
 }
 
 impl<'a> Attempt<'a> {
@@ -68,7 +68,7 @@ impl<'a> Attempt<'a> {
             untrusted: RefCell::new(None),
             credentials_asked: Cell::new(false),
             heard: Cell::new(Instant::now()),
-            died: RefCell::new(None),
+            last_words: RefCell::default(),
         })
     }
 
@@ -146,9 +146,7 @@ impl<'a> Attempt<'a> {
             if let Some(progress) = Progress::host(said) {
                 self.progress.tell(|| progress);
             }
-            if let Some(reason) = last_words(said) {
-                *self.died.borrow_mut() = Some(reason);
-            }
+            self.last_words.borrow_mut().hear(said);
             self.in_time()
         });
         callbacks
@@ -317,7 +315,7 @@ impl<'a> Attempt<'a> {
             _ if says(&["syscall failure"]) && self.heard.get().elapsed() >= self.patience() => {
                 self.silent(error)
             }
-            _ if broke_off || class == ErrorClass::Indexer => match self.died.take() {
+            _ if broke_off || class == ErrorClass::Indexer => match self.last_words.borrow_mut().reason() {
                 Some(reason) => dead(url, &error, &reason),
                 None if broke_off => Error::Unreachable { url, source: error },
                 None => Error::Invalid { url, source: error },
@@ -365,14 +363,6 @@ impl<'a> Attempt<'a> {
             },
         }
     }
-}
-
-/// Why git has died, where that is what it says on the side band, such as `fatal: unable to read 9c59e24b...`. It is not cut
-/// here: half of a secret would not be found in it.
-fn last_words(said: &[u8]) -> Option<String> {
-    let mut lines = said.split(|byte| matches!(byte, b'\r' | b'\n'));
-    let reason = lines.find(|line| line.starts_with(b"fatal: ") || line.starts_with(b"error: "))?;
-    Some(String::from_utf8_lossy(reason).into_owned())
 }
 
 /// The host's git has died and said why, before it hung up.

@@ -13,6 +13,7 @@ mod gitmodules;
 #[cfg(test)]
 mod growth;
 mod known_hosts;
+mod last_words;
 mod lfs;
 mod lineage;
 mod listing;
