@@ -30,6 +30,8 @@ pub struct Settings {
     pub port: u16,
     /// What waits and retry intervals of state machines are multiplied by; 1 where none.
     pub wait_scale: Option<f64>,
+    /// The folder of a Python package whose `wrap` makes, of ministack's ASGI application, one that stands before it.
+    pub front: Option<PathBuf>,
 }
 
 /// A local AWS that runs, or ran.
@@ -95,6 +97,7 @@ impl Ministack {
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", &secret_key)
             .env("SFN_WAIT_SCALE", settings.wait_scale.unwrap_or(1.0).to_string())
+            .envs(settings.front.iter().map(|front| ("LOCAL_AWS_FRONT", front)))
             .current_dir(folder)
             .stdin(if owned { Stdio::piped() } else { Stdio::null() })
             .stdout(output)
