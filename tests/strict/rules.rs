@@ -188,6 +188,12 @@ async fn the_local_aws_refuses_what_no_model_of_a_service_allows() {
         (dynamodb, "GetItem", no_text, "Key.pk.S"),
         (dynamodb, "GetItem", json!({"Table": "trail"}), "\"Table\""),
         (
+            dynamodb,
+            "BatchGetItem",
+            json!({"RequestItems": {}}),
+            "0 is less than 1",
+        ),
+        (
             states,
             "DescribeExecution",
             json!({"executionArn": "x".repeat(257)}),
@@ -213,13 +219,28 @@ async fn the_local_aws_refuses_what_no_model_of_a_service_allows() {
         assert!(message.contains(expected), "{message}");
         assert!(answer.text.contains(&operation.to_owned()), "{answer:?}");
     }
-    assert_eq!(aws.refused().len(), 7);
-
-    // By REST.
-    let path = "/2015-03-31/functions/no~name/invocations";
-    let invoke = aws.administrator.rest("lambda", Method::POST, path, "{}".into());
-    assert_eq!(invoke.await.status, 400);
     assert_eq!(aws.refused().len(), 8);
+
+    // By REST: a pattern, a method, and a part of the query.
+    let by_rest = async |service, path, expected| {
+        let call = aws.administrator.rest(service, Method::POST, path, "{}".into());
+        assert_eq!(call.await.status, 400);
+        let (_, message) = aws.refused().pop().unwrap();
+        assert!(message.contains(expected), "{message}");
+    };
+    let invoke = "/2015-03-31/functions/no~name/invocations";
+    by_rest("lambda", invoke, "is not of the pattern").await;
+    by_rest("s3", "/bucket/key", "there is no operation POST /bucket/key").await;
+    let head = aws.s3.head_bucket().bucket(BUCKET).customize();
+    let head = head.mutate_request(|request| {
+        request
+            .set_uri(format!("{}?neither=known", request.uri()))
+            .unwrap();
+    });
+    assert!(head.send().await.is_err());
+    let (_, message) = aws.refused().pop().unwrap();
+    assert!(message.contains("no parameters ['neither']"), "{message}");
+    assert_eq!(aws.refused().len(), 11);
 }
 
 #[tokio::test(flavor = "multi_thread")]
