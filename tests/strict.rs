@@ -1,4 +1,4 @@
-//! The local AWS as strict as AWS itself in what was found to matter: that it is, and that the clients of this project obey.
+//! The middleware that makes the local AWS stricter, and the project's own clients before it. No stack is deployed.
 
 mod clients;
 mod rules;
@@ -35,7 +35,7 @@ impl Aws {
         let tools = Tools::install(Progress::on_stderr()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings {
-            front: Some(strict::front()),
+            middleware: Some(strict::middleware()),
             ..Settings::default()
         };
         let (ministack, process) = Ministack::start(&tools, &settings, folder.path(), true)

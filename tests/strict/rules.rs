@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
-use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -127,6 +129,22 @@ async fn the_local_aws_refuses_what_s3_refuses() {
     let head = aws.s3.head_object().bucket(BUCKET).key("k".repeat(1_025)).send();
     assert!(head.await.is_err());
 
+    let objects = (0..1_001).map(|key| ObjectIdentifier::builder().key(key.to_string()).build().unwrap());
+    let delete = aws.s3.delete_objects().bucket(BUCKET);
+    let too_many = Delete::builder()
+        .set_objects(Some(objects.collect()))
+        .build()
+        .unwrap();
+    let error = delete.clone().delete(too_many).send().await.unwrap_err();
+    assert_eq!(code(&error), "MalformedXML");
+    let one = ObjectIdentifier::builder().key("0").build().unwrap();
+    let one = Delete::builder().objects(one).build().unwrap();
+    let delete = delete.delete(one).customize().mutate_request(|request| {
+        request.headers_mut().remove("x-amz-checksum-crc32").unwrap();
+    });
+    let error = delete.send().await.unwrap_err();
+    assert_eq!(code(&error), "InvalidRequest");
+
     let codes: Vec<_> = aws.refused().into_iter().map(|(code, _)| code).collect();
     assert_eq!(
         codes,
@@ -139,6 +157,8 @@ async fn the_local_aws_refuses_what_s3_refuses() {
             "MalformedXML",
             "MetadataTooLarge",
             "KeyTooLongError",
+            "MalformedXML",
+            "InvalidRequest",
         ]
     );
 }

@@ -1,11 +1,11 @@
-"""Stands before the local AWS in tests, and refuses what AWS itself refuses and the local one takes.
+"""ASGI middleware before the local AWS of tests, which refuses what AWS itself refuses and the local one takes.
 
 - Each request is held to the service's own model, as botocore has it: required members, types, lengths, ranges,
   patterns and enumerations. So are the calls that state machines make.
 - S3's rules that no model has are those of `s3.py`.
 
-What is refused is also written to the file `refused-requests.jsonl` in the working folder, a JSON object each line: the
-code under test might swallow a refusal. Services that `calls.py` does not name pass through as they are.
+What is refused is also written to the file `refused-requests.jsonl` in the working folder, as one JSON object per line: the
+code under test might swallow a refusal. Calls of services that `calls.py` does not name pass through as they are.
 """
 
 import json
@@ -21,8 +21,8 @@ lock = threading.Lock()
 
 
 def wrap(app):
-    """The ASGI application that stands before `app`."""
-    # There is one from the start, so that who reads it knows that all of this is in place.
+    """The application behind which `app` stands."""
+    # An empty file says that all of this is in place. No file would say the same as no refusal.
     REFUSED.touch()
     state_machines.check_calls(write_down)
 
@@ -81,7 +81,7 @@ async def refuse(send, service, method, refused):
         body = json.dumps({"__type": refused.code, "message": str(refused)})
     body = b"" if method == "HEAD" else body.encode()
     headers = [(b"content-type", media_type.encode()), (b"content-length", str(len(body)).encode())]
-    # The header is where the services that speak REST have the code.
+    # Services that speak REST and JSON have the code here.
     headers.append((b"x-amzn-errortype", refused.code.encode()))
     await send({"type": "http.response.start", "status": 400, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -1,4 +1,5 @@
-"""What a request asks of which service, by botocore's models (https://github.com/boto/botocore/tree/develop/botocore/data)."""
+"""Which operation of which service a request calls, and with what parameters, by botocore's models
+(https://github.com/boto/botocore/tree/develop/botocore/data)."""
 
 import functools
 import json
@@ -27,7 +28,7 @@ QUERY_OF_EVERY_CALL = re.compile(r"x-id$|x-amz-")
 
 
 class Refused(Exception):
-    """What AWS refuses, with its error code. The operation, where who raises it knows more of it than its caller."""
+    """A call that AWS refuses: its error code, why, and the operation, if it is not yet known to who catches this."""
 
     def __init__(self, code, message, operation=None):
         super().__init__(message)

@@ -17,6 +17,9 @@ METADATA_BYTES = 2_048
 # Of each part but the last: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 PART_BYTES = 5 << 20
 
+# Of one DeleteObjects (its model, as text).
+DELETED_KEYS = 1_000
+
 METADATA = b"x-amz-meta-"
 CHECKSUM = "x-amz-checksum-"
 
@@ -25,12 +28,23 @@ def check(operation, params, scope):
     """Refuses what S3 refuses."""
     if len(params.get("Key", "").encode()) > KEY_BYTES:
         raise Refused("KeyTooLongError", f"{operation.name}: Your key is too long")
+    if operation.http_checksum.get("requestChecksumRequired"):
+        check_has_checksum(scope)
     if "Metadata" in operation.input_shape.members:
         check_metadata(scope)
+    if operation.name == "DeleteObjects" and len(params["Delete"]["Objects"]) > DELETED_KEYS:
+        raise Refused("MalformedXML", f"DeleteObjects: more than {DELETED_KEYS} keys")
     if operation.name == "UploadPart":
         check_part(params, scope)
     if operation.name == "CompleteMultipartUpload":
         check_parts(params)
+
+
+def check_has_checksum(scope):
+    """Refuses a body without a checksum, where the model wants one."""
+    names = [name.decode().lower() for name, _ in scope["headers"]]
+    if not any(name == "content-md5" or name.startswith(CHECKSUM) for name in names):
+        raise Refused("InvalidRequest", f"Missing required header for this request: Content-MD5 OR {CHECKSUM}*")
 
 
 def check_metadata(scope):
