@@ -241,6 +241,11 @@ async fn the_local_aws_refuses_what_no_model_of_a_service_allows() {
     }
     assert_eq!(aws.refused().len(), 8);
 
+    // A body that nothing is read from.
+    let delete = aws
+        .administrator
+        .rest("s3", Method::DELETE, "/bucket/none", "text".into());
+    assert_eq!(delete.await.status, 204);
     // By REST: a pattern, a method, and a part of the query.
     let by_rest = async |service, path, expected| {
         let call = aws.administrator.rest(service, Method::POST, path, "{}".into());

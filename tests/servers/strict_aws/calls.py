@@ -155,8 +155,10 @@ class Route:
             return {}
         payload = shape.serialization.get("payload")
         of_bytes = payload and self.members[payload].type_name in ("blob", "string")
+        # A body that has no place among the members is not looked at.
+        parsed = b"" if of_bytes or not self.at[None] else body
         # The parser is one of answers, which have the same parts but for the path and the query.
-        answer = {"status_code": 200, "headers": headers, "body": b"" if of_bytes else body}
+        answer = {"status_code": 200, "headers": headers, "body": parsed}
         protocol = self.operation.service_model.metadata["protocol"]
         try:
             params = parser(protocol).parse(answer, shape)
