@@ -14,6 +14,7 @@ mod histories;
 mod hostile;
 mod options;
 mod remedies;
+mod strict;
 
 use chrono::Utc;
 use domain::contract::{
@@ -133,16 +134,17 @@ async fn a_push_over_http_with_a_token_becomes_the_zip_of_its_commit() {
     let object = scene.object(delivered).await;
     assert_is_archive(&object.bytes, &repository, MAIN, &commit).await;
     assert_eq!(object.content_type, "application/zip");
+    // Text that is not ASCII is as S3 encodes it, which is not as it was written.
     let expected = [
         (
             "codepipeline-artifact-revision-summary",
-            "=?UTF-8?B?QWRkIGZpbGVzIG9mIGV2ZXJ5IGtpbmQ6IEdyw7zDn2U=?=",
+            "=?UTF-8?Q?Add_files_of_every_kind=3A_Gr=C3=BC=C3=9Fe?=",
         ),
         ("commit", &commit),
         ("commit-time", "2024-03-06T05:08:10Z"),
         (
             "author",
-            "=?UTF-8?B?SsO2cmcgw4RwZmVsIDxqb2VyZ0BleGFtcGxlLmNvbT4=?=",
+            "=?UTF-8?Q?J=C3=B6rg_=C3=84pfel_=3Cjoerg=40example=2Ecom=3E?=",
         ),
         ("sha256", &sha256(&object.bytes)),
         ("push-id", &run.push_id.to_string()),

@@ -10,6 +10,9 @@ read its answers. So each request comes here first:
 - A request has to be signed (SigV4) with the secret of a key that exists. Two paths are open without: the one that says
   whether the server is up, and the API gateway's, which git hosts call and which has its own authorizer.
 
+LOCAL_AWS_MIDDLEWARE may name the folder of a Python package whose `wrap` is ASGI middleware. It comes between the guard
+and ministack: tests have one that is stricter than ministack.
+
 It also bounds how many functions run at once, each of which is a process of this machine.
 
 The environment holds the administrator's key as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. ministack's own functions
@@ -19,6 +22,7 @@ are used as those of the pinned version are; the test `local_aws` of the CLI hol
 import contextvars
 import hashlib
 import hmac
+import importlib
 import os
 import re
 import secrets
@@ -247,5 +251,11 @@ lambda_svc._execute_function_dispatch = run_in_a_place
 for module in (lambda_runtime, lambda_svc):
     module.execution_credentials = execution_credentials
 ministack_app, ministack.app = ministack.app, app
+if middleware := os.environ.get("LOCAL_AWS_MIDDLEWARE"):
+    # Nothing that is compiled is kept beside its source.
+    sys.dont_write_bytecode = True
+    folder, package = os.path.split(middleware)
+    sys.path.insert(0, folder)
+    ministack_app = importlib.import_module(package).wrap(ministack_app)
 sys.argv = ["ministack"]
 ministack.main()

@@ -30,6 +30,8 @@ pub struct Settings {
     pub port: u16,
     /// What waits and retry intervals of state machines are multiplied by; 1 where none.
     pub wait_scale: Option<f64>,
+    /// The folder of a Python package whose `wrap` is ASGI middleware. Tests put it between the guard and ministack.
+    pub middleware: Option<PathBuf>,
 }
 
 /// A local AWS that runs, or ran.
@@ -95,6 +97,12 @@ impl Ministack {
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", &secret_key)
             .env("SFN_WAIT_SCALE", settings.wait_scale.unwrap_or(1.0).to_string())
+            .envs(
+                settings
+                    .middleware
+                    .iter()
+                    .map(|package| ("LOCAL_AWS_MIDDLEWARE", package)),
+            )
             .current_dir(folder)
             .stdin(if owned { Stdio::piped() } else { Stdio::null() })
             .stdout(output)

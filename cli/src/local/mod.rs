@@ -137,6 +137,7 @@ fn up_options(checkout: &Checkout, args: &AwsArgs, git_port: Option<u16>) -> Res
         settings: Settings {
             port,
             wait_scale: None,
+            middleware: None,
         },
         parameters: BTreeMap::from(
             [

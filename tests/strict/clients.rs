@@ -1,0 +1,157 @@
+//! The project's own clients ask nothing that AWS refuses, and understand what it gives back.
+
+use std::collections::HashMap;
+
+use accept::{Executions, StepFunctions};
+use domain::contract::{Envelope, StagedObject, UploadInput, Uploaded};
+use domain::destination::{Destination, staging_key};
+use domain::push::PushId;
+use platform::audit::{AuditTrail, DynamoTrail, MemoryTrail, conformance};
+use platform::destination::{DestinationStore, S3Destination};
+use platform::secrets::{Secrets, SecretsManager};
+use platform::staging::{PIECE_BYTES, S3Staging, Staging};
+use serde_json::{Value, json};
+
+use super::{Aws, BUCKET};
+use crate::fixtures::repository::noise;
+
+impl Aws {
+    /// Stages these bytes for a push.
+    async fn stage(&self, push_id: PushId, bytes: &[u8]) -> StagedObject {
+        let source = self.folder.path().join("staged");
+        std::fs::write(&source, bytes).unwrap();
+        let key = staging_key(&push_id, "archive.zip").unwrap();
+        let staging = S3Staging::new(&self.config, BUCKET.to_owned());
+        staging.store_file(&key, &source).await.unwrap()
+    }
+
+    /// Uploads the zip of a push that is the `number`th of its ref. `trail` may know of others.
+    async fn upload(&self, number: u32, trail: &impl AuditTrail) -> Uploaded {
+        let event = include_str!("../events/upload.json");
+        let mut event: Value = serde_json::from_str(event).unwrap();
+        let id = |number: u32| format!("{:040x}", 100 + number);
+        event["push"]["push_id"] = json!(format!("00000000-0000-5000-8000-{number:012}"));
+        event["push"]["repository"] = json!("gruppe/Größe");
+        event["push"]["ref"] = json!("refs/heads/grün");
+        event["push"]["before"] = json!(id(number - 1));
+        event["push"]["after"] = json!(id(number));
+        event["input"]["sequence"] = json!(number);
+        event["input"]["destination"] = json!({"bucket": BUCKET, "key": "gitlab/größe/grün.zip"});
+        event["input"]["fetched"]["commit"] = json!(id(number));
+        event["input"]["fetched"]["ref_now"] = json!(id(number));
+        event["input"]["fetched"]["author"]["name"] = json!("Jörg");
+        event["input"]["fetched"]["subject"] = json!("推送".repeat(30));
+        let mut envelope: Envelope<UploadInput> = serde_json::from_value(event).unwrap();
+        envelope.input.archive.object = self
+            .stage(envelope.push.push_id, format!("zip {number}").as_bytes())
+            .await;
+        let store = S3Destination::new(&self.config, BUCKET.to_owned());
+        let deps = upload::Deps { trail, store: &store };
+        upload::handle(&deps, &envelope).await.unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn staging_and_destination_ask_nothing_that_s3_refuses() {
+    let aws = Aws::start().await;
+    let staging = S3Staging::new(&aws.config, BUCKET.to_owned());
+    let store = S3Destination::new(&aws.config, BUCKET.to_owned());
+    let push_id: PushId = "5e9c8a36-5d5c-5b5c-8f0e-3c1c0a5d7d11".parse().unwrap();
+    let destination = Destination {
+        bucket: BUCKET.to_owned(),
+        key: "source/group/Größe +&=%/heads/main.zip".parse().unwrap(),
+    };
+    let mut expected: Option<String> = None;
+    // One request, and three parts.
+    for size in [0, 1_000, 2 * PIECE_BYTES + 1] {
+        let bytes = noise(size);
+        let copy = aws.folder.path().join("copy");
+        let staged = aws.stage(push_id, &bytes).await;
+        staging.load(&staged, &copy).await.unwrap();
+        assert_eq!(std::fs::read(&copy).unwrap(), bytes);
+        if size == 0 {
+            continue;
+        }
+        let metadata = HashMap::from([("text".to_owned(), "=?UTF-8?B?SsO2cmc=?=".to_owned())]);
+        let left = store.prepare(&staged, &destination, &metadata).await.unwrap();
+        store.abort(&left, &destination).await;
+        let prepared = store.prepare(&staged, &destination, &metadata).await.unwrap();
+        let delivered = store.complete_if_unchanged(&prepared, &destination, expected.as_deref());
+        let delivered = delivered.await.unwrap().unwrap();
+        let head = store.head(&destination).await.unwrap().unwrap();
+        assert_eq!(head.etag, delivered.etag);
+        assert_eq!(head.metadata["text"], "=?UTF-8?Q?J=C3=B6rg?=");
+        expected = Some(delivered.etag);
+    }
+    store
+        .put(&destination, "application/json", b"{}".into())
+        .await
+        .unwrap();
+    staging.remove_all(&push_id).await.unwrap();
+    assert_eq!(aws.refused(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trail_asks_nothing_that_dynamodb_refuses() {
+    let aws = Aws::start().await;
+    aws.create_table().await;
+    conformance::check_all(&DynamoTrail::new(&aws.config, "trail".to_owned())).await;
+    assert_eq!(aws.refused(), []);
+}
+
+/// What S3 gives back of metadata is not what it was given: the order guard has to read it all the same. Each upload has a
+/// trail of its own here, so that metadata is all there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_order_guard_reads_the_metadata_that_s3_gives_back() {
+    let aws = Aws::start().await;
+    let Uploaded::Delivered(first) = aws.upload(1, &MemoryTrail::default()).await else {
+        panic!("the first one is not delivered")
+    };
+    let Uploaded::Delivered(second) = aws.upload(2, &MemoryTrail::default()).await else {
+        panic!("a newer one is not delivered")
+    };
+    assert_ne!(first.etag, second.etag);
+    let Uploaded::Superseded(superseded) = aws.upload(1, &MemoryTrail::default()).await else {
+        panic!("an older one replaces a newer one")
+    };
+    assert!(superseded.by.to_string().ends_with('2'), "{superseded:?}");
+    let Uploaded::Delivered(again) = aws.upload(2, &MemoryTrail::default()).await else {
+        panic!("the same one is not delivered")
+    };
+    assert_eq!(again.version_id, second.version_id, "it was written twice");
+    assert_eq!(aws.refused(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_webhook_starts_executions_as_step_functions_wants() {
+    let aws = Aws::start().await;
+    let role = aws.role_of_state_machines().await;
+    let state = json!({"Type": "Succeed"});
+    let machine = aws.create_state_machine("machine", &role, &state).await;
+    let executions = StepFunctions::new(&aws.config, machine);
+    // A second one after the first: the longest names that there are.
+    for name in [
+        "5e9c8a36-5d5c-5b5c-8f0e-3c1c0a5d7d11",
+        "5e9c8a36-5d5c-5b5c-8f0e-3c1c0a5d7d11-10",
+    ] {
+        let arn = executions.start(name, "{}").await.unwrap();
+        let described = executions.describe(name).await.unwrap();
+        assert_eq!(arn, Some(described.arn));
+    }
+    assert_eq!(aws.refused(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_read_as_secrets_manager_wants() {
+    let aws = Aws::start().await;
+    let secret = json!({"Name": "push-code/sources/gitlab/git", "SecretString": "text"});
+    let create = aws
+        .administrator
+        .json("secretsmanager", "secretsmanager.CreateSecret", &secret);
+    create.await.value();
+    let secrets = SecretsManager::new(&aws.config, "push-code/sources/".to_owned());
+    let source = "gitlab".parse().unwrap();
+    assert!(secrets.read(&source, "git").await.is_ok());
+    assert!(secrets.read(&source, "webhook").await.is_err(), "there is none");
+    assert_eq!(aws.refused(), []);
+}
