@@ -13,6 +13,9 @@ import threading
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+# The guard, which runs all of this.
+from __main__ import read, replay
+
 from . import s3, state_machines
 from .calls import Refused, check_model, identify
 
@@ -49,26 +52,6 @@ def write_down(service, operation, refused):
     line = json.dumps({"service": service, "operation": operation, "code": refused.code, "message": str(refused)})
     with lock, REFUSED.open("a") as file:
         file.write(line + "\n")
-
-
-async def read(receive):
-    """The whole body."""
-    chunks, more = [], True
-    while more:
-        message = await receive()
-        chunks.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return b"".join(chunks)
-
-
-def replay(body, receive):
-    """Gives the body that was read, and then what else there is to receive."""
-    messages = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def again():
-        return messages.pop() if messages else await receive()
-
-    return again
 
 
 async def refuse(send, service, method, refused):
