@@ -1,32 +1,39 @@
 //! `push-code push` where AWS cannot be used.
 
-use std::process::Command;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
 
-#[test]
-fn missing_credentials_are_told_of_as_such() {
-    let home = tempfile::tempdir().unwrap();
-    let repository = home.path().join("project");
-    std::fs::create_dir(&repository).unwrap();
+/// Pushes a new repository with these variables alone.
+fn push(home: &Path, variables: &[(&str, &str)]) -> std::io::Result<Output> {
+    let repository = home.join("project");
+    std::fs::create_dir(&repository)?;
     for arguments in [
         &["init", "--quiet"][..],
         &["commit", "--quiet", "--allow-empty", "-m", "Begin"],
     ] {
         let mut git = Command::new("git");
         git.args(["-c", "user.name=Jo", "-c", "user.email=jo@example.com"]);
-        let status = git.args(arguments).current_dir(&repository).status();
-        assert!(status.unwrap().success(), "git {arguments:?}");
+        let status = git.args(arguments).current_dir(&repository).status()?;
+        assert!(status.success(), "git {arguments:?}");
     }
-    let output = Command::new(env!("CARGO_BIN_EXE_push-code"))
+    Command::new(env!("CARGO_BIN_EXE_push-code"))
         .arg("push")
         .arg(&repository)
         .args(["bucket", "project.zip"])
         .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("HOME", home.path())
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .env("HOME", home)
         .env("AWS_REGION", "us-east-1")
         .env("AWS_EC2_METADATA_DISABLED", "true")
+        .envs(variables.iter().copied())
         .output()
-        .unwrap();
+}
+
+#[test]
+fn missing_credentials_are_told_of_as_such() {
+    let home = tempfile::tempdir().unwrap();
+    let output = push(home.path(), &[]).unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("there are no AWS credentials"), "{told}");
@@ -34,4 +41,22 @@ fn missing_credentials_are_told_of_as_such() {
         told.contains("AWS_PROFILE") && !told.contains("StorageRefused"),
         "{told}"
     );
+}
+
+#[test]
+fn aws_is_where_the_variable_of_the_template_says() {
+    let home = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    // It hangs up on each.
+    let asked = std::thread::spawn(move || listener.incoming().next().is_some_and(|asked| asked.is_ok()));
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("LOCAL_ENDPOINT_URL", &url),
+    ];
+    let output = push(home.path(), &variables).unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(asked.is_finished() && asked.join().unwrap(), "{told}");
 }
