@@ -47,15 +47,25 @@ impl RuntimeApi {
     }
 
     /// Gives the function an event, and takes its answer: what it is called, and what it is.
+    ///
+    /// # Panics
+    /// If there is no answer within half a minute: a function that has died asks for no event.
     async fn invoke(&self, payload: &serde_json::Value) -> (String, serde_json::Value) {
+        tokio::time::timeout(Duration::from_secs(30), self.answer(payload))
+            .await
+            .unwrap()
+    }
+
+    async fn answer(&self, payload: &serde_json::Value) -> (String, serde_json::Value) {
         loop {
             let (stream, _) = self.0.accept().await.unwrap();
             let mut connection = BufReader::new(stream);
-            // The connection is kept for the next request.
+            // The connection is kept until the function has answered. The function is told that it ends then:
+            // otherwise it may already have asked for its next event here, and would find the connection reset.
             while let Ok(request) = Request::read(&mut connection).await {
                 let is_answer = request.method == "POST";
                 let answer = if is_answer {
-                    "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n".to_owned()
+                    "HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".to_owned()
                 } else {
                     event(&payload.to_string())
                 };
