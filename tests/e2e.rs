@@ -777,25 +777,20 @@ impl Calls {
 
     fn fetch(&self, deliver: &Deliver) -> Value {
         self.envelope(FetchInput {
-            git_hosts: deliver.git_hosts.clone(),
-            submodule_repositories: deliver.submodule_repositories.clone(),
-            clone_url: deliver.clone_url.clone(),
-            options: deliver.options.clone(),
+            deliver: deliver.clone(),
         })
     }
 
     fn package(&self, deliver: &Deliver, fetched: &FetchedCommit) -> Value {
         self.envelope(PackageInput {
+            deliver: deliver.clone(),
             fetched: fetched.clone(),
-            options: deliver.options.clone(),
         })
     }
 
     fn upload(&self, deliver: &Deliver, fetched: &FetchedCommit, archive: &Archive) -> Value {
         self.envelope(UploadInput {
-            options: deliver.options.clone(),
-            destination: deliver.destination.clone(),
-            sequence: deliver.sequence,
+            deliver: deliver.clone(),
             fetched: fetched.clone(),
             archive: archive.clone(),
         })

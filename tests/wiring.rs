@@ -20,6 +20,7 @@ use domain::push::Push;
 use domain::source::{Limits, Options, SourceSettings};
 use saphyr::{LoadableYamlNode, ScalarOwned, YamlOwned};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// What Lambda itself may answer where the same call may succeed a moment later.
@@ -832,6 +833,40 @@ fn every_function_has_an_event_that_it_can_read() {
     let fetched = &package.input.fetched;
     for staged in [&fetched.pack, &fetched.index, &upload.input.archive.object] {
         assert!(is_staged_for(staged, &push), "{staged:?}");
+    }
+}
+
+/// The outputs of the stages go whole to the next ones: what the definition passes has the names of what is read.
+#[test]
+fn every_stage_is_called_with_just_what_it_reads() {
+    /// An event as its function reads it; none if it does not.
+    fn read_as<T: DeserializeOwned + Serialize>(event: &Value) -> Option<Value> {
+        let envelope = Envelope::<T>::deserialize(event).ok()?;
+        Some(serde_json::to_value(envelope).unwrap())
+    }
+    let read_by = |function: &str| match function {
+        "Validate" => read_as::<ValidateInput>,
+        "Fetch" => read_as::<FetchInput>,
+        "Package" => read_as::<PackageInput>,
+        "Upload" => read_as::<UploadInput>,
+        "Record" => read_as::<RecordInput>,
+        other => panic!("{other} is no stage"),
+    };
+    let keys = |value: &Value| entries(value).map(|(key, _)| key.to_owned()).collect::<BTreeSet<_>>();
+    let definition = definition();
+    for (_, task) in tasks(&definition) {
+        let Some(function) = function_of(task) else { continue };
+        let event: Value = event(&function.to_lowercase());
+        let read = read_by(function)(&event).unwrap();
+        let passed = &task["Arguments"]["Payload"];
+        assert_eq!(keys(passed), keys(&read), "{function}");
+        assert_eq!(keys(&passed["input"]), keys(&read["input"]), "{function}");
+        // Without any one of them it is not run.
+        for key in keys(&read["input"]) {
+            let mut event = event.clone();
+            event["input"].as_object_mut().unwrap().remove(&key);
+            assert!(read_by(function)(&event).is_none(), "{function} without {key}");
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use chrono::DateTime;
-use domain::contract::{Archive, Envelope, Execution, FetchInput, FetchedCommit, PackageInput};
+use domain::contract::{Archive, Deliver, Envelope, Execution, FetchInput, FetchedCommit, PackageInput};
+use domain::destination::Destination;
 use domain::push::{DeliveryId, Push, PushId, SourceName};
 use domain::source::Options;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -132,12 +133,19 @@ impl Bench {
         }
 
         step("fetch");
-        let options = Options::default();
-        let input = FetchInput {
+        let deliver = Deliver {
             clone_url: self.url.clone(),
+            destination: Destination {
+                bucket: "zips".to_owned(),
+                key: "bench.zip".parse()?,
+            },
+            sequence: 1,
             git_hosts: vec![],
             submodule_repositories: vec![],
-            options: options.clone(),
+            options: Options::default(),
+        };
+        let input = FetchInput {
+            deliver: deliver.clone(),
         };
         let (fetched, fetch) = self.stage::<_, FetchedCommit>(Stage::Fetch, input, &staging)?;
         step("git clone --depth 1");
@@ -145,7 +153,7 @@ impl Bench {
         peers::ignore_attributes(&clone_folder)?;
 
         step("package");
-        let input = PackageInput { fetched, options };
+        let input = PackageInput { deliver, fetched };
         let (archive, package) = self.stage::<_, Archive>(Stage::Package, input, &staging)?;
         let zip = FolderStaging::new(staging).path(&archive.object.key);
         step("git archive");

@@ -7,8 +7,8 @@ use std::time::Duration;
 use aws_sdk_s3::config::ProvideCredentials as _;
 use chrono::Utc;
 use domain::contract::{
-    Deliver, Delivered, Envelope, Execution, FetchInput, Ignored, PackageInput, RecordInput, Stage,
-    StageOutput, Superseded, UploadInput, Uploaded, ValidateInput, Validated,
+    Delivered, Envelope, Execution, FetchInput, Ignored, PackageInput, RecordInput, Stage, StageOutput,
+    Superseded, UploadInput, Uploaded, ValidateInput, Validated,
 };
 use domain::error::{Code, Coded};
 use domain::push::{DeliveryId, Push, PushId, SourceName};
@@ -176,19 +176,8 @@ impl Run {
         let Validated::Deliver(deliver) = validated else {
             unreachable!("these settings want every ref, and a tip is no deletion")
         };
-        let Deliver {
-            clone_url,
-            destination,
-            sequence,
-            git_hosts,
-            submodule_repositories,
-            options,
-        } = deliver;
         let input = FetchInput {
-            clone_url,
-            git_hosts,
-            submodule_repositories,
-            options: options.clone(),
+            deliver: deliver.clone(),
         };
         let fetched = self
             .stage(Stage::Fetch, input, async |envelope, step| {
@@ -202,8 +191,8 @@ impl Run {
             })
             .await?;
         let input = PackageInput {
+            deliver: deliver.clone(),
             fetched: fetched.clone(),
-            options: options.clone(),
         };
         let archive = self
             .stage(Stage::Package, input, async |envelope, step| {
@@ -216,9 +205,7 @@ impl Run {
             .await?;
         let sha256 = archive.sha256.clone();
         let input = UploadInput {
-            options: options.clone(),
-            destination,
-            sequence,
+            deliver,
             fetched,
             archive,
         };

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use chrono::DateTime;
-use domain::contract::{Author, Envelope, Execution, FetchedCommit, PackageInput, StagedObject};
-use domain::destination::staging_key;
+use domain::contract::{Author, Deliver, Envelope, Execution, FetchedCommit, PackageInput, StagedObject};
+use domain::destination::{Destination, staging_key};
 use domain::push::{DeliveryId, Push, PushId};
 use domain::source::{Limits, Options, Symlinks};
 use fuzz::{packs, paths};
@@ -140,7 +140,20 @@ fn envelope(commit: Oid, tree: Oid, options: Options) -> Envelope<PackageInput> 
             started_at: time,
         },
         attempt: 0,
-        input: PackageInput { fetched, options },
+        input: PackageInput {
+            deliver: Deliver {
+                clone_url: fetched.url.clone(),
+                destination: Destination {
+                    bucket: "zips".into(),
+                    key: "project.zip".parse().expect("a key"),
+                },
+                sequence: 1,
+                git_hosts: vec![],
+                submodule_repositories: vec![],
+                options,
+            },
+            fetched,
+        },
     }
 }
 
@@ -173,7 +186,7 @@ fn package(repository: &Repository, name: &str, envelope: &Envelope<PackageInput
         let mut file = zip.by_index(index).expect("an entry");
         let mut content = Vec::new();
         file.read_to_end(&mut content).expect("its checksum holds");
-        let options = &envelope.input.options;
+        let options = &envelope.input.deliver.options;
         if options.attributes || options.full_clone || file.is_dir() {
             continue;
         }

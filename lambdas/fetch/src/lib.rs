@@ -73,8 +73,8 @@ pub async fn handle(
     transfer::ignore_configuration();
     let (push, input) = (&envelope.push, &envelope.input);
     let after = push.after.clone().ok_or(Error::NothingPushed)?;
-    let url = Url::parse(&input.clone_url).map_err(|source| Error::Url {
-        url: input.clone_url.clone(),
+    let url = Url::parse(&input.deliver.clone_url).map_err(|source| Error::Url {
+        url: input.deliver.clone_url.clone(),
         source,
     })?;
     let secret = deps.secrets.read(&push.source, "git").await?;
@@ -92,7 +92,7 @@ async fn fetch(
     secret: &GitSecret,
 ) -> Result<FetchedCommit, Error> {
     let (push, input) = (&envelope.push, &envelope.input);
-    let options = &input.options;
+    let options = &input.deliver.options;
     deps.progress.begin();
     let mut fetcher = Fetcher::new(
         deps.transfer,
@@ -128,8 +128,8 @@ async fn fetch(
         Submodules::None => Vec::new(),
         Submodules::Recursive => {
             let sources = Sources {
-                hosts: &input.git_hosts,
-                repositories: &input.submodule_repositories,
+                hosts: &input.deliver.git_hosts,
+                repositories: &input.deliver.submodule_repositories,
                 attributes: options.attributes,
             };
             submodules::fetch(&mut fetcher, sources, url.clone(), found.tree.clone()).await?
@@ -142,8 +142,8 @@ async fn fetch(
             ref_name: &push.ref_name,
         };
         let allowed = Allowed {
-            hosts: &input.git_hosts,
-            repositories: &input.submodule_repositories,
+            hosts: &input.deliver.git_hosts,
+            repositories: &input.deliver.submodule_repositories,
         };
         Some(pointers::fetch(&fetcher, allowed, options, pushed, &submodules).await?)
     } else {

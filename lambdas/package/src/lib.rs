@@ -74,7 +74,7 @@ pub async fn handle(
         repository: folder.path().join(REPOSITORY),
         plan,
         committed_at: fetched.committed_at,
-        limits: envelope.input.options.limits.clone(),
+        limits: envelope.input.deliver.options.limits.clone(),
         progress: deps.progress.clone(),
     };
     let zipping = blocking(move || work.zip(Sink::new(sender)));

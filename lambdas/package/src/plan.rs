@@ -34,7 +34,7 @@ pub fn plan(
     progress: &Teller<Progress>,
 ) -> Result<Plan, Error> {
     let input = &envelope.input;
-    let options = &input.options;
+    let options = &input.deliver.options;
     let repository = tree::open(&folder.join(REPOSITORY))?;
     let submodules = submodules(&input.fetched.submodules)?;
     let rules = Rules {

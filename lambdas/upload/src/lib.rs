@@ -106,26 +106,26 @@ struct Upload<'a, T, D> {
 impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
     fn new(deps: &'a Deps<'a, T, D>, envelope: &'a Envelope<UploadInput>) -> Result<Self, Error> {
         let input = &envelope.input;
-        let key =
-            provenance_key(&input.destination.key, &envelope.push.push_id).map_err(StorageError::Key)?;
+        let key = provenance_key(&input.deliver.destination.key, &envelope.push.push_id)
+            .map_err(StorageError::Key)?;
         Ok(Self {
             deps,
             envelope,
             mine: DeliveredPush::new(
                 &envelope.push,
-                input.sequence,
+                input.deliver.sequence,
                 input.fetched.ref_now.clone(),
                 input.archive.sha256.clone(),
             ),
             provenance: Destination {
-                bucket: input.destination.bucket.clone(),
+                bucket: input.deliver.destination.bucket.clone(),
                 key,
             },
         })
     }
 
     fn destination(&self) -> &'a Destination {
-        &self.envelope.input.destination
+        &self.envelope.input.deliver.destination
     }
 
     /// Delivers the zip if it is to be delivered. `None` if the destination has changed between look and write.
@@ -251,7 +251,7 @@ impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
             last_deletion: numbered.and_then(|numbered| numbered.last_deletion),
         };
         let is_foreign = object.is_some() && placed.is_none();
-        let verdict = if is_foreign && !self.envelope.input.options.overwrite_foreign {
+        let verdict = if is_foreign && !self.envelope.input.deliver.options.overwrite_foreign {
             Verdict::Occupied
         } else {
             order::judge(&known, &self.mine)

@@ -130,7 +130,10 @@ pub fn document(envelope: &Envelope<UploadInput>) -> Result<Vec<u8>, serde_json:
     let mut json = serde_json::to_vec_pretty(&Statement {
         kind: STATEMENT,
         subject: [Resource {
-            uri: format!("s3://{}/{}", input.destination.bucket, input.destination.key),
+            uri: format!(
+                "s3://{}/{}",
+                input.deliver.destination.bucket, input.deliver.destination.key
+            ),
             digest: ArchiveDigest {
                 sha256: &input.archive.sha256,
             },
@@ -150,8 +153,8 @@ pub fn document(envelope: &Envelope<UploadInput>) -> Result<Vec<u8>, serde_json:
                 internal_parameters: InternalParameters {
                     push_id: push.push_id.to_string(),
                     delivery_id: push.delivery_id.as_str(),
-                    sequence: input.sequence,
-                    options: &input.options,
+                    sequence: input.deliver.sequence,
+                    options: &input.deliver.options,
                 },
                 resolved_dependencies: dependencies,
             },

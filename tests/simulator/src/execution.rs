@@ -314,12 +314,8 @@ impl<'a> Run<'a> {
 
     async fn fetch(&self, state: &str) -> Result<FetchedCommit, Caught> {
         let work = async |attempt| {
-            let deliver = self.deliver.clone().ok_or_else(runtime)?;
             let input = FetchInput {
-                clone_url: deliver.clone_url,
-                git_hosts: deliver.git_hosts,
-                submodule_repositories: deliver.submodule_repositories,
-                options: deliver.options,
+                deliver: self.deliver.clone().ok_or_else(runtime)?,
             };
             let envelope = self.envelope(attempt, input);
             self.lambda(state, || self.simulation.fetch(envelope)).await
@@ -330,8 +326,8 @@ impl<'a> Run<'a> {
     async fn package(&self, state: &str) -> Result<Archive, Caught> {
         let work = async |attempt| {
             let input = PackageInput {
+                deliver: self.deliver.clone().ok_or_else(runtime)?,
                 fetched: self.fetched.clone().ok_or_else(runtime)?,
-                options: self.deliver.clone().ok_or_else(runtime)?.options,
             };
             let envelope = self.envelope(attempt, input);
             self.lambda(state, || self.simulation.package(envelope)).await
@@ -341,11 +337,8 @@ impl<'a> Run<'a> {
 
     async fn upload(&self, state: &str) -> Result<(), Caught> {
         let work = async |attempt| {
-            let deliver = self.deliver.clone().ok_or_else(runtime)?;
             let input = UploadInput {
-                destination: deliver.destination,
-                sequence: deliver.sequence,
-                options: deliver.options,
+                deliver: self.deliver.clone().ok_or_else(runtime)?,
                 fetched: self.fetched.clone().ok_or_else(runtime)?,
                 archive: self.archive.clone().ok_or_else(runtime)?,
             };

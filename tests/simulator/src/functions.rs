@@ -143,7 +143,7 @@ impl World {
             },
             committed_at: chrono::DateTime::UNIX_EPOCH,
             subject: "A commit".to_owned(),
-            url: envelope.input.clone_url.clone(),
+            url: envelope.input.deliver.clone_url.clone(),
             ref_now,
             pack,
             index,
@@ -162,11 +162,11 @@ impl World {
         if index != format!("index of {}", sha256(pack.as_bytes())) {
             self.core.is_wrong("the index is of another pack".to_owned());
         }
-        if input.options.limits.entries == 0 {
+        if input.deliver.options.limits.entries == 0 {
             return Err(WorkError::Limit);
         }
         let commit = pack.split(' ').next().and_then(|commit| commit.parse().ok());
-        let bytes = zip(&commit.ok_or(WorkError::Pack)?, &input.options).into_bytes();
+        let bytes = zip(&commit.ok_or(WorkError::Pack)?, &input.deliver.options).into_bytes();
         let sha256 = sha256(&bytes);
         let object = self
             .staging

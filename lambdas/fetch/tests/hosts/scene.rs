@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use domain::contract::{Envelope, Execution, FetchInput, FetchedCommit};
+use domain::contract::{Deliver, Envelope, Execution, FetchInput, FetchedCommit};
+use domain::destination::Destination;
 use domain::error::{Code, Coded};
 use domain::push::{DeliveryId, Push, PushId, SourceName};
 use domain::source::{CommitPolicy, Limits, Options, SignaturePolicy, Submodules};
@@ -192,16 +193,23 @@ impl Scene {
             },
             attempt: 0,
             input: FetchInput {
-                clone_url: ask.url.clone(),
-                submodule_repositories: ask.submodule_repositories.clone(),
-                git_hosts: ask.git_hosts.iter().map(|host| host.parse().unwrap()).collect(),
-                options: Options {
-                    submodules: ask.submodules,
-                    full_clone: ask.full_clone,
-                    commits: ask.commits,
-                    signature: ask.signature,
-                    limits: ask.limits.clone(),
-                    ..Options::default()
+                deliver: Deliver {
+                    clone_url: ask.url.clone(),
+                    destination: Destination {
+                        bucket: "zips".into(),
+                        key: "project.zip".parse().unwrap(),
+                    },
+                    sequence: 1,
+                    git_hosts: ask.git_hosts.iter().map(|host| host.parse().unwrap()).collect(),
+                    submodule_repositories: ask.submodule_repositories.clone(),
+                    options: Options {
+                        submodules: ask.submodules,
+                        full_clone: ask.full_clone,
+                        commits: ask.commits,
+                        signature: ask.signature,
+                        limits: ask.limits.clone(),
+                        ..Options::default()
+                    },
                 },
             },
         };

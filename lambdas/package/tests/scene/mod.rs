@@ -7,8 +7,10 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use domain::contract::{Archive, Author, Envelope, Execution, FetchedCommit, PackageInput, StagedObject};
-use domain::destination::staging_key;
+use domain::contract::{
+    Archive, Author, Deliver, Envelope, Execution, FetchedCommit, PackageInput, StagedObject,
+};
+use domain::destination::{Destination, staging_key};
 use domain::git::{CommitId, ObjectId};
 use domain::push::{DeliveryId, Push, PushId, SourceName};
 use domain::source::Options;
@@ -180,7 +182,20 @@ impl Scene {
                 started_at: chrono::DateTime::from_timestamp(1_700_000_001, 0).unwrap(),
             },
             attempt: 0,
-            input: PackageInput { fetched, options },
+            input: PackageInput {
+                deliver: Deliver {
+                    clone_url: fetched.url.clone(),
+                    destination: Destination {
+                        bucket: "zips".into(),
+                        key: "project.zip".parse().unwrap(),
+                    },
+                    sequence: 1,
+                    git_hosts: vec![],
+                    submodule_repositories: vec![],
+                    options,
+                },
+                fetched,
+            },
         };
         let deps = Deps {
             staging: &self.staging(),

@@ -192,16 +192,8 @@ impl StageOutput for Validated {
 /// `Fetch` in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchInput {
-    /// [`Deliver::clone_url`].
-    pub clone_url: String,
-    /// [`Deliver::git_hosts`].
-    #[serde(default)]
-    pub git_hosts: Vec<GitHost>,
-    /// [`Deliver::submodule_repositories`].
-    #[serde(default)]
-    pub submodule_repositories: Vec<String>,
-    /// [`Deliver::options`].
-    pub options: Options,
+    /// What `Validate` gave.
+    pub deliver: Deliver,
 }
 
 /// `Fetch` out.
@@ -296,10 +288,10 @@ impl StageOutput for FetchedCommit {
 /// `Package` in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageInput {
+    /// What `Validate` gave.
+    pub deliver: Deliver,
     /// What `Fetch` gave.
     pub fetched: FetchedCommit,
-    /// [`Deliver::options`].
-    pub options: Options,
 }
 
 /// `Package` out.
@@ -329,13 +321,8 @@ impl StageOutput for Archive {
 /// `Upload` in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadInput {
-    /// [`Deliver::destination`].
-    pub destination: Destination,
-    /// [`Deliver::sequence`].
-    pub sequence: u64,
-    /// [`Deliver::options`].
-    #[serde(default)]
-    pub options: Options,
+    /// What `Validate` gave.
+    pub deliver: Deliver,
     /// What `Fetch` gave.
     pub fetched: FetchedCommit,
     /// What `Package` gave.
@@ -400,7 +387,7 @@ impl StageOutput for Uploaded {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordInput {
     /// What ended the execution. `None` if nothing failed.
-    #[serde(default)]
+    #[serde(deserialize_with = "Option::deserialize")]
     pub failure: Option<Failure>,
 }
 

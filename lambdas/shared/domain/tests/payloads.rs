@@ -1,5 +1,6 @@
-//! What the states hand to each other, as earlier versions wrote it. An execution keeps the definition that it began with,
-//! but its functions are always the latest ones: after a deployment they are called with what they gave before.
+//! What the states hand to each other. Their outputs are read as earlier versions wrote them: an execution keeps the
+//! definition that it began with, but its functions are always the latest ones, so after a deployment they are called with
+//! what they gave before.
 
 #![expect(
     clippy::unwrap_used,
@@ -51,13 +52,15 @@ fn archive() -> Value {
     })
 }
 
-fn destination() -> Value {
-    json!({"bucket": "zips", "key": "gitlab/group/project/heads/main.zip"})
-}
-
-/// The options that the first version had.
-fn options() -> Value {
-    json!({"build_info": true, "limits": {"pack_bytes": 7}})
+/// With the options that the first version had.
+fn deliver() -> Value {
+    json!({
+        "decision": "Deliver",
+        "clone_url": "https://git.example.com/group/project.git",
+        "destination": {"bucket": "zips", "key": "gitlab/group/project/heads/main.zip"},
+        "sequence": 3,
+        "options": {"build_info": true, "limits": {"pack_bytes": 7}}
+    })
 }
 
 fn read<T: DeserializeOwned>(input: &Value) -> Envelope<T> {
@@ -74,25 +77,27 @@ fn read<T: DeserializeOwned>(input: &Value) -> Envelope<T> {
 }
 
 #[test]
-fn the_input_of_every_state_is_read_as_the_first_version_wrote_it() {
+fn the_input_of_every_state_is_read() {
     let settings = r#"{"provider":"gitlab","repositories":["group/*"],"refs":["refs/heads/*"],"git_hosts":["https://git.example.com"],"destination":{"bucket":"zips"}}"#;
     let validate: Envelope<ValidateInput> = read(&json!({ "settings": settings }));
     assert!(validate.input.parse().is_ok());
     assert_eq!(validate.attempt, 2);
 
-    let fetch: Envelope<FetchInput> =
-        read(&json!({"clone_url": "https://git.example.com/group/project.git", "options": options()}));
-    assert_eq!(fetch.input.options.limits.pack_bytes, 7);
+    let fetch: Envelope<FetchInput> = read(&json!({"deliver": deliver()}));
+    assert_eq!(fetch.input.deliver.options.limits.pack_bytes, 7);
 
-    let package: Envelope<PackageInput> = read(&json!({"fetched": fetched(), "options": options()}));
+    let package: Envelope<PackageInput> = read(&json!({"deliver": deliver(), "fetched": fetched()}));
     assert_eq!(package.input.fetched.pack.size, 7);
     assert_eq!(package.input.fetched.pack.version_id, None);
     assert_eq!(package.input.fetched.pack.sha256, None);
 
     let upload: Envelope<UploadInput> = read(&json!({
-        "destination": destination(), "sequence": 3, "fetched": fetched(), "archive": archive()
+        "deliver": deliver(), "fetched": fetched(), "archive": archive()
     }));
-    assert_eq!((upload.input.sequence, upload.input.archive.entries), (3, 12));
+    assert_eq!(
+        (upload.input.deliver.sequence, upload.input.archive.entries),
+        (3, 12)
+    );
 
     let record: Envelope<RecordInput> = read(&json!({ "failure": null }));
     assert_eq!(record.input.failure, None);
@@ -103,14 +108,7 @@ fn the_input_of_every_state_is_read_as_the_first_version_wrote_it() {
 
 #[test]
 fn the_output_of_every_state_is_read_as_the_first_version_wrote_it() {
-    let deliver: Deliver = serde_json::from_value(json!({
-        "decision": "Deliver",
-        "clone_url": "https://git.example.com/group/project.git",
-        "destination": destination(),
-        "sequence": 3,
-        "options": options()
-    }))
-    .unwrap();
+    let deliver: Deliver = serde_json::from_value(deliver()).unwrap();
     assert_eq!((deliver.sequence, deliver.git_hosts.len()), (3, 0));
     let fetched: FetchedCommit = serde_json::from_value(fetched()).unwrap();
     assert_eq!(fetched.ref_now.unwrap().as_str(), ID);

@@ -1,7 +1,7 @@
 //! A trail, a destination, and pushes whose zips are to be delivered.
 
 use chrono::DateTime;
-use domain::contract::{Archive, Author, Execution, FetchedCommit, StagedObject};
+use domain::contract::{Archive, Author, Deliver, Execution, FetchedCommit, StagedObject};
 use domain::event::{PushEvent, PushReceived, PushRetried};
 use domain::git::ObjectId;
 use domain::push::{Push, PushId};
@@ -164,9 +164,14 @@ pub fn envelope(push: Push, sequence: u64) -> Envelope<UploadInput> {
         execution: execution(EXECUTION),
         attempt: 0,
         input: UploadInput {
-            destination: destination(),
-            sequence,
-            options: domain::source::Options::default(),
+            deliver: Deliver {
+                clone_url: fetched.url.clone(),
+                destination: destination(),
+                sequence,
+                git_hosts: vec![],
+                submodule_repositories: vec![],
+                options: domain::source::Options::default(),
+            },
             fetched,
             archive,
         },
@@ -179,7 +184,7 @@ pub fn delivered_push(envelope: &Envelope<UploadInput>) -> DeliveredPush {
     let input = &envelope.input;
     DeliveredPush::new(
         &envelope.push,
-        input.sequence,
+        input.deliver.sequence,
         input.fetched.ref_now.clone(),
         input.archive.sha256.clone(),
     )

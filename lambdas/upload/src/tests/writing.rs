@@ -106,7 +106,7 @@ async fn another_zip_of_the_same_push_is_replaced() {
     let first = envelope(push("d1", None, Some('a')), 1);
     scene.deliver(&first).await;
     let mut second = first.clone();
-    second.input.options = Options {
+    second.input.deliver.options = Options {
         build_info: false,
         ..Options::default()
     };
@@ -127,7 +127,7 @@ async fn an_object_that_names_no_push_is_replaced_where_the_options_say_so() {
     assert_eq!(error.code(), Code::DestinationOccupied);
     assert!(error.to_string().contains("no delivered zip"), "{error}");
     assert_eq!(scene.store.steps(), [Head]);
-    envelope.input.options.overwrite_foreign = true;
+    envelope.input.deliver.options.overwrite_foreign = true;
     scene.deliver(&envelope).await;
     assert_eq!(scene.placed(), Some(delivered_push(&envelope)));
     assert_eq!(scene.store.count(Complete), 1);
@@ -138,7 +138,7 @@ async fn upload_while(before: impl Fn(&Scene), meanwhile: impl Fn(&Scene)) -> Sc
     let scene = Scene::default();
     before(&scene);
     let mut envelope = envelope(push("d1", None, Some('a')), 1);
-    envelope.input.options.overwrite_foreign = true;
+    envelope.input.deliver.options.overwrite_foreign = true;
     let gate = scene.store.gate(Complete, 1);
     let (delivered, ()) = tokio::join!(scene.deliver(&envelope), async {
         gate.reached().await;
@@ -193,7 +193,7 @@ async fn a_zip_never_replaces_a_provenance_document() {
     let first = envelope(push("d1", None, Some('a')), 1);
     scene.deliver(&first).await;
     let mut second = envelope(push("d2", None, Some('b')), 2);
-    second.input.destination = document_of(&first.push);
+    second.input.deliver.destination = document_of(&first.push);
     let error = scene.upload(&second).await.unwrap_err();
     assert_eq!(error.code(), Code::DestinationOccupied);
 }
@@ -234,7 +234,7 @@ async fn a_destination_that_changes_at_each_look_is_given_up() {
         .map(|nth| scene.store.gate(Complete, nth))
         .collect();
     let mut envelope = envelope(push("d1", None, Some('a')), 1);
-    envelope.input.options.overwrite_foreign = true;
+    envelope.input.deliver.options.overwrite_foreign = true;
     let (uploaded, ()) = tokio::join!(scene.upload(&envelope), async {
         for (number, gate) in gates.iter().enumerate() {
             gate.reached().await;
@@ -276,7 +276,7 @@ async fn a_staged_zip_that_is_gone_is_said_to_be_missing() {
 async fn a_key_that_leaves_no_room_for_the_provenance_documents_is_an_error() {
     let scene = Scene::default();
     let mut envelope = envelope(push("d1", None, Some('a')), 1);
-    envelope.input.destination.key = "x".repeat(1_024).parse().unwrap();
+    envelope.input.deliver.destination.key = "x".repeat(1_024).parse().unwrap();
     let error = scene.upload(&envelope).await.unwrap_err();
     assert_eq!(error.code(), Code::SourceInvalid);
     assert_eq!(scene.store.steps(), []);
