@@ -852,10 +852,16 @@ fn every_stage_is_called_with_just_what_it_reads() {
         "Record" => read_as::<RecordInput>,
         other => panic!("{other} is no stage"),
     };
-    let keys = |value: &Value| entries(value).map(|(key, _)| key.to_owned()).collect::<BTreeSet<_>>();
+    let keys = |value: &Value| {
+        entries(value)
+            .map(|(key, _)| key.to_owned())
+            .collect::<BTreeSet<_>>()
+    };
     let definition = definition();
     for (_, task) in tasks(&definition) {
-        let Some(function) = function_of(task) else { continue };
+        let Some(function) = function_of(task) else {
+            continue;
+        };
         let event: Value = event(&function.to_lowercase());
         let read = read_by(function)(&event).unwrap();
         let passed = &task["Arguments"]["Payload"];

@@ -18,9 +18,9 @@ use crate::certificates;
 use crate::credentials::{Access, host_of};
 use crate::error::Error;
 use crate::known_hosts::{self, Verdict};
-use crate::last_words::LastWords;
 use crate::order::Order;
 use crate::progress::Progress;
+use crate::side_band::SideBand;
 
 /// The user of an SSH URL that names none.
 const SSH_USER: &str = "git";
@@ -47,7 +47,7 @@ pub struct Attempt<'a> {
     credentials_asked: Cell<bool>,
     /// When the host was heard the last time, as far as libgit2 says.
     heard: Cell<Instant>,
-    last_words: RefCell<LastWords>,
+    side_band: RefCell<SideBand>,
 }
 
 impl<'a> Attempt<'a> {
@@ -68,7 +68,7 @@ impl<'a> Attempt<'a> {
             untrusted: RefCell::new(None),
             credentials_asked: Cell::new(false),
             heard: Cell::new(Instant::now()),
-            last_words: RefCell::default(),
+            side_band: RefCell::default(),
         })
     }
 
@@ -143,10 +143,10 @@ impl<'a> Attempt<'a> {
         });
         callbacks.sideband_progress(|said| {
             self.heard.set(Instant::now());
-            if let Some(progress) = Progress::host(said) {
+            let line = self.side_band.borrow_mut().hear(said);
+            if let Some(progress) = line.as_deref().and_then(Progress::host) {
                 self.progress.tell(|| progress);
             }
-            self.last_words.borrow_mut().hear(said);
             self.in_time()
         });
         callbacks
@@ -315,7 +315,7 @@ impl<'a> Attempt<'a> {
             _ if says(&["syscall failure"]) && self.heard.get().elapsed() >= self.patience() => {
                 self.silent(error)
             }
-            _ if broke_off || class == ErrorClass::Indexer => match self.last_words.borrow_mut().reason() {
+            _ if broke_off || class == ErrorClass::Indexer => match self.side_band.borrow_mut().reason() {
                 Some(reason) => dead(url, &error, &reason),
                 None if broke_off => Error::Unreachable { url, source: error },
                 None => Error::Invalid { url, source: error },

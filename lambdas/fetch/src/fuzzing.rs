@@ -4,6 +4,7 @@ use crate::gitmodules;
 use crate::known_hosts::{self, Verdict};
 pub use crate::lfs::fuzzing::batch;
 use crate::progress::Progress;
+use crate::side_band::SideBand;
 pub use crate::signature::{Signers, payload, verify};
 
 /// The URLs of a `.gitmodules`.
@@ -17,7 +18,8 @@ pub fn gitmodules(text: &[u8]) -> Result<Vec<String>, String> {
 
 /// What is told of what a git host says while it prepares a pack.
 pub fn host_progress(said: &[u8]) -> Option<String> {
-    Progress::host(said).map(|progress| progress.to_string())
+    let line = SideBand::default().hear(&[said, b"\n"].concat())?;
+    Progress::host(&line).map(|progress| progress.to_string())
 }
 
 /// Whether the key that `host` has presented is pinned.

@@ -13,13 +13,13 @@ mod gitmodules;
 #[cfg(test)]
 mod growth;
 mod known_hosts;
-mod last_words;
 mod lfs;
 mod lineage;
 mod listing;
 mod order;
 mod pointers;
 mod progress;
+mod side_band;
 mod signature;
 mod submodules;
 mod transfer;

@@ -72,14 +72,12 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// What a host says, where it is git's own progress.
-    pub(crate) fn host(said: &[u8]) -> Option<Self> {
-        let mut lines = said.rsplit(|byte| matches!(byte, b'\r' | b'\n'));
-        let last = lines.find(|line| !line.trim_ascii().is_empty())?;
-        let last = std::str::from_utf8(last).ok()?;
+    /// A line that a host says. `None` if it is not git's own progress.
+    pub(crate) fn host(line: &[u8]) -> Option<Self> {
+        let line = std::str::from_utf8(line).ok()?;
         let (rest, phase) = PHASES
             .into_iter()
-            .find_map(|(begin, phase)| Some((last.strip_prefix(begin)?.trim_start(), phase)))?;
+            .find_map(|(begin, phase)| Some((line.strip_prefix(begin)?.trim_start(), phase)))?;
         let end = rest
             .find(|next: char| !next.is_ascii_digit())
             .unwrap_or(rest.len());
@@ -145,14 +143,13 @@ mod tests {
     }
 
     #[test]
-    fn of_what_a_host_says_the_last_line_is_told() {
-        let bytes = b"Counting objects: 100% (5/5), done.\nCompressing objects:  40% (2/5)\r";
+    fn gits_own_progress_is_told() {
         assert_eq!(
-            said(bytes).as_deref(),
+            said(b"Compressing objects:  40% (2/5)").as_deref(),
             Some("the git host compresses objects: 40 %")
         );
         assert_eq!(
-            said(b"Enumerating objects: 4801, done.\n").as_deref(),
+            said(b"Enumerating objects: 4801, done.").as_deref(),
             Some("the git host lists objects: 4801")
         );
     }

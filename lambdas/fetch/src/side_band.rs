@@ -1,26 +1,30 @@
-//! Why a host's git has died, where it says so.
+//! What a host says on the side band: how far it is, and why its git has died.
+//!
+//! The side band carries a stream, in which a line comes in any number of pieces.
 
 /// A longer line is none of git's.
 const LINE_BYTES: usize = 1_000;
 
-/// Listens to what git says on the side band, for a line such as `fatal: unable to read 9c59e24b...`.
+/// Reads the lines of the side band, and remembers a reason such as `fatal: unable to read 9c59e24b...`.
 #[derive(Debug, Default)]
-pub struct LastWords {
-    /// The line so far. The side band carries a stream, in which a line comes in any number of pieces.
+pub struct SideBand {
+    /// The line so far.
     line: Vec<u8>,
     reason: Option<String>,
 }
 
-impl LastWords {
-    /// Takes the next piece.
-    pub fn hear(&mut self, said: &[u8]) {
+impl SideBand {
+    /// Takes the next piece, and gives the last line that ends in it.
+    pub fn hear(&mut self, said: &[u8]) -> Option<Vec<u8>> {
+        let mut last = None;
         for byte in said {
             if matches!(byte, b'\r' | b'\n') {
-                self.end_line();
+                last = self.end_line().or(last);
             } else if self.line.len() <= LINE_BYTES {
                 self.line.push(*byte);
             }
         }
+        last
     }
 
     /// The last reason. It is whole: a secret in it, which the host was sent, can be found and taken out.
@@ -29,12 +33,16 @@ impl LastWords {
         self.reason.take()
     }
 
-    fn end_line(&mut self) {
+    /// The line that has ended. `None` if it is empty, or longer than git's lines are.
+    fn end_line(&mut self) -> Option<Vec<u8>> {
         let line = std::mem::take(&mut self.line);
-        let is_reason = line.starts_with(b"fatal: ") || line.starts_with(b"error: ");
-        if is_reason && line.len() <= LINE_BYTES {
+        if line.len() > LINE_BYTES || line.trim_ascii().is_empty() {
+            return None;
+        }
+        if line.starts_with(b"fatal: ") || line.starts_with(b"error: ") {
             self.reason = Some(String::from_utf8_lossy(&line).into_owned());
         }
+        Some(line)
     }
 }
 
@@ -46,19 +54,23 @@ mod tests {
     fn the_last_reason_is_heard_in_whatever_pieces_it_comes() {
         let said = b"Counting objects:  33% (1/3)\rCounting objects: 100% (3/3), done.\nerror: first\nfatal: last\n\n";
         for size in 1..said.len() {
-            let mut words = LastWords::default();
-            said.chunks(size).for_each(|piece| words.hear(piece));
-            assert_eq!(words.reason().as_deref(), Some("fatal: last"), "{size}");
-            assert_eq!(words.reason(), None);
+            let mut band = SideBand::default();
+            let lines: Vec<_> = said.chunks(size).filter_map(|piece| band.hear(piece)).collect();
+            assert_eq!(lines.last().unwrap(), b"fatal: last", "{size}");
+            if size == 1 {
+                assert_eq!(lines.len(), 4);
+            }
+            assert_eq!(band.reason().as_deref(), Some("fatal: last"), "{size}");
+            assert_eq!(band.reason(), None);
         }
     }
 
     #[test]
     fn a_line_without_an_end_counts_and_a_very_long_one_does_not() {
         let reason = |said: &str| {
-            let mut words = LastWords::default();
-            words.hear(said.as_bytes());
-            words.reason()
+            let mut band = SideBand::default();
+            band.hear(said.as_bytes());
+            band.reason()
         };
         assert_eq!(reason("fatal: no end").as_deref(), Some("fatal: no end"));
         assert_eq!(reason("not fatal: no"), None);
