@@ -18,6 +18,8 @@ use domain::destination::KeyTemplate;
 use domain::error::{Class, Code};
 use domain::push::Push;
 use domain::source::{Limits, Options, SourceSettings};
+use push_code::local::containers;
+use push_code::webhook::{Delivery, Person, PushHook, Webhook};
 use saphyr::{LoadableYamlNode, ScalarOwned, YamlOwned};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -815,6 +817,17 @@ fn every_function_has_an_event_that_it_can_read() {
     assert_eq!(authorized.path_parameters["source"], "gitlab");
     assert_eq!(authorized.headers, accepted.headers);
 
+    // So can be those that `local invoke` makes.
+    let webhook = Webhook::new("https://example.com/hooks/gitlab".to_owned(), "token".to_owned());
+    let (sent, delivery) = (push_hook(), Delivery::fresh());
+    let made: ApiGatewayV2httpRequest = serde_json::from_value(webhook.event(&sent, &delivery)).unwrap();
+    assert_eq!(made.path_parameters, accepted.path_parameters);
+    assert_eq!(made.route_key, accepted.route_key);
+    assert_eq!(made.body.unwrap(), sent.payload().to_string());
+    let made = webhook.authorizer_event(&sent, &delivery);
+    let made: ApiGatewayV2CustomAuthorizerV2Request = serde_json::from_value(made).unwrap();
+    assert_eq!(made.headers["x-gitlab-token"], "token");
+
     let validate: Envelope<ValidateInput> = event("validate");
     validate.input.parse().unwrap();
     let push = validate.push;
@@ -834,6 +847,17 @@ fn every_function_has_an_event_that_it_can_read() {
     for staged in [&fetched.pack, &fetched.index, &upload.input.archive.object] {
         assert!(is_staged_for(staged, &push), "{staged:?}");
     }
+}
+
+#[test]
+fn what_runs_in_a_container_is_given_every_variable_of_the_template() {
+    let template = template();
+    let globals = &template["Globals"]["Function"]["Environment"]["Variables"];
+    let mut declared: BTreeSet<_> = entries(globals).map(|(name, _)| name).collect();
+    for (_, function) in resources(&template, "AWS::Serverless::Function") {
+        declared.extend(entries(&function["Environment"]["Variables"]).map(|(name, _)| name));
+    }
+    assert_eq!(declared, BTreeSet::from(containers::VARIABLES));
 }
 
 /// The outputs of the stages go whole to the next ones: what the definition passes has the names of what is read.
@@ -884,6 +908,24 @@ fn every_error_is_explained_in_the_operations_guide() {
         .filter(|code| !guide.contains(&format!("`{code}`")))
         .collect();
     assert!(missing.is_empty(), "docs/operations.md lacks {missing:?}");
+}
+
+fn push_hook() -> PushHook {
+    PushHook {
+        repository: "group/project".to_owned(),
+        git_http_url: "https://example.com/group/project.git".to_owned(),
+        git_ssh_url: "git@example.com:group/project.git".to_owned(),
+        ref_name: "refs/heads/main".to_owned(),
+        before: None,
+        after: Some("a".repeat(40)),
+        commit: Some("a".repeat(40)),
+        commits: vec![],
+        total_commits: 0,
+        user: Person {
+            name: "Jo".to_owned(),
+            email: "jo@example.com".to_owned(),
+        },
+    }
 }
 
 fn event<T: DeserializeOwned>(verb: &str) -> T {

@@ -161,6 +161,42 @@ pub enum Error {
         /// The log's end.
         tail: String,
     },
+    /// There is nothing that runs containers.
+    #[error("no container engine answers: start Docker, or name another one with DOCKER_HOST, then run this again\ndocker says: {}", one_line(.message))]
+    NoContainerEngine {
+        /// Why not.
+        message: String,
+    },
+    /// Containers cannot be let in.
+    #[error(
+        "cannot listen on {host}:{port}, where containers are to reach this machine: name its address in their network with --container-host"
+    )]
+    Forward {
+        /// The address.
+        host: std::net::IpAddr,
+        /// The port.
+        port: u16,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A function did not run.
+    #[error("{function} has not answered: sam local invoke ended ({status}), and says above why")]
+    Invoke {
+        /// The function.
+        function: String,
+        /// How sam ended.
+        status: std::process::ExitStatus,
+    },
+    /// A function failed.
+    #[error("{function} failed with {error}: {}{}", one_line(.cause), remedy(.error, .cause))]
+    FunctionFailed {
+        /// The function.
+        function: String,
+        /// The error's name.
+        error: String,
+        /// What happened.
+        cause: String,
+    },
     /// The stack lacks an output that this command reads.
     #[error(
         "the stack {stack} has no output {name}: template.yaml is of another version than this command; build both from one checkout"

@@ -140,12 +140,10 @@ impl Folder {
     }
 }
 
-/// The entry of the git secret for the local git host.
+/// The entry of the git secret for a folder that is served at `host`.
 #[must_use]
-pub fn local_login(port: u16, password: &str) -> Value {
-    serde_json::json!({
-        "host": format!("http://127.0.0.1:{port}"), "username": GIT_USER, "password": password,
-    })
+pub fn served_login(host: &str, password: &str) -> Value {
+    serde_json::json!({ "host": host, "username": GIT_USER, "password": password })
 }
 
 /// Finds the repository and what its ref points to.

@@ -10,6 +10,7 @@ use domain::contract::{
     Delivered, Envelope, Execution, FetchInput, Ignored, PackageInput, RecordInput, Stage, StageOutput,
     Superseded, UploadInput, Uploaded, ValidateInput, Validated,
 };
+use domain::destination::KeyTemplate;
 use domain::error::{Code, Coded};
 use domain::push::{DeliveryId, Push, PushId, SourceName};
 use fetch::TransferProgram;
@@ -40,7 +41,7 @@ pub struct PushArgs {
     /// The bucket for the zip. Its prefix pushes/ holds the intermediate objects for the time.
     bucket: String,
     /// The key of the zip, such as project.zip; the placeholders of a key template work too.
-    key: String,
+    key: KeyTemplate,
     /// The branch or tag [default: the current or default branch].
     #[arg(long = "ref", value_name = "REF")]
     ref_name: Option<String>,
@@ -63,9 +64,7 @@ pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Re
     let (clone_url, login) = match (&served, &origin) {
         (Some(served), _) => {
             let host = served.origin();
-            let login = serde_json::json!({
-                "host": host, "username": origin::GIT_USER, "password": password,
-            });
+            let login = origin::served_login(&host, &password);
             (format!("{host}/{}.git", origin.repository()), Some(login))
         }
         (None, Origin::Remote { url, .. }) => (url.to_string(), origin.login().await?),
@@ -83,16 +82,20 @@ pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Re
         let given = provider.provide_credentials().await;
         given.map_err(|error| Error::Credentials(error.into()))?;
     }
+    let push = push(&origin, &tip, &clone_url, "smoke-test", None)?;
+    // Asked for here, since the error of the stage would be about the settings of a source.
+    let key = args.key.render(&push);
+    key.map_err(|error| Error::Usage(error.to_string()))?;
     let run = Run {
         transfer: TransferProgram::this().map_err(Error::io("find", Path::new("this program")))?,
-        push: push(&origin, &tip, &clone_url)?,
+        push,
         trail: MemoryTrail::default(),
         secrets: GivenSecret(secret.to_string()),
         staging: S3Staging::new(&config, args.bucket.clone()),
         store: S3Destination::new(&config, args.bucket.clone()),
         progress,
     };
-    let settings = settings(&args, &clone_url)?;
+    let settings = settings(&clone_url, &args.bucket, args.key.as_str())?;
     let ended = run.all(settings).await;
     if ended.is_err() {
         run.clean().await;
@@ -121,10 +124,16 @@ pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Re
     .map_err(write())
 }
 
-/// The push that a webhook would have reported.
-fn push(origin: &Origin, tip: &repository::Tip, clone_url: &str) -> Result<Push, Error> {
+/// The push that a webhook of `source` would have reported.
+pub(crate) fn push(
+    origin: &Origin,
+    tip: &repository::Tip,
+    clone_url: &str,
+    source: &str,
+    before: Option<&str>,
+) -> Result<Push, Error> {
     let usage = |error: domain::Invalid| Error::Usage(error.to_string());
-    let source: SourceName = "smoke-test".parse().map_err(usage)?;
+    let source: SourceName = source.parse().map_err(usage)?;
     let delivery_id: DeliveryId = Uuid::new_v4().to_string().parse().map_err(usage)?;
     let ref_name = tip.ref_name.parse().map_err(usage)?;
     Ok(Push {
@@ -134,21 +143,21 @@ fn push(origin: &Origin, tip: &repository::Tip, clone_url: &str) -> Result<Push,
         repository: origin.repository().parse().map_err(usage)?,
         clone_urls: vec![clone_url.to_owned()],
         ref_name,
-        before: None,
+        before: before.map(str::parse).transpose().map_err(usage)?,
         after: Some(tip.object.parse().map_err(usage)?),
         pusher: None,
     })
 }
 
 /// The settings of a source that may deliver this and nothing else, as JSON.
-fn settings(args: &PushArgs, clone_url: &str) -> Result<String, Error> {
+pub(crate) fn settings(clone_url: &str, bucket: &str, key: &str) -> Result<String, Error> {
     let url = url::Url::parse(clone_url).map_err(|error| Error::Usage(error.to_string()))?;
     Ok(serde_json::json!({
         "provider": "gitlab",
         "repositories": ["**"],
         "refs": ["refs/**"],
         "git_hosts": [origin::git_host_of(&url)],
-        "destination": { "bucket": args.bucket, "key_template": args.key },
+        "destination": { "bucket": bucket, "key_template": key },
     })
     .to_string())
 }

@@ -148,6 +148,8 @@ impl Commit {
     }
 }
 
+const USER_AGENT: &str = "GitLab/18.5.0";
+
 /// One sending of a webhook. Sent again, it is the same delivery.
 #[derive(Debug, Clone, Copy)]
 pub struct Delivery {
@@ -228,12 +230,90 @@ impl Webhook {
             .text()
             .await
             .map_err(Error::http(format!("read the answer of {}", self.url)))?;
-        let accepted = serde_json::from_str(&text).ok().filter(|_| status.is_success());
+        self.accepted(status.as_u16(), &text)
+    }
+
+    /// Reads an answer of the webhook.
+    ///
+    /// # Errors
+    /// If it is an error.
+    pub fn accepted(&self, status: u16, text: &str) -> Result<Accepted, Error> {
+        let accepted = serde_json::from_str(text)
+            .ok()
+            .filter(|_| (200..300).contains(&status));
         accepted.ok_or_else(|| Error::WebhookRefused {
             url: self.url.clone(),
-            status: status.as_u16(),
-            message: error_message(&text),
+            status,
+            message: error_message(text),
         })
+    }
+
+    /// The event with which API Gateway asks the authorizer about `hook`, in format version 2.0:
+    /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html>.
+    #[must_use]
+    pub fn authorizer_event(&self, hook: &PushHook, delivery: &Delivery) -> Value {
+        let mut event = self.event(hook, delivery);
+        event["type"] = "REQUEST".into();
+        event["routeArn"] =
+            "arn:aws:execute-api:us-east-1:000000000000:local/$default/POST/hooks/{source}".into();
+        event["identitySource"] = json!([self.token]);
+        event["body"].take();
+        event
+    }
+
+    /// The event with which API Gateway calls the function of the webhook for `hook`, in format version 2.0:
+    /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>.
+    #[must_use]
+    pub fn event(&self, hook: &PushHook, delivery: &Delivery) -> Value {
+        let payload = hook.payload();
+        let source = self.url.rsplit('/').next().unwrap_or_default();
+        let route = "POST /hooks/{source}";
+        let path = format!("/hooks/{source}");
+        let headers = self.headers(hook.event(), delivery, &payload);
+        let headers: serde_json::Map<_, _> = headers
+            .into_iter()
+            .map(|(name, value)| (name.to_lowercase(), value.into()))
+            .collect();
+        json!({
+            "version": "2.0",
+            "routeKey": route,
+            "rawPath": path,
+            "rawQueryString": "",
+            "headers": headers,
+            "requestContext": {
+                "accountId": "000000000000",
+                "apiId": "local",
+                "domainName": "localhost",
+                "domainPrefix": "localhost",
+                "http": {
+                    "method": "POST",
+                    "path": path,
+                    "protocol": "HTTP/1.1",
+                    "sourceIp": "127.0.0.1",
+                    "userAgent": USER_AGENT,
+                },
+                "requestId": delivery.event,
+                "routeKey": route,
+                "stage": "$default",
+                "time": "01/Jan/2026:00:00:00 +0000",
+                "timeEpoch": 1_767_225_600_000_i64,
+            },
+            "pathParameters": {"source": source},
+            "body": payload.to_string(),
+            "isBase64Encoded": false,
+        })
+    }
+
+    fn headers(&self, event: &str, delivery: &Delivery, payload: &Value) -> [(&'static str, String); 7] {
+        [
+            ("User-Agent", USER_AGENT.to_owned()),
+            ("X-Gitlab-Event", event.to_owned()),
+            ("X-Gitlab-Token", self.token.clone()),
+            ("X-Gitlab-Event-UUID", delivery.event.to_string()),
+            ("X-Gitlab-Webhook-UUID", delivery.webhook.to_string()),
+            ("X-Gitlab-Instance", instance(payload)),
+            ("Idempotency-Key", delivery.idempotency_key.to_string()),
+        ]
     }
 
     /// Sends any `payload` as `event`, and gives the answer as it comes.
@@ -251,20 +331,11 @@ impl Webhook {
             .no_proxy()
             .timeout(Duration::from_secs(60))
             .build();
-        client
-            .map_err(Error::http(action()))?
-            .post(&self.url)
-            .header("User-Agent", "GitLab/18.5.0")
-            .header("X-Gitlab-Event", event)
-            .header("X-Gitlab-Token", &self.token)
-            .header("X-Gitlab-Event-UUID", delivery.event.to_string())
-            .header("X-Gitlab-Webhook-UUID", delivery.webhook.to_string())
-            .header("X-Gitlab-Instance", instance(payload))
-            .header("Idempotency-Key", delivery.idempotency_key.to_string())
-            .json(payload)
-            .send()
-            .await
-            .map_err(Error::http(action()))
+        let mut request = client.map_err(Error::http(action()))?.post(&self.url);
+        for (name, value) in self.headers(event, delivery, payload) {
+            request = request.header(name, value);
+        }
+        request.json(payload).send().await.map_err(Error::http(action()))
     }
 }
 

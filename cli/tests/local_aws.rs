@@ -122,14 +122,18 @@ async fn other_hosts_are_refused(aws: &Ministack) {
     for host in [
         rebound.as_str(),
         "127.0.0.1",
+        "127.0.0.1:1",
+        "127.0.0.1.evil.example",
         "secretsmanager.us-east-1.amazonaws.com",
     ] {
         assert_refused(ask(aws).header("host", host).send().await.unwrap(), "Host").await;
     }
-    let localhost = client()
-        .get(aws.endpoint() + "/_ministack/health")
-        .header("host", format!("localhost:{}", aws.port));
-    assert_eq!(localhost.send().await.unwrap().status(), 200);
+    for name in ["localhost", "172.17.0.1"] {
+        let own = client()
+            .get(aws.endpoint() + "/_ministack/health")
+            .header("host", format!("{name}:{}", aws.port));
+        assert_eq!(own.send().await.unwrap().status(), 200, "{name}");
+    }
 }
 
 async fn wrong_and_missing_signatures_are_refused(aws: &Ministack) {

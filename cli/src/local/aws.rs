@@ -14,6 +14,7 @@ use super::sam::{self, Stack};
 use super::tools::{Lock, Tools, lock};
 use crate::Error;
 use crate::progress::Progress;
+use crate::repository::Tip;
 use crate::webhook::Webhook;
 
 /// What runs, and what is deployed.
@@ -220,6 +221,23 @@ impl LocalAws {
         write_json(&record_file(&self.checkout)?, &self.record)
     }
 
+    /// What the ref of `tip` pointed to when it was pushed last. `None` if it never was.
+    #[must_use]
+    pub fn last_pushed(&self, repository: &str, tip: &Tip) -> Option<String> {
+        self.record.pushed.get(&pushed_key(repository, tip)).cloned()
+    }
+
+    /// Remembers what the ref of `tip` points to now.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn set_last_pushed(&mut self, repository: &str, tip: &Tip) -> Result<(), Error> {
+        self.record
+            .pushed
+            .insert(pushed_key(repository, tip), tip.object.clone());
+        self.save()
+    }
+
     /// `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn endpoint(&self) -> String {
@@ -331,6 +349,40 @@ impl LocalAws {
         Ok(secret.secret_string.unwrap_or_default())
     }
 
+    /// The functions as they are built, with the values of all `variables` that the template gives them.
+    ///
+    /// # Errors
+    /// If a file for the values cannot be written.
+    pub(super) fn functions(
+        &self,
+        variables: &BTreeMap<&str, String>,
+        arguments: Vec<String>,
+    ) -> Result<sam::Functions, Error> {
+        let file = tempfile::NamedTempFile::new_in(&self.folder)
+            .and_then(|mut file| {
+                serde_json::to_writer(&mut file, &serde_json::json!({ "Parameters": variables }))?;
+                Ok(file)
+            })
+            .map_err(Error::io("write a file in", &self.folder))?;
+        Ok(sam::Functions {
+            checkout: self.checkout.clone(),
+            tools: self.tools.clone(),
+            secret_key: self.record.ministack.secret_key.clone(),
+            variables: file,
+            arguments,
+        })
+    }
+
+    /// What the names of all sources' secrets begin with.
+    ///
+    /// # Errors
+    /// If no stack is deployed.
+    pub(super) fn secret_prefix(&self) -> Result<String, Error> {
+        let name = self.output("GitSecretName")?;
+        let prefix = name.strip_suffix("/git").and_then(|name| name.rsplit_once('/'));
+        Ok(prefix.map_or_else(String::new, |(prefix, _)| format!("{prefix}/")))
+    }
+
     /// Puts the credentials for git hosts into the stack's secret.
     ///
     /// # Errors
@@ -403,6 +455,10 @@ pub fn down(checkout: &Checkout) -> Result<bool, Error> {
 pub fn running(checkout: &Checkout) -> Result<Option<Record>, Error> {
     let record: Option<Record> = read_json(&record_file(checkout)?)?;
     Ok(record.filter(|record| record.ministack.is_running()))
+}
+
+fn pushed_key(repository: &str, tip: &Tip) -> String {
+    format!("{repository} {}", tip.ref_name)
 }
 
 fn record_file(checkout: &Checkout) -> Result<PathBuf, Error> {

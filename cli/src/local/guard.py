@@ -5,8 +5,9 @@ every web page in the browser, and ministack takes any signature for its adminis
 read its answers. So each request comes here first:
 
 - What a browser sends for a web page is refused, and no answer carries CORS headers.
-- `Host` has to be this server's own, against DNS rebinding
-  (https://en.wikipedia.org/wiki/DNS_rebinding): the browser then takes the answers for those of the page's own host.
+- `Host` has to be `localhost` or an address, against DNS rebinding
+  (https://en.wikipedia.org/wiki/DNS_rebinding), which needs a name: the browser then takes the answers for those of the
+  page's own host. Containers call this server by an address of the machine, from which `local invoke` forwards.
 - A request has to be signed (SigV4) with the secret of a key that exists. Two paths are open without: the one that says
   whether the server is up, and the API gateway's, which git hosts call and which has its own authorizer.
 
@@ -23,6 +24,7 @@ import contextvars
 import hashlib
 import hmac
 import importlib
+import ipaddress
 import os
 import re
 import secrets
@@ -52,7 +54,7 @@ from ministack.core import lambda_runtime, responses, sigv4  # noqa: E402
 from ministack.core.iam_actions import access_denied_response  # noqa: E402
 from ministack.services import lambda_svc, sts  # noqa: E402
 
-HOSTS = {f"{name}:{sys.argv[1]}".encode() for name in ("127.0.0.1", "localhost")}
+PORT = sys.argv[1]
 GATEWAY = re.compile(r"/_aws/execute-api/[^/]+/")
 # Names of queries that hold credentials.
 QUERY_KEYS = {"x-amz-credential", "awsaccesskeyid"}
@@ -79,7 +81,9 @@ async def app(scope, receive, send):
         return await send({"type": "websocket.close", "code": 1008})
     try:
         check_sender(scope)
-        if not is_open(scope):
+        # Functions of these requests alone are of webhooks.
+        is_webhook.set(is_open(scope))
+        if not is_webhook.get():
             body = await read(receive)
             check_signature(scope, body)
             receive = replay(body, receive)
@@ -91,7 +95,6 @@ async def app(scope, receive, send):
             headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
         )
         return await answer(scope, send, *denied)
-    is_webhook.set(bool(GATEWAY.match(scope["path"])))
     await ministack_app(scope, receive, without_cors(send))
 
 
@@ -103,8 +106,8 @@ def values(scope, name):
 def check_sender(scope):
     """Refuses what web pages send."""
     hosts = values(scope, b"host")
-    if len(hosts) != 1 or hosts[0] not in HOSTS:
-        raise Refused(f"the Host is not {' or '.join(sorted(host.decode() for host in HOSTS))}")
+    if len(hosts) != 1 or not is_own(hosts[0].decode("latin-1")):
+        raise Refused(f"the Host is neither localhost:{PORT} nor an address with this port")
     if values(scope, b"origin"):
         raise Refused("web pages may not use the local AWS (the request has an Origin)")
     # https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header; `none` is an address that the user has typed.
@@ -112,6 +115,17 @@ def check_sender(scope):
         raise Refused("web pages may not use the local AWS (Sec-Fetch-Site is of another site)")
     if scope["method"] == "OPTIONS":
         raise Refused("web pages may not use the local AWS (OPTIONS is what browsers ask leave with)")
+
+
+def is_own(host):
+    """Whether a Host is this server's."""
+    name, _, port = host.rpartition(":")
+    if port != PORT:
+        return False
+    try:
+        return name == "localhost" or bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
 
 
 def is_open(scope):

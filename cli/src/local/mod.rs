@@ -2,6 +2,8 @@
 
 pub mod aws;
 pub mod checkout;
+pub mod containers;
+mod invoke;
 pub mod ministack;
 pub mod push;
 pub mod sam;
@@ -15,6 +17,7 @@ use clap::Subcommand;
 
 use self::aws::{LocalAws, Options, Record};
 use self::checkout::Checkout;
+use self::invoke::InvokeArgs;
 use self::ministack::{Ministack, Settings};
 use self::push::PushArgs;
 use crate::Error;
@@ -24,6 +27,9 @@ use crate::progress::Progress;
 pub const REGION: &str = "us-east-1";
 /// The access key id of the local AWS's administrator. Its secret is [`Ministack::secret_key`](ministack::Ministack).
 pub const ACCESS_KEY: &str = "test";
+
+/// The source whose webhook is called.
+const SOURCE: &str = "gitlab";
 
 /// The port of the local AWS where no other is asked for.
 const PORT: u16 = 4566;
@@ -38,6 +44,10 @@ pub enum LocalCommand {
     /// The first run installs pinned tools into a cache folder and builds the Lambdas, which takes some minutes. Later runs
     /// do again only what has changed.
     Push(PushArgs),
+    /// Run a function in a container, as Lambda runs it, with an event of a real push, and print its answer. Needs Docker.
+    ///
+    /// A stage runs after those before it, which run in containers too. accept has the local AWS deliver the push.
+    Invoke(InvokeArgs),
     /// Start the local AWS and deploy the stack into it, as it is in this checkout now.
     Up(AwsArgs),
     /// End the local AWS. Everything in it is gone.
@@ -68,6 +78,7 @@ pub async fn run(command: LocalCommand, out: &mut impl Write, progress: Progress
     };
     match command {
         LocalCommand::Push(args) => push::run(args, out, progress).await.map(|()| true),
+        LocalCommand::Invoke(args) => invoke::run(args, out, progress).await.map(|()| true),
         LocalCommand::Up(args) => {
             let options = up_options(&Checkout::find()?, &args, None)?;
             let local = LocalAws::up(&options, progress).await?;
@@ -141,7 +152,7 @@ fn up_options(checkout: &Checkout, args: &AwsArgs, git_port: Option<u16>) -> Res
         },
         parameters: BTreeMap::from(
             [
-                ("SourceName", "gitlab"),
+                ("SourceName", SOURCE),
                 ("AllowedRepositories", "**"),
                 ("WantedRefs", "refs/**"),
                 ("GitHosts", &hosts),

@@ -18,7 +18,7 @@ use crate::origin::{self, GIT_USER, LoginArgs, Origin, Served};
 use crate::progress::{Progress, Step, seconds};
 use crate::repository::Tip;
 use crate::trail::{self, Trail};
-use crate::webhook::{Commit, Delivery, Person, PushHook};
+use crate::webhook::{Accepted, Commit, Delivery, Person, PushHook, Webhook};
 
 /// What to push, and where to put the zip.
 #[derive(Debug, clap::Args)]
@@ -61,7 +61,8 @@ pub(super) async fn run(args: PushArgs, out: &mut impl Write, progress: Progress
     // The git secret is this push's alone until it is emptied.
     let _lock = lock(&checkout.folder()?.join("push.lock"), Lock::Exclusive, progress).await?;
     let save = async {
-        let (trail, delivered) = deliver(&mut local, &origin, &tip, git_port, out, progress).await?;
+        let send = async |webhook: &Webhook, hook: &PushHook| webhook.send(hook, &Delivery::fresh()).await;
+        let (trail, delivered) = deliver(&mut local, &origin, &tip, git_port, out, progress, send).await?;
         let name = file_name(&origin.short_name(), &tip);
         let file = match args.output {
             Some(folder) if folder.is_dir() => folder.join(name),
@@ -104,14 +105,15 @@ pub(super) async fn run(args: PushArgs, out: &mut impl Write, progress: Progress
     .map_err(write)
 }
 
-/// Sends the webhook, follows the push to its end, and shows its trail.
-async fn deliver(
+/// Sends the webhook by `send`, follows the push to its end, and shows its trail.
+pub(super) async fn deliver(
     local: &mut LocalAws,
     origin: &Origin,
     tip: &Tip,
     git_port: u16,
     out: &mut impl Write,
     progress: Progress,
+    send: impl AsyncFnOnce(&Webhook, &PushHook) -> Result<Accepted, Error>,
 ) -> Result<(Trail, Delivered), Error> {
     let served = match origin {
         Origin::Folder(folder) => {
@@ -121,23 +123,24 @@ async fn deliver(
         }
         Origin::Remote { .. } => None,
     };
-    let mut credentials = vec![origin::local_login(git_port, &local.record.git_password)];
+    let mut credentials = vec![origin::served_login(
+        &format!("http://127.0.0.1:{git_port}"),
+        &local.record.git_password,
+    )];
     credentials.extend(origin.login().await?);
     local.put_git_secret(&credentials).await?;
-    let key = format!("{} {}", origin.repository(), tip.ref_name);
-    let last = local.record.pushed.get(&key).cloned();
+    let last = local.last_pushed(&origin.repository(), tip);
     let hook = hook(origin, tip, last, served.as_ref().map(Served::origin)).await?;
     let webhook = local.webhook().await?;
     let step = progress.step(format!("Sending the webhook to {}", webhook.url));
-    let accepted = webhook.send(&hook, &Delivery::fresh()).await?;
+    let accepted = send(&webhook, &hook).await?;
     let Some(push) = accepted.pushes.first() else {
         return Err(Error::NothingStarted {
             reason: accepted.reason.unwrap_or_else(|| "it gave no reason".to_owned()),
         });
     };
     step.done(&format!("Sent the webhook; it started push {}", push.push_id));
-    local.record.pushed.insert(key, tip.object.clone());
-    local.save()?;
+    local.set_last_pushed(&origin.repository(), tip)?;
     let ended = follow(local, &push.push_id, progress).await?;
     let push_id: PushId = push
         .push_id
@@ -156,7 +159,7 @@ async fn deliver(
 
 /// The webhook that the git host would send. A ref that was pushed before moves from where it was then, so an unchanged
 /// one moves nowhere: that is how a delivery that is asked for again looks.
-async fn hook(
+pub(super) async fn hook(
     origin: &Origin,
     tip: &Tip,
     last: Option<String>,

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::checkout::{Checkout, read_json, write_json};
@@ -207,13 +210,74 @@ impl Stack<'_> {
     }
 
     fn sam(&self, checkout: &Checkout, tools: &Tools) -> Command {
-        let mut sam = sam(checkout, tools);
-        sam.env("AWS_ENDPOINT_URL", self.endpoint)
-            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-            .env("AWS_SECRET_ACCESS_KEY", self.secret_key)
-            .env("AWS_DEFAULT_REGION", REGION);
+        let mut sam = as_administrator(checkout, tools, self.secret_key);
+        sam.env("AWS_ENDPOINT_URL", self.endpoint);
         sam
     }
+}
+
+/// The functions that were built, to be run in containers.
+#[derive(Debug)]
+pub struct Functions {
+    pub(super) checkout: Checkout,
+    pub(super) tools: Tools,
+    /// The secret of the administrator's access key, as whom they run.
+    pub(super) secret_key: String,
+    /// The values of the variables that the template gives them.
+    pub(super) variables: tempfile::NamedTempFile,
+    /// Further arguments of `sam local invoke`.
+    pub(super) arguments: Vec<String>,
+}
+
+impl Functions {
+    /// Runs a function. Gives what it answers, which may be an error of its own. What it logs goes to stderr.
+    ///
+    /// # Errors
+    /// [`Error::Invoke`] if it did not run.
+    pub async fn invoke(&self, name: &str, event: &Value) -> Result<Value, Error> {
+        let mut sam = as_administrator(&self.checkout, &self.tools, &self.secret_key);
+        sam.args([
+            "local",
+            "invoke",
+            &format!("{name}Function"),
+            "--region",
+            REGION,
+            "--event",
+            "-",
+        ])
+        .args(["--parameter-overrides", &parameter("Architecture", ARCHITECTURE)])
+        .arg("--env-vars")
+        .arg(self.variables.path())
+        .args(&self.arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit());
+        let run = async {
+            let mut sam = sam.spawn()?;
+            if let Some(mut input) = sam.stdin.take() {
+                input.write_all(event.to_string().as_bytes()).await?;
+            }
+            sam.wait_with_output().await
+        };
+        let output = run.await.map_err(Error::io("run", Path::new("sam")))?;
+        // The answer is one line, and the last one.
+        let said = String::from_utf8_lossy(&output.stdout);
+        let answer = said.lines().rev().find(|line| !line.trim().is_empty());
+        answer
+            .and_then(|line| serde_json::from_str(line).ok())
+            .ok_or_else(|| Error::Invoke {
+                function: name.to_owned(),
+                status: output.status,
+            })
+    }
+}
+
+fn as_administrator(checkout: &Checkout, tools: &Tools, secret_key: &str) -> Command {
+    let mut sam = sam(checkout, tools);
+    sam.env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", secret_key)
+        .env("AWS_DEFAULT_REGION", REGION);
+    sam
 }
 
 fn sam(checkout: &Checkout, tools: &Tools) -> Command {

@@ -1,0 +1,193 @@
+//! Functions in containers, as `sam local invoke` runs them, with the local AWS and the git host in their reach.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::aws::LocalAws;
+use super::sam;
+use crate::progress::Progress;
+use crate::{Error, process};
+
+/// Runs functions in containers, against a local AWS that listens on the loopback alone.
+#[derive(Debug)]
+pub struct Containers {
+    /// This machine's address in the network of the containers.
+    host: IpAddr,
+    functions: sam::Functions,
+    progress: Progress,
+    _forward: Forward,
+}
+
+/// A port of the loopback that containers reach, until this is dropped.
+pub type Forward = AbortOnDropHandle<()>;
+
+impl Containers {
+    /// Makes the local AWS reachable for containers. `host` is this machine's address as they know it; by default that of
+    /// Docker's network `bridge`. `arguments` are further ones of `sam local invoke`.
+    ///
+    /// # Errors
+    /// If no container engine answers, or the address cannot be listened on.
+    pub async fn reach(
+        local: &LocalAws,
+        host: Option<IpAddr>,
+        arguments: Vec<String>,
+        progress: Progress,
+    ) -> Result<Self, Error> {
+        let host = match host {
+            Some(host) => host,
+            None => gateway().await?,
+        };
+        let port = local.record.ministack.port;
+        let endpoint = format!("http://{host}:{port}");
+        Ok(Self {
+            host,
+            functions: local.functions(&variables(local, endpoint)?, arguments)?,
+            progress,
+            _forward: forward(host, port).await?,
+        })
+    }
+
+    /// Where containers reach `port` of the loopback, once it is forwarded.
+    #[must_use]
+    pub fn url(&self, port: u16) -> String {
+        format!("http://{}:{port}", self.host)
+    }
+
+    /// Lets containers reach `port` of the loopback.
+    ///
+    /// # Errors
+    /// If it cannot be listened on.
+    pub async fn forward(&self, port: u16) -> Result<Forward, Error> {
+        forward(self.host, port).await
+    }
+
+    /// Runs a function, named as in the template without `Function`, and gives its answer.
+    ///
+    /// # Errors
+    /// If it does not run, or fails.
+    pub async fn invoke(&self, name: &str, event: &Value) -> Result<Value, Error> {
+        let step = self
+            .progress
+            .step(format!("Running {name} in a container with sam local invoke"));
+        let answer = self.functions.invoke(name, event).await?;
+        if let Some(error) = answer["errorType"].as_str() {
+            return Err(Error::FunctionFailed {
+                function: name.to_owned(),
+                error: error.to_owned(),
+                cause: answer["errorMessage"].as_str().unwrap_or_default().to_owned(),
+            });
+        }
+        step.done(&format!("{name} has answered"));
+        Ok(answer)
+    }
+}
+
+/// The variables of all functions. `sam local invoke` gives each those that the template gives it.
+pub const VARIABLES: [&str; 5] = [
+    "LOCAL_ENDPOINT_URL",
+    "SECRET_PREFIX",
+    "STAGING_BUCKET",
+    "STATE_MACHINE_ARN",
+    "TABLE_NAME",
+];
+
+fn variables(local: &LocalAws, endpoint: String) -> Result<BTreeMap<&'static str, String>, Error> {
+    let output = |name| local.output(name).map(str::to_owned);
+    let values = [
+        endpoint,
+        local.secret_prefix()?,
+        output("StagingBucketName")?,
+        output("StateMachineArn")?,
+        output("TableName")?,
+    ];
+    Ok(VARIABLES.into_iter().zip(values).collect())
+}
+
+/// The address of this machine in Docker's network `bridge`.
+async fn gateway() -> Result<IpAddr, Error> {
+    let mut docker = process::command("docker");
+    docker.args([
+        "network",
+        "inspect",
+        "bridge",
+        "--format",
+        "{{range .IPAM.Config}}{{.Gateway}} {{end}}",
+    ]);
+    let no_engine = |message: String| Error::NoContainerEngine { message };
+    let output = docker
+        .output()
+        .await
+        .map_err(|error| no_engine(error.to_string()))?;
+    if !output.status.success() {
+        return Err(no_engine(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ));
+    }
+    let addresses = String::from_utf8_lossy(&output.stdout);
+    let address = addresses.split_whitespace().find_map(|text| text.parse().ok());
+    address.ok_or_else(|| {
+        let missing =
+            "Docker's network `bridge` names no gateway: name this machine's address with --container-host";
+        Error::Usage(missing.to_owned())
+    })
+}
+
+async fn forward(host: IpAddr, port: u16) -> Result<Forward, Error> {
+    let listener = TcpListener::bind((host, port))
+        .await
+        .map_err(|source| Error::Forward { host, port, source })?;
+    let serve = async move {
+        loop {
+            // An error is that of one connection.
+            let Ok((mut container, _)) = listener.accept().await else {
+                continue;
+            };
+            tokio::spawn(async move {
+                let Ok(mut own) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else {
+                    return;
+                };
+                // Both sides see for themselves that the connection has ended.
+                let _ = tokio::io::copy_bidirectional(&mut container, &mut own).await;
+            });
+        }
+    };
+    Ok(AbortOnDropHandle::new(tokio::spawn(serve)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_of_the_loopback_is_reached_by_another_address_until_the_end() {
+        let host = IpAddr::from([127, 0, 0, 2]);
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = server.local_addr().unwrap().port();
+        let forward = forward(host, port).await.unwrap();
+        let mut client = TcpStream::connect((host, port)).await.unwrap();
+        let (mut served, _) = server.accept().await.unwrap();
+        client.write_all(b"ask").await.unwrap();
+        let mut asked = [0; 3];
+        served.read_exact(&mut asked).await.unwrap();
+        served.write_all(b"answer").await.unwrap();
+        drop(served);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert_eq!((&asked, answer.as_str()), (b"ask", "answer"));
+        drop(forward);
+        let refused = async {
+            while TcpStream::connect((host, port)).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(5), refused)
+            .await
+            .unwrap();
+    }
+}

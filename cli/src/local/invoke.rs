@@ -1,0 +1,231 @@
+//! `push-code local invoke`: the functions in containers, as `sam local invoke` runs them, for one push.
+
+use std::io::Write;
+use std::path::Path;
+
+use chrono::Utc;
+use clap::ValueEnum;
+use domain::contract::{
+    Archive, Deliver, Envelope, Execution, FetchInput, FetchedCommit, PackageInput, RecordInput, Stage,
+    UploadInput, ValidateInput,
+};
+use domain::push::Push;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::aws::LocalAws;
+use super::checkout::Checkout;
+use super::containers::{Containers, Forward};
+use super::push::{deliver, hook};
+use super::tools::{Lock, lock};
+use super::{AwsArgs, SOURCE, up_options};
+use crate::Error;
+use crate::origin::{self, LoginArgs, Origin, Served};
+use crate::progress::Progress;
+use crate::push::{push, settings};
+use crate::repository::Tip;
+use crate::webhook::{Accepted, Delivery, PushHook, Webhook};
+
+/// Where the zips go: the template's own default.
+const KEY_TEMPLATE: &str = "{source}/{repository}/{ref}.zip";
+
+/// A function, by the name of its folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Function {
+    Authorize,
+    Accept,
+    Validate,
+    Fetch,
+    Package,
+    Upload,
+    Record,
+}
+
+/// Which function to run, for which push.
+#[derive(Debug, clap::Args)]
+pub struct InvokeArgs {
+    /// The function. A stage runs after those before it, each in a container; accept starts an execution of the local AWS.
+    #[arg(value_enum, ignore_case = true)]
+    function: Function,
+    /// A folder with a git repository, or a URL (https://, http://, ssh:// or git@host:path).
+    #[arg(default_value = ".")]
+    repository: String,
+    /// The branch or tag [default: the current or default branch].
+    #[arg(long = "ref", value_name = "REF")]
+    ref_name: Option<String>,
+    #[command(flatten)]
+    login: LoginArgs,
+    /// This machine's address as containers know it [default: the gateway of Docker's network `bridge`].
+    #[arg(long, value_name = "ADDRESS")]
+    container_host: Option<std::net::IpAddr>,
+    /// The port of the local git host [default: the local AWS's port + 1].
+    #[arg(long, value_name = "PORT")]
+    git_port: Option<u16>,
+    #[command(flatten)]
+    aws: AwsArgs,
+    /// Further arguments of `sam local invoke`, such as --skip-pull-image or --debug.
+    #[arg(last = true, value_name = "SAM ARGUMENTS")]
+    sam: Vec<String>,
+}
+
+/// Runs the command. What the function answers goes to `out`.
+pub(super) async fn run(args: InvokeArgs, out: &mut impl Write, progress: Progress) -> Result<(), Error> {
+    let (origin, tip) =
+        origin::resolve(&args.repository, args.ref_name.as_deref(), &args.login, progress).await?;
+    let checkout = Checkout::find()?;
+    let options = up_options(&checkout, &args.aws, args.git_port)?;
+    let mut local = LocalAws::up(&options, progress).await?;
+    let git_port = args.git_port.unwrap_or(local.record.ministack.port + 1);
+    // The git secret is this push's alone until it is emptied.
+    let _lock = lock(&checkout.folder()?.join("push.lock"), Lock::Exclusive, progress).await?;
+    let containers = Containers::reach(&local, args.container_host, args.sam, progress).await?;
+    let invoke = async {
+        match args.function {
+            Function::Authorize => {
+                let hook = hook(&origin, &tip, None, Some(format!("http://127.0.0.1:{git_port}"))).await?;
+                let event = local.webhook().await?.authorizer_event(&hook, &Delivery::fresh());
+                containers.invoke("Authorize", &event).await
+            }
+            Function::Accept => {
+                let send =
+                    async |webhook: &Webhook, hook: &PushHook| accept(&containers, webhook, hook).await;
+                let (_, delivered) =
+                    deliver(&mut local, &origin, &tip, git_port, out, progress, send).await?;
+                Ok(json!(delivered))
+            }
+            _ => {
+                let run = Run::new(&mut local, &containers, &origin, &tip, git_port).await?;
+                run.through(args.function).await
+            }
+        }
+    };
+    let answer = tokio::select! {
+        answer = invoke => answer,
+        _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+    };
+    // The local AWS goes on: it has no more use for the user's credentials.
+    let emptied = local.put_git_secret(&[]).await;
+    let answer = answer?;
+    emptied?;
+    writeln!(out, "{answer:#}").map_err(Error::io("write to", Path::new("standard output")))
+}
+
+/// Has the function accept a webhook.
+async fn accept(containers: &Containers, webhook: &Webhook, hook: &PushHook) -> Result<Accepted, Error> {
+    let response = containers
+        .invoke("Accept", &webhook.event(hook, &Delivery::fresh()))
+        .await?;
+    let body = response["body"].as_str().unwrap_or_default();
+    webhook.accepted(response["statusCode"].as_u64().unwrap_or_default() as u16, body)
+}
+
+/// One push, whose stages run in containers.
+struct Run<'a> {
+    containers: &'a Containers,
+    push: Push,
+    execution: Execution,
+    settings: String,
+    /// What the push is fetched from.
+    _served: Option<(Served, Forward)>,
+}
+
+impl<'a> Run<'a> {
+    async fn new(
+        local: &mut LocalAws,
+        containers: &'a Containers,
+        origin: &Origin,
+        tip: &Tip,
+        git_port: u16,
+    ) -> Result<Self, Error> {
+        let (served, clone_url, login) = match origin {
+            Origin::Folder(folder) => {
+                let password = local.record.git_password.clone();
+                let log = Some(local.folder().join("git-host.log"));
+                let served = folder.serve(tip, git_port, password.clone(), log).await?;
+                let forward = containers.forward(git_port).await?;
+                let host = containers.url(git_port);
+                let login = origin::served_login(&host, &password);
+                let clone_url = format!("{host}/{}.git", origin.repository());
+                (Some((served, forward)), clone_url, Some(login))
+            }
+            Origin::Remote { url, .. } => (None, url.to_string(), origin.login().await?),
+        };
+        local
+            .put_git_secret(&login.into_iter().collect::<Vec<_>>())
+            .await?;
+        // A ref that was pushed before moves from where it was then: otherwise this would be the same change again.
+        let before = local.last_pushed(&origin.repository(), tip);
+        let push = push(origin, tip, &clone_url, SOURCE, before.as_deref())?;
+        local.set_last_pushed(&origin.repository(), tip)?;
+        let settings = settings(&clone_url, local.output("DestinationBucket")?, KEY_TEMPLATE)?;
+        Ok(Self {
+            containers,
+            execution: Execution {
+                id: format!("{}-invoke", local.execution_arn(&push.push_id.to_string())?),
+                started_at: Utc::now(),
+            },
+            push,
+            settings,
+            _served: served,
+        })
+    }
+
+    /// Runs the stages one after another, and gives what `last` answers.
+    async fn through(&self, last: Function) -> Result<Value, Error> {
+        let settings = self.settings.clone();
+        let answer = self.stage(Stage::Validate, ValidateInput { settings }).await?;
+        if last == Function::Validate {
+            return Ok(answer);
+        }
+        let deliver: Deliver = read(Stage::Validate, answer)?;
+        let input = FetchInput {
+            deliver: deliver.clone(),
+        };
+        let answer = self.stage(Stage::Fetch, input).await?;
+        if last == Function::Fetch {
+            return Ok(answer);
+        }
+        let fetched: FetchedCommit = read(Stage::Fetch, answer)?;
+        let input = PackageInput {
+            deliver: deliver.clone(),
+            fetched: fetched.clone(),
+        };
+        let answer = self.stage(Stage::Package, input).await?;
+        if last == Function::Package {
+            return Ok(answer);
+        }
+        let archive: Archive = read(Stage::Package, answer)?;
+        let answer = self
+            .stage(
+                Stage::Upload,
+                UploadInput {
+                    deliver,
+                    fetched,
+                    archive,
+                },
+            )
+            .await?;
+        if last == Function::Upload {
+            return Ok(answer);
+        }
+        self.stage(Stage::Record, RecordInput { failure: None }).await
+    }
+
+    async fn stage(&self, stage: Stage, input: impl Serialize) -> Result<Value, Error> {
+        let event = json!(Envelope {
+            push: self.push.clone(),
+            execution: self.execution.clone(),
+            attempt: 0,
+            input,
+        });
+        self.containers.invoke(&stage.to_string(), &event).await
+    }
+}
+
+fn read<T: DeserializeOwned>(stage: Stage, answer: Value) -> Result<T, Error> {
+    serde_json::from_value(answer).map_err(|error| Error::Aws {
+        action: format!("go on after {stage}"),
+        message: error.to_string(),
+    })
+}
