@@ -9,7 +9,7 @@ use crate::fixtures::repository::MAIN;
 use crate::fixtures::scene::Scene;
 
 /// As many as a push of many repositories' mirrors, or a bot's, brings at once.
-const WEBHOOKS: usize = 100;
+const WEBHOOKS: usize = 500;
 
 #[tokio::test]
 async fn each_webhook_of_a_burst_is_accepted_and_has_its_execution() {

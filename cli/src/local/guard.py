@@ -48,6 +48,7 @@ def end_with_owner():
 if sys.argv[2] == "owned":
     threading.Thread(target=end_with_owner, daemon=True).start()
 
+from hypercorn.config import Config  # noqa: E402
 from ministack import app as ministack  # noqa: E402
 from ministack.core import iam_evaluator as iam  # noqa: E402
 from ministack.core import lambda_runtime, responses, sigv4  # noqa: E402
@@ -250,8 +251,9 @@ def execution_credentials(config):
 
 
 is_webhook = contextvars.ContextVar("is_webhook", default=False)
-# Of a burst of webhooks, the rest waits. What git hosts wait for does not wait for the pushes that are worked on.
-webhook_places, stage_places = threading.Semaphore(8), threading.Semaphore(8)
+# Of a burst of webhooks, the rest waits: each place may be a process. What git hosts wait for goes before the pushes that
+# are worked on. Most of a webhook's time is waiting, so there are more places for them than processors.
+webhook_places, stage_places = threading.Semaphore(24), threading.Semaphore(4)
 run_function = lambda_svc._execute_function_dispatch
 
 
@@ -264,6 +266,8 @@ def run_in_a_place(*invocation):
 lambda_svc._execute_function_dispatch = run_in_a_place
 for module in (lambda_runtime, lambda_svc):
     module.execution_credentials = execution_credentials
+# How many connections may wait to be taken. hypercorn's own 100 is less than a burst, of which the rest is reset.
+Config.backlog = 1_024
 ministack_app, ministack.app = ministack.app, app
 if middleware := os.environ.get("LOCAL_AWS_MIDDLEWARE"):
     # Nothing that is compiled is kept beside its source.
