@@ -977,6 +977,41 @@ fn every_function_has_the_same_features_of_what_the_sdk_stands_on() {
     );
 }
 
+/// `cargo run`, `cargo build` and `cargo test` share what they build. A dependency whose features are others for tests is
+/// compiled again for them, with all that stands on it.
+#[test]
+fn tests_have_the_same_features_of_what_the_command_stands_on() {
+    let features = |edges: &str| {
+        let output = std::process::Command::new(env!("CARGO"))
+            .args([
+                "tree",
+                "--locked",
+                "--workspace",
+                "--edges",
+                edges,
+                "--prefix",
+                "none",
+            ])
+            .args(["--no-dedupe", "--format", "{p} {f}"])
+            .current_dir(root())
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let (command, tests) = (features("normal,build"), features("normal,build,dev"));
+    let others: Vec<_> = command.difference(&tests).collect();
+    assert!(
+        others.is_empty(),
+        "name the features of these for tests in tests/Cargo.toml: {others:#?}"
+    );
+}
+
 /// What `cargo tree` says of a package: dependencies by name and version.
 #[derive(Default)]
 struct DependencyTree {

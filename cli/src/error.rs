@@ -135,9 +135,11 @@ pub enum Error {
         /// The option that chooses another.
         remedy: &'static str,
     },
-    /// `sam build` failed.
-    #[error("sam build failed: correct what it names, then run this again\n{tail}\nThe whole log: {}", log.display())]
+    /// The functions could not be built.
+    #[error("{command} failed: correct what it names, then run this again\n{tail}\nThe whole log: {}", log.display())]
     Build {
+        /// What was run.
+        command: &'static str,
         /// Its log.
         log: PathBuf,
         /// The log's end.

@@ -35,8 +35,8 @@ impl Aws {
         event["push"]["ref"] = json!("refs/heads/grün");
         event["push"]["before"] = json!(id(number - 1));
         event["push"]["after"] = json!(id(number));
-        event["input"]["sequence"] = json!(number);
-        event["input"]["destination"] = json!({"bucket": BUCKET, "key": "gitlab/größe/grün.zip"});
+        event["input"]["deliver"]["sequence"] = json!(number);
+        event["input"]["deliver"]["destination"] = json!({"bucket": BUCKET, "key": "gitlab/größe/grün.zip"});
         event["input"]["fetched"]["commit"] = json!(id(number));
         event["input"]["fetched"]["ref_now"] = json!(id(number));
         event["input"]["fetched"]["author"]["name"] = json!("Jörg");

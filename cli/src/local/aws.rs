@@ -8,6 +8,7 @@ use aws_config::SdkConfig;
 use platform::audit::DynamoTrail;
 use serde::{Deserialize, Serialize};
 
+use super::build::{Build, Profile, build};
 use super::checkout::{Checkout, read_json, write_json};
 use super::ministack::{Ministack, Settings};
 use super::sam::{self, Stack};
@@ -22,6 +23,8 @@ use crate::webhook::Webhook;
 pub struct Options {
     /// How the local AWS is started.
     pub settings: Settings,
+    /// How the functions are built.
+    pub profile: Profile,
     /// The stack's name.
     pub stack: String,
     /// The template's parameters, where they are not the default.
@@ -33,6 +36,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             settings: Settings::default(),
+            profile: Profile::default(),
             stack: "push-code".to_owned(),
             parameters: BTreeMap::new(),
         }
@@ -86,8 +90,7 @@ impl LocalAws {
     /// Where any of that fails.
     pub async fn start(options: &Options, progress: Progress) -> Result<Self, Error> {
         let checkout = Checkout::find()?;
-        let tools = Tools::install(progress).await?;
-        let built = sam::build(&checkout, &tools, progress).await?;
+        let (tools, built) = build(&checkout, options.profile, progress).await?;
         let home = tempfile::Builder::new()
             .prefix("push-code-")
             .tempdir()
@@ -102,9 +105,7 @@ impl LocalAws {
             owned: Some((child, home)),
             progress,
         };
-        local
-            .deploy(&built.fingerprint, &options.stack, &options.parameters)
-            .await?;
+        local.deploy(&built, &options.stack, &options.parameters).await?;
         Ok(local)
     }
 
@@ -115,8 +116,7 @@ impl LocalAws {
     /// Where any of that fails.
     pub async fn up(options: &Options, progress: Progress) -> Result<Self, Error> {
         let checkout = Checkout::find()?;
-        let tools = Tools::install(progress).await?;
-        let built = sam::build(&checkout, &tools, progress).await?;
+        let (tools, built) = build(&checkout, options.profile, progress).await?;
         let folder = checkout.folder()?;
         let _lock = lock(&folder.join("up.lock"), Lock::Exclusive, progress).await?;
         let record = match running(&checkout)? {
@@ -145,16 +145,14 @@ impl LocalAws {
             progress,
         };
         local.save()?;
-        local
-            .deploy(&built.fingerprint, &options.stack, &options.parameters)
-            .await?;
+        local.deploy(&built, &options.stack, &options.parameters).await?;
         Ok(local)
     }
 
     /// Deploys the stack with these parameters, where it is not deployed so already.
     async fn deploy(
         &mut self,
-        built: &str,
+        built: &Build,
         name: &str,
         parameters: &BTreeMap<String, String>,
     ) -> Result<(), Error> {
@@ -168,8 +166,9 @@ impl LocalAws {
             parameters: &parameters,
             endpoint: &endpoint,
             secret_key: &self.record.ministack.secret_key,
+            template: &built.template,
         };
-        let fingerprint = stack.fingerprint(built);
+        let fingerprint = stack.fingerprint(&built.fingerprint);
         if self
             .record
             .deployed

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::aws::LocalAws;
+use super::build::Profile;
 use super::checkout::Checkout;
 use super::containers::{Containers, Forward};
 use super::push::{deliver, hook};
@@ -74,7 +75,9 @@ pub(super) async fn run(args: InvokeArgs, out: &mut impl Write, progress: Progre
     let (origin, tip) =
         origin::resolve(&args.repository, args.ref_name.as_deref(), &args.login, progress).await?;
     let checkout = Checkout::find()?;
-    let options = up_options(&checkout, &args.aws, args.git_port)?;
+    let mut options = up_options(&checkout, &args.aws, args.git_port)?;
+    // Lambda's image has not this machine's C library.
+    options.profile = Profile::Release;
     let mut local = LocalAws::up(&options, progress).await?;
     let git_port = args.git_port.unwrap_or(local.record.ministack.port + 1);
     // The git secret is this push's alone until it is emptied.

@@ -1,6 +1,7 @@
 //! `push-code local`: all of it on this machine, without an AWS account.
 
 pub mod aws;
+pub mod build;
 pub mod checkout;
 pub mod containers;
 mod invoke;
@@ -16,6 +17,7 @@ use std::path::Path;
 use clap::Subcommand;
 
 use self::aws::{LocalAws, Options, Record};
+use self::build::Profile;
 use self::checkout::Checkout;
 use self::invoke::InvokeArgs;
 use self::ministack::{Ministack, Settings};
@@ -41,7 +43,7 @@ const NOT_RUNNING: &str = "No local AWS is running: `push-code local up` starts 
 pub enum LocalCommand {
     /// Deliver a commit: start what is not running, send the webhook, follow the push, and save its zip.
     ///
-    /// The first run installs pinned tools into a cache folder and builds the Lambdas, which takes some minutes. Later runs
+    /// The first run installs pinned tools into a cache folder and builds the functions, which takes some minutes. Later runs
     /// do again only what has changed.
     Push(PushArgs),
     /// Run a function in a container, as Lambda runs it, with an event of a real push, and print its answer. Needs Docker.
@@ -66,6 +68,9 @@ pub struct AwsArgs {
     /// The port of the local AWS on 127.0.0.1 [default: that of the running one, else 4566].
     #[arg(long)]
     port: Option<u16>,
+    /// Build the functions with sam build, as they are deployed to AWS, which takes minutes, and run these.
+    #[arg(long)]
+    release: bool,
 }
 
 /// Runs the command. What the user asked for goes to `out`, progress to stderr. `false` where the answer is no.
@@ -159,6 +164,11 @@ fn up_options(checkout: &Checkout, args: &AwsArgs, git_port: Option<u16>) -> Res
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         ),
+        profile: if args.release {
+            Profile::Release
+        } else {
+            Profile::Dev
+        },
         ..Options::default()
     })
 }

@@ -1,19 +1,18 @@
-//! `sam build` and `sam deploy`, as users run them, against the local AWS.
+//! `sam build`, `sam deploy` and `sam local invoke`, as users run them, against the local AWS.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use super::checkout::{Checkout, read_json, write_json};
-use super::tools::{Lock, Tools, lock};
+use super::checkout::Checkout;
+use super::tools::Tools;
 use super::{ACCESS_KEY, REGION};
 use crate::progress::Progress;
 use crate::{Error, private, process};
@@ -25,89 +24,25 @@ pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
     "x86_64"
 };
 
-/// What was built last.
-#[derive(Serialize, Deserialize)]
-struct Built {
-    fingerprint: String,
-}
-
-/// What is built, kept from being built anew as long as this lives: others may build from a changed checkout.
-#[derive(Debug)]
-pub struct Build {
-    /// Of all that it was built from.
-    pub fingerprint: String,
-    _lock: File,
-}
-
-/// Builds the stack, where anything that it is built from has changed.
+/// Builds what a deployment uses. What it says goes to `log`.
 ///
 /// # Errors
 /// [`Error::Build`].
-pub async fn build(checkout: &Checkout, tools: &Tools, progress: Progress) -> Result<Build, Error> {
-    let file = checkout.folder()?.join("build.lock");
-    let mut fingerprint = checkout.fingerprint()?;
-    loop {
-        let shared = lock(&file, Lock::Shared, progress).await?;
-        if is_built(checkout, &fingerprint)? {
-            return Ok(Build {
-                fingerprint,
-                _lock: shared,
-            });
-        }
-        drop(shared);
-        let _exclusive = lock(&file, Lock::Exclusive, progress).await?;
-        // It may have changed, or been built, while this waited.
-        fingerprint = checkout.fingerprint()?;
-        if !is_built(checkout, &fingerprint)? {
-            run_build(checkout, tools, &fingerprint, progress).await?;
-        }
-    }
-}
-
-fn record(checkout: &Checkout) -> Result<PathBuf, Error> {
-    Ok(checkout.folder()?.join("build.json"))
-}
-
-fn is_built(checkout: &Checkout, fingerprint: &str) -> Result<bool, Error> {
-    let built: Option<Built> = read_json(&record(checkout)?)?;
-    let template = checkout.root().join(".aws-sam/build/template.yaml");
-    Ok(template.exists() && built.is_some_and(|built| built.fingerprint == fingerprint))
-}
-
-async fn run_build(
-    checkout: &Checkout,
-    tools: &Tools,
-    fingerprint: &str,
-    progress: Progress,
-) -> Result<(), Error> {
-    // A build that fails half-way leaves neither the last one nor this one.
-    let record = record(checkout)?;
-    if record.exists() {
-        std::fs::remove_file(&record).map_err(Error::io("remove", &record))?;
-    }
-    let log = checkout.folder()?.join("sam-build.log");
-    let step = progress.step(format!(
-        "Building the Lambdas with sam build, minutes the first time (log: {})",
-        log.display()
-    ));
+pub async fn build(checkout: &Checkout, tools: &Tools, log: &Path) -> Result<(), Error> {
     let mut sam = sam(checkout, tools);
     sam.args([
         "build",
         "--parameter-overrides",
         &parameter("Architecture", ARCHITECTURE),
     ]);
-    if !process::run_logged(&mut sam, &log).await?.success() {
-        return Err(Error::Build {
-            tail: process::tail(&log),
-            log,
-        });
+    if process::run_logged(&mut sam, log).await?.success() {
+        return Ok(());
     }
-    let built = Built {
-        fingerprint: fingerprint.to_owned(),
-    };
-    write_json(&record, &built)?;
-    step.done("Built the Lambdas with sam build");
-    Ok(())
+    Err(Error::Build {
+        command: "sam build",
+        tail: process::tail(log),
+        log: log.to_owned(),
+    })
 }
 
 /// A stack that is to be deployed, or was.
@@ -121,6 +56,8 @@ pub struct Stack<'a> {
     pub endpoint: &'a str,
     /// The secret of its administrator's access key.
     pub secret_key: &'a str,
+    /// Its template, with what was built.
+    pub template: &'a Path,
 }
 
 impl Stack<'_> {
@@ -157,6 +94,11 @@ impl Stack<'_> {
         ));
         let mut sam = self.sam(checkout, tools);
         sam.args(["deploy", "--stack-name", self.name, "--region", REGION])
+            .arg("--template-file")
+            .arg(self.template)
+            // Otherwise it is looked for beside the template.
+            .arg("--config-file")
+            .arg(checkout.root().join("samconfig.toml"))
             .args([
                 "--no-confirm-changeset",
                 "--no-fail-on-empty-changeset",
@@ -338,6 +280,7 @@ mod tests {
             parameters,
             endpoint: "http://127.0.0.1:4566",
             secret_key: "secret",
+            template: Path::new("template.yaml"),
         };
         let fingerprint = stack(&parameters).fingerprint("built");
         assert_eq!(stack(&parameters).fingerprint("built"), fingerprint);

@@ -1,0 +1,271 @@
+//! The functions as they are built: quickly for this machine, or as a deployment has them.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use super::checkout::{Checkout, read_json, write_json};
+use super::sam;
+use super::tools::{Lock, Tools, lock};
+use crate::progress::{Progress, Step};
+use crate::{Error, private, process};
+
+/// The functions' packages, which are also the names of their binaries.
+pub const FUNCTIONS: [&str; 7] = [
+    "accept",
+    "authorize",
+    "fetch",
+    "package",
+    "record",
+    "upload",
+    "validate",
+];
+
+/// How the functions are built.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Profile {
+    /// By `cargo build` in cargo's profile `dev`, for this machine's C library: what this command is built of is used again.
+    #[default]
+    Dev,
+    /// By `sam build`, as they are deployed to AWS.
+    Release,
+}
+
+/// What was built last.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    fingerprint: String,
+}
+
+/// What is built, kept from being built anew as long as this lives: others may build from a changed checkout.
+#[derive(Debug)]
+pub struct Build {
+    /// Of all that it was built from, and how.
+    pub fingerprint: String,
+    /// The template that names the built functions.
+    pub template: PathBuf,
+    _lock: File,
+}
+
+/// Installs the tools and builds the functions, where anything that they are built from has changed.
+///
+/// # Errors
+/// [`Error::Build`], and those of [`Tools::install`].
+pub async fn build(
+    checkout: &Checkout,
+    profile: Profile,
+    progress: Progress,
+) -> Result<(Tools, Build), Error> {
+    let builder = Builder { checkout, progress };
+    match profile {
+        // The one waits for the network, the other one for the processors.
+        Profile::Dev => tokio::try_join!(Tools::install(progress), builder.build(Kind::Dev)),
+        Profile::Release => {
+            let tools = Tools::install(progress).await?;
+            let build = builder.build(Kind::Release(&tools)).await?;
+            Ok((tools, build))
+        }
+    }
+}
+
+/// A [`Profile`] with what it needs.
+#[derive(Clone, Copy)]
+enum Kind<'a> {
+    Dev,
+    Release(&'a Tools),
+}
+
+impl Kind<'_> {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Release(_) => "release",
+        }
+    }
+}
+
+struct Builder<'a> {
+    checkout: &'a Checkout,
+    progress: Progress,
+}
+
+impl Builder<'_> {
+    async fn build(&self, kind: Kind<'_>) -> Result<Build, Error> {
+        let file = self
+            .checkout
+            .folder()?
+            .join(format!("build-{}.lock", kind.name()));
+        let mut fingerprint = self.fingerprint(kind)?;
+        loop {
+            let shared = lock(&file, Lock::Shared, self.progress).await?;
+            if self.is_built(kind, &fingerprint)? {
+                return Ok(Build {
+                    fingerprint,
+                    template: self.template(kind)?,
+                    _lock: shared,
+                });
+            }
+            drop(shared);
+            let _exclusive = lock(&file, Lock::Exclusive, self.progress).await?;
+            // It may have changed, or been built, while this waited.
+            fingerprint = self.fingerprint(kind)?;
+            if !self.is_built(kind, &fingerprint)? {
+                self.run(kind, &fingerprint).await?;
+            }
+        }
+    }
+
+    fn fingerprint(&self, kind: Kind<'_>) -> Result<String, Error> {
+        Ok(format!("{} {}", kind.name(), self.checkout.fingerprint()?))
+    }
+
+    fn record(&self, kind: Kind<'_>) -> Result<PathBuf, Error> {
+        Ok(self
+            .checkout
+            .folder()?
+            .join(format!("build-{}.json", kind.name())))
+    }
+
+    fn template(&self, kind: Kind<'_>) -> Result<PathBuf, Error> {
+        Ok(match kind {
+            Kind::Dev => self.checkout.folder()?.join("dev/template.yaml"),
+            Kind::Release(_) => self.checkout.root().join(".aws-sam/build/template.yaml"),
+        })
+    }
+
+    fn is_built(&self, kind: Kind<'_>, fingerprint: &str) -> Result<bool, Error> {
+        let built: Option<Record> = read_json(&self.record(kind)?)?;
+        Ok(self.template(kind)?.exists() && built.is_some_and(|built| built.fingerprint == fingerprint))
+    }
+
+    async fn run(&self, kind: Kind<'_>, fingerprint: &str) -> Result<(), Error> {
+        // A build that fails half-way leaves neither the last one nor this one.
+        let record = self.record(kind)?;
+        if record.exists() {
+            std::fs::remove_file(&record).map_err(Error::io("remove", &record))?;
+        }
+        match kind {
+            Kind::Dev => self.cargo_build().await?,
+            Kind::Release(tools) => {
+                let log = self.checkout.folder()?.join("sam-build.log");
+                let step = self.progress.step(format!(
+                    "Building the functions with sam build, minutes the first time (log: {})",
+                    log.display()
+                ));
+                sam::build(self.checkout, tools, &log).await?;
+                step.done("Built the functions with sam build");
+            }
+        }
+        let built = Record {
+            fingerprint: fingerprint.to_owned(),
+        };
+        write_json(&record, &built)
+    }
+
+    /// Builds with `cargo build`, and makes a template that names what it built.
+    async fn cargo_build(&self) -> Result<(), Error> {
+        let log = self.checkout.folder()?.join("cargo-build.log");
+        let step = self.progress.step(
+            "Building the functions with cargo build, as they run on this machine (with --release: by sam build, as they are \
+             deployed)",
+        );
+        let binaries = cargo_build(self.checkout, &log, &step).await?;
+        let folder = self.checkout.folder()?.join("dev");
+        for (name, binary) in binaries {
+            let place = folder.join(&name);
+            private::create_folder(&place)?;
+            install(&binary, &place.join("bootstrap")).await?;
+        }
+        let template = self.checkout.root().join("template.yaml");
+        let text = std::fs::read_to_string(&template).map_err(Error::io("read", &template))?;
+        let definitions = self.checkout.root().join("statemachine");
+        let text = text
+            .replace("CodeUri: lambdas/", &format!("CodeUri: {}/", folder.display()))
+            .replace(
+                "DefinitionUri: statemachine",
+                &format!("DefinitionUri: {}", definitions.display()),
+            );
+        let built = folder.join("template.yaml");
+        std::fs::write(&built, text).map_err(Error::io("write", &built))?;
+        step.done("Built the functions with cargo build");
+        Ok(())
+    }
+}
+
+/// Builds the functions with the features of the whole workspace, as this command was, so that little is left to build.
+async fn cargo_build(
+    checkout: &Checkout,
+    log: &Path,
+    step: &Step,
+) -> Result<BTreeMap<String, PathBuf>, Error> {
+    #[derive(Deserialize)]
+    struct Message {
+        target: Option<Target>,
+        executable: Option<PathBuf>,
+    }
+    #[derive(Deserialize)]
+    struct Target {
+        name: String,
+    }
+    let mut cargo = process::command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    process::only_local_aws(&mut cargo);
+    cargo.args([
+        "build",
+        "--locked",
+        "--workspace",
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
+    for name in FUNCTIONS {
+        cargo.args(["--bin", name]);
+    }
+    let run = async {
+        let mut cargo = cargo
+            .current_dir(checkout.root())
+            .stdout(Stdio::piped())
+            .stderr(private::create_file(log).map_err(std::io::Error::other)?)
+            .spawn()?;
+        let mut binaries = BTreeMap::new();
+        if let Some(output) = cargo.stdout.take() {
+            let mut lines = BufReader::new(output).lines();
+            while let Some(line) = lines.next_line().await? {
+                let Ok(message) = serde_json::from_str::<Message>(&line) else {
+                    continue;
+                };
+                let Some(target) = message.target else { continue };
+                step.now(format!(
+                    "Building the functions with cargo build: {}",
+                    target.name
+                ));
+                if let Some(executable) = message.executable {
+                    binaries.insert(target.name, executable);
+                }
+            }
+        }
+        Ok((cargo.wait().await?, binaries))
+    };
+    let (status, binaries) = run.await.map_err(Error::io("run", Path::new("cargo")))?;
+    if status.success() {
+        return Ok(binaries);
+    }
+    Err(Error::Build {
+        command: "cargo build",
+        tail: process::tail(log),
+        log: log.to_owned(),
+    })
+}
+
+/// Puts a binary in its place, without what debuggers want of it: it is packed and sent to the local AWS.
+async fn install(binary: &Path, place: &Path) -> Result<(), Error> {
+    let mut strip = process::command("strip");
+    strip.arg("-o").arg(place).arg(binary).stderr(Stdio::null());
+    if strip.status().await.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    std::fs::copy(binary, place).map_err(Error::io("write", place))?;
+    Ok(())
+}
