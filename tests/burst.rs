@@ -2,8 +2,8 @@
 
 use futures::future::join_all;
 use push_code::git_host::Options;
-use push_code::webhook::Delivery;
 use serde_json::json;
+use webhook::gitlab::Delivery;
 
 use crate::fixtures::repository::MAIN;
 use crate::fixtures::scene::Scene;

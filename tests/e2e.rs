@@ -30,12 +30,12 @@ use fixtures::scene::{Run, Scene, cause_of, http_secret, login, names, ssh_secre
 use fixtures::stack::{Stack, stack};
 use push_code::git_host::{Credentials, Options};
 use push_code::local::build::Profile;
-use push_code::webhook::{Delivery, PushHook};
 use reqwest::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use webhook::gitlab::{Delivery, PushHook};
 
 /// What happens to a push that is delivered, in order.
 const DELIVERED: [&str; 6] = [

@@ -6,8 +6,8 @@ use domain::contract::IgnoreReason;
 use domain::state::Status;
 use futures::future::join_all;
 use push_code::git_host::Options;
-use push_code::webhook::Delivery;
 use serde_json::json;
+use webhook::gitlab::{Delivery, PushHook};
 
 use crate::any_commit;
 use crate::fixtures::repository::{MAIN, Repository};
@@ -34,7 +34,7 @@ impl<'a> Mover<'a> {
     }
 
     /// Moves the ref, and gives the webhook of it.
-    fn move_to(&mut self, to: Option<&str>) -> push_code::webhook::PushHook {
+    fn move_to(&mut self, to: Option<&str>) -> PushHook {
         match to {
             Some(commit) => self.repository.git(["update-ref", self.ref_name, commit]),
             None => self.repository.git(["update-ref", "-d", self.ref_name]),

@@ -5,9 +5,9 @@ use std::time::Duration;
 use domain::event::PushEvent;
 use domain::state::Status;
 use push_code::git_host::Options;
-use push_code::webhook::Delivery;
 use serde_json::json;
 use servers::http::Host;
+use webhook::gitlab::Delivery;
 
 use crate::fixtures::archive;
 use crate::fixtures::repository::MAIN;

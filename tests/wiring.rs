@@ -19,11 +19,12 @@ use domain::error::{Class, Code};
 use domain::push::Push;
 use domain::source::{Limits, Options, SourceSettings};
 use push_code::local::containers;
-use push_code::webhook::{Delivery, Person, PushHook, Webhook};
+use push_code::webhook_client::Webhook;
 use saphyr::{LoadableYamlNode, ScalarOwned, YamlOwned};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use webhook::gitlab::{Delivery, Person, PushHook};
 
 /// What Lambda itself may answer where the same call may succeed a moment later.
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception>

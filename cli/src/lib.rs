@@ -14,6 +14,6 @@ pub mod push;
 pub mod report;
 pub mod repository;
 pub mod trail;
-pub mod webhook;
+pub mod webhook_client;
 
 pub use error::Error;

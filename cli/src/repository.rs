@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use url::Url;
 
 use crate::git_host::Credentials;
-use crate::webhook::{Commit, Person};
 use crate::{Error, process};
+use webhook::gitlab::{Commit, Person};
 
 /// How many commits a webhook lists, as GitLab does.
 const LISTED_COMMITS: usize = 20;

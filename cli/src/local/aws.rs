@@ -6,7 +6,9 @@ use std::process::Child;
 
 use aws_config::SdkConfig;
 use platform::audit::DynamoTrail;
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
+use webhook::WebhookSecret;
 
 use super::build::{Build, Profile, build};
 use super::checkout::{Checkout, read_json, write_json};
@@ -16,7 +18,7 @@ use super::tools::{Lock, Tools, lock};
 use crate::Error;
 use crate::progress::Progress;
 use crate::repository::Tip;
-use crate::webhook::Webhook;
+use crate::webhook_client::Webhook;
 
 /// What runs, and what is deployed.
 #[derive(Debug, Clone)]
@@ -328,18 +330,14 @@ impl LocalAws {
     /// # Errors
     /// Where the secret cannot be read.
     pub async fn webhook(&self) -> Result<Webhook, Error> {
-        #[derive(Deserialize)]
-        struct Secret {
-            token: String,
-        }
         let name = self.output("WebhookSecretName")?;
         let text = self.read_secret(name).await?;
-        let secret: Secret = serde_json::from_str(&text).map_err(|error| Error::Aws {
+        let secret: WebhookSecret = serde_json::from_str(&text).map_err(|error| Error::Aws {
             action: format!("read the secret {name}"),
             message: format!("it is not JSON with a token: {error}"),
         })?;
         let url = self.output("WebhookUrl")?.to_owned();
-        Ok(Webhook::new(url, secret.token))
+        Ok(Webhook::new(url, secret.token.expose_secret().to_owned()))
     }
 
     async fn read_secret(&self, name: &str) -> Result<String, Error> {

@@ -26,7 +26,8 @@ use crate::origin::{self, LoginArgs, Origin, Served};
 use crate::progress::Progress;
 use crate::push::{push, settings};
 use crate::repository::Tip;
-use crate::webhook::{Accepted, Delivery, PushHook, Webhook};
+use crate::webhook_client::{Accepted, Webhook};
+use webhook::gitlab::{Delivery, PushHook};
 
 /// Where the zips go: the template's own default.
 const KEY_TEMPLATE: &str = "{source}/{repository}/{ref}.zip";

@@ -18,7 +18,8 @@ use crate::origin::{self, GIT_USER, LoginArgs, Origin, Served};
 use crate::progress::{Progress, Step, seconds};
 use crate::repository::Tip;
 use crate::trail::{self, Trail};
-use crate::webhook::{Accepted, Commit, Delivery, Person, PushHook, Webhook};
+use crate::webhook_client::{Accepted, Webhook};
+use webhook::gitlab::{Commit, Delivery, Person, PushHook};
 
 /// What to push, and where to put the zip.
 #[derive(Debug, clap::Args)]

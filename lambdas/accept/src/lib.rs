@@ -4,7 +4,6 @@
 //! disable webhooks that answer with errors.
 
 mod executions;
-mod gitlab;
 mod start;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
@@ -16,7 +15,7 @@ use platform::failure::chain;
 use serde::Serialize;
 
 pub use executions::{ExecutionStatus, Executions, StepFunctions};
-pub use gitlab::Delivery;
+use webhook::{Report, gitlab};
 
 /// The largest body, in bytes. Lambda takes up to 6 MB of request, in which a body may be Base64.
 const BODY_BYTES: usize = 4 << 20;
@@ -94,8 +93,8 @@ async fn answer(executions: &impl Executions, request: &ApiGatewayV2httpRequest)
     let body = body(request)?;
     let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
     let push = match gitlab::read(&source, header, &body) {
-        Ok(Delivery::Push(push)) => push,
-        Ok(Delivery::NotForUs(reason)) => return Ok(Answer::NothingToDo { pushes: [], reason }),
+        Ok(Report::Push(push)) => push,
+        Ok(Report::NotForUs(reason)) => return Ok(Answer::NothingToDo { pushes: [], reason }),
         Err(error) => return Err(refused(400, &error)),
     };
     let execution = start::start(executions, &push).await.map_err(|error| {

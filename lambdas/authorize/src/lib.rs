@@ -12,9 +12,7 @@ use domain::push::SourceName;
 use platform::secrets::{SecretError, Secrets};
 
 pub use tokens::Tokens;
-
-/// The header in which GitLab sends the token, in the lower case that API Gateway gives header names.
-const TOKEN_HEADER: &str = "x-gitlab-token";
+use webhook::gitlab;
 
 /// Decides on one request. A source that does not exist is answered like a wrong token.
 ///
@@ -28,7 +26,7 @@ pub async fn handle(
     let name = request.path_parameters.get("source").map_or("", String::as_str);
     let offered = request
         .headers
-        .get(TOKEN_HEADER)
+        .get(gitlab::TOKEN_HEADER)
         .map_or(&[][..], |value| value.as_bytes());
     let is_authorized = match name.parse::<SourceName>() {
         Ok(source) => tokens.accept(&source, offered).await?,

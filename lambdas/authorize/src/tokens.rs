@@ -6,47 +6,19 @@ use std::time::{Duration, Instant};
 
 use domain::push::SourceName;
 use platform::secrets::{SecretError, Secrets};
-use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
-use subtle::ConstantTimeEq;
+use secrecy::ExposeSecret;
+use webhook::WebhookSecret;
 
 /// How long a secret is used without being read again. A token that was taken out of the secret works no longer.
-const KEPT: Duration = Duration::from_secs(300);
+const CACHE_TTL: Duration = Duration::from_secs(300);
 /// How soon a wrong token makes the secret be read again. A new token works after this time at the latest; a flood of
 /// wrong tokens does not become a flood of calls to Secrets Manager.
-const KEPT_WHEN_REFUSED: Duration = Duration::from_secs(10);
-
-/// The webhook secret's JSON.
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WebhookSecret {
-    /// The token that new webhooks are given.
-    token: SecretString,
-    /// Tokens that are accepted too, while they are being replaced.
-    #[serde(default)]
-    also_accepted: Vec<SecretString>,
-}
-
-impl WebhookSecret {
-    /// Compares with every token, and each time all of it, so that time tells nothing. Two lengths may be told apart.
-    fn accepts(&self, offered: &[u8]) -> bool {
-        let tokens = std::iter::once(&self.token).chain(&self.also_accepted);
-        let mut accepted = subtle::Choice::from(0);
-        for token in tokens {
-            let token = token.expose_secret().as_bytes();
-            // An empty token in the secret would let everybody in.
-            if !token.is_empty() {
-                accepted |= token.ct_eq(offered);
-            }
-        }
-        accepted.into()
-    }
-}
+const CACHE_TTL_WHEN_REFUSED: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
 struct Cached {
     read_at: Instant,
-    /// None where the source does not exist.
+    /// `None` if the source does not exist.
     secret: Option<WebhookSecret>,
 }
 
@@ -83,7 +55,7 @@ impl<S: Secrets> Tokens<S> {
         if let Some(cached) = cached {
             let age = cached.read_at.elapsed();
             let accepted = accepts(&cached);
-            if age < KEPT_WHEN_REFUSED || (accepted && age < KEPT) {
+            if age < CACHE_TTL_WHEN_REFUSED || (accepted && age < CACHE_TTL) {
                 return Ok(accepted);
             }
         }
@@ -119,26 +91,9 @@ impl<S: Secrets> Tokens<S> {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::SecretString;
+
     use super::*;
-
-    fn secret(json: &str) -> WebhookSecret {
-        serde_json::from_str(json).unwrap()
-    }
-
-    #[test]
-    fn each_token_of_the_secret_is_accepted_and_nothing_else() {
-        let secret = secret(r#"{"token":"new","also_accepted":["old"]}"#);
-        assert!(secret.accepts(b"new"));
-        assert!(secret.accepts(b"old"));
-        for wrong in [&b""[..], b"ne", b"newer", b"NEW", b"newold"] {
-            assert!(!secret.accepts(wrong));
-        }
-    }
-
-    #[test]
-    fn an_empty_token_lets_nobody_in() {
-        assert!(!secret(r#"{"token":"","also_accepted":[""]}"#).accepts(b""));
-    }
 
     /// A secret that can be changed, and counts how often it is read.
     struct Changing(Mutex<(String, u32)>);

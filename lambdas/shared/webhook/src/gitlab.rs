@@ -1,37 +1,47 @@
 //! GitLab's push and tag-push hooks
 //! (<https://docs.gitlab.com/user/project/integrations/webhook_events/#push-events>).
 
+mod payload;
+
 use domain::git::ObjectId;
 use domain::policy;
 use domain::push::{DeliveryId, Push, PushId, SourceName};
 use domain::{Invalid, plain};
 use serde::Deserialize;
 
+pub use payload::{Commit, Delivery, Person, PushHook, USER_AGENT};
+
+use crate::Report;
+
+/// The header in which GitLab sends the webhook's token as it is, in the lower case that API Gateway gives header names.
+pub const TOKEN_HEADER: &str = "x-gitlab-token";
+
 /// No longer URL is taken, and a longer name is cut: an execution's input has at most 256 KiB.
 const URL_BYTES: usize = 2_048;
 const PUSHER_CHARACTERS: usize = 200;
 
-/// What a delivery is.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// A push.
-    Push(Push),
-    /// Something else, with the reason why it is of no interest.
-    NotForUs(String),
-}
-
-/// Why a delivery cannot be read.
+/// Why a request cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum GitLabError {
+pub enum Error {
+    /// The header that names the event is missing.
     #[error("the header X-Gitlab-Event is missing: this is not a GitLab webhook")]
     NotGitLab,
+    /// The body is not JSON, or not of this shape.
     #[error("the body is not the JSON of a GitLab {event}: {source}")]
     Json {
+        /// The event, as GitLab names it.
         event: String,
+        /// What is wrong.
         source: serde_json::Error,
     },
+    /// A field has no value that it may have.
     #[error("the body of the GitLab {event} has a {source}")]
-    Field { event: String, source: Invalid },
+    Field {
+        /// The event, as GitLab names it.
+        event: String,
+        /// What is wrong.
+        source: Invalid,
+    },
 }
 
 /// The part of the payload that says what it is.
@@ -66,14 +76,17 @@ struct Project {
     git_ssh_url: Option<String>,
 }
 
-/// Reads a delivery from GitLab.
+/// Reads a request of GitLab, whose headers `header` finds by their names in lower case.
+///
+/// # Errors
+/// [`Error`].
 pub fn read<'a>(
     source: &SourceName,
     header: impl Fn(&str) -> Option<&'a str>,
     body: &[u8],
-) -> Result<Delivery, GitLabError> {
-    let event = header("x-gitlab-event").ok_or(GitLabError::NotGitLab)?.to_owned();
-    let json = |source| GitLabError::Json {
+) -> Result<Report, Error> {
+    let event = header("x-gitlab-event").ok_or(Error::NotGitLab)?.to_owned();
+    let json = |source| Error::Json {
         event: event.clone(),
         source,
     };
@@ -81,10 +94,10 @@ pub fn read<'a>(
     // System hooks have event_name, and object_kind only for some events.
     let kind = kind.object_kind.or(kind.event_name).unwrap_or_default();
     if !matches!(kind.as_str(), "push" | "tag_push") {
-        return Ok(Delivery::NotForUs(format!("a {event} is not a push")));
+        return Ok(Report::NotForUs(format!("a {event} is not a push")));
     }
     let payload: PushPayload = serde_json::from_slice(body).map_err(json)?;
-    let field = |source| GitLabError::Field {
+    let field = |source| Error::Field {
         event: event.clone(),
         source,
     };
@@ -96,7 +109,7 @@ pub fn read<'a>(
     };
     let ref_name = payload.ref_name.parse().map_err(field)?;
     let project = payload.project;
-    Ok(Delivery::Push(Push {
+    Ok(Report::Push(Push {
         push_id: PushId::new(source, &delivery_id, &ref_name),
         source: source.clone(),
         delivery_id,

@@ -1,0 +1,184 @@
+//! Sends webhooks, as GitLab does.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use webhook::gitlab::{self, Delivery, PushHook};
+
+use crate::Error;
+
+/// A webhook, and the token that it wants.
+#[derive(Clone)]
+pub struct Webhook {
+    /// Its URL.
+    pub url: String,
+    /// The token.
+    pub token: String,
+}
+
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Webhook")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the webhook has started.
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
+pub struct Accepted {
+    /// One push for each ref.
+    pub pushes: Vec<AcceptedPush>,
+    /// Why there is none.
+    pub reason: Option<String>,
+}
+
+/// A push that was accepted.
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
+pub struct AcceptedPush {
+    /// Its id, which is also the name of its first execution.
+    pub push_id: String,
+    /// Its ref.
+    #[serde(rename = "ref")]
+    pub ref_name: String,
+    /// The ARN of its execution.
+    pub execution: String,
+}
+
+impl Webhook {
+    /// The webhook at `url`.
+    #[must_use]
+    pub fn new(url: String, token: String) -> Self {
+        Self { url, token }
+    }
+
+    /// Sends `hook` as `delivery`.
+    ///
+    /// # Errors
+    /// Where nobody answers, or the answer is an error.
+    pub async fn send(&self, hook: &PushHook, delivery: &Delivery) -> Result<Accepted, Error> {
+        let response = self.post(hook.event(), delivery, &hook.payload()).await?;
+        let status = response.status();
+        let text = response
+            .text()
+            .await
+            .map_err(Error::http(format!("read the answer of {}", self.url)))?;
+        self.accepted(status.as_u16(), &text)
+    }
+
+    /// Reads an answer of the webhook.
+    ///
+    /// # Errors
+    /// If it is an error.
+    pub fn accepted(&self, status: u16, text: &str) -> Result<Accepted, Error> {
+        let accepted = serde_json::from_str(text)
+            .ok()
+            .filter(|_| (200..300).contains(&status));
+        accepted.ok_or_else(|| Error::WebhookRefused {
+            url: self.url.clone(),
+            status,
+            message: error_message(text),
+        })
+    }
+
+    /// The event with which API Gateway asks the authorizer about `hook`, in format version 2.0:
+    /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html>.
+    #[must_use]
+    pub fn authorizer_event(&self, hook: &PushHook, delivery: &Delivery) -> Value {
+        let mut event = self.event(hook, delivery);
+        event["type"] = "REQUEST".into();
+        event["routeArn"] =
+            "arn:aws:execute-api:us-east-1:000000000000:local/$default/POST/hooks/{source}".into();
+        event["identitySource"] = json!([self.token]);
+        event["body"].take();
+        event
+    }
+
+    /// The event with which API Gateway calls the function of the webhook for `hook`, in format version 2.0:
+    /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>.
+    #[must_use]
+    pub fn event(&self, hook: &PushHook, delivery: &Delivery) -> Value {
+        let payload = hook.payload();
+        let source = self.url.rsplit('/').next().unwrap_or_default();
+        let route = "POST /hooks/{source}";
+        let path = format!("/hooks/{source}");
+        let headers = delivery.headers(hook.event(), &self.token, &payload);
+        let headers: serde_json::Map<_, _> = headers
+            .into_iter()
+            .map(|(name, value)| (name.to_lowercase(), value.into()))
+            .collect();
+        json!({
+            "version": "2.0",
+            "routeKey": route,
+            "rawPath": path,
+            "rawQueryString": "",
+            "headers": headers,
+            "requestContext": {
+                "accountId": "000000000000",
+                "apiId": "local",
+                "domainName": "localhost",
+                "domainPrefix": "localhost",
+                "http": {
+                    "method": "POST",
+                    "path": path,
+                    "protocol": "HTTP/1.1",
+                    "sourceIp": "127.0.0.1",
+                    "userAgent": gitlab::USER_AGENT,
+                },
+                "requestId": delivery.event,
+                "routeKey": route,
+                "stage": "$default",
+                "time": "01/Jan/2026:00:00:00 +0000",
+                "timeEpoch": 1_767_225_600_000_i64,
+            },
+            "pathParameters": {"source": source},
+            "body": payload.to_string(),
+            "isBase64Encoded": false,
+        })
+    }
+
+    /// Sends any `payload` as `event`, and gives the answer as it comes.
+    ///
+    /// # Errors
+    /// Where nobody answers.
+    pub async fn post(
+        &self,
+        event: &str,
+        delivery: &Delivery,
+        payload: &Value,
+    ) -> Result<reqwest::Response, Error> {
+        let action = || format!("send the webhook to {}", self.url);
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(60))
+            .build();
+        let mut request = client.map_err(Error::http(action()))?.post(&self.url);
+        for (name, value) in delivery.headers(event, &self.token, payload) {
+            request = request.header(name, value);
+        }
+        request.json(payload).send().await.map_err(Error::http(action()))
+    }
+}
+
+/// What an error answer says: `{"error":"..."}`, API Gateway's `{"message":"..."}`, or the text itself.
+fn error_message(text: &str) -> String {
+    let json: Value = serde_json::from_str(text).unwrap_or_default();
+    let message = json["error"].as_str().or(json["message"].as_str());
+    message.unwrap_or(text).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_whatever_it_looks_like() {
+        assert_eq!(error_message(r#"{"error":"no ref"}"#), "no ref");
+        assert_eq!(error_message(r#"{"message":"Forbidden"}"#), "Forbidden");
+        assert_eq!(error_message("oops\n"), "oops");
+        let accepted: Accepted = serde_json::from_str(r#"{"pushes":[],"reason":"deleted"}"#).unwrap();
+        assert_eq!(accepted.reason.as_deref(), Some("deleted"));
+    }
+}
