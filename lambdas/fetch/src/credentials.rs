@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
 use crate::error::Error;
-use crate::signature::Signers;
+use signatures::Signers;
 
 /// What the secret says.
 pub struct GitSecret {

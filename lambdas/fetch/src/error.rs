@@ -8,7 +8,7 @@ use platform::staging::StorageError;
 
 use crate::credentials::GitSecret;
 use crate::lfs::LfsError;
-use crate::signature::NotVerified;
+use signatures::NotVerified;
 
 /// Why a commit cannot be fetched. `url` is always without credentials.
 #[derive(Debug, thiserror::Error)]

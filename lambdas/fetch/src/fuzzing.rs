@@ -5,7 +5,6 @@ use crate::known_hosts::{self, Verdict};
 pub use crate::lfs::fuzzing::batch;
 use crate::progress::Progress;
 use crate::side_band::SideBand;
-pub use crate::signature::{Signers, payload, verify};
 
 /// The URLs of a `.gitmodules`.
 ///

@@ -10,8 +10,6 @@ mod fetcher;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gitmodules;
-#[cfg(test)]
-mod growth;
 mod known_hosts;
 mod lfs;
 mod lineage;
@@ -20,7 +18,6 @@ mod order;
 mod pointers;
 mod progress;
 mod side_band;
-mod signature;
 mod submodules;
 mod transfer;
 
@@ -40,13 +37,12 @@ pub use credentials::GitSecret;
 pub use error::Error;
 pub use lfs::LfsError;
 pub use progress::Progress;
-pub use signature::NotVerified;
 
 use fetcher::Fetcher;
 use listing::blocking;
 use order::Wanted;
 use pointers::{Allowed, Pushed};
-use signature::Signers;
+use signatures::Signers;
 use submodules::Sources;
 
 /// What a fetch needs of the world.
@@ -177,7 +173,7 @@ fn verify(
     let repository = tree::open(repository)?;
     let id = |text: &str| Oid::from_str(text).map_err(tree::Error::Pack);
     let (pushed, commit) = (id(object.as_str())?, id(commit.as_str())?);
-    signature::verify(&repository, pushed, commit, Some(ref_name), signers).map_err(|source| {
+    signatures::verify(&repository, pushed, commit, Some(ref_name), signers).map_err(|source| {
         Error::NotVerified {
             url: url.to_string(),
             object: object.to_string(),

@@ -3,9 +3,6 @@
 mod scene;
 mod server;
 
-#[path = "../../tests/hosts/certificate.rs"]
-mod certificate;
-
 mod answers;
 mod bodies;
 mod elsewhere;

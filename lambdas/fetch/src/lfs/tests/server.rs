@@ -14,7 +14,7 @@ use tokio_openssl::SslStream;
 use tree::Pointer;
 
 use super::super::connector::Stream;
-use super::certificate::Certificate;
+use servers::Certificate;
 pub use servers::Request;
 
 pub fn is_batch(request: &Request) -> bool {

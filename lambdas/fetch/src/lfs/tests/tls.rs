@@ -3,9 +3,9 @@
 use domain::error::Code;
 use serde_json::json;
 
-use super::certificate::Certificate;
 use super::scene::{PASSWORD, Scene, pointer};
 use super::server::{Answer, Request, Server, is_batch};
+use servers::Certificate;
 
 const ADDRESS: Option<&str> = Some("127.0.0.1");
 const CONTENT: &[u8] = b"content";

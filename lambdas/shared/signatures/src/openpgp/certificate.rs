@@ -6,8 +6,8 @@ use pgp::ser::Serialize;
 use pgp::types::{Duration, KeyDetails, PublicParams, SignedUser, Tag, Timestamp};
 
 use super::{has_expired, has_strong_hash};
-use crate::signature::allowed_signers::RSA_BITS;
-use crate::signature::{NotVerified, Signature};
+use crate::allowed_signers::RSA_BITS;
+use crate::{NotVerified, Signature};
 
 /// A primary key, or a subkey beside it.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use pgp::errors::Error;
 use pgp::packet::PacketParser;
 use pgp::types::KeyDetails;
 
-use crate::signature::Invalid;
+use crate::Invalid;
 
 const BEGIN: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
 const END: &str = "-----END PGP PUBLIC KEY BLOCK-----";

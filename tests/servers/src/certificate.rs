@@ -9,12 +9,15 @@ use openssl::x509::{X509, X509NameBuilder};
 
 /// A certificate and its private key.
 pub struct Certificate {
+    /// The private key.
     pub key: PKey<Private>,
+    /// The certificate.
     pub certificate: X509,
 }
 
 impl Certificate {
     /// The certificate `name`, for the address 127.0.0.1 or no host, by `issuer` or by itself.
+    #[must_use]
     pub fn make(name: &str, host: Option<&str>, issuer: Option<&Self>) -> Self {
         let group = openssl::ec::EcGroup::from_curve_name(openssl::nid::Nid::X9_62_PRIME256V1).unwrap();
         let key = PKey::from_ec_key(openssl::ec::EcKey::generate(&group).unwrap()).unwrap();
@@ -53,6 +56,8 @@ impl Certificate {
         }
     }
 
+    /// The certificate in PEM form.
+    #[must_use]
     pub fn pem(&self) -> String {
         String::from_utf8(self.certificate.to_pem().unwrap()).unwrap()
     }

@@ -1,8 +1,12 @@
-//! Who signed what was pushed: a signature of git's, by a key that the git secret lists.
+//! Who signed what was pushed: verifies the signature of a commit or tag, by SSH or OpenPGP, against the keys that the git
+//! secret lists. It reads a repository, and speaks to nobody.
 //!
 //! The rules are those of `git verify-commit` and `git verify-tag`, and where they leave a choice, the strict one.
 
 mod allowed_signers;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod object;
 mod openpgp;
 mod ssh;
@@ -23,7 +27,10 @@ pub struct Signers {
 }
 
 impl Signers {
-    /// Reads the two lists of the git secret. An error names the field and the line, and never what is there.
+    /// Reads the two lists of the git secret.
+    ///
+    /// # Errors
+    /// The field and the line that cannot be read, and never what is there.
     pub fn parse(allowed_signers: &str, openpgp_keys: &str) -> Result<Self, String> {
         let invalid = |field: &'static str| {
             move |Invalid { line, reason }: Invalid| format!("{field}, line {line}: {reason}")
@@ -162,14 +169,4 @@ fn verify_object(
         signer: signature.signer,
         key: signature.key,
     })
-}
-
-/// What the signature of a commit or tag is of.
-#[cfg(feature = "fuzzing")]
-pub fn payload(kind: ObjectType, raw: &[u8]) -> Option<Vec<u8>> {
-    let signed = match kind {
-        ObjectType::Commit => Signed::commit(raw),
-        _ => Signed::tag(raw),
-    };
-    Some(signed.ok()?.payload)
 }
