@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use credentials::{Access, MissingCredentials};
 use domain::git::{ObjectId, RefName};
 use domain::source::origin;
 use git2::{
@@ -15,7 +16,6 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use crate::certificates;
-use crate::credentials::{Access, host_of};
 use crate::error::Error;
 use crate::known_hosts::{self, Verdict};
 use crate::order::Order;
@@ -196,9 +196,7 @@ impl<'a> Attempt<'a> {
                 passphrase.as_ref().map(ExposeSecret::expose_secret),
             ),
             Access::Anonymous => {
-                self.stop(Error::CredentialsMissing {
-                    host: host_of(&self.order.wanted.url),
-                });
+                self.stop(MissingCredentials::of(&self.order.wanted.url).into());
                 Err(git2::Error::new(
                     ErrorCode::Auth,
                     ErrorClass::Http,
@@ -354,9 +352,7 @@ impl<'a> Attempt<'a> {
 
     fn unauthenticated(&self, source: git2::Error) -> Error {
         match self.order.access {
-            Access::Anonymous => Error::CredentialsMissing {
-                host: host_of(&self.order.wanted.url),
-            },
+            Access::Anonymous => MissingCredentials::of(&self.order.wanted.url).into(),
             Access::Password { .. } | Access::Key { .. } => Error::Authentication {
                 url: self.order.url(),
                 source,

@@ -1,14 +1,15 @@
 //! Why a commit cannot be fetched.
 
+use credentials::MissingCredentials;
 use domain::error::{Code, Coded};
 use domain::policy::PolicyError;
 use platform::failure::chain;
 use platform::secrets::SecretError;
 use platform::staging::StorageError;
-
-use crate::credentials::GitSecret;
-use crate::lfs::LfsError;
 use signatures::NotVerified;
+
+use crate::lfs::LfsError;
+use crate::secret::GitSecret;
 
 /// Why a commit cannot be fetched. `url` is always without credentials.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +25,8 @@ pub enum Error {
     #[error("{url} is not a URL")]
     Url { url: String, source: url::ParseError },
     /// No login for the host.
-    #[error("the git secret has no credentials for {host}")]
-    CredentialsMissing { host: String },
+    #[error(transparent)]
+    Credentials(#[from] MissingCredentials),
     /// No connection, or an answer that says "not now".
     #[error("{url} could not be reached")]
     Unreachable { url: String, source: git2::Error },
@@ -142,7 +143,7 @@ impl Coded for Error {
     fn code(&self) -> Code {
         match self {
             Self::NothingPushed | Self::Url { .. } => Code::InputInvalid,
-            Self::CredentialsMissing { .. } => Code::CredentialsMissing,
+            Self::Credentials(error) => error.code(),
             Self::Unreachable { .. } => Code::GitHostUnreachable,
             Self::Silent { .. } => Code::GitHostTimedOut,
             Self::Certificate { .. } => Code::CertificateInvalid,
@@ -177,7 +178,7 @@ impl Error {
     /// The error without the texts of `secret` in it.
     pub(crate) fn without(self, secret: &GitSecret) -> Self {
         let text = chain(&self);
-        let told = secret.taken_out_of(&text);
+        let told = secret.credentials().taken_out_of(&text);
         if told == text {
             return self;
         }

@@ -12,10 +12,10 @@ use platform::staging::{Staging, StorageError};
 use tempfile::TempDir;
 
 use crate::child::TransferProgram;
-use crate::credentials::GitSecret;
 use crate::error::Error;
 use crate::order::{Order, Wanted};
 use crate::progress::Progress;
+use crate::secret::GitSecret;
 use crate::transfer::Found;
 
 /// The longest time that a fetch may be given, in seconds: a clock cannot tell any number of them.
@@ -78,7 +78,7 @@ impl<'a, S: Staging> Fetcher<'a, S> {
             folder: self.folder.path().join(self.fetches.to_string()),
             // The news are told on from here, at their times.
             interval: self.progress.interval() / 10,
-            access: self.secret.access(&wanted.url)?,
+            access: self.secret.credentials().access(&wanted.url)?,
             authorities: self.secret.authorities().to_vec(),
             wanted,
             pack_bytes: self.limits.pack_bytes.saturating_sub(self.bytes),

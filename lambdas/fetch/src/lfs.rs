@@ -34,9 +34,9 @@ use url::Url;
 pub use endpoint::LFSCONFIG_BYTES;
 pub use error::LfsError;
 
-use crate::credentials::GitSecret;
 use crate::error::Error;
 use crate::progress::Progress;
+use crate::secret::GitSecret;
 use client::Client;
 use error::named;
 use progress::Counter;

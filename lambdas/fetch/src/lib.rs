@@ -3,7 +3,6 @@
 mod attempt;
 mod certificates;
 mod child;
-mod credentials;
 mod error;
 mod fetcher;
 #[cfg(feature = "fuzzing")]
@@ -17,6 +16,7 @@ mod listing;
 mod order;
 mod pointers;
 mod progress;
+mod secret;
 mod side_band;
 mod submodules;
 mod transfer;
@@ -33,10 +33,10 @@ use platform::staging::Staging;
 use url::Url;
 
 pub use child::{TransferProgram, transfer_if_asked};
-pub use credentials::GitSecret;
 pub use error::Error;
 pub use lfs::LfsError;
 pub use progress::Progress;
+pub use secret::GitSecret;
 
 use fetcher::Fetcher;
 use listing::blocking;

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use credentials::Access;
 use domain::git::{ObjectId, RefName};
 use domain::source::Limits;
 use openssl::x509::X509;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::credentials::Access;
 use crate::error::Error;
 
 /// What is asked of a git host.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use credentials::MissingCredentials;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING,
 };
@@ -12,7 +13,6 @@ use url::Url;
 
 use super::client::{Client, invalid};
 use super::error::{LfsError, named};
-use crate::credentials::host_of;
 use crate::error::Error;
 
 /// How many objects are asked for at once: what git-lfs asks for, and some servers take no more.
@@ -149,9 +149,7 @@ fn refusal(url: &Url, status: StatusCode, headers: &HeaderMap, logged_in: bool) 
             url: named(url),
             status,
         }),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            Some(Error::CredentialsMissing { host: host_of(url) })
-        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some(MissingCredentials::of(url).into()),
         StatusCode::NOT_FOUND => lfs(LfsError::RepositoryNotFound { url: named(url) }),
         StatusCode::TOO_MANY_REQUESTS => lfs(LfsError::Busy {
             url: named(url),

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 
 use bytes::Bytes;
+use credentials::Access;
 use domain::source::{GitHost, origin};
 use http::header::{ACCEPT_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
@@ -17,7 +18,6 @@ use super::LfsOrder;
 use super::connector::{ConnectError, Connector};
 use super::error::{LfsError, named};
 use super::patience::{Over, Patience};
-use crate::credentials::Access;
 use crate::error::Error;
 use crate::transfer::CONNECT_SECONDS;
 
@@ -45,7 +45,8 @@ impl<'a> Client<'a> {
 
     /// The `Authorization` that the git secret has for the server; none where the server does not ask.
     pub fn login(&self) -> Result<Option<HeaderValue>, Error> {
-        let Access::Password { username, password } = self.order.secret.access(&self.server)? else {
+        let Access::Password { username, password } = self.order.secret.credentials().access(&self.server)?
+        else {
             return Ok(None);
         };
         let pair = format!("{username}:{}", password.expose_secret());

@@ -1,5 +1,6 @@
 //! One object: from where the LFS server says that it is, into the staging area.
 
+use credentials::MissingCredentials;
 use domain::destination::{ObjectKey, lfs_key};
 use domain::push::PushId;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH};
@@ -15,7 +16,6 @@ use super::batch::{Download, location};
 use super::client::{Client, invalid};
 use super::error::{LfsError, named};
 use super::progress::Counter;
-use crate::credentials::host_of;
 use crate::error::Error;
 
 /// How many redirects are followed: a server may keep its objects elsewhere, and that may be behind a gate.
@@ -129,7 +129,7 @@ fn refusal(
             status,
         }),
         StatusCode::UNAUTHORIZED if anonymous && client.is_server(url) => {
-            Some(Error::CredentialsMissing { host: host_of(url) })
+            Some(MissingCredentials::of(url).into())
         }
         StatusCode::NOT_FOUND | StatusCode::GONE => lfs(LfsError::ObjectMissing {
             url: url_named(),

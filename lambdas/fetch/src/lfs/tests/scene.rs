@@ -16,9 +16,9 @@ use tree::{LfsOid, Pointer};
 use url::Url;
 
 use super::super::{LfsOrder, download, fetch};
-use crate::credentials::GitSecret;
 use crate::error::Error;
 use crate::progress::Progress;
+use crate::secret::GitSecret;
 
 /// What no message may have in it.
 pub const PASSWORD: &str = "hunter2:s3cret";

@@ -1,19 +1,16 @@
-//! The git secret: how to log in at each host of a source.
+//! The git secret: how to log in at each host of a source, whom to trust, and who may sign.
 
+use credentials::Credentials;
 use domain::push::SourceName;
-use domain::source::origin;
 use openssl::x509::X509;
 use platform::secrets::SecretError;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize, Serializer};
-use url::Url;
-
-use crate::error::Error;
+use serde::Deserialize;
 use signatures::Signers;
 
 /// What the secret says.
 pub struct GitSecret {
-    credentials: Vec<Entry>,
+    credentials: Credentials,
     authorities: Vec<X509>,
     signers: Signers,
 }
@@ -22,7 +19,7 @@ pub struct GitSecret {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Json {
-    credentials: Vec<Entry>,
+    credentials: Credentials,
     /// PEM text.
     #[serde(default)]
     ca_certificates: Option<String>,
@@ -32,93 +29,6 @@ struct Json {
     /// ASCII armour.
     #[serde(default)]
     openpgp_keys: Option<String>,
-}
-
-/// The login at one host.
-#[derive(Deserialize)]
-struct Entry {
-    /// `scheme://host[:port]`.
-    host: Url,
-    #[serde(flatten)]
-    login: Login,
-}
-
-#[derive(Clone, Deserialize)]
-#[serde(untagged)]
-enum Login {
-    Password {
-        username: String,
-        password: SecretString,
-    },
-    Key {
-        private_key: SecretString,
-        #[serde(default)]
-        passphrase: Option<SecretString>,
-        known_hosts: String,
-    },
-}
-
-impl Login {
-    /// All texts that would let somebody in, in each form that is sent.
-    fn secrets(&self) -> Vec<SecretString> {
-        let mut secrets = Vec::new();
-        match self {
-            Self::Password { username, password } => {
-                let pair = format!("{username}:{}", password.expose_secret());
-                secrets.push(openssl::base64::encode_block(pair.as_bytes()).into());
-                secrets.push(password.clone());
-            }
-            Self::Key {
-                private_key,
-                passphrase,
-                ..
-            } => {
-                let lines = private_key.expose_secret().lines();
-                secrets.extend(lines.filter(|line| !line.starts_with("-----")).map(Into::into));
-                secrets.extend(passphrase.clone());
-            }
-        }
-        // Nothing this short keeps anybody out, and it may be a part of any word.
-        secrets.retain(|secret: &SecretString| secret.expose_secret().len() >= 4);
-        secrets
-    }
-}
-
-/// How to log in for one fetch. It can be written down, to hand it to the process that transfers.
-#[derive(Clone, Serialize, Deserialize)]
-pub enum Access {
-    /// Over HTTP(S), where the host does not ask.
-    Anonymous,
-    /// Over HTTP(S), where it asks: a password or token.
-    Password {
-        /// The user name.
-        username: String,
-        /// The password or token.
-        #[serde(serialize_with = "expose")]
-        password: SecretString,
-    },
-    /// Over SSH.
-    Key {
-        /// The private key, in OpenSSH's or PEM form.
-        #[serde(serialize_with = "expose")]
-        private_key: SecretString,
-        /// Its passphrase.
-        #[serde(serialize_with = "expose_optional")]
-        passphrase: Option<SecretString>,
-        /// The pinned host keys, in the form of OpenSSH's known_hosts.
-        known_hosts: String,
-    },
-}
-
-fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
-    secret.expose_secret().serialize(serializer)
-}
-
-fn expose_optional<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
-    secret
-        .as_ref()
-        .map(ExposeSecret::expose_secret)
-        .serialize(serializer)
 }
 
 impl GitSecret {
@@ -151,16 +61,10 @@ impl GitSecret {
         })
     }
 
-    /// `text` without what must be told to nobody. A host may send back what it was sent.
+    /// How to log in at each host.
     #[must_use]
-    pub fn taken_out_of(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for entry in &self.credentials {
-            for secret in entry.login.secrets() {
-                text = text.replace(secret.expose_secret(), "***");
-            }
-        }
-        text
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     /// Certificates of authorities that are trusted besides the system's.
@@ -174,43 +78,6 @@ impl GitSecret {
     pub fn signers(&self) -> &Signers {
         &self.signers
     }
-
-    /// How to log in at the host of `url`. What is for one host is never given to another, nor to another port.
-    ///
-    /// # Errors
-    /// [`Error::CredentialsMissing`] for SSH without a key.
-    pub fn access(&self, url: &Url) -> Result<Access, Error> {
-        let wanted = origin(url);
-        let entry = self
-            .credentials
-            .iter()
-            .find(|entry| origin(&entry.host) == wanted);
-        match (url.scheme(), entry.map(|entry| entry.login.clone())) {
-            (
-                "ssh",
-                Some(Login::Key {
-                    private_key,
-                    passphrase,
-                    known_hosts,
-                }),
-            ) => Ok(Access::Key {
-                private_key,
-                passphrase,
-                known_hosts,
-            }),
-            ("https" | "http", Some(Login::Password { username, password })) => {
-                Ok(Access::Password { username, password })
-            }
-            ("https" | "http", None) => Ok(Access::Anonymous),
-            _ => Err(Error::CredentialsMissing { host: host_of(url) }),
-        }
-    }
-}
-
-/// `scheme://host[:port]`, as the git secret names it.
-pub fn host_of(url: &Url) -> String {
-    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
-    format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -221,38 +88,6 @@ mod tests {
 
     fn secret(json: &str) -> Result<GitSecret, SecretError> {
         GitSecret::parse(&"gitlab".parse().unwrap(), &json.to_owned().into())
-    }
-
-    fn access(url: &str) -> Result<Access, Error> {
-        let secret = secret(
-            r#"{"credentials":[
-                {"host":"https://git.example.com","username":"bot","password":"token"},
-                {"host":"ssh://git.example.com","private_key":"key","known_hosts":"git.example.com ssh-ed25519 AAAA"}]}"#,
-        );
-        secret.unwrap().access(&Url::parse(url).unwrap())
-    }
-
-    #[test]
-    fn each_host_and_port_has_its_own_login() {
-        assert!(matches!(
-            access("https://git.example.com/a/b.git"),
-            Ok(Access::Password { username, .. }) if username == "bot"
-        ));
-        assert!(matches!(
-            access("ssh://git@git.example.com/a/b.git"),
-            Ok(Access::Key { .. })
-        ));
-        for stranger in [
-            "https://git.example.com:8443/a/b.git",
-            "http://git.example.com/a/b.git",
-            "https://git.example.com.evil.example/a/b.git",
-        ] {
-            assert!(matches!(access(stranger), Ok(Access::Anonymous)), "{stranger}");
-        }
-        assert!(matches!(
-            access("ssh://git@git.example.com:2222/a/b.git"),
-            Err(Error::CredentialsMissing { host }) if host == "ssh://git.example.com:2222"
-        ));
     }
 
     #[test]
