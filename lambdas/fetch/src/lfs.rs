@@ -4,16 +4,13 @@
 //! anywhere on the public internet, as with S3's presigned URLs: credentials of the git secret go to the LFS server's own
 //! origin alone.
 
-mod address;
 mod batch;
 mod client;
-mod connector;
 mod download;
 mod endpoint;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod patience;
 mod progress;
 #[cfg(test)]
 mod tests;
@@ -25,6 +22,7 @@ use domain::contract::LfsObjects;
 use domain::git::RefName;
 use domain::push::PushId;
 use domain::source::{GitHost, Limits};
+use egress::named;
 use futures::{StreamExt as _, stream};
 use platform::progress::Teller;
 use platform::staging::Staging;
@@ -38,7 +36,6 @@ use crate::error::Error;
 use crate::progress::Progress;
 use crate::secret::GitSecret;
 use client::Client;
-use error::named;
 use progress::Counter;
 
 /// How many objects come at once. Each holds a few pieces of the staging area in memory.
@@ -47,7 +44,7 @@ const CONCURRENT_DOWNLOADS: usize = 4;
 const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// Which repository's objects to fetch, and how.
-pub struct LfsOrder<'a> {
+pub struct LfsRequest<'a> {
     /// Where the pack was fetched from.
     pub clone_url: &'a Url,
     /// The hosts of the source's settings.
@@ -65,7 +62,7 @@ pub struct LfsOrder<'a> {
     pub progress: Teller<Progress>,
 }
 
-impl LfsOrder<'_> {
+impl LfsRequest<'_> {
     fn silence(&self) -> Duration {
         Duration::from_secs(self.limits.silence_seconds)
     }
@@ -76,7 +73,7 @@ impl LfsOrder<'_> {
 /// # Errors
 /// [`Error`]. What was staged until then stays: it is right, and goes with the push's other objects.
 pub async fn fetch(
-    order: &LfsOrder<'_>,
+    request: &LfsRequest<'_>,
     pointers: Vec<Pointer>,
     staging: &impl Staging,
 ) -> Result<LfsObjects, Error> {
@@ -85,27 +82,27 @@ pub async fn fetch(
         return Ok(LfsObjects { objects: 0, bytes: 0 });
     }
     let server = endpoint::find(
-        order.clone_url,
-        order.git_hosts,
-        order.repositories,
-        order.lfsconfig.as_deref(),
+        request.clone_url,
+        request.git_hosts,
+        request.repositories,
+        request.lfsconfig.as_deref(),
     )?;
-    let (wanted, staged) = wanted(order, &server, pointers)?;
-    let client = Client::new(order, server)?;
+    let (wanted, staged) = wanted(request, &server, pointers)?;
+    let client = Client::new(request, &server)?;
     let login = client.login()?;
-    let counter = Counter::new(order.progress.clone(), wanted.len());
+    let counter = Counter::new(request.progress.clone(), wanted.len());
     let (empty, wanted): (Vec<_>, Vec<_>) = wanted
         .into_iter()
         .partition(|(oid, size)| *size == 0 && oid.as_str() == EMPTY);
     for (oid, _) in empty {
-        download::store_empty(&download::key(order.push_id, &oid)?, staging).await?;
+        download::store_empty(&download::key(request.push_id, &oid)?, staging).await?;
     }
     for objects in wanted.chunks(batch::BATCH_OBJECTS) {
-        let downloads = batch::ask(&client, login.as_ref(), order.ref_name.as_str(), objects).await?;
+        let downloads = batch::ask(&client, login.as_ref(), request.ref_name.as_str(), objects).await?;
         let (client, login, counter) = (&client, login.as_ref(), &counter);
         let mut under_way = stream::iter(downloads)
             .map(async |download| {
-                let key = download::key(order.push_id, &download.oid)?;
+                let key = download::key(request.push_id, &download.oid)?;
                 download::run(client, login, download, &key, staging, counter).await
             })
             .buffer_unordered(CONCURRENT_DOWNLOADS);
@@ -113,7 +110,7 @@ pub async fn fetch(
         while let Some(done) = under_way.next().await {
             if done.is_err() {
                 // The others end by themselves: half an object is not kept.
-                client.patience.stop();
+                client.stop();
                 first = first.and(done);
             }
         }
@@ -124,7 +121,7 @@ pub async fn fetch(
 
 /// Each object once, within the limits, and what they are in all.
 fn wanted(
-    order: &LfsOrder<'_>,
+    request: &LfsRequest<'_>,
     server: &Url,
     pointers: Vec<Pointer>,
 ) -> Result<(Vec<(LfsOid, u64)>, LfsObjects), Error> {
@@ -139,7 +136,7 @@ fn wanted(
         if extended {
             return Err(LfsError::Extended { oid: oid.to_string() }.into());
         }
-        if size > order.limits.file_bytes {
+        if size > request.limits.file_bytes {
             let met = format!("the LFS object {oid} has {size} bytes");
             return Err(limit("file_bytes", met));
         }
@@ -156,7 +153,7 @@ fn wanted(
         }
         wanted.insert(oid, size);
     }
-    if bytes > order.limits.lfs_bytes {
+    if bytes > request.limits.lfs_bytes {
         return Err(limit("lfs_bytes", format!("the LFS objects have {bytes} bytes")));
     }
     let objects = wanted.len() as u64;

@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::error::Error;
 use crate::fetcher::Fetcher;
-use crate::lfs::{self, LFSCONFIG_BYTES, LfsError, LfsOrder};
+use crate::lfs::{self, LFSCONFIG_BYTES, LfsError, LfsRequest};
 use crate::listing::{Listing, blocking};
 
 const LFSCONFIG: &[u8] = b".lfsconfig";
@@ -81,7 +81,7 @@ async fn one<S: Staging>(
     let (pointers, lfsconfig) = blocking(move || read(&folder, &tree, &options)).await?;
     let mut limits = fetcher.limits.clone();
     limits.lfs_bytes = limits.lfs_bytes.saturating_sub(all.bytes);
-    let order = LfsOrder {
+    let request = LfsRequest {
         clone_url: repository.url,
         git_hosts: allowed.hosts,
         repositories: allowed.repositories,
@@ -93,7 +93,7 @@ async fn one<S: Staging>(
         ref_name: repository.ref_name,
         progress: fetcher.progress.clone(),
     };
-    let staged = lfs::fetch(&order, pointers, fetcher.staging).await?;
+    let staged = lfs::fetch(&request, pointers, fetcher.staging).await?;
     all.objects += staged.objects;
     all.bytes += staged.bytes;
     Ok(())

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use domain::contract::Author;
 use domain::git::{CommitId, ObjectId};
 use domain::plain;
+use domain::source::CONNECT_SECONDS;
 use git2::{ConfigLevel, Oid, Repository};
 use platform::progress::Teller;
 use serde::{Deserialize, Serialize};
@@ -17,8 +18,6 @@ use crate::lineage;
 use crate::order::Order;
 use crate::progress::Progress;
 
-/// How long a connection may take to be made, in seconds.
-pub const CONNECT_SECONDS: u64 = 15;
 /// The local ref that a fetch writes.
 const LOCAL_REF: &str = "refs/push/fetched";
 /// All branches of the host, and the local refs that a fetch of them writes.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use credentials::MissingCredentials;
+use egress::{location, named};
 use http::header::{
     ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING,
 };
@@ -12,7 +13,7 @@ use tree::LfsOid;
 use url::Url;
 
 use super::client::{Client, invalid};
-use super::error::{LfsError, named};
+use super::error::LfsError;
 use crate::error::Error;
 
 /// How many objects are asked for at once: what git-lfs asks for, and some servers take no more.
@@ -39,7 +40,7 @@ struct Question<'a> {
     transfers: [&'static str; 1],
     #[serde(rename = "ref")]
     reference: Reference<'a>,
-    objects: Vec<Wanted<'a>>,
+    objects: Vec<RequestedObject<'a>>,
     hash_algo: &'static str,
 }
 
@@ -49,7 +50,7 @@ struct Reference<'a> {
 }
 
 #[derive(Serialize)]
-struct Wanted<'a> {
+struct RequestedObject<'a> {
     oid: &'a str,
     size: u64,
 }
@@ -99,7 +100,7 @@ pub async fn ask(
     ref_name: &str,
     objects: &[(LfsOid, u64)],
 ) -> Result<Vec<Download>, Error> {
-    let mut url = client.server.clone();
+    let mut url = client.server().clone();
     url.set_path(&format!("{}/objects/batch", url.path().trim_end_matches('/')));
     let question = Question {
         operation: "download",
@@ -107,7 +108,7 @@ pub async fn ask(
         reference: Reference { name: ref_name },
         objects: objects
             .iter()
-            .map(|(oid, size)| Wanted {
+            .map(|(oid, size)| RequestedObject {
                 oid: oid.as_str(),
                 size: *size,
             })
@@ -166,12 +167,6 @@ fn refusal(url: &Url, status: StatusCode, headers: &HeaderMap, logged_in: bool) 
         }),
         _ => None,
     }
-}
-
-/// Where a redirect leads.
-pub fn location(url: &Url, headers: &HeaderMap) -> Option<Url> {
-    let location = headers.get(http::header::LOCATION)?.to_str().ok()?;
-    url.join(location).ok()
 }
 
 /// Reads an answer to the question for `objects`.

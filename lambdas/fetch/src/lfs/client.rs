@@ -1,65 +1,66 @@
-//! HTTP for LFS: no proxies, no cookies, no redirects and no decompression, for the client has none of them.
-
-use std::error::Error as _;
+//! What an LFS server is asked with: the guarded HTTP client, and the login of the git secret.
 
 use bytes::Bytes;
 use credentials::Access;
-use domain::source::{GitHost, origin};
-use http::header::{ACCEPT_ENCODING, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
-use hyper_util::client::legacy;
-use hyper_util::rt::TokioExecutor;
+use domain::source::GitHost;
+use egress::{Body, Response, named};
+use http::{HeaderMap, HeaderValue, Method};
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::LfsOrder;
-use super::connector::{ConnectError, Connector};
-use super::error::{LfsError, named};
-use super::patience::{Over, Patience};
+use super::LfsRequest;
+use super::error::LfsError;
 use crate::error::Error;
-use crate::transfer::CONNECT_SECONDS;
 
 /// The client of one fetch.
 pub struct Client<'a> {
-    order: &'a LfsOrder<'a>,
-    /// The LFS server's URL.
-    pub server: Url,
-    http: legacy::Client<Connector, Full<Bytes>>,
-    pub patience: Patience,
+    request: &'a LfsRequest<'a>,
+    http: egress::Client,
 }
 
 impl<'a> Client<'a> {
-    pub fn new(order: &'a LfsOrder<'a>, server: Url) -> Result<Self, Error> {
-        let hosts = order.git_hosts.iter().filter_map(GitHost::origin);
-        let connector = Connector::new(&server, hosts.collect(), order.secret.authorities())
-            .map_err(|error| unreachable(&server, error))?;
-        Ok(Self {
-            order,
+    /// A client for the LFS server at `server`.
+    pub fn new(request: &'a LfsRequest<'a>, server: &Url) -> Result<Self, Error> {
+        let hosts = request.git_hosts.iter().filter_map(GitHost::origin);
+        let http = egress::Client::new(
             server,
-            http: legacy::Client::builder(TokioExecutor::new()).build(connector),
-            patience: Patience::new(order.silence(), order.deadline),
+            hosts.collect(),
+            request.secret.authorities(),
+            request.silence(),
+            request.deadline,
+        );
+        Ok(Self {
+            request,
+            http: http.map_err(|error| failed(request, server, error))?,
         })
     }
 
-    /// The `Authorization` that the git secret has for the server; none where the server does not ask.
+    /// The LFS server's URL.
+    pub fn server(&self) -> &Url {
+        self.http.server()
+    }
+
+    /// Whether `url` is on the LFS server itself.
+    pub fn is_server(&self, url: &Url) -> bool {
+        self.http.is_server(url)
+    }
+
+    /// The `Authorization` that the git secret has for the server. `None` if the server does not ask.
     pub fn login(&self) -> Result<Option<HeaderValue>, Error> {
-        let Access::Password { username, password } = self.order.secret.credentials().access(&self.server)?
+        let server = self.server();
+        let Access::Password { username, password } = self.request.secret.credentials().access(server)?
         else {
             return Ok(None);
         };
         let pair = format!("{username}:{}", password.expose_secret());
         let basic = format!("Basic {}", openssl::base64::encode_block(pair.as_bytes()));
         // Base64 is what a header may have.
-        let mut value = HeaderValue::try_from(basic).map_err(|error| unreachable(&self.server, error))?;
+        let mut value = HeaderValue::try_from(basic).map_err(|error| LfsError::Unreachable {
+            url: named(server),
+            source: error.into(),
+        })?;
         value.set_sensitive(true);
         Ok(Some(value))
-    }
-
-    /// Whether `url` is on the LFS server itself.
-    pub fn is_server(&self, url: &Url) -> bool {
-        origin(url) == origin(&self.server)
     }
 
     /// Sends a request, and waits for the head of the answer.
@@ -69,85 +70,57 @@ impl<'a> Client<'a> {
         url: &Url,
         headers: HeaderMap,
         body: Vec<u8>,
-    ) -> Result<Response<Incoming>, Error> {
-        let mut request = Request::new(Full::from(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = url[..url::Position::AfterQuery]
-            .parse()
-            .map_err(|_| invalid(url, "its URL cannot be asked for"))?;
-        *request.headers_mut() = headers;
-        let own = [
-            (USER_AGENT, concat!("push-code/", env!("CARGO_PKG_VERSION"))),
-            (ACCEPT_ENCODING, "identity"),
-        ];
-        for (name, value) in own {
-            request
-                .headers_mut()
-                .insert(name, HeaderValue::from_static(value));
-        }
-        self.patience
-            .for_server(self.http.request(request))
-            .await
-            .map_err(|over| self.over(url, over))?
-            .map_err(|error| self.failed(url, error))
+    ) -> Result<Response, Error> {
+        let sent = self.http.send(method, url, headers, body).await;
+        sent.map_err(|error| self.failed(error))
     }
 
-    /// The next bytes of an answer's body; none at its end.
-    pub async fn next(&self, url: &Url, body: &mut Incoming) -> Result<Option<Bytes>, Error> {
-        loop {
-            let frame = self.patience.for_server(body.frame()).await;
-            match frame.map_err(|over| self.over(url, over))? {
-                None => return Ok(None),
-                Some(Err(error)) => return Err(unreachable(url, error)),
-                // What is no data is trailers.
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(bytes) => return Ok(Some(bytes)),
-                    Err(_) => continue,
-                },
-            }
-        }
+    /// The next bytes of an answer's body. `None` at its end.
+    pub async fn next(&self, url: &Url, body: &mut Body) -> Result<Option<Bytes>, Error> {
+        let next = self.http.next(url, body).await;
+        next.map_err(|error| self.failed(error))
     }
 
-    /// What it means that waiting was given up.
-    pub fn over(&self, url: &Url, over: Over) -> Error {
-        match over {
-            Over::Silent => self.silent(url, self.order.limits.silence_seconds),
-            Over::Late => Error::Limit {
-                url: named(&self.server),
-                limit: "fetch_seconds",
-                met: format!("the fetch takes more than {} s", self.order.limits.fetch_seconds),
-            },
-            Over::Stopped => LfsError::Stopped.into(),
-        }
+    /// Waits for the staging area, until the deadline.
+    pub async fn for_staging<T>(&self, future: impl Future<Output = T>) -> Result<T, Error> {
+        let waited = self.http.until_deadline(future).await;
+        waited.map_err(|error| self.failed(error))
     }
 
-    fn silent(&self, url: &Url, seconds: u64) -> Error {
-        let url = named(url);
-        LfsError::Silent { url, seconds }.into()
+    /// Lets all that is under way end.
+    pub fn stop(&self) {
+        self.http.stop();
     }
 
-    fn failed(&self, url: &Url, error: legacy::Error) -> Error {
-        let source = error.source();
-        if source
-            .and_then(|source| source.downcast_ref())
-            .is_some_and(hyper::Error::is_parse)
-        {
-            return invalid(url, "it does not speak HTTP");
+    fn failed(&self, error: egress::Error) -> Error {
+        failed(self.request, self.server(), error)
+    }
+}
+
+/// What it means for a fetch from `server` that there is no answer.
+fn failed(request: &LfsRequest<'_>, server: &Url, error: egress::Error) -> Error {
+    use egress::Error as Egress;
+    match error {
+        Egress::AddressNotAllowed { url, address, reach } => LfsError::AddressNotAllowed {
+            url,
+            address,
+            reason: reach.describe(),
         }
-        match source.and_then(|source| source.downcast_ref()) {
-            Some(ConnectError::Address { address, reach }) => LfsError::AddressNotAllowed {
-                url: named(url),
-                address: *address,
-                reason: reach.describe(),
-            }
-            .into(),
-            Some(ConnectError::Certificate(reason)) => Error::Certificate {
-                url: named(url),
-                reason: reason.clone(),
-            },
-            Some(ConnectError::TimedOut) => self.silent(url, CONNECT_SECONDS),
-            Some(ConnectError::Tls(_) | ConnectError::Io(_)) | None => unreachable(url, error),
+        .into(),
+        Egress::Certificate { url, reason } => Error::Certificate { url, reason },
+        Egress::Unreachable { url, source } => LfsError::Unreachable { url, source }.into(),
+        Egress::Silent { url, seconds } => LfsError::Silent { url, seconds }.into(),
+        Egress::Invalid { url, reason } => LfsError::Invalid {
+            url,
+            reason: reason.to_owned(),
         }
+        .into(),
+        Egress::Late => Error::Limit {
+            url: named(server),
+            limit: "fetch_seconds",
+            met: format!("the fetch takes more than {} s", request.limits.fetch_seconds),
+        },
+        Egress::Stopped => LfsError::Stopped.into(),
     }
 }
 
@@ -156,14 +129,6 @@ pub fn invalid(url: &Url, reason: impl Into<String>) -> Error {
     LfsError::Invalid {
         url: named(url),
         reason: reason.into(),
-    }
-    .into()
-}
-
-fn unreachable(url: &Url, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    LfsError::Unreachable {
-        url: named(url),
-        source: source.into(),
     }
     .into()
 }

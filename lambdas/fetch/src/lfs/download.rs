@@ -3,18 +3,18 @@
 use credentials::MissingCredentials;
 use domain::destination::{ObjectKey, lfs_key};
 use domain::push::PushId;
+use egress::{Response, location, named};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use openssl::sha::Sha256;
 use platform::staging::{PIECE_BYTES, Piece, Staging, StorageError};
 use tokio::sync::mpsc;
 use tree::LfsOid;
 use url::Url;
 
-use super::batch::{Download, location};
+use super::batch::Download;
 use super::client::{Client, invalid};
-use super::error::{LfsError, named};
+use super::error::LfsError;
 use super::progress::Counter;
 use crate::error::Error;
 
@@ -58,7 +58,7 @@ async fn open(
     client: &Client<'_>,
     login: Option<&HeaderValue>,
     download: &Download,
-) -> Result<(Url, Response<Incoming>), Error> {
+) -> Result<(Url, Response), Error> {
     let mut url = download.href.clone();
     let mut headers = download.headers.clone();
     let signed = download.authenticated || headers.contains_key(AUTHORIZATION);
@@ -70,7 +70,7 @@ async fn open(
         headers.insert(AUTHORIZATION, login.clone());
         with_login = true;
     }
-    check_scheme(client, &client.server, &url)?;
+    check_scheme(client, client.server(), &url)?;
     for _ in 0..=REDIRECTS {
         let answer = client.send(Method::GET, &url, headers, Vec::new()).await?;
         let status = answer.status();
@@ -99,17 +99,14 @@ async fn open(
 
 /// What an LFS server on HTTPS gives comes by HTTPS.
 fn check_scheme(client: &Client<'_>, from: &Url, to: &Url) -> Result<(), Error> {
-    let reason = match (client.server.scheme(), to.scheme()) {
-        (_, "https") | ("http", "http") if to.has_host() => return Ok(()),
-        (_, "http") => "what an HTTPS server gives has to come by HTTPS",
-        _ => "only https and http are supported",
-    };
-    Err(LfsError::Redirected {
-        url: named(from),
-        to: named(to),
-        reason,
-    }
-    .into())
+    egress::check_scheme(client.server(), to).map_err(|reason| {
+        LfsError::Redirected {
+            url: named(from),
+            to: named(to),
+            reason,
+        }
+        .into()
+    })
 }
 
 fn refusal(
@@ -156,7 +153,7 @@ async fn receive(
     client: &Client<'_>,
     url: &Url,
     download: &Download,
-    mut answer: Response<Incoming>,
+    mut answer: Response,
     sender: mpsc::Sender<Piece>,
     counter: &Counter,
 ) -> Result<(), Error> {
@@ -252,11 +249,9 @@ impl Pieces<'_> {
     }
 
     async fn send(&self, piece: Piece) -> Result<Receiver, Error> {
-        let sent = self.client.patience.for_staging(self.sender.send(piece)).await;
-        match sent {
-            Ok(Ok(())) => Ok(Receiver::There),
-            Ok(Err(_)) => Ok(Receiver::Gone),
-            Err(over) => Err(self.client.over(&self.client.server, over)),
+        match self.client.for_staging(self.sender.send(piece)).await? {
+            Ok(()) => Ok(Receiver::There),
+            Err(_) => Ok(Receiver::Gone),
         }
     }
 }

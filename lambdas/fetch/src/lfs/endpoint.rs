@@ -2,11 +2,12 @@
 
 use domain::policy;
 use domain::source::{GitHost, origin, repository_path};
+use egress::named;
 use gix_config::File;
 use gix_config::file::Metadata;
 use url::Url;
 
-use super::error::{LfsError, named};
+use super::error::LfsError;
 
 /// What git-lfs reads of a repository's `.lfsconfig`, the first one first. The remote is named as in any clone.
 const KEYS: [&str; 2] = ["lfs.url", "remote.origin.lfsurl"];

@@ -5,9 +5,8 @@ use std::net::IpAddr;
 use domain::error::{Code, Coded};
 use domain::policy::PolicyError;
 use http::StatusCode;
-use url::Url;
 
-/// Why LFS objects cannot be fetched. `url` is always by [`named`]: what signs a URL stands in its query.
+/// Why LFS objects cannot be fetched. `url` is always by [`named`](egress::named): what signs a URL stands in its query.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum LfsError {
@@ -103,15 +102,4 @@ impl Coded for LfsError {
             Self::Invalid { .. } | Self::Repository { .. } | Self::Stopped => Code::LfsInvalid,
         }
     }
-}
-
-/// A URL for people: without credentials, query and fragment.
-pub fn named(url: &Url) -> String {
-    let mut url = url.clone();
-    // Neither fails for a URL with a host.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.set_query(None);
-    url.set_fragment(None);
-    url.into()
 }

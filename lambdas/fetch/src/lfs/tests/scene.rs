@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tree::{LfsOid, Pointer};
 use url::Url;
 
-use super::super::{LfsOrder, download, fetch};
+use super::super::{LfsRequest, download, fetch};
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::secret::GitSecret;
@@ -65,7 +65,7 @@ impl Scene {
         let source: SourceName = "gitlab".parse().unwrap();
         let secret = GitSecret::parse(&source, &self.secret.to_string().into()).unwrap();
         let hosts: Vec<GitHost> = self.git_hosts.iter().map(|host| host.parse().unwrap()).collect();
-        let order = LfsOrder {
+        let request = LfsRequest {
             clone_url: &Url::parse(&self.clone_url).unwrap(),
             git_hosts: &hosts,
             repositories: &[],
@@ -77,7 +77,7 @@ impl Scene {
             ref_name: &"refs/heads/main".parse().unwrap(),
             progress: Teller::every(Duration::ZERO, |progress| told(&progress)),
         };
-        fetch(&order, pointers.to_vec(), &self.staging()).await
+        fetch(&request, pointers.to_vec(), &self.staging()).await
     }
 
     /// Fetches what cannot be fetched: the error's code, and all that people are told of it.

@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use openssl::ssl::{Ssl, SslAcceptor, SslMethod};
 use serde_json::{Value, json};
-use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_openssl::SslStream;
 use tree::Pointer;
 
-use super::super::connector::Stream;
 use servers::Certificate;
 pub use servers::Request;
 
@@ -120,6 +119,11 @@ impl Answer {
         connection.shutdown().await
     }
 }
+
+/// A connection, with TLS or without.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A server, until it is dropped.
 pub struct Server {

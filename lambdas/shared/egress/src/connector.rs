@@ -1,4 +1,4 @@
-//! Connections to LFS servers and to where they keep their objects.
+//! Connections to the server and to where it leads.
 //!
 //! A name is looked up once, each address is checked, and exactly those are connected to: between the check and the
 //! connection no name can come to mean another address.
@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use domain::source::origin;
+use domain::source::{CONNECT_SECONDS, origin};
 use http::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
@@ -25,8 +25,7 @@ use tokio_openssl::SslStream;
 use tower_service::Service;
 use url::Url;
 
-use super::address::{Reach, reach};
-use crate::transfer::CONNECT_SECONDS;
+use crate::address::{Reach, reach};
 
 /// A URL's scheme, host and port.
 pub type Origin = (String, String, u16);
@@ -56,22 +55,22 @@ pub enum ConnectError {
     Io(#[from] io::Error),
 }
 
-/// Makes the connections of one fetch.
+/// Makes the connections of one client.
 #[derive(Clone)]
 pub struct Connector(Arc<Inner>);
 
 struct Inner {
     tls: SslConnector,
-    /// The LFS server.
+    /// The server.
     server: Option<Origin>,
-    /// Where the LFS server was met.
+    /// Where the server was met.
     server_reach: OnceLock<Reach>,
-    /// Besides the LFS server, what may be anywhere, for the source's settings name it.
+    /// Besides the server, what may be anywhere, for the settings name it.
     hosts: Vec<Origin>,
 }
 
 impl Connector {
-    /// For the LFS server at `server`; `authorities` are trusted besides the system's.
+    /// For the server at `server`; `authorities` are trusted besides the system's.
     pub fn new(server: &Url, hosts: Vec<Origin>, authorities: &[X509]) -> Result<Self, ErrorStack> {
         Ok(Self(Arc::new(Inner {
             tls: tls(authorities)?,
@@ -82,8 +81,8 @@ impl Connector {
     }
 }
 
-/// Trusts what the transfer of the pack does: the system's authorities where git2 finds them, and those of the git secret,
-/// which may be a host's own certificate, or its issuer without the root above it.
+/// Trusts the system's authorities, where git2 finds them too, and `authorities`, which may be a host's own certificate, or
+/// its issuer without the root above it: the same as a git transfer does.
 fn tls(authorities: &[X509]) -> Result<SslConnector, ErrorStack> {
     let mut builder = SslConnector::builder(SslMethod::tls_client())?;
     let system = openssl_probe::probe();

@@ -1,7 +1,7 @@
-//! Which addresses an LFS server may lead to.
+//! Which addresses a server may lead to.
 //!
 //! A function stands where others do not: beside its own runtime on the loopback, the metadata of its machine on link-local
-//! addresses, and what its VPC has. An LFS server says where each object is; it must not make the function ask there.
+//! addresses, and what its VPC has. A server that says where something is must not make the function ask there.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -20,11 +20,12 @@ pub enum Reach {
 
 impl Reach {
     /// Whether a server at an address of this reach may lead to one of `other`.
-    pub fn may_lead_to(self, other: Self) -> bool {
+    pub(crate) fn may_lead_to(self, other: Self) -> bool {
         other != Self::Forbidden && other <= self
     }
 
     /// For people.
+    #[must_use]
     pub fn describe(self) -> &'static str {
         match self {
             Self::Public => "a public address",
