@@ -19,8 +19,8 @@ use crate::certificates;
 use crate::error::Error;
 use crate::known_hosts::{self, Verdict};
 use crate::order::Order;
-use crate::progress::Progress;
 use crate::side_band::SideBand;
+use crate::transfer_progress::Progress;
 
 /// The user of an SSH URL that names none.
 const SSH_USER: &str = "git";

@@ -24,8 +24,8 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::error::Error;
 use crate::order::Order;
-use crate::progress::Progress;
 use crate::transfer::{self, Found};
+use crate::transfer_progress::Progress;
 
 /// The first argument of a process that is to transfer.
 const ARGUMENT: &str = "internal-transfer";
@@ -83,7 +83,11 @@ impl TransferProgram {
 
     /// Fetches what is ordered, in a process of its own, which has ended when this returns. If this is dropped, the process
     /// is ended too.
-    pub(crate) async fn fetch(&self, order: &Order, progress: &Teller<Progress>) -> Result<Found, Error> {
+    pub(crate) async fn fetch(
+        &self,
+        order: &Order,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Found, Error> {
         let mut command = Command::new(&self.path);
         let certificates = CERTIFICATES
             .into_iter()
@@ -117,7 +121,7 @@ async fn converse(
     (mut stdin, stdout): (ChildStdin, ChildStdout),
     job: &str,
     order: &Order,
-    progress: &Teller<Progress>,
+    progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Found, Error> {
     // Where this fails the process has died, and how it did says more. The pipe stays open until there is an answer.
     let _ = stdin.write_all(format!("{job}\n").as_bytes()).await;
@@ -128,7 +132,7 @@ async fn converse(
     };
     while let Some(line) = lines.next_line().await.map_err(|error| died(error.to_string()))? {
         match serde_json::from_str(&line).map_err(|error| died(error.to_string()))? {
-            Line::Progress(news) => progress.tell(|| news),
+            Line::Progress(news) => progress(news),
             Line::Found(found) => return Ok(*found),
             Line::Failed { code, cause } => {
                 let known = Code::ALL.iter().find(|known| known.as_str() == code);

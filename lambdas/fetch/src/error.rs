@@ -8,7 +8,6 @@ use platform::secrets::SecretError;
 use platform::staging::StorageError;
 use signatures::NotVerified;
 
-use crate::lfs::LfsError;
 use crate::secret::GitSecret;
 
 /// Why a commit cannot be fetched. `url` is always without credentials.
@@ -127,7 +126,7 @@ pub enum Error {
     Invalid { url: String, source: git2::Error },
     /// Git LFS.
     #[error(transparent)]
-    Lfs(#[from] LfsError),
+    Lfs(#[from] lfs::Error),
     /// The function's own storage failed.
     #[error("the function's ephemeral storage could not be used")]
     Workspace(#[source] std::io::Error),

@@ -85,7 +85,8 @@ impl<'a, S: Staging> Fetcher<'a, S> {
             limits: self.limits.clone(),
             deadline: self.deadline,
         };
-        let mut found = self.program.fetch(&order, &self.progress).await?;
+        let tell = |progress| self.progress.tell(|| Progress::Transfer(progress));
+        let mut found = self.program.fetch(&order, &tell).await?;
         let pack = tree::pack_path(&self.repository(), &found.commit).map_err(Error::Workspace)?;
         let index = pack.with_extension("idx");
         for (from, to) in [(&found.pack, &pack), (&found.index, &index)] {

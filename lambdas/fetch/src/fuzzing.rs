@@ -2,9 +2,8 @@
 
 use crate::gitmodules;
 use crate::known_hosts::{self, Verdict};
-pub use crate::lfs::fuzzing::batch;
-use crate::progress::Progress;
 use crate::side_band::SideBand;
+use crate::transfer_progress::Progress;
 
 /// The URLs of a `.gitmodules`.
 ///

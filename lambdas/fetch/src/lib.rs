@@ -10,7 +10,6 @@ mod fetcher;
 pub mod fuzzing;
 mod gitmodules;
 mod known_hosts;
-mod lfs;
 mod lineage;
 mod listing;
 mod order;
@@ -20,6 +19,7 @@ mod secret;
 mod side_band;
 mod submodules;
 mod transfer;
+mod transfer_progress;
 
 use std::path::Path;
 
@@ -34,9 +34,9 @@ use url::Url;
 
 pub use child::{TransferProgram, transfer_if_asked};
 pub use error::Error;
-pub use lfs::LfsError;
 pub use progress::Progress;
 pub use secret::GitSecret;
+pub use transfer_progress::{Phase, Progress as TransferProgress};
 
 use fetcher::Fetcher;
 use listing::blocking;

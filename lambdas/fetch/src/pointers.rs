@@ -6,14 +6,15 @@ use std::path::Path;
 use domain::contract::{FetchedSubmodule, LfsObjects};
 use domain::git::{ObjectId, RefName};
 use domain::source::{GitHost, Options};
+use lfs::{LFSCONFIG_BYTES, LfsRequest};
 use platform::staging::Staging;
 use tree::{LeftOut, Pointer};
 use url::Url;
 
 use crate::error::Error;
 use crate::fetcher::Fetcher;
-use crate::lfs::{self, LFSCONFIG_BYTES, LfsError, LfsRequest};
 use crate::listing::{Listing, blocking};
+use crate::progress::Progress;
 
 const LFSCONFIG: &[u8] = b".lfsconfig";
 
@@ -86,12 +87,13 @@ async fn one<S: Staging>(
         git_hosts: allowed.hosts,
         repositories: allowed.repositories,
         lfsconfig,
-        secret: fetcher.secret,
+        credentials: fetcher.secret.credentials(),
+        authorities: fetcher.secret.authorities(),
         limits: &limits,
         deadline: fetcher.deadline(),
         push_id: &fetcher.push_id,
         ref_name: repository.ref_name,
-        progress: fetcher.progress.clone(),
+        progress: &|progress| fetcher.progress.tell(|| Progress::Lfs(progress)),
     };
     let staged = lfs::fetch(&request, pointers, fetcher.staging).await?;
     all.objects += staged.objects;
@@ -113,7 +115,7 @@ fn read(
     }
     let lfsconfig = listing
         .file(LFSCONFIG, LFSCONFIG_BYTES)?
-        .map_err(|size| LfsError::Repository {
+        .map_err(|size| lfs::Error::Repository {
             what: ".lfsconfig",
             reason: format!("it has {size} bytes, more than {LFSCONFIG_BYTES}"),
         })?;

@@ -16,7 +16,7 @@ use crate::attempt::{Attempt, Failed};
 use crate::error::Error;
 use crate::lineage;
 use crate::order::Order;
-use crate::progress::Progress;
+use crate::transfer_progress::Progress;
 
 /// The local ref that a fetch writes.
 const LOCAL_REF: &str = "refs/push/fetched";

@@ -4,7 +4,7 @@ use chrono::{NaiveDate, NaiveDateTime};
 use ssh_key::PublicKey;
 use ssh_key::public::KeyData;
 
-use super::Invalid;
+use crate::Invalid;
 
 /// The shortest RSA key, in bits.
 pub const RSA_BITS: usize = 2048;

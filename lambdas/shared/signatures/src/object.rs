@@ -1,6 +1,6 @@
 //! Where git keeps the signature of a commit or tag, and what it is a signature of.
 
-use super::NotVerified;
+use crate::NotVerified;
 
 /// A signed object.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{self, Packet, PacketParser, SignatureType, SignatureVersion, SubpacketData};
 use pgp::types::KeyDetails;
 
-use super::object::{Signed, invalid};
-use super::{NotVerified, Signature};
+use crate::object::{Signed, invalid};
+use crate::{NotVerified, Signature};
 use certificate::Component;
 
 pub use keyring::parse;

@@ -9,9 +9,9 @@ use openssl::sign::Verifier;
 use ssh_key::public::{KeyData, RsaPublicKey};
 use ssh_key::{Algorithm, HashAlg, SshSig};
 
-use super::allowed_signers::AllowedSigner;
-use super::object::{Signed, invalid};
-use super::{NotVerified, Signature};
+use crate::allowed_signers::AllowedSigner;
+use crate::object::{Signed, invalid};
+use crate::{NotVerified, Signature};
 
 /// What git says that its signatures are for.
 const NAMESPACE: &str = "git";

@@ -2,14 +2,16 @@
 
 use std::net::IpAddr;
 
+use credentials::MissingCredentials;
 use domain::error::{Code, Coded};
 use domain::policy::PolicyError;
 use http::StatusCode;
+use platform::staging::StorageError;
 
 /// Why LFS objects cannot be fetched. `url` is always by [`named`](egress::named): what signs a URL stands in its query.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
-pub enum LfsError {
+pub enum Error {
     /// An SSH host has no LFS server of its own.
     #[error(
         "the LFS objects of {url} come over HTTPS: add https://{host} to the source's git_hosts, and its login to the git secret"
@@ -79,12 +81,28 @@ pub enum LfsError {
     /// The repository contradicts itself.
     #[error("the repository's {what} cannot be used: {reason}")]
     Repository { what: &'static str, reason: String },
+    /// No login for the LFS server.
+    #[error(transparent)]
+    Credentials(#[from] MissingCredentials),
+    /// A certificate that is not trusted.
+    #[error("the TLS certificate of {url} is not trusted: {reason}")]
+    Certificate { url: String, reason: String },
+    /// A limit.
+    #[error("{url} meets options.limits.{limit}: {met}")]
+    Limit {
+        url: String,
+        limit: &'static str,
+        met: String,
+    },
+    /// The staging bucket.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// Another object's failure, which is the one that is told.
     #[error("the download was stopped, for another has failed")]
     Stopped,
 }
 
-impl Coded for LfsError {
+impl Coded for Error {
     fn code(&self) -> Code {
         match self {
             Self::NoEndpoint { .. } | Self::HostNotAllowed { .. } | Self::AddressNotAllowed { .. } => {
@@ -98,6 +116,10 @@ impl Coded for LfsError {
             Self::Authentication { .. } => Code::AuthenticationFailed,
             Self::Redirected { .. } => Code::GitHostRedirected,
             Self::RepositoryNotFound { .. } => Code::RepositoryNotFound,
+            Self::Credentials(error) => error.code(),
+            Self::Certificate { .. } => Code::CertificateInvalid,
+            Self::Limit { .. } => Code::LimitExceeded,
+            Self::Storage(error) => error.code(),
             Self::ObjectMissing { .. } => Code::LfsObjectMissing,
             Self::Invalid { .. } | Self::Repository { .. } | Self::Stopped => Code::LfsInvalid,
         }

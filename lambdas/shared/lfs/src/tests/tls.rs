@@ -1,7 +1,6 @@
 //! LFS servers on HTTPS: whom they are trusted by, and that what they give comes by HTTPS.
 
 use domain::error::Code;
-use serde_json::json;
 
 use super::scene::{PASSWORD, Scene, pointer};
 use super::server::{Answer, Request, Server, is_batch};
@@ -20,7 +19,7 @@ fn giving(request: &Request, origin: &str) -> Answer {
 
 fn scene(server: &Server, authorities: &str) -> Scene {
     let mut scene = Scene::new(&server.origin()).with_login(&server.origin(), "reader", PASSWORD);
-    scene.secret["ca_certificates"] = json!(authorities);
+    scene.authorities = authorities.to_owned();
     scene
 }
 

@@ -1,4 +1,4 @@
-//! Git LFS: brings the objects that pointers point to from the repository's LFS server into the staging area.
+//! The Git LFS protocol: brings the objects that pointers point to from the repository's LFS server into the staging area.
 //!
 //! The LFS server is found by the clone URL or `.lfsconfig`, and asked in batches where the objects are. That may be
 //! anywhere on the public internet, as with S3's presigned URLs: credentials of the git secret go to the LFS server's own
@@ -10,6 +10,7 @@ mod download;
 mod endpoint;
 mod error;
 #[cfg(feature = "fuzzing")]
+#[doc(hidden)]
 pub mod fuzzing;
 mod progress;
 #[cfg(test)]
@@ -18,23 +19,22 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use credentials::Credentials;
 use domain::contract::LfsObjects;
 use domain::git::RefName;
 use domain::push::PushId;
 use domain::source::{GitHost, Limits};
 use egress::named;
 use futures::{StreamExt as _, stream};
-use platform::progress::Teller;
+use openssl::x509::X509;
 use platform::staging::Staging;
 use tree::{LfsOid, Pointer};
 use url::Url;
 
 pub use endpoint::LFSCONFIG_BYTES;
-pub use error::LfsError;
+pub use error::Error;
+pub use progress::Progress;
 
-use crate::error::Error;
-use crate::progress::Progress;
-use crate::secret::GitSecret;
 use client::Client;
 use progress::Counter;
 
@@ -53,13 +53,20 @@ pub struct LfsRequest<'a> {
     pub repositories: &'a [String],
     /// The content of `.lfsconfig` at the root of the commit's tree.
     pub lfsconfig: Option<Vec<u8>>,
-    pub secret: &'a GitSecret,
+    /// How to log in at the LFS server.
+    pub credentials: &'a Credentials,
+    /// Certificates of authorities that are trusted besides the system's.
+    pub authorities: &'a [X509],
+    /// `file_bytes`, `lfs_bytes`, `silence_seconds` and `fetch_seconds` hold.
     pub limits: &'a Limits,
     /// When the whole fetch has to have ended.
     pub deadline: Instant,
+    /// The push whose staged objects they are.
     pub push_id: &'a PushId,
+    /// The ref, by which a server may decide who may have them.
     pub ref_name: &'a RefName,
-    pub progress: Teller<Progress>,
+    /// Told whenever bytes have come.
+    pub progress: &'a (dyn Fn(Progress) + Send + Sync),
 }
 
 impl LfsRequest<'_> {
@@ -87,10 +94,10 @@ pub async fn fetch(
         request.repositories,
         request.lfsconfig.as_deref(),
     )?;
-    let (wanted, staged) = wanted(request, &server, pointers)?;
+    let (wanted, staged) = deduplicated(request, &server, pointers)?;
     let client = Client::new(request, &server)?;
     let login = client.login()?;
-    let counter = Counter::new(request.progress.clone(), wanted.len());
+    let counter = Counter::new(request.progress, wanted.len());
     let (empty, wanted): (Vec<_>, Vec<_>) = wanted
         .into_iter()
         .partition(|(oid, size)| *size == 0 && oid.as_str() == EMPTY);
@@ -120,7 +127,7 @@ pub async fn fetch(
 }
 
 /// Each object once, within the limits, and what they are in all.
-fn wanted(
+fn deduplicated(
     request: &LfsRequest<'_>,
     server: &Url,
     pointers: Vec<Pointer>,
@@ -134,7 +141,7 @@ fn wanted(
     let mut bytes = 0_u64;
     for Pointer { oid, size, extended } in pointers {
         if extended {
-            return Err(LfsError::Extended { oid: oid.to_string() }.into());
+            return Err(Error::Extended { oid: oid.to_string() });
         }
         if size > request.limits.file_bytes {
             let met = format!("the LFS object {oid} has {size} bytes");
@@ -144,11 +151,10 @@ fn wanted(
             None => bytes = bytes.saturating_add(size),
             Some(known) if *known == size => {}
             Some(known) => {
-                return Err(LfsError::Repository {
+                return Err(Error::Repository {
                     what: "pointers",
                     reason: format!("the LFS object {oid} has {known} bytes by one and {size} by another"),
-                }
-                .into());
+                });
             }
         }
         wanted.insert(oid, size);

@@ -3,22 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use credentials::Credentials;
 use domain::contract::LfsObjects;
 use domain::error::{Code, Coded};
-use domain::push::{DeliveryId, PushId, SourceName};
+use domain::push::{DeliveryId, PushId};
 use domain::source::{GitHost, Limits};
+use openssl::x509::X509;
 use platform::failure::Failed;
-use platform::progress::Teller;
 use platform::staging::FolderStaging;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tree::{LfsOid, Pointer};
 use url::Url;
 
-use super::super::{LfsRequest, download, fetch};
-use crate::error::Error;
-use crate::progress::Progress;
-use crate::secret::GitSecret;
+use crate::{Error, Progress};
+use crate::{LfsRequest, download, fetch};
 
 /// What no message may have in it.
 pub const PASSWORD: &str = "hunter2:s3cret";
@@ -29,7 +28,10 @@ pub struct Scene {
     pub clone_url: String,
     pub git_hosts: Vec<String>,
     pub lfsconfig: Option<String>,
-    pub secret: Value,
+    /// As in the git secret.
+    pub credentials: Value,
+    /// Certificates in PEM form.
+    pub authorities: String,
     pub limits: Limits,
     pub seconds: u64,
 }
@@ -42,7 +44,8 @@ impl Scene {
             clone_url: format!("{origin}/group/project.git"),
             git_hosts: vec![],
             lfsconfig: None,
-            secret: json!({"credentials": []}),
+            credentials: json!([]),
+            authorities: String::new(),
             limits: Limits {
                 silence_seconds: 5,
                 ..Limits::default()
@@ -53,7 +56,7 @@ impl Scene {
 
     pub fn with_login(mut self, origin: &str, username: &str, password: &str) -> Self {
         let entry = json!({"host": origin, "username": username, "password": password});
-        self.secret["credentials"].as_array_mut().unwrap().push(entry);
+        self.credentials.as_array_mut().unwrap().push(entry);
         self
     }
 
@@ -62,20 +65,21 @@ impl Scene {
     }
 
     pub async fn fetch(&self, pointers: &[Pointer]) -> Result<LfsObjects, Error> {
-        let source: SourceName = "gitlab".parse().unwrap();
-        let secret = GitSecret::parse(&source, &self.secret.to_string().into()).unwrap();
+        let credentials: Credentials = serde_json::from_value(self.credentials.clone()).unwrap();
+        let authorities = X509::stack_from_pem(self.authorities.as_bytes()).unwrap();
         let hosts: Vec<GitHost> = self.git_hosts.iter().map(|host| host.parse().unwrap()).collect();
         let request = LfsRequest {
             clone_url: &Url::parse(&self.clone_url).unwrap(),
             git_hosts: &hosts,
             repositories: &[],
             lfsconfig: self.lfsconfig.clone().map(String::into_bytes),
-            secret: &secret,
+            credentials: &credentials,
+            authorities: &authorities,
             limits: &self.limits,
             deadline: Instant::now() + Duration::from_secs(self.seconds),
             push_id: &push_id(),
             ref_name: &"refs/heads/main".parse().unwrap(),
-            progress: Teller::every(Duration::ZERO, |progress| told(&progress)),
+            progress: &|progress: Progress| assert!(progress.objects <= progress.total),
         };
         fetch(&request, pointers.to_vec(), &self.staging()).await
     }
@@ -127,13 +131,6 @@ fn push_id() -> PushId {
     let delivery_id: DeliveryId = "d".parse().unwrap();
     let ref_name = "refs/heads/main".parse().unwrap();
     PushId::new(&"gitlab".parse().unwrap(), &delivery_id, &ref_name)
-}
-
-fn told(progress: &Progress) {
-    let Progress::Lfs { objects, total, .. } = progress else {
-        panic!("{progress}")
-    };
-    assert!(objects <= total);
 }
 
 /// The pointer of what has this content.

@@ -7,7 +7,7 @@ use gix_config::File;
 use gix_config::file::Metadata;
 use url::Url;
 
-use super::error::LfsError;
+use crate::error::Error;
 
 /// What git-lfs reads of a repository's `.lfsconfig`, the first one first. The remote is named as in any clone.
 const KEYS: [&str; 2] = ["lfs.url", "remote.origin.lfsurl"];
@@ -20,7 +20,7 @@ pub fn find(
     git_hosts: &[GitHost],
     repositories: &[String],
     lfsconfig: Option<&[u8]>,
-) -> Result<Url, LfsError> {
+) -> Result<Url, Error> {
     match lfsconfig.map(configured).transpose()?.flatten() {
         Some(text) => {
             let url = on_allowed_host(&text, clone_url, git_hosts)?;
@@ -31,8 +31,8 @@ pub fn find(
     }
 }
 
-fn configured(lfsconfig: &[u8]) -> Result<Option<String>, LfsError> {
-    let invalid = |reason: String| LfsError::Repository {
+fn configured(lfsconfig: &[u8]) -> Result<Option<String>, Error> {
+    let invalid = |reason: String| Error::Repository {
         what: ".lfsconfig",
         reason,
     };
@@ -54,21 +54,21 @@ fn configured(lfsconfig: &[u8]) -> Result<Option<String>, LfsError> {
 }
 
 /// The URL of a `.lfsconfig`: whoever may push chooses it, so it has to be on a host of the settings.
-fn on_allowed_host(text: &str, clone_url: &Url, git_hosts: &[GitHost]) -> Result<Url, LfsError> {
+fn on_allowed_host(text: &str, clone_url: &Url, git_hosts: &[GitHost]) -> Result<Url, Error> {
     let Ok(mut url) = Url::parse(text) else {
-        return Err(LfsError::Scheme {
+        return Err(Error::Scheme {
             // It may have anything in it, such as `user:password@host:path`.
             url: "what is no URL".to_owned(),
         });
     };
     if !matches!(url.scheme(), "https" | "http") {
-        return Err(LfsError::Scheme { url: named(&url) });
+        return Err(Error::Scheme { url: named(&url) });
     }
     let wanted = origin(&url);
     let known = git_hosts.iter().map(GitHost::origin).chain([origin(clone_url)]);
     if !known.into_iter().any(|known| known == wanted) {
         let hosts: Vec<_> = git_hosts.iter().map(ToString::to_string).collect();
-        return Err(LfsError::HostNotAllowed {
+        return Err(Error::HostNotAllowed {
             url: named(&url),
             allowed: hosts.join(", "),
         });
@@ -85,7 +85,7 @@ fn check_repository(
     clone_url: &Url,
     git_hosts: &[GitHost],
     repositories: &[String],
-) -> Result<(), LfsError> {
+) -> Result<(), Error> {
     let path = url.path();
     let path = path.strip_suffix("/info/lfs").unwrap_or(path);
     // An SSH URL's path has no prefix, where the same repository's on the web may have one.
@@ -100,13 +100,13 @@ fn check_repository(
     if is_own || policy::submodule_is_allowed(repositories, path)? {
         return Ok(());
     }
-    Err(LfsError::RepositoryNotAllowed {
+    Err(Error::RepositoryNotAllowed {
         url: named(url),
         allowed: repositories.join(", "),
     })
 }
 
-fn by_clone_url(clone_url: &Url, git_hosts: &[GitHost]) -> Result<Url, LfsError> {
+fn by_clone_url(clone_url: &Url, git_hosts: &[GitHost]) -> Result<Url, Error> {
     let (mut url, prefix) = match clone_url.scheme() {
         "https" | "http" => (clone_url.clone(), String::new()),
         _ => {
@@ -122,7 +122,7 @@ fn by_clone_url(clone_url: &Url, git_hosts: &[GitHost]) -> Result<Url, LfsError>
 }
 
 /// The host of an SSH URL as the settings name it for HTTPS, or else for HTTP.
-fn web_origin(clone_url: &Url, git_hosts: &[GitHost]) -> Result<Url, LfsError> {
+fn web_origin(clone_url: &Url, git_hosts: &[GitHost]) -> Result<Url, Error> {
     let host = clone_url.host_str().unwrap_or_default();
     let named_so = |scheme: &str| {
         git_hosts
@@ -134,7 +134,7 @@ fn web_origin(clone_url: &Url, git_hosts: &[GitHost]) -> Result<Url, LfsError> {
     };
     named_so("https")
         .or_else(|| named_so("http"))
-        .ok_or_else(|| LfsError::NoEndpoint {
+        .ok_or_else(|| Error::NoEndpoint {
             url: named(clone_url),
             host: host.to_ascii_lowercase(),
         })
@@ -156,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    fn endpoint(clone_url: &str, hosts: &[&str], lfsconfig: Option<&str>) -> Result<String, LfsError> {
+    fn endpoint(clone_url: &str, hosts: &[&str], lfsconfig: Option<&str>) -> Result<String, Error> {
         let hosts: Vec<GitHost> = hosts.iter().map(|host| host.parse().unwrap()).collect();
         let clone_url = Url::parse(clone_url).unwrap();
         let repositories = ["a/*".to_owned(), "lfs".to_owned()];

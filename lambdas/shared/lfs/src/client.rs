@@ -8,8 +8,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::LfsRequest;
-use super::error::LfsError;
+use crate::LfsRequest;
 use crate::error::Error;
 
 /// The client of one fetch.
@@ -25,7 +24,7 @@ impl<'a> Client<'a> {
         let http = egress::Client::new(
             server,
             hosts.collect(),
-            request.secret.authorities(),
+            request.authorities,
             request.silence(),
             request.deadline,
         );
@@ -48,14 +47,13 @@ impl<'a> Client<'a> {
     /// The `Authorization` that the git secret has for the server. `None` if the server does not ask.
     pub fn login(&self) -> Result<Option<HeaderValue>, Error> {
         let server = self.server();
-        let Access::Password { username, password } = self.request.secret.credentials().access(server)?
-        else {
+        let Access::Password { username, password } = self.request.credentials.access(server)? else {
             return Ok(None);
         };
         let pair = format!("{username}:{}", password.expose_secret());
         let basic = format!("Basic {}", openssl::base64::encode_block(pair.as_bytes()));
         // Base64 is what a header may have.
-        let mut value = HeaderValue::try_from(basic).map_err(|error| LfsError::Unreachable {
+        let mut value = HeaderValue::try_from(basic).map_err(|error| Error::Unreachable {
             url: named(server),
             source: error.into(),
         })?;
@@ -101,34 +99,31 @@ impl<'a> Client<'a> {
 fn failed(request: &LfsRequest<'_>, server: &Url, error: egress::Error) -> Error {
     use egress::Error as Egress;
     match error {
-        Egress::AddressNotAllowed { url, address, reach } => LfsError::AddressNotAllowed {
+        Egress::AddressNotAllowed { url, address, reach } => Error::AddressNotAllowed {
             url,
             address,
             reason: reach.describe(),
-        }
-        .into(),
+        },
         Egress::Certificate { url, reason } => Error::Certificate { url, reason },
-        Egress::Unreachable { url, source } => LfsError::Unreachable { url, source }.into(),
-        Egress::Silent { url, seconds } => LfsError::Silent { url, seconds }.into(),
-        Egress::Invalid { url, reason } => LfsError::Invalid {
+        Egress::Unreachable { url, source } => Error::Unreachable { url, source },
+        Egress::Silent { url, seconds } => Error::Silent { url, seconds },
+        Egress::Invalid { url, reason } => Error::Invalid {
             url,
             reason: reason.to_owned(),
-        }
-        .into(),
+        },
         Egress::Late => Error::Limit {
             url: named(server),
             limit: "fetch_seconds",
             met: format!("the fetch takes more than {} s", request.limits.fetch_seconds),
         },
-        Egress::Stopped => LfsError::Stopped.into(),
+        Egress::Stopped => Error::Stopped,
     }
 }
 
 /// Nothing that `url` sent is of use.
 pub fn invalid(url: &Url, reason: impl Into<String>) -> Error {
-    LfsError::Invalid {
+    Error::Invalid {
         url: named(url),
         reason: reason.into(),
     }
-    .into()
 }

@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 use tree::LfsOid;
 use url::Url;
 
-use super::client::{Client, invalid};
-use super::error::LfsError;
+use crate::client::{Client, invalid};
 use crate::error::Error;
 
 /// How many objects are asked for at once: what git-lfs asks for, and some servers take no more.
@@ -144,23 +143,22 @@ pub async fn ask(
 
 /// What a status means that needs no more words.
 fn refusal(url: &Url, status: StatusCode, headers: &HeaderMap, logged_in: bool) -> Option<Error> {
-    let lfs = |error: LfsError| Some(error.into());
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if logged_in => lfs(LfsError::Authentication {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if logged_in => Some(Error::Authentication {
             url: named(url),
             status,
         }),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some(MissingCredentials::of(url).into()),
-        StatusCode::NOT_FOUND => lfs(LfsError::RepositoryNotFound { url: named(url) }),
-        StatusCode::TOO_MANY_REQUESTS => lfs(LfsError::Busy {
+        StatusCode::NOT_FOUND => Some(Error::RepositoryNotFound { url: named(url) }),
+        StatusCode::TOO_MANY_REQUESTS => Some(Error::Busy {
             url: named(url),
             status,
         }),
-        _ if status.is_server_error() => lfs(LfsError::Busy {
+        _ if status.is_server_error() => Some(Error::Busy {
             url: named(url),
             status,
         }),
-        _ if status.is_redirection() => lfs(LfsError::Redirected {
+        _ if status.is_redirection() => Some(Error::Redirected {
             url: named(url),
             to: location(url, headers).map_or_else(|| "nowhere".to_owned(), |to| named(&to)),
             reason: "an LFS server must not",
@@ -205,11 +203,10 @@ pub fn read(url: &Url, body: &[u8], objects: &[(LfsOid, u64)]) -> Result<Vec<Dow
 fn download(url: &Url, object: Object, oid: &LfsOid, size: u64) -> Result<Download, Error> {
     if let Some(error) = object.error {
         if error.code == 404 {
-            return Err(LfsError::ObjectMissing {
+            return Err(Error::ObjectMissing {
                 url: named(url),
                 oid: oid.to_string(),
-            }
-            .into());
+            });
         }
         let said = said(&error.message.unwrap_or_default());
         return Err(invalid(

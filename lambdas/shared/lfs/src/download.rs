@@ -12,11 +12,10 @@ use tokio::sync::mpsc;
 use tree::LfsOid;
 use url::Url;
 
-use super::batch::Download;
-use super::client::{Client, invalid};
-use super::error::LfsError;
-use super::progress::Counter;
+use crate::batch::Download;
+use crate::client::{Client, invalid};
 use crate::error::Error;
+use crate::progress::Counter;
 
 /// How many redirects are followed: a server may keep its objects elsewhere, and that may be behind a gate.
 const REDIRECTS: usize = 3;
@@ -33,7 +32,7 @@ pub async fn run(
     download: Download,
     key: &ObjectKey,
     staging: &impl Staging,
-    counter: &Counter,
+    counter: &Counter<'_>,
 ) -> Result<(), Error> {
     let (url, answer) = open(client, login, &download).await?;
     let (sender, receiver) = mpsc::channel(1);
@@ -89,23 +88,19 @@ async fn open(
         headers = HeaderMap::new();
         with_login = false;
     }
-    Err(LfsError::Redirected {
+    Err(Error::Redirected {
         url: named(&download.href),
         to: named(&url),
         reason: "there are too many redirects",
-    }
-    .into())
+    })
 }
 
 /// What an LFS server on HTTPS gives comes by HTTPS.
 fn check_scheme(client: &Client<'_>, from: &Url, to: &Url) -> Result<(), Error> {
-    egress::check_scheme(client.server(), to).map_err(|reason| {
-        LfsError::Redirected {
-            url: named(from),
-            to: named(to),
-            reason,
-        }
-        .into()
+    egress::check_scheme(client.server(), to).map_err(|reason| Error::Redirected {
+        url: named(from),
+        to: named(to),
+        reason,
     })
 }
 
@@ -118,25 +113,24 @@ fn refusal(
     with_login: bool,
 ) -> Option<Error> {
     let url_named = || named(url);
-    let lfs = |error: LfsError| Some(error.into());
     match status {
         StatusCode::OK => None,
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if with_login => lfs(LfsError::Authentication {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if with_login => Some(Error::Authentication {
             url: url_named(),
             status,
         }),
         StatusCode::UNAUTHORIZED if anonymous && client.is_server(url) => {
             Some(MissingCredentials::of(url).into())
         }
-        StatusCode::NOT_FOUND | StatusCode::GONE => lfs(LfsError::ObjectMissing {
+        StatusCode::NOT_FOUND | StatusCode::GONE => Some(Error::ObjectMissing {
             url: url_named(),
             oid: download.oid.to_string(),
         }),
-        StatusCode::TOO_MANY_REQUESTS => lfs(LfsError::Busy {
+        StatusCode::TOO_MANY_REQUESTS => Some(Error::Busy {
             url: url_named(),
             status,
         }),
-        _ if status.is_server_error() => lfs(LfsError::Busy {
+        _ if status.is_server_error() => Some(Error::Busy {
             url: url_named(),
             status,
         }),
@@ -155,7 +149,7 @@ async fn receive(
     download: &Download,
     mut answer: Response,
     sender: mpsc::Sender<Piece>,
-    counter: &Counter,
+    counter: &Counter<'_>,
 ) -> Result<(), Error> {
     let Download { oid, size, .. } = download;
     let length = answer.headers().get(CONTENT_LENGTH);

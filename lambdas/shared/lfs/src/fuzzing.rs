@@ -1,9 +1,9 @@
-//! For fuzz targets.
+//! For fuzz targets: what is private otherwise.
 
 use tree::LfsOid;
 use url::Url;
 
-use super::batch;
+use crate::batch;
 use crate::error::Error;
 
 /// Reads the answer of the LFS server at `url` to the question for `objects`: what is where.
