@@ -1,12 +1,10 @@
 //! How far a fetch is.
 
-use crate::transfer_progress;
-
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// A pack comes.
-    Transfer(transfer_progress::Progress),
+    Transfer(remote::Progress),
     /// Git LFS objects come.
     Lfs(lfs::Progress),
 }

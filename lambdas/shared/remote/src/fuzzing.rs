@@ -1,18 +1,8 @@
 //! For fuzz targets: what is private otherwise.
 
-use crate::gitmodules;
 use crate::known_hosts::{self, Verdict};
+use crate::progress::Progress;
 use crate::side_band::SideBand;
-use crate::transfer_progress::Progress;
-
-/// The URLs of a `.gitmodules`.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn gitmodules(text: &[u8]) -> Result<Vec<String>, String> {
-    let submodules = gitmodules::parse(text)?.into_values();
-    Ok(submodules.filter_map(|submodule| submodule.url).collect())
-}
 
 /// What is told of what a git host says while it prepares a pack.
 pub fn host_progress(said: &[u8]) -> Option<String> {

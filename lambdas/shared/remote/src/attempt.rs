@@ -18,9 +18,9 @@ use url::Url;
 use crate::certificates;
 use crate::error::Error;
 use crate::known_hosts::{self, Verdict};
-use crate::order::Order;
+use crate::progress::Progress;
+use crate::request::FetchRequest;
 use crate::side_band::SideBand;
-use crate::transfer_progress::Progress;
 
 /// The user of an SSH URL that names none.
 const SSH_USER: &str = "git";
@@ -35,7 +35,7 @@ pub enum Failed {
 
 /// A repository of its own, with one pack for each fetch into it.
 pub struct Attempt<'a> {
-    order: &'a Order,
+    request: &'a FetchRequest,
     progress: &'a Teller<Progress>,
     repository: Repository,
     /// The bytes that the host has sent in the fetches before this one.
@@ -52,15 +52,19 @@ pub struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     /// Makes the repository in the new folder `folder`.
-    pub fn new(order: &'a Order, progress: &'a Teller<Progress>, folder: &Path) -> Result<Self, Error> {
+    pub fn new(
+        request: &'a FetchRequest,
+        progress: &'a Teller<Progress>,
+        folder: &Path,
+    ) -> Result<Self, Error> {
         let mut init = RepositoryInitOptions::new();
         init.bare(true).external_template(false).no_reinit(true);
         let repository = Repository::init_opts(folder, &init).map_err(|source| Error::Invalid {
-            url: order.url(),
+            url: request.url(),
             source,
         })?;
         Ok(Self {
-            order,
+            request,
             progress,
             repository,
             received: Cell::new(0),
@@ -72,8 +76,8 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    pub fn order(&self) -> &'a Order {
-        self.order
+    pub fn request(&self) -> &'a FetchRequest {
+        self.request
     }
 
     pub fn repository(&self) -> &Repository {
@@ -90,10 +94,10 @@ impl<'a> Attempt<'a> {
     pub fn fetch(&self, from: &str, to: &str, depth: i32) -> Result<Option<ObjectId>, Failed> {
         let mut remote = self
             .repository
-            .remote_anonymous(self.order.wanted.url.as_str())
+            .remote_anonymous(self.request.target.url.as_str())
             .map_err(|source| {
                 Failed::Other(Error::Invalid {
-                    url: self.order.url(),
+                    url: self.request.url(),
                     source,
                 })
             })?;
@@ -118,7 +122,7 @@ impl<'a> Attempt<'a> {
         let heads = remote.list().ok()?;
         let head = heads
             .iter()
-            .find(|head| Some(head.name()) == self.order.wanted.ref_name.as_ref().map(RefName::as_str))?;
+            .find(|head| Some(head.name()) == self.request.target.ref_name.as_ref().map(RefName::as_str))?;
         head.oid().to_string().parse().ok()
     }
 
@@ -159,11 +163,11 @@ impl<'a> Attempt<'a> {
         allowed: CredentialType,
     ) -> Result<Cred, git2::Error> {
         // libgit2 follows a redirect to another port of the same host.
-        if Url::parse(url).ok().as_ref().and_then(origin) != origin(&self.order.wanted.url) {
+        if Url::parse(url).ok().as_ref().and_then(origin) != origin(&self.request.target.url) {
             let text = "another host asks for the credentials";
             let error = || git2::Error::new(ErrorCode::Auth, ErrorClass::Http, text);
             self.stop(Error::Redirected {
-                url: self.order.url(),
+                url: self.request.url(),
                 source: error(),
             });
             return Err(error());
@@ -176,12 +180,12 @@ impl<'a> Attempt<'a> {
         if self.credentials_asked.replace(true) {
             let error = git2::Error::new(ErrorCode::Auth, ErrorClass::Http, "the credentials were refused");
             self.stop(Error::Authentication {
-                url: self.order.url(),
+                url: self.request.url(),
                 source: git2::Error::new(error.code(), error.class(), error.message()),
             });
             return Err(error);
         }
-        match &self.order.access {
+        match &self.request.access {
             Access::Password { username, password } => {
                 Cred::userpass_plaintext(username, password.expose_secret())
             }
@@ -196,7 +200,7 @@ impl<'a> Attempt<'a> {
                 passphrase.as_ref().map(ExposeSecret::expose_secret),
             ),
             Access::Anonymous => {
-                self.stop(MissingCredentials::of(&self.order.wanted.url).into());
+                self.stop(MissingCredentials::of(&self.request.target.url).into());
                 Err(git2::Error::new(
                     ErrorCode::Auth,
                     ErrorClass::Http,
@@ -207,8 +211,8 @@ impl<'a> Attempt<'a> {
     }
 
     fn check_certificate(&self, host: &str, certificate: &[u8]) -> CertificateCheckStatus {
-        if !self.order.authorities.is_empty() {
-            match certificates::check(&self.order.authorities, host, certificate) {
+        if !self.request.authorities.is_empty() {
+            match certificates::check(&self.request.authorities, host, certificate) {
                 Ok(()) => return CertificateCheckStatus::CertificateOk,
                 Err(reason) => *self.untrusted.borrow_mut() = Some(reason),
             }
@@ -218,20 +222,20 @@ impl<'a> Attempt<'a> {
     }
 
     fn check_host_key(&self, host: &str, key: &[u8]) -> Result<CertificateCheckStatus, git2::Error> {
-        let Access::Key { known_hosts, .. } = &self.order.access else {
+        let Access::Key { known_hosts, .. } = &self.request.access else {
             return Err(git2::Error::new(
                 ErrorCode::Certificate,
                 ErrorClass::Ssh,
                 "no host key is pinned",
             ));
         };
-        let port = self.order.wanted.url.port().unwrap_or(22);
+        let port = self.request.target.url.port().unwrap_or(22);
         match known_hosts::check(known_hosts, host, port, key) {
             Verdict::Pinned => Ok(CertificateCheckStatus::CertificateOk),
             Verdict::Refused(reason) => {
                 let error = git2::Error::new(ErrorCode::Certificate, ErrorClass::Ssh, &reason);
                 self.stop(Error::HostKey {
-                    url: self.order.url(),
+                    url: self.request.url(),
                     reason,
                 });
                 Err(error)
@@ -240,30 +244,30 @@ impl<'a> Attempt<'a> {
     }
 
     fn check_limits(&self, progress: &git2::Progress<'_>) -> Result<(), Error> {
-        let order = self.order;
+        let request = self.request;
         let received = self.received.get() + progress.received_bytes() as u64;
-        let (limit, met) = if received > order.pack_bytes {
-            let met = format!("the host sends more than {} bytes", order.limits.pack_bytes);
+        let (limit, met) = if received > request.pack_bytes {
+            let met = format!("the host sends more than {} bytes", request.limits.pack_bytes);
             ("pack_bytes", met)
-        } else if progress.total_objects() as u64 > order.limits.objects {
+        } else if progress.total_objects() as u64 > request.limits.objects {
             let objects = progress.total_objects();
             let met = format!(
                 "the pack has {objects} objects, more than {}",
-                order.limits.objects
+                request.limits.objects
             );
             ("objects", met)
         } else {
             return Ok(());
         };
         Err(Error::Limit {
-            url: order.url(),
+            url: request.url(),
             limit,
             met,
         })
     }
 
     fn in_time(&self) -> bool {
-        match self.order.check_time() {
+        match self.request.check_time() {
             Ok(()) => true,
             Err(error) => {
                 self.stop(error);
@@ -285,7 +289,7 @@ impl<'a> Attempt<'a> {
         }
         let message = error.message().to_lowercase();
         let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-        let url = self.order.url();
+        let url = self.request.url();
         // These two end with the host's name, which may have any word in it.
         if message.starts_with("failed to resolve") || message.starts_with("failed to connect") {
             return Failed::Other(Error::Unreachable { url, source: error });
@@ -328,13 +332,13 @@ impl<'a> Attempt<'a> {
     }
 
     fn patience(&self) -> Duration {
-        Duration::from_secs(self.order.limits.silence_seconds)
+        Duration::from_secs(self.request.limits.silence_seconds)
     }
 
     fn silent(&self, source: git2::Error) -> Error {
         Error::Silent {
-            url: self.order.url(),
-            seconds: self.order.limits.silence_seconds,
+            url: self.request.url(),
+            seconds: self.request.limits.silence_seconds,
             source,
         }
     }
@@ -345,16 +349,16 @@ impl<'a> Attempt<'a> {
             Some(own) => format!("{}; ca_certificates: {own}", error.message()),
         };
         Error::Certificate {
-            url: self.order.url(),
+            url: self.request.url(),
             reason,
         }
     }
 
     fn unauthenticated(&self, source: git2::Error) -> Error {
-        match self.order.access {
-            Access::Anonymous => MissingCredentials::of(&self.order.wanted.url).into(),
+        match self.request.access {
+            Access::Anonymous => MissingCredentials::of(&self.request.target.url).into(),
             Access::Password { .. } | Access::Key { .. } => Error::Authentication {
-                url: self.order.url(),
+                url: self.request.url(),
                 source,
             },
         }

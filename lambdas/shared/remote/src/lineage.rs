@@ -29,8 +29,8 @@ pub fn find_on_ref(
     ref_name: &RefName,
     mut ref_now: Option<ObjectId>,
 ) -> Result<ObjectId, Error> {
-    let order = attempt.order();
-    let pushed = &order.wanted.object;
+    let request = attempt.request();
+    let pushed = &request.target.object;
     let mut depths = if attempt.repository().is_shallow() {
         DEPTHS.iter()
     } else {
@@ -38,7 +38,7 @@ pub fn find_on_ref(
     };
     loop {
         let not_on_ref = |source| Error::NotOnRef {
-            url: order.url(),
+            url: request.url(),
             object: pushed.to_string(),
             ref_name: ref_name.to_string(),
             ref_now: ref_now.as_ref().map(ToString::to_string),
@@ -58,7 +58,7 @@ pub fn find_on_ref(
         let Some(&depth) = depths.next() else {
             return Err(not_on_ref(None));
         };
-        order.check_time()?;
+        request.check_time()?;
         ref_now = match attempt.fetch(ref_name.as_str(), LOCAL_TIP, depth) {
             Ok(ref_now) => ref_now,
             // It was there a moment ago.
@@ -79,9 +79,9 @@ enum Answer {
 ///
 /// libgit2's own search fails where the history is cut off.
 fn leads_to(attempt: &Attempt<'_>, tip: &ObjectId, object: &ObjectId) -> Result<Answer, Error> {
-    let order = attempt.order();
+    let request = attempt.request();
     let invalid = |source| Error::Invalid {
-        url: order.url(),
+        url: request.url(),
         source,
     };
     let parse = |id: &ObjectId| Oid::from_str(id.as_str()).map_err(invalid);
@@ -95,7 +95,7 @@ fn leads_to(attempt: &Attempt<'_>, tip: &ObjectId, object: &ObjectId) -> Result<
         if id == object {
             return Ok(Answer::Yes);
         }
-        order.check_time()?;
+        request.check_time()?;
         match repository.find_commit(id) {
             Ok(commit) => next.extend(commit.parent_ids().filter(|&parent| seen.insert(parent))),
             Err(_) => is_whole = false,

@@ -5,7 +5,7 @@
 //! as long as it likes. A process can be ended, and leaves nothing behind. It has one login at most, and no AWS
 //! credentials.
 //!
-//! The order comes on its standard input, as one line of JSON. It says how far it is and what came of it on its standard
+//! The request comes on its standard input, as one line of JSON. It says how far it is and what came of it on its standard
 //! output, a line of JSON each. It ends when its input does, which is when whoever started it has ended.
 
 use std::io::{self, BufRead, Write};
@@ -23,9 +23,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::error::Error;
-use crate::order::Order;
-use crate::transfer::{self, Found};
-use crate::transfer_progress::Progress;
+use crate::progress::Progress;
+use crate::request::FetchRequest;
+use crate::transfer::{self, FetchedPack};
 
 /// The first argument of a process that is to transfer.
 const ARGUMENT: &str = "internal-transfer";
@@ -51,14 +51,14 @@ pub struct TransferProgram {
 #[derive(Serialize, Deserialize)]
 enum Line {
     Progress(Progress),
-    Found(Box<Found>),
+    Fetched(Box<FetchedPack>),
     Failed { code: String, cause: String },
 }
 
-/// The order, and what the process may take.
+/// The request, and what the process may take.
 #[derive(Serialize, Deserialize)]
-struct Job<O> {
-    order: O,
+struct Job<R> {
+    request: R,
     memory: u64,
 }
 
@@ -81,13 +81,16 @@ impl TransferProgram {
         Self { path, memory }
     }
 
-    /// Fetches what is ordered, in a process of its own, which has ended when this returns. If this is dropped, the process
-    /// is ended too.
-    pub(crate) async fn fetch(
+    /// Fetches what is requested, in a process of its own, which has ended when this returns. If this is dropped, the
+    /// process is ended too. `progress` is told at most once in the request's interval.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn fetch(
         &self,
-        order: &Order,
+        request: &FetchRequest,
         progress: &(dyn Fn(Progress) + Send + Sync),
-    ) -> Result<Found, Error> {
+    ) -> Result<FetchedPack, Error> {
         let mut command = Command::new(&self.path);
         let certificates = CERTIFICATES
             .into_iter()
@@ -103,37 +106,37 @@ impl TransferProgram {
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (stdin, stdout) = pipes.ok_or_else(|| Error::Workspace(io::Error::other("no pipe")))?;
         let job = Job {
-            order,
+            request,
             memory: self.memory,
         };
         let job = serde_json::to_string(&job).map_err(|error| Error::Workspace(error.into()))?;
-        let patience = order.deadline.saturating_duration_since(Instant::now()) + GRACE;
-        let answer = converse(&mut child, (stdin, stdout), &job, order, progress);
+        let patience = request.deadline.saturating_duration_since(Instant::now()) + GRACE;
+        let answer = converse(&mut child, (stdin, stdout), &job, request, progress);
         let answer = tokio::time::timeout(patience, answer).await;
         child.kill().await.map_err(Error::Workspace)?;
-        answer.unwrap_or_else(|_| Err(order.too_slow()))
+        answer.unwrap_or_else(|_| Err(request.too_slow()))
     }
 }
 
-/// Hands the order over, and listens until there is an answer.
+/// Hands the request over, and listens until there is an answer.
 async fn converse(
     child: &mut Child,
     (mut stdin, stdout): (ChildStdin, ChildStdout),
     job: &str,
-    order: &Order,
+    request: &FetchRequest,
     progress: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<Found, Error> {
+) -> Result<FetchedPack, Error> {
     // Where this fails the process has died, and how it did says more. The pipe stays open until there is an answer.
     let _ = stdin.write_all(format!("{job}\n").as_bytes()).await;
     let mut lines = BufReader::new(stdout.take(MAX_ANSWER)).lines();
     let died = |how: String| Error::Died {
-        url: order.url(),
+        url: request.url(),
         how,
     };
     while let Some(line) = lines.next_line().await.map_err(|error| died(error.to_string()))? {
         match serde_json::from_str(&line).map_err(|error| died(error.to_string()))? {
             Line::Progress(news) => progress(news),
-            Line::Found(found) => return Ok(*found),
+            Line::Fetched(fetched) => return Ok(*fetched),
             Line::Failed { code, cause } => {
                 let known = Code::ALL.iter().find(|known| known.as_str() == code);
                 let code = *known.ok_or_else(|| died(format!("it says {code}")))?;
@@ -160,7 +163,7 @@ pub fn transfer_if_asked() {
 fn transfer() -> io::Result<()> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
-    let Job { order, memory }: Job<Order> = serde_json::from_str(&line)?;
+    let Job { request, memory }: Job<FetchRequest> = serde_json::from_str(&line)?;
     // What has the login in it is written nowhere if the process dies.
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     setrlimit(Resource::RLIMIT_DATA, memory, memory)?;
@@ -168,12 +171,12 @@ fn transfer() -> io::Result<()> {
         let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
         let _ = raise(Signal::SIGKILL);
     });
-    let progress = Teller::every(order.interval, |progress| {
+    let progress = Teller::every(request.interval, |progress| {
         // Where nobody listens this process is about to end.
         let _ = say(&Line::Progress(progress));
     });
-    say(&match transfer::fetch(&order, &progress) {
-        Ok(found) => Line::Found(Box::new(found)),
+    say(&match transfer::fetch(&request, &progress) {
+        Ok(fetched) => Line::Fetched(Box::new(fetched)),
         Err(error) => Line::Failed {
             code: error.code().to_string(),
             cause: chain(&error),

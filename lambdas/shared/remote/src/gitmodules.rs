@@ -14,6 +14,9 @@ pub struct Submodule {
 }
 
 /// The submodules by their paths. Where two sections have one path the last counts, as in git.
+///
+/// # Errors
+/// Why it cannot be read. Nothing of it is quoted.
 pub fn parse(text: &[u8]) -> Result<HashMap<Vec<u8>, Submodule>, &'static str> {
     // An include would be a file of this function's: they are not followed.
     let file = gix_config::File::from_bytes_no_includes(

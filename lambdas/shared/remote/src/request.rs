@@ -14,7 +14,8 @@ use crate::error::Error;
 
 /// What is asked of a git host.
 #[derive(Serialize, Deserialize)]
-pub struct Wanted {
+pub struct Target {
+    /// Where the repository is.
     pub url: Url,
     /// A commit or an annotated tag.
     pub object: ObjectId,
@@ -28,15 +29,19 @@ pub struct Wanted {
 
 /// What to fetch, and how.
 #[derive(Serialize, Deserialize)]
-pub struct Order {
-    pub wanted: Wanted,
+pub struct FetchRequest {
+    /// What to fetch.
+    pub target: Target,
+    /// How to log in.
     pub access: Access,
     /// Trusted besides the public ones.
     #[serde(with = "pem")]
     pub authorities: Vec<X509>,
     /// What is left of the limit `pack_bytes`.
     pub pack_bytes: u64,
+    /// `pack_bytes`, `objects`, `silence_seconds` and `fetch_seconds` hold.
     pub limits: Limits,
+    /// When all has to have come.
     #[serde(with = "from_now")]
     pub deadline: Instant,
     /// Where it goes: there is no such folder yet.
@@ -45,21 +50,21 @@ pub struct Order {
     pub interval: Duration,
 }
 
-impl Order {
+impl FetchRequest {
     /// The URL, for messages.
-    pub fn url(&self) -> String {
-        self.wanted.url.to_string()
+    pub(crate) fn url(&self) -> String {
+        self.target.url.to_string()
     }
 
-    /// Fails if the time is over.
-    pub fn check_time(&self) -> Result<(), Error> {
+    /// Fails if the deadline has passed.
+    pub(crate) fn check_time(&self) -> Result<(), Error> {
         if Instant::now() < self.deadline {
             return Ok(());
         }
         Err(self.too_slow())
     }
 
-    pub fn too_slow(&self) -> Error {
+    pub(crate) fn too_slow(&self) -> Error {
         Error::Limit {
             url: self.url(),
             limit: "fetch_seconds",

@@ -1,22 +1,20 @@
 //! The transfer: libgit2 fetches into a new bare repository, which then holds one pack.
 
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 
 use chrono::{DateTime, Utc};
 use domain::contract::Author;
 use domain::git::{CommitId, ObjectId};
 use domain::plain;
-use domain::source::CONNECT_SECONDS;
-use git2::{ConfigLevel, Oid, Repository};
+use git2::{Oid, Repository};
 use platform::progress::Teller;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::{Attempt, Failed};
 use crate::error::Error;
-use crate::lineage;
-use crate::order::Order;
-use crate::transfer_progress::Progress;
+use crate::progress::Progress;
+use crate::request::FetchRequest;
+use crate::{libgit2, lineage};
 
 /// The local ref that a fetch writes.
 const LOCAL_REF: &str = "refs/push/fetched";
@@ -28,36 +26,48 @@ const TEXT_CHARACTERS: usize = 200;
 
 /// What was fetched.
 #[derive(Serialize, Deserialize)]
-pub struct Found {
+pub struct FetchedPack {
+    /// The commit: the target itself, or what the tag is of.
     pub commit: CommitId,
+    /// Its tree.
     pub tree: ObjectId,
+    /// Who wrote it.
     pub author: Author,
+    /// When it was committed.
     pub committed_at: DateTime<Utc>,
+    /// The first line of its message.
     pub subject: String,
+    /// What the host says that the target's ref points to. `None` if it does not say.
     pub ref_now: Option<ObjectId>,
+    /// The pack's file.
     pub pack: PathBuf,
+    /// The file of its index.
     pub index: PathBuf,
     /// The bytes that the host has sent.
     pub bytes: u64,
 }
 
-/// Fetches into the order's folder.
+/// Fetches into the request's folder.
 ///
 /// First exactly the object, where the host says that it gives objects by their id, as GitLab and GitHub do. Any other
 /// host, and one that refuses this id, is asked for the ref: first for its tip alone, which mostly is what was pushed,
 /// then with its history, where the object must be. Where no ref is known all branches are asked for.
-pub fn fetch(order: &Order, progress: &Teller<Progress>) -> Result<Found, Error> {
-    let wanted = &order.wanted;
-    if wanted.object.as_str().len() == 64 {
+pub fn fetch(request: &FetchRequest, progress: &Teller<Progress>) -> Result<FetchedPack, Error> {
+    let target = &request.target;
+    if target.object.as_str().len() == 64 {
         return Err(Error::Sha256 {
-            url: wanted.url.to_string(),
+            url: target.url.to_string(),
         });
     }
-    prepare_libgit2(order)?;
-    let depth = if wanted.history { 0 } else { 1 };
-    let mut attempts = vec![("exact", wanted.object.as_str(), LOCAL_REF, depth)];
-    match &wanted.ref_name {
-        Some(ref_name) if wanted.history => attempts.push(("history", ref_name.as_str(), LOCAL_REF, 0)),
+    libgit2::ignore_configuration();
+    libgit2::set_timeouts(request.limits.silence_seconds).map_err(|source| Error::Invalid {
+        url: request.url(),
+        source,
+    })?;
+    let depth = if target.history { 0 } else { 1 };
+    let mut attempts = vec![("exact", target.object.as_str(), LOCAL_REF, depth)];
+    match &target.ref_name {
+        Some(ref_name) if target.history => attempts.push(("history", ref_name.as_str(), LOCAL_REF, 0)),
         Some(ref_name) => {
             attempts.push(("tip", ref_name.as_str(), LOCAL_REF, 1));
             attempts.push(("history", ref_name.as_str(), LOCAL_REF, 0));
@@ -66,38 +76,38 @@ pub fn fetch(order: &Order, progress: &Teller<Progress>) -> Result<Found, Error>
     }
     let mut refused = None;
     for (name, from, to, depth) in attempts {
-        order.check_time()?;
-        let attempt = Attempt::new(order, progress, &order.folder.join(name))?;
+        request.check_time()?;
+        let attempt = Attempt::new(request, progress, &request.folder.join(name))?;
         match attempt.fetch(from, to, depth) {
-            Ok(ref_now) => match find(order, attempt.repository()) {
+            Ok(ref_now) => match find(request, attempt.repository()) {
                 Err(Error::CommitNotFound { source, .. }) => refused = source,
                 Err(error) => return Err(error),
-                Ok(mut found) => {
-                    found.ref_now = match &wanted.ref_name {
-                        Some(ref_name) if wanted.on_ref => {
+                Ok(mut fetched) => {
+                    fetched.ref_now = match &target.ref_name {
+                        Some(ref_name) if target.on_ref => {
                             Some(lineage::find_on_ref(&attempt, ref_name, ref_now)?)
                         }
                         _ => ref_now,
                     };
-                    found.bytes = attempt.received();
-                    return Ok(found);
+                    fetched.bytes = attempt.received();
+                    return Ok(fetched);
                 }
             },
             Err(Failed::Refused(error)) => refused = Some(error),
             Err(Failed::Other(error)) => return Err(error),
         }
         // What it has fetched is of no use, and there is room for one such.
-        let _ = std::fs::remove_dir_all(order.folder.join(name));
+        let _ = std::fs::remove_dir_all(request.folder.join(name));
     }
-    Err(not_found(order, refused))
+    Err(not_found(request, refused))
 }
 
-fn not_found(order: &Order, source: Option<git2::Error>) -> Error {
-    let wanted = &order.wanted;
+fn not_found(request: &FetchRequest, source: Option<git2::Error>) -> Error {
+    let target = &request.target;
     Error::CommitNotFound {
-        url: wanted.url.to_string(),
-        object: wanted.object.to_string(),
-        from: wanted
+        url: target.url.to_string(),
+        object: target.object.to_string(),
+        from: target
             .ref_name
             .as_ref()
             .map_or_else(|| "any branch".to_owned(), ToString::to_string),
@@ -105,53 +115,17 @@ fn not_found(order: &Order, source: Option<git2::Error>) -> Error {
     }
 }
 
-/// Lets libgit2 read no configuration of the system or the user, in this process. A `url.insteadOf` must not send the
-/// credentials elsewhere, and what is in such a file must not decide what comes of a push.
-pub fn ignore_configuration() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        use ConfigLevel::{Global, ProgramData, System, XDG};
-        for level in [System, Global, XDG, ProgramData] {
-            #[expect(
-                unsafe_code,
-                reason = "libgit2 has no other way; it is set before libgit2 is used"
-            )]
-            // Where this fails there are no such files.
-            let _ = unsafe { git2::opts::set_search_path(level, "") };
-        }
-    });
-}
-
-/// libgit2's timeouts are the process's, not a connection's: this one fetches one commit.
-fn prepare_libgit2(order: &Order) -> Result<(), Error> {
-    ignore_configuration();
-    let milliseconds = |seconds: u64| i32::try_from(seconds.saturating_mul(1_000)).unwrap_or(i32::MAX);
-    #[expect(
-        unsafe_code,
-        reason = "libgit2 has no other way; nothing else uses it while these are set"
-    )]
-    let set = unsafe {
-        git2::opts::set_server_connect_timeout_in_milliseconds(milliseconds(CONNECT_SECONDS)).and_then(|()| {
-            git2::opts::set_server_timeout_in_milliseconds(milliseconds(order.limits.silence_seconds))
-        })
-    };
-    set.map_err(|source| Error::Invalid {
-        url: order.wanted.url.to_string(),
-        source,
-    })
-}
-
 /// Finds the commit in what was fetched.
-fn find(order: &Order, repository: &Repository) -> Result<Found, Error> {
-    let url = || order.url();
-    let oid = Oid::from_str(order.wanted.object.as_str())
+fn find(request: &FetchRequest, repository: &Repository) -> Result<FetchedPack, Error> {
+    let url = || request.url();
+    let oid = Oid::from_str(request.target.object.as_str())
         .map_err(|source| Error::Invalid { url: url(), source })?;
     let object = repository
         .find_object(oid, None)
-        .map_err(|source| not_found(order, Some(source)))?;
+        .map_err(|source| not_found(request, Some(source)))?;
     let commit = object.peel_to_commit().map_err(|source| Error::NotACommit {
         url: url(),
-        object: order.wanted.object.to_string(),
+        object: request.target.object.to_string(),
         source,
     })?;
     let author = commit.author();
@@ -166,7 +140,7 @@ fn find(order: &Order, repository: &Repository) -> Result<Found, Error> {
             })
     };
     let (pack, index) = find_pack(repository.path())?;
-    Ok(Found {
+    Ok(FetchedPack {
         commit: id(commit.id())?.into_commit(),
         tree: id(commit.tree_id())?,
         author: Author {
