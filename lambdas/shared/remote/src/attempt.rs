@@ -18,6 +18,7 @@ use url::Url;
 use crate::certificates;
 use crate::error::Error;
 use crate::known_hosts::{self, Verdict};
+use crate::meaning::{self, Meaning};
 use crate::progress::Progress;
 use crate::request::FetchRequest;
 use crate::side_band::SideBand;
@@ -281,57 +282,41 @@ impl<'a> Attempt<'a> {
         self.stopped.borrow_mut().get_or_insert(reason);
     }
 
-    /// What libgit2's error means. It has no codes for most of it: its texts hand on what HTTP, OpenSSL, libssh2 and the
-    /// host's git say.
+    /// What has gone wrong where libgit2 fails.
     fn explain(&self, error: git2::Error) -> Failed {
         if let Some(reason) = self.stopped.take() {
             return Failed::Other(reason);
         }
-        let message = error.message().to_lowercase();
-        let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
         let url = self.request.url();
-        // These two end with the host's name, which may have any word in it.
-        if message.starts_with("failed to resolve") || message.starts_with("failed to connect") {
-            return Failed::Other(Error::Unreachable { url, source: error });
-        }
-        let refused = (error.code(), error.class()) == (ErrorCode::NotFound, ErrorClass::Reference);
-        if refused || says(&REFUSALS) {
-            return Failed::Refused(error);
-        }
-        let class = error.class();
-        let broke_off = says(&DISCONNECTIONS) || matches!(class, ErrorClass::Ssl | ErrorClass::Ssh);
-        Failed::Other(match error.code() {
-            _ if class == ErrorClass::NoMemory => Error::Died {
+        Failed::Other(match Meaning::of(&error) {
+            Meaning::Refused => return Failed::Refused(error),
+            Meaning::Unconnected => Error::Unreachable { url, source: error },
+            Meaning::NoMemory => Error::Died {
                 url,
                 how: error.message().to_owned(),
             },
-            ErrorCode::Timeout => self.silent(error),
-            ErrorCode::Certificate => self.untrusted(&error),
-            ErrorCode::Auth => self.unauthenticated(error),
-            _ if class == ErrorClass::Ssl && says(&["certificate"]) => self.untrusted(&error),
-            _ if says(&LOGIN_FAILURES) => self.unauthenticated(error),
-            _ if says(&NO_REPOSITORY) => Error::RepositoryNotFound { url, source: error },
-            _ if says(&["redirect"]) => Error::Redirected { url, source: error },
-            _ if says(&["timed out", "timeout"]) => self.silent(error),
-            // All that libgit2 says of a TLS connection that was cut, or has been silent for too long.
-            _ if says(&["syscall failure"]) && self.heard.get().elapsed() >= self.patience() => {
-                self.silent(error)
-            }
-            _ if broke_off || class == ErrorClass::Indexer => match self.side_band.borrow_mut().reason() {
+            Meaning::Silent => self.silent(error),
+            Meaning::Untrusted => self.untrusted(&error),
+            Meaning::LoginRefused => self.unauthenticated(error),
+            Meaning::NoRepository => Error::RepositoryNotFound { url, source: error },
+            Meaning::Redirected => Error::Redirected { url, source: error },
+            Meaning::Cut if self.heard.get().elapsed() >= self.silence() => self.silent(error),
+            Meaning::Cut | Meaning::Disconnected => match self.side_band.borrow_mut().reason() {
                 Some(reason) => dead(url, &error, &reason),
-                None if broke_off => Error::Unreachable { url, source: error },
+                None => Error::Unreachable { url, source: error },
+            },
+            Meaning::PackDamaged => match self.side_band.borrow_mut().reason() {
+                Some(reason) => dead(url, &error, &reason),
                 None => Error::Invalid { url, source: error },
             },
-            _ if says(&["unknown remote object format"]) => Error::Sha256 { url },
-            // The class alone says nothing: where libgit2 sets no error of its own, an old one is read.
-            _ if class == ErrorClass::Os && says(&["cannot extend packfile", "no space left"]) => {
-                Error::Workspace(std::io::Error::other(error))
-            }
-            _ => Error::Invalid { url, source: error },
+            Meaning::Sha256 => Error::Sha256 { url },
+            Meaning::DiskFull => Error::Workspace(std::io::Error::other(error)),
+            Meaning::Unknown => Error::Invalid { url, source: error },
         })
     }
 
-    fn patience(&self) -> Duration {
+    /// How long the host may be silent.
+    fn silence(&self) -> Duration {
         Duration::from_secs(self.request.limits.silence_seconds)
     }
 
@@ -372,59 +357,9 @@ fn dead(url: String, error: &git2::Error, reason: &str) -> Error {
         error.class(),
         format!("the host's git said \"{reason}\" and ended"),
     );
-    if DAMAGE.iter().any(|text| reason.contains(text)) {
+    if meaning::is_damage(reason) {
         Error::Invalid { url, source }
     } else {
         Error::Unreachable { url, source }
     }
 }
-
-/// What git says of objects that are not there, or not what they should be.
-const DAMAGE: [&str; 7] = [
-    "unable to read",
-    "bad object",
-    "bad tree object",
-    "corrupt",
-    "could not parse",
-    "failed to read object",
-    "missing",
-];
-/// The host does not give an object by its id, or has no such ref. The last one is all that libgit2 says of any error that
-/// a host answers where its shallow commits were to come, such as "not our ref".
-const REFUSALS: [&str; 6] = [
-    "not our ref",
-    "no such ref",
-    "unadvertised object",
-    "cannot fetch a specific object",
-    "doesn't support shallow",
-    "unexpected packet type",
-];
-const LOGIN_FAILURES: [&str; 6] = [
-    "status code: 401",
-    "status code: 403",
-    "mechanism for credentials",
-    "authentication is not supported",
-    "failed to authenticate",
-    "authentication failed",
-];
-/// The last one is GitLab's, over SSH.
-const NO_REPOSITORY: [&str; 5] = [
-    "status code: 404",
-    "status code: 410",
-    "does not appear to be a git repository",
-    "not found",
-    "could not be found",
-];
-/// No connection, the end of one, or "not now".
-const DISCONNECTIONS: [&str; 10] = [
-    "status code: 5",
-    "status code: 429",
-    "could not read refs from",
-    "could not read from remote",
-    "data from socket",
-    "syscall failure",
-    "received early eof",
-    "unexpected eof",
-    "invalid eof state",
-    "remote error: ",
-];

@@ -110,9 +110,9 @@ impl TransferProgram {
             memory: self.memory,
         };
         let job = serde_json::to_string(&job).map_err(|error| Error::Workspace(error.into()))?;
-        let patience = request.deadline.saturating_duration_since(Instant::now()) + GRACE;
+        let timeout = request.deadline.saturating_duration_since(Instant::now()) + GRACE;
         let answer = converse(&mut child, (stdin, stdout), &job, request, progress);
-        let answer = tokio::time::timeout(patience, answer).await;
+        let answer = tokio::time::timeout(timeout, answer).await;
         child.kill().await.map_err(Error::Workspace)?;
         answer.unwrap_or_else(|_| Err(request.too_slow()))
     }

@@ -16,6 +16,7 @@ pub mod gitmodules;
 mod known_hosts;
 mod libgit2;
 mod lineage;
+mod meaning;
 mod progress;
 mod request;
 mod side_band;
