@@ -16,7 +16,7 @@ fuzz_target!(|input: &[u8]| {
             "https://gitlab.example.com/a/b.git",
             "ssh://git@gitlab.example.com/a/b.git",
         ] {
-            let _ = secret.access(&url.parse().expect("a URL"));
+            let _ = secret.credentials().access(&url.parse().expect("a URL"));
         }
     }
 });

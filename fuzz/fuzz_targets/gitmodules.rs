@@ -4,13 +4,19 @@
 
 use domain::policy;
 use domain::source::{GitHost, origin};
-use fetch::fuzzing::gitmodules;
 use libfuzzer_sys::fuzz_target;
 use percent_encoding::percent_decode_str;
+use remote::gitmodules;
 use url::Url;
 
 fuzz_target!(|input: &[u8]| {
-    let Ok(urls) = gitmodules(input) else { return };
+    let Ok(submodules) = gitmodules::parse(input) else {
+        return;
+    };
+    let urls: Vec<String> = submodules
+        .into_values()
+        .filter_map(|submodule| submodule.url)
+        .collect();
     let hosts: [GitHost; 2] =
         ["https://git.example.com", "ssh://git.example.com:2222"].map(|host| host.parse().expect("a host"));
     let allowed = ["group/*".to_owned()];

@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use fetch::fuzzing::host_progress;
 use libfuzzer_sys::fuzz_target;
+use remote::fuzzing::host_progress;
 
 const WORDS: [&str; 8] = [
     "the",

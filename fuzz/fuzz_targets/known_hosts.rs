@@ -4,8 +4,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fetch::fuzzing::is_pinned;
 use libfuzzer_sys::fuzz_target;
+use remote::fuzzing::is_pinned;
 
 const HOST: &str = "git.example.com";
 

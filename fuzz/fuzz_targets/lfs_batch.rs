@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use fetch::fuzzing::batch;
+use lfs::fuzzing::batch;
 use libfuzzer_sys::fuzz_target;
 use tree::LfsOid;
 use url::Url;

@@ -4,9 +4,10 @@
 
 use std::sync::LazyLock;
 
-use fetch::fuzzing::{Signers, payload, verify};
 use git2::ObjectType;
 use libfuzzer_sys::fuzz_target;
+use signatures::fuzzing::payload;
+use signatures::{Signers, verify};
 
 /// Who may sign: the keys of the seeds.
 static SIGNERS: LazyLock<Signers> = LazyLock::new(|| {

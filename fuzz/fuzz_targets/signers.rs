@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use fetch::fuzzing::Signers;
 use libfuzzer_sys::fuzz_target;
+use signatures::Signers;
 
 fuzz_target!(|input: &[u8]| {
     let Some([ssh, openpgp]) = fuzz::parts(input) else {

@@ -9,14 +9,12 @@ use domain::push::PushId;
 use domain::source::Limits;
 use platform::progress::Teller;
 use platform::staging::{Staging, StorageError};
+use remote::{FetchRequest, FetchedPack, Target, TransferProgram};
 use tempfile::TempDir;
 
-use crate::child::TransferProgram;
-use crate::credentials::GitSecret;
 use crate::error::Error;
-use crate::order::{Order, Wanted};
 use crate::progress::Progress;
-use crate::transfer::Found;
+use crate::secret::GitSecret;
 
 /// The longest time that a fetch may be given, in seconds: a clock cannot tell any number of them.
 const MOST_SECONDS: u64 = 86_400;
@@ -72,37 +70,42 @@ impl<'a, S: Staging> Fetcher<'a, S> {
     }
 
     /// Fetches one commit, and puts its pack into the repository.
-    pub async fn fetch(&mut self, wanted: Wanted) -> Result<Found, Error> {
+    pub async fn fetch(&mut self, target: Target) -> Result<FetchedPack, Error> {
         self.fetches += 1;
-        let order = Order {
+        let request = FetchRequest {
             folder: self.folder.path().join(self.fetches.to_string()),
             // The news are told on from here, at their times.
             interval: self.progress.interval() / 10,
-            access: self.secret.access(&wanted.url)?,
+            access: self.secret.credentials().access(&target.url)?,
             authorities: self.secret.authorities().to_vec(),
-            wanted,
+            target,
             pack_bytes: self.limits.pack_bytes.saturating_sub(self.bytes),
             limits: self.limits.clone(),
             deadline: self.deadline,
         };
-        let mut found = self.program.fetch(&order, &self.progress).await?;
-        let pack = tree::pack_path(&self.repository(), &found.commit).map_err(Error::Workspace)?;
+        let tell = |progress| self.progress.tell(|| Progress::Transfer(progress));
+        let mut fetched = self.program.fetch(&request, &tell).await?;
+        let pack = tree::pack_path(&self.repository(), &fetched.commit).map_err(Error::Workspace)?;
         let index = pack.with_extension("idx");
-        for (from, to) in [(&found.pack, &pack), (&found.index, &index)] {
+        for (from, to) in [(&fetched.pack, &pack), (&fetched.index, &index)] {
             std::fs::rename(from, to).map_err(Error::Workspace)?;
         }
         // Nothing else of it is used.
-        let _ = std::fs::remove_dir_all(order.folder);
-        self.bytes += found.bytes;
-        found.pack = pack;
-        found.index = index;
-        Ok(found)
+        let _ = std::fs::remove_dir_all(request.folder);
+        self.bytes += fetched.bytes;
+        fetched.pack = pack;
+        fetched.index = index;
+        Ok(fetched)
     }
 
     /// Stages a pack and its index as `name`.
-    pub async fn stage(&self, found: &Found, name: &str) -> Result<(StagedObject, StagedObject), Error> {
-        let pack = self.stage_file(&found.pack, &format!("{name}.pack")).await?;
-        let index = self.stage_file(&found.index, &format!("{name}.idx")).await?;
+    pub async fn stage(
+        &self,
+        fetched: &FetchedPack,
+        name: &str,
+    ) -> Result<(StagedObject, StagedObject), Error> {
+        let pack = self.stage_file(&fetched.pack, &format!("{name}.pack")).await?;
+        let index = self.stage_file(&fetched.index, &format!("{name}.idx")).await?;
         Ok((pack, index))
     }
 

@@ -1,28 +1,12 @@
 //! `Fetch`: brings exactly the pushed commit from the git host into the staging bucket, as one pack.
 
-mod attempt;
-mod certificates;
-mod child;
-mod credentials;
 mod error;
 mod fetcher;
-#[cfg(feature = "fuzzing")]
-#[doc(hidden)]
-pub mod fuzzing;
-mod gitmodules;
-#[cfg(test)]
-mod growth;
-mod known_hosts;
-mod lfs;
-mod lineage;
 mod listing;
-mod order;
 mod pointers;
 mod progress;
-mod side_band;
-mod signature;
+mod secret;
 mod submodules;
-mod transfer;
 
 use std::path::Path;
 
@@ -33,20 +17,18 @@ use git2::Oid;
 use platform::progress::Teller;
 use platform::secrets::Secrets;
 use platform::staging::Staging;
+use remote::Target;
+use signatures::Signers;
 use url::Url;
 
-pub use child::{TransferProgram, transfer_if_asked};
-pub use credentials::GitSecret;
 pub use error::Error;
-pub use lfs::LfsError;
 pub use progress::Progress;
-pub use signature::NotVerified;
+pub use remote::{TransferProgram, transfer_if_asked};
+pub use secret::GitSecret;
 
 use fetcher::Fetcher;
 use listing::blocking;
-use order::Wanted;
 use pointers::{Allowed, Pushed};
-use signature::Signers;
 use submodules::Sources;
 
 /// What a fetch needs of the world.
@@ -70,7 +52,7 @@ pub async fn handle(
     deps: &Deps<'_, impl Secrets, impl Staging>,
     envelope: &Envelope<FetchInput>,
 ) -> Result<FetchedCommit, Error> {
-    transfer::ignore_configuration();
+    remote::ignore_configuration();
     let (push, input) = (&envelope.push, &envelope.input);
     let after = push.after.clone().ok_or(Error::NothingPushed)?;
     let url = Url::parse(&input.deliver.clone_url).map_err(|source| Error::Url {
@@ -102,28 +84,28 @@ async fn fetch(
         &options.limits,
         deps.progress.clone(),
     )?;
-    let wanted = Wanted {
+    let target = Target {
         url: url.clone(),
         object: after.clone(),
         ref_name: Some(push.ref_name.clone()),
         on_ref: options.commits == CommitPolicy::OnRef,
         history: options.full_clone,
     };
-    let found = fetcher.fetch(wanted).await?;
+    let fetched = fetcher.fetch(target).await?;
     let signature = match options.signature {
         SignaturePolicy::Any => None,
         // Who signs a commit signs the ids of its submodules.
         SignaturePolicy::Required => {
             let object = after.clone();
             let (repository, push, url) = (fetcher.repository(), push.clone(), url.clone());
-            let (commit, signers) = (found.commit.clone(), secret.signers().clone());
+            let (commit, signers) = (fetched.commit.clone(), secret.signers().clone());
             Some(
                 blocking(move || verify(&repository, &push.ref_name, &url, &object, &commit, &signers))
                     .await?,
             )
         }
     };
-    let (pack, index) = fetcher.stage(&found, "commit").await?;
+    let (pack, index) = fetcher.stage(&fetched, "commit").await?;
     let submodules = match options.submodules {
         Submodules::None => Vec::new(),
         Submodules::Recursive => {
@@ -132,13 +114,13 @@ async fn fetch(
                 repositories: &input.deliver.submodule_repositories,
                 attributes: options.attributes,
             };
-            submodules::fetch(&mut fetcher, sources, url.clone(), found.tree.clone()).await?
+            submodules::fetch(&mut fetcher, sources, url.clone(), fetched.tree.clone()).await?
         }
     };
     let lfs = if options.lfs {
         let pushed = Pushed {
             url: &url,
-            tree: &found.tree,
+            tree: &fetched.tree,
             ref_name: &push.ref_name,
         };
         let allowed = Allowed {
@@ -150,13 +132,13 @@ async fn fetch(
         None
     };
     Ok(FetchedCommit {
-        commit: found.commit,
-        tree: found.tree,
-        author: found.author,
-        committed_at: found.committed_at,
-        subject: found.subject,
+        commit: fetched.commit,
+        tree: fetched.tree,
+        author: fetched.author,
+        committed_at: fetched.committed_at,
+        subject: fetched.subject,
         url: url.into(),
-        ref_now: found.ref_now,
+        ref_now: fetched.ref_now,
         pack,
         index,
         submodules,
@@ -177,7 +159,7 @@ fn verify(
     let repository = tree::open(repository)?;
     let id = |text: &str| Oid::from_str(text).map_err(tree::Error::Pack);
     let (pushed, commit) = (id(object.as_str())?, id(commit.as_str())?);
-    signature::verify(&repository, pushed, commit, Some(ref_name), signers).map_err(|source| {
+    signatures::verify(&repository, pushed, commit, Some(ref_name), signers).map_err(|source| {
         Error::NotVerified {
             url: url.to_string(),
             object: object.to_string(),

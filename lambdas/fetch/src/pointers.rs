@@ -6,14 +6,15 @@ use std::path::Path;
 use domain::contract::{FetchedSubmodule, LfsObjects};
 use domain::git::{ObjectId, RefName};
 use domain::source::{GitHost, Options};
+use lfs::{LFSCONFIG_BYTES, LfsRequest};
 use platform::staging::Staging;
 use tree::{LeftOut, Pointer};
 use url::Url;
 
 use crate::error::Error;
 use crate::fetcher::Fetcher;
-use crate::lfs::{self, LFSCONFIG_BYTES, LfsError, LfsOrder};
 use crate::listing::{Listing, blocking};
+use crate::progress::Progress;
 
 const LFSCONFIG: &[u8] = b".lfsconfig";
 
@@ -81,19 +82,20 @@ async fn one<S: Staging>(
     let (pointers, lfsconfig) = blocking(move || read(&folder, &tree, &options)).await?;
     let mut limits = fetcher.limits.clone();
     limits.lfs_bytes = limits.lfs_bytes.saturating_sub(all.bytes);
-    let order = LfsOrder {
+    let request = LfsRequest {
         clone_url: repository.url,
         git_hosts: allowed.hosts,
         repositories: allowed.repositories,
         lfsconfig,
-        secret: fetcher.secret,
+        credentials: fetcher.secret.credentials(),
+        authorities: fetcher.secret.authorities(),
         limits: &limits,
         deadline: fetcher.deadline(),
         push_id: &fetcher.push_id,
         ref_name: repository.ref_name,
-        progress: fetcher.progress.clone(),
+        progress: &|progress| fetcher.progress.tell(|| Progress::Lfs(progress)),
     };
-    let staged = lfs::fetch(&order, pointers, fetcher.staging).await?;
+    let staged = lfs::fetch(&request, pointers, fetcher.staging).await?;
     all.objects += staged.objects;
     all.bytes += staged.bytes;
     Ok(())
@@ -113,7 +115,7 @@ fn read(
     }
     let lfsconfig = listing
         .file(LFSCONFIG, LFSCONFIG_BYTES)?
-        .map_err(|size| LfsError::Repository {
+        .map_err(|size| lfs::Error::Repository {
             what: ".lfsconfig",
             reason: format!("it has {size} bytes, more than {LFSCONFIG_BYTES}"),
         })?;

@@ -7,14 +7,13 @@ use domain::git::ObjectId;
 use domain::policy;
 use domain::source::{GitHost, Limits};
 use platform::staging::Staging;
+use remote::{Target, gitmodules};
 use tree::{Attributes, Content, LeftOut};
 use url::Url;
 
 use crate::error::Error;
 use crate::fetcher::Fetcher;
-use crate::gitmodules;
 use crate::listing::{Listing, blocking};
-use crate::order::Wanted;
 
 const GITMODULES: &[u8] = b".gitmodules";
 /// The largest one, in bytes.
@@ -108,20 +107,20 @@ async fn one<S: Staging>(
     submodule: Recorded,
     number: usize,
 ) -> Result<FetchedSubmodule, Error> {
-    let wanted = Wanted {
+    let target = Target {
         url: url.clone(),
         object: submodule.commit,
         ref_name: None,
         on_ref: false,
         history: false,
     };
-    let found = fetcher.fetch(wanted).await?;
-    let (pack, index) = fetcher.stage(&found, &format!("submodules/{number}")).await?;
+    let fetched = fetcher.fetch(target).await?;
+    let (pack, index) = fetcher.stage(&fetched, &format!("submodules/{number}")).await?;
     Ok(FetchedSubmodule {
         path: submodule.path,
         url: url.to_string(),
-        commit: found.commit,
-        tree: found.tree,
+        commit: fetched.commit,
+        tree: fetched.tree,
         pack,
         index,
     })
@@ -210,7 +209,7 @@ fn read(listing: &Listing, attributes: Option<&Attributes>, path: &str) -> Resul
     if submodules.is_empty() {
         return Ok(Vec::new());
     }
-    let modules = gitmodules(listing)?;
+    let modules = read_gitmodules(listing)?;
     let mut recorded = Vec::new();
     for (below, commit) in submodules {
         let full = [path.as_bytes(), below].concat();
@@ -235,7 +234,7 @@ fn read(listing: &Listing, attributes: Option<&Attributes>, path: &str) -> Resul
     Ok(recorded)
 }
 
-fn gitmodules(listing: &Listing) -> Result<HashMap<Vec<u8>, gitmodules::Submodule>, Error> {
+fn read_gitmodules(listing: &Listing) -> Result<HashMap<Vec<u8>, gitmodules::Submodule>, Error> {
     let invalid = |reason: String| Error::SubmoduleInvalid {
         path: tree::lossy(GITMODULES),
         reason,

@@ -1,4 +1,4 @@
-//! Real servers for tests, on the loopback.
+//! Real servers for tests, on the loopback, and what else the tests of several crates need.
 
 #![expect(
     clippy::expect_used,
@@ -7,12 +7,15 @@
 )]
 
 pub mod endless;
+pub mod growth;
 pub mod http;
 pub mod ssh;
 
+mod certificate;
 mod giftless;
 mod request;
 
+pub use certificate::Certificate;
 pub use giftless::Giftless;
 pub use request::Request;
 

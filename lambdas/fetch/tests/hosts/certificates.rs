@@ -3,9 +3,9 @@
 use domain::error::Code;
 use servers::http::Host;
 
-use crate::certificate::Certificate;
 use crate::scene::{Ask, PASSWORD, Scene};
 use crate::tls::Tls;
+use servers::Certificate;
 
 const ADDRESS: Option<&str> = Some("127.0.0.1");
 

@@ -30,15 +30,22 @@ async fn a_fetch_tells_what_the_host_says_what_comes_and_what_is_made_of_it() {
     });
     scene.fetch(&ask).await.unwrap();
     let told: Vec<Progress> = told.try_iter().collect();
-    let has = |wanted: fn(&Progress) -> bool| told.iter().any(wanted);
+    let told: Vec<remote::Progress> = told
+        .into_iter()
+        .map(|progress| match progress {
+            Progress::Transfer(progress) => progress,
+            Progress::Lfs(progress) => panic!("{progress}"),
+        })
+        .collect();
+    let has = |wanted: fn(&remote::Progress) -> bool| told.iter().any(wanted);
     assert!(
-        has(|told| matches!(told, Progress::Host { done: 1.., .. })),
+        has(|told| matches!(told, remote::Progress::Host { done: 1.., .. })),
         "{told:?}"
     );
     assert!(
         has(|told| matches!(
             told,
-            Progress::Objects {
+            remote::Progress::Objects {
                 objects: 1..,
                 total: 4,
                 bytes: 1..
@@ -47,7 +54,7 @@ async fn a_fetch_tells_what_the_host_says_what_comes_and_what_is_made_of_it() {
         "{told:?}"
     );
     assert!(
-        has(|told| matches!(told, Progress::Deltas { deltas: 1, total: 1 })),
+        has(|told| matches!(told, remote::Progress::Deltas { deltas: 1, total: 1 })),
         "{told:?}"
     );
 }

@@ -10,7 +10,7 @@ use openssl::ssl::{SslAcceptor, SslMethod, SslStream};
 use servers::PATH;
 use servers::http::Host;
 
-use crate::certificate::Certificate;
+use servers::Certificate;
 
 /// The front, serving until it is dropped.
 pub struct Tls {

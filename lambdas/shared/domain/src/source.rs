@@ -145,6 +145,9 @@ pub enum SignaturePolicy {
     Required,
 }
 
+/// How long a connection to a git or LFS server may take to be made, in seconds.
+pub const CONNECT_SECONDS: u64 = 15;
+
 /// The limits of one push. A push that meets one fails with an error that names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -1,0 +1,204 @@
+//! The credentials of a git secret: how to log in at each host of a source. A git transfer and Git LFS log in by the same
+//! ones; both find here which login is for which host, and what has to be taken out of a text before people see it.
+
+use domain::error::{Code, Coded};
+use domain::source::origin;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
+use url::Url;
+
+/// The logins at the hosts of a source, as the git secret lists them.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub struct Credentials(Vec<Entry>);
+
+/// The git secret has no login for a host that needs one.
+#[derive(Debug, thiserror::Error)]
+#[error("the git secret has no credentials for {host}")]
+pub struct MissingCredentials {
+    host: String,
+}
+
+impl MissingCredentials {
+    /// For the host of `url`, which is named as in the git secret: `scheme://host[:port]`.
+    #[must_use]
+    pub fn of(url: &Url) -> Self {
+        let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+        let host = url.host_str().unwrap_or_default();
+        Self {
+            host: format!("{}://{host}{port}", url.scheme()),
+        }
+    }
+}
+
+impl Coded for MissingCredentials {
+    fn code(&self) -> Code {
+        Code::CredentialsMissing
+    }
+}
+
+/// The login at one host.
+#[derive(Deserialize)]
+struct Entry {
+    /// `scheme://host[:port]`.
+    host: Url,
+    #[serde(flatten)]
+    login: Login,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+enum Login {
+    Password {
+        username: String,
+        password: SecretString,
+    },
+    Key {
+        private_key: SecretString,
+        #[serde(default)]
+        passphrase: Option<SecretString>,
+        known_hosts: String,
+    },
+}
+
+impl Login {
+    /// All texts that would let somebody in, in each form that is sent.
+    fn secrets(&self) -> Vec<SecretString> {
+        let mut secrets = Vec::new();
+        match self {
+            Self::Password { username, password } => {
+                let pair = format!("{username}:{}", password.expose_secret());
+                secrets.push(openssl::base64::encode_block(pair.as_bytes()).into());
+                secrets.push(password.clone());
+            }
+            Self::Key {
+                private_key,
+                passphrase,
+                ..
+            } => {
+                let lines = private_key.expose_secret().lines();
+                secrets.extend(lines.filter(|line| !line.starts_with("-----")).map(Into::into));
+                secrets.extend(passphrase.clone());
+            }
+        }
+        // Nothing this short keeps anybody out, and it may be a part of any word.
+        secrets.retain(|secret: &SecretString| secret.expose_secret().len() >= 4);
+        secrets
+    }
+}
+
+/// How to log in for one fetch. It can be written down, to hand it to the process that transfers.
+#[derive(Clone, Serialize, Deserialize)]
+pub enum Access {
+    /// Over HTTP(S), where the host does not ask.
+    Anonymous,
+    /// Over HTTP(S), where it asks: a password or token.
+    Password {
+        /// The user name.
+        username: String,
+        /// The password or token.
+        #[serde(serialize_with = "expose")]
+        password: SecretString,
+    },
+    /// Over SSH.
+    Key {
+        /// The private key, in OpenSSH's or PEM form.
+        #[serde(serialize_with = "expose")]
+        private_key: SecretString,
+        /// Its passphrase.
+        #[serde(serialize_with = "expose_optional")]
+        passphrase: Option<SecretString>,
+        /// The pinned host keys, in the form of OpenSSH's known_hosts.
+        known_hosts: String,
+    },
+}
+
+fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    secret.expose_secret().serialize(serializer)
+}
+
+fn expose_optional<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    secret
+        .as_ref()
+        .map(ExposeSecret::expose_secret)
+        .serialize(serializer)
+}
+
+impl Credentials {
+    /// `text` without what must be told to nobody. A host may send back what it was sent.
+    #[must_use]
+    pub fn taken_out_of(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for entry in &self.0 {
+            for secret in entry.login.secrets() {
+                text = text.replace(secret.expose_secret(), "***");
+            }
+        }
+        text
+    }
+
+    /// How to log in at the host of `url`. What is for one host is never given to another, nor to another port.
+    ///
+    /// # Errors
+    /// [`MissingCredentials`] for SSH without a key.
+    pub fn access(&self, url: &Url) -> Result<Access, MissingCredentials> {
+        let wanted = origin(url);
+        let entry = self.0.iter().find(|entry| origin(&entry.host) == wanted);
+        match (url.scheme(), entry.map(|entry| entry.login.clone())) {
+            (
+                "ssh",
+                Some(Login::Key {
+                    private_key,
+                    passphrase,
+                    known_hosts,
+                }),
+            ) => Ok(Access::Key {
+                private_key,
+                passphrase,
+                known_hosts,
+            }),
+            ("https" | "http", Some(Login::Password { username, password })) => {
+                Ok(Access::Password { username, password })
+            }
+            ("https" | "http", None) => Ok(Access::Anonymous),
+            _ => Err(MissingCredentials::of(url)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(url: &str) -> Result<Access, MissingCredentials> {
+        let credentials: Credentials = serde_json::from_str(
+            r#"[{"host":"https://git.example.com","username":"bot","password":"token"},
+                {"host":"ssh://git.example.com","private_key":"key","known_hosts":"git.example.com ssh-ed25519 AAAA"}]"#,
+        )
+        .unwrap();
+        credentials.access(&Url::parse(url).unwrap())
+    }
+
+    #[test]
+    fn each_host_and_port_has_its_own_login() {
+        assert!(matches!(
+            access("https://git.example.com/a/b.git"),
+            Ok(Access::Password { username, .. }) if username == "bot"
+        ));
+        assert!(matches!(
+            access("ssh://git@git.example.com/a/b.git"),
+            Ok(Access::Key { .. })
+        ));
+        for stranger in [
+            "https://git.example.com:8443/a/b.git",
+            "http://git.example.com/a/b.git",
+            "https://git.example.com.evil.example/a/b.git",
+        ] {
+            assert!(matches!(access(stranger), Ok(Access::Anonymous)), "{stranger}");
+        }
+        assert!(matches!(
+            access("ssh://git@git.example.com:2222/a/b.git"),
+            Err(MissingCredentials { host }) if host == "ssh://git.example.com:2222"
+        ));
+    }
+}

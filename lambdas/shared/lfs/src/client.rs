@@ -1,0 +1,129 @@
+//! What an LFS server is asked with: the guarded HTTP client, and the login of the git secret.
+
+use bytes::Bytes;
+use credentials::Access;
+use domain::source::GitHost;
+use egress::{Body, Response, named};
+use http::{HeaderMap, HeaderValue, Method};
+use secrecy::ExposeSecret;
+use url::Url;
+
+use crate::LfsRequest;
+use crate::error::Error;
+
+/// The client of one fetch.
+pub struct Client<'a> {
+    request: &'a LfsRequest<'a>,
+    http: egress::Client,
+}
+
+impl<'a> Client<'a> {
+    /// A client for the LFS server at `server`.
+    pub fn new(request: &'a LfsRequest<'a>, server: &Url) -> Result<Self, Error> {
+        let hosts = request.git_hosts.iter().filter_map(GitHost::origin);
+        let http = egress::Client::new(
+            server,
+            hosts.collect(),
+            request.authorities,
+            request.silence(),
+            request.deadline,
+        );
+        Ok(Self {
+            request,
+            http: http.map_err(|error| failed(request, server, error))?,
+        })
+    }
+
+    /// The LFS server's URL.
+    pub fn server(&self) -> &Url {
+        self.http.server()
+    }
+
+    /// Whether `url` is on the LFS server itself.
+    pub fn is_server(&self, url: &Url) -> bool {
+        self.http.is_server(url)
+    }
+
+    /// The `Authorization` that the git secret has for the server. `None` if the server does not ask.
+    pub fn login(&self) -> Result<Option<HeaderValue>, Error> {
+        let server = self.server();
+        let Access::Password { username, password } = self.request.credentials.access(server)? else {
+            return Ok(None);
+        };
+        let pair = format!("{username}:{}", password.expose_secret());
+        let basic = format!("Basic {}", openssl::base64::encode_block(pair.as_bytes()));
+        // Base64 is what a header may have.
+        let mut value = HeaderValue::try_from(basic).map_err(|error| Error::Unreachable {
+            url: named(server),
+            source: error.into(),
+        })?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+
+    /// Sends a request, and waits for the head of the answer.
+    pub async fn send(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Response, Error> {
+        let sent = self.http.send(method, url, headers, body).await;
+        sent.map_err(|error| self.failed(error))
+    }
+
+    /// The next bytes of an answer's body. `None` at its end.
+    pub async fn next(&self, url: &Url, body: &mut Body) -> Result<Option<Bytes>, Error> {
+        let next = self.http.next(url, body).await;
+        next.map_err(|error| self.failed(error))
+    }
+
+    /// Waits for the staging area, until the deadline.
+    pub async fn for_staging<T>(&self, future: impl Future<Output = T>) -> Result<T, Error> {
+        let waited = self.http.until_deadline(future).await;
+        waited.map_err(|error| self.failed(error))
+    }
+
+    /// Lets all that is under way end.
+    pub fn stop(&self) {
+        self.http.stop();
+    }
+
+    fn failed(&self, error: egress::Error) -> Error {
+        failed(self.request, self.server(), error)
+    }
+}
+
+/// What it means for a fetch from `server` that there is no answer.
+fn failed(request: &LfsRequest<'_>, server: &Url, error: egress::Error) -> Error {
+    use egress::Error as Egress;
+    match error {
+        Egress::AddressNotAllowed { url, address, reach } => Error::AddressNotAllowed {
+            url,
+            address,
+            reason: reach.describe(),
+        },
+        Egress::Certificate { url, reason } => Error::Certificate { url, reason },
+        Egress::Unreachable { url, source } => Error::Unreachable { url, source },
+        Egress::Silent { url, seconds } => Error::Silent { url, seconds },
+        Egress::Invalid { url, reason } => Error::Invalid {
+            url,
+            reason: reason.to_owned(),
+        },
+        Egress::Late => Error::Limit {
+            url: named(server),
+            limit: "fetch_seconds",
+            met: format!("the fetch takes more than {} s", request.limits.fetch_seconds),
+        },
+        Egress::Stopped => Error::Stopped,
+    }
+}
+
+/// Nothing that `url` sent is of use.
+pub fn invalid(url: &Url, reason: impl Into<String>) -> Error {
+    Error::Invalid {
+        url: named(url),
+        reason: reason.into(),
+    }
+}

@@ -1,0 +1,322 @@
+//! Where the LFS server is, by git-lfs's `docs/api/server-discovery.md`.
+
+use domain::policy;
+use domain::source::{GitHost, origin, repository_path};
+use egress::named;
+use gix_config::File;
+use gix_config::file::Metadata;
+use url::Url;
+
+use crate::error::Error;
+
+/// What git-lfs reads of a repository's `.lfsconfig`, the first one first. The remote is named as in any clone.
+const KEYS: [&str; 2] = ["lfs.url", "remote.origin.lfsurl"];
+/// A `.lfsconfig` has a few lines.
+pub const LFSCONFIG_BYTES: usize = 64 << 10;
+
+/// The LFS server's URL, without credentials and without a slash at its end.
+pub fn find(
+    clone_url: &Url,
+    git_hosts: &[GitHost],
+    repositories: &[String],
+    lfsconfig: Option<&[u8]>,
+) -> Result<Url, Error> {
+    match lfsconfig.map(configured).transpose()?.flatten() {
+        Some(text) => {
+            let url = on_allowed_host(&text, clone_url, git_hosts)?;
+            check_repository(&url, clone_url, git_hosts, repositories)?;
+            Ok(url)
+        }
+        None => by_clone_url(clone_url, git_hosts),
+    }
+}
+
+fn configured(lfsconfig: &[u8]) -> Result<Option<String>, Error> {
+    let invalid = |reason: String| Error::Repository {
+        what: ".lfsconfig",
+        reason,
+    };
+    if lfsconfig.len() > LFSCONFIG_BYTES {
+        return Err(invalid(format!("it has more than {LFSCONFIG_BYTES} bytes")));
+    }
+    // Includes would name files of this machine.
+    let file = File::from_bytes_no_includes(
+        lfsconfig,
+        Metadata::api(),
+        gix_config::file::init::Options::default(),
+    )
+    // The parser's own message quotes what it met, which may be a password.
+    .map_err(|_| invalid("it is not in the form of git's configuration".to_owned()))?;
+    let values = KEYS.iter().filter_map(|key| file.string(key));
+    Ok(values
+        .map(|value| value.to_string().trim().to_owned())
+        .find(|value| !value.is_empty()))
+}
+
+/// The URL of a `.lfsconfig`: whoever may push chooses it, so it has to be on a host of the settings.
+fn on_allowed_host(text: &str, clone_url: &Url, git_hosts: &[GitHost]) -> Result<Url, Error> {
+    let Ok(mut url) = Url::parse(text) else {
+        return Err(Error::Scheme {
+            // It may have anything in it, such as `user:password@host:path`.
+            url: "what is no URL".to_owned(),
+        });
+    };
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(Error::Scheme { url: named(&url) });
+    }
+    let wanted = origin(&url);
+    let known = git_hosts.iter().map(GitHost::origin).chain([origin(clone_url)]);
+    if !known.into_iter().any(|known| known == wanted) {
+        let hosts: Vec<_> = git_hosts.iter().map(ToString::to_string).collect();
+        return Err(Error::HostNotAllowed {
+            url: named(&url),
+            allowed: hosts.join(", "),
+        });
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    clean(&mut url, &path);
+    Ok(url)
+}
+
+/// Whoever may push must not read another repository's objects by the source's credentials: the server has to be the
+/// repository's own, or of one that the settings allow.
+fn check_repository(
+    url: &Url,
+    clone_url: &Url,
+    git_hosts: &[GitHost],
+    repositories: &[String],
+) -> Result<(), Error> {
+    let path = url.path();
+    let path = path.strip_suffix("/info/lfs").unwrap_or(path);
+    // An SSH URL's path has no prefix, where the same repository's on the web may have one.
+    let names = |origin_url: &Url, path: &str| {
+        let mut with_path = origin_url.clone();
+        with_path.set_path(path);
+        let below = git_hosts.iter().find_map(|host| host.repository(&with_path));
+        below.or_else(|| repository_path(path))
+    };
+    let is_own = url.host_str() == clone_url.host_str()
+        && names(url, path).is_some_and(|named| Some(named) == names(clone_url, clone_url.path()));
+    if is_own || policy::submodule_is_allowed(repositories, path)? {
+        return Ok(());
+    }
+    Err(Error::RepositoryNotAllowed {
+        url: named(url),
+        allowed: repositories.join(", "),
+    })
+}
+
+fn by_clone_url(clone_url: &Url, git_hosts: &[GitHost]) -> Result<Url, Error> {
+    let (mut url, prefix) = match clone_url.scheme() {
+        "https" | "http" => (clone_url.clone(), String::new()),
+        _ => {
+            let url = web_origin(clone_url, git_hosts)?;
+            let prefix = url.path().trim_end_matches('/').to_owned();
+            (url, prefix)
+        }
+    };
+    let path = clone_url.path().trim_end_matches('/');
+    let path = path.strip_suffix(".git").unwrap_or(path);
+    clean(&mut url, &format!("{prefix}{path}.git/info/lfs"));
+    Ok(url)
+}
+
+/// The host of an SSH URL as the settings name it for HTTPS, or else for HTTP.
+fn web_origin(clone_url: &Url, git_hosts: &[GitHost]) -> Result<Url, Error> {
+    let host = clone_url.host_str().unwrap_or_default();
+    let named_so = |scheme: &str| {
+        git_hosts
+            .iter()
+            .filter_map(|git_host| Url::parse(git_host.as_str()).ok())
+            .find(|url| {
+                url.scheme() == scheme && url.host_str().is_some_and(|name| name.eq_ignore_ascii_case(host))
+            })
+    };
+    named_so("https")
+        .or_else(|| named_so("http"))
+        .ok_or_else(|| Error::NoEndpoint {
+            url: named(clone_url),
+            host: host.to_ascii_lowercase(),
+        })
+}
+
+fn clean(url: &mut Url, path: &str) {
+    // Neither fails for a URL with a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    url.set_path(path);
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::error::{Code, Coded};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn endpoint(clone_url: &str, hosts: &[&str], lfsconfig: Option<&str>) -> Result<String, Error> {
+        let hosts: Vec<GitHost> = hosts.iter().map(|host| host.parse().unwrap()).collect();
+        let clone_url = Url::parse(clone_url).unwrap();
+        let repositories = ["a/*".to_owned(), "lfs".to_owned()];
+        find(&clone_url, &hosts, &repositories, lfsconfig.map(str::as_bytes)).map(String::from)
+    }
+
+    #[test]
+    fn the_server_is_below_the_clone_url() {
+        for clone_url in [
+            "https://git.example.com/group/project.git",
+            "https://git.example.com/group/project",
+            "https://user@git.example.com/group/project.git/",
+        ] {
+            assert_eq!(
+                endpoint(clone_url, &[], None).unwrap(),
+                "https://git.example.com/group/project.git/info/lfs"
+            );
+        }
+    }
+
+    #[test]
+    fn the_server_of_an_ssh_host_is_the_one_of_its_name_in_the_settings() {
+        let ssh = "ssh://git@Git.example.com:2222/group/project.git";
+        for (hosts, expected) in [
+            (
+                vec![
+                    "ssh://git@git.example.com:2222",
+                    "http://git.example.com",
+                    "git.example.com:8443",
+                ],
+                "https://git.example.com:8443/group/project.git/info/lfs",
+            ),
+            (
+                vec!["http://git.example.com:8080"],
+                "http://git.example.com:8080/group/project.git/info/lfs",
+            ),
+            (
+                vec!["git.example.com/root"],
+                "https://git.example.com/root/group/project.git/info/lfs",
+            ),
+        ] {
+            assert_eq!(endpoint(ssh, &hosts, None).unwrap(), expected);
+        }
+        let error = endpoint(
+            ssh,
+            &["ssh://git@git.example.com:2222", "other.example.com"],
+            None,
+        )
+        .unwrap_err();
+        assert_eq!(error.code(), Code::GitHostNotAllowed);
+        assert!(error.to_string().contains("https://git.example.com"), "{error}");
+    }
+
+    #[test]
+    fn lfsconfig_is_followed_to_hosts_of_the_settings_only() {
+        let clone = "https://git.example.com/group/project.git";
+        let hosts = [
+            "git.example.com",
+            "lfs.example.com:8443",
+            "http://plain.example.com",
+        ];
+        for (lfsconfig, expected) in [
+            (
+                "[lfs]\n\turl = https://lfs.example.com:8443/a/b/ # ours\n",
+                "https://lfs.example.com:8443/a/b",
+            ),
+            (
+                "[lfs]\n\turl = \"https://u:hunter2@git.example.com/group/project.git?y#z\"\n[remote \"origin\"]\nlfsurl=https://no",
+                "https://git.example.com/group/project.git",
+            ),
+            (
+                "[remote \"origin\"]\n\tlfsurl = http://plain.example.com/lfs",
+                "http://plain.example.com/lfs",
+            ),
+            (
+                "[lfs]\n\tlocksverify = true\n",
+                "https://git.example.com/group/project.git/info/lfs",
+            ),
+        ] {
+            assert_eq!(endpoint(clone, &hosts, Some(lfsconfig)).unwrap(), expected);
+        }
+        for (url, code) in [
+            ("https://evil.example.com/lfs", Code::GitHostNotAllowed),
+            ("http://git.example.com/lfs", Code::GitHostNotAllowed),
+            (
+                "https://git.example.com@evil.example.com/lfs",
+                Code::GitHostNotAllowed,
+            ),
+            ("https://git.example.com:8443/lfs", Code::GitHostNotAllowed),
+            ("https://169.254.169.254/lfs", Code::GitHostNotAllowed),
+            (
+                "https://git.example.com/secret/project.git/info/lfs",
+                Code::SubmoduleNotAllowed,
+            ),
+            (
+                "https://git.example.com/lfs/group/project",
+                Code::SubmoduleNotAllowed,
+            ),
+            (
+                "https://git.example.com/a%2fb/info/lfs",
+                Code::SubmoduleNotAllowed,
+            ),
+            ("https://lfs.example.com:8443/", Code::SubmoduleNotAllowed),
+            (
+                "https://lfs.example.com:8443/group/project.git",
+                Code::SubmoduleNotAllowed,
+            ),
+            ("ssh://git@git.example.com/a", Code::RepositoryUnsupported),
+            ("file:///etc", Code::RepositoryUnsupported),
+            ("git@git.example.com:a/b", Code::RepositoryUnsupported),
+        ] {
+            let error = endpoint(clone, &hosts, Some(&format!("[lfs]\nurl = {url}\n"))).unwrap_err();
+            assert_eq!(error.code(), code, "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn lfsconfig_may_name_the_repositorys_own_server() {
+        for (clone, hosts, url) in [
+            (
+                "https://git.example.com/group/project.git",
+                vec!["git.example.com"],
+                "https://git.example.com/group/project/info/lfs",
+            ),
+            (
+                "ssh://git@git.example.com/group/project.git",
+                vec!["ssh://git@git.example.com", "git.example.com/root"],
+                "https://git.example.com/root/group/project.git/info/lfs",
+            ),
+        ] {
+            let lfsconfig = format!("[lfs]\nurl = {url}\n");
+            assert_eq!(endpoint(clone, &hosts, Some(&lfsconfig)).unwrap(), url);
+        }
+    }
+
+    #[test]
+    fn lfsconfig_that_cannot_be_read_is_an_error() {
+        let long = "#".repeat(LFSCONFIG_BYTES + 1);
+        for lfsconfig in ["[lfs\nurl = x", "[lfs]\nurl = \"hunter2", &long] {
+            let error = endpoint("https://git.example.com/a/b.git", &[], Some(lfsconfig)).unwrap_err();
+            assert_eq!(error.code(), Code::LfsInvalid, "{error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_lfsconfig_stays_on_the_hosts_of_the_settings(
+            lfsconfig in prop_oneof![
+                any::<String>(),
+                "[\\PC]{0,60}".prop_map(|url| format!("[lfs]\nurl = \"{url}\"\n")),
+                "https?://[a-z.@:/%0-9]{0,40}".prop_map(|url| format!("[lfs]\nurl = {url}\n")),
+            ],
+        ) {
+            if let Ok(url) = endpoint("https://git.example.com/a/b.git", &["lfs.example.com"], Some(&lfsconfig)) {
+                prop_assert!(
+                    url.starts_with("https://git.example.com/") || url.starts_with("https://lfs.example.com/"),
+                    "{}", url
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The Git LFS protocol: brings the objects that pointers point to from the repository's LFS server into the staging area.
+//!
+//! The LFS server is found by the clone URL or `.lfsconfig`, and asked in batches where the objects are. That may be
+//! anywhere on the public internet, as with S3's presigned URLs: credentials of the git secret go to the LFS server's own
+//! origin alone.
+
+mod batch;
+mod client;
+mod download;
+mod endpoint;
+mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+mod progress;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use credentials::Credentials;
+use domain::contract::LfsObjects;
+use domain::git::RefName;
+use domain::push::PushId;
+use domain::source::{GitHost, Limits};
+use egress::named;
+use futures::{StreamExt as _, stream};
+use openssl::x509::X509;
+use platform::staging::Staging;
+use tree::{LfsOid, Pointer};
+use url::Url;
+
+pub use endpoint::LFSCONFIG_BYTES;
+pub use error::Error;
+pub use progress::Progress;
+
+use client::Client;
+use progress::Counter;
+
+/// How many objects come at once. Each holds a few pieces of the staging area in memory.
+const CONCURRENT_DOWNLOADS: usize = 4;
+/// The id of what has no bytes.
+const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// Which repository's objects to fetch, and how.
+pub struct LfsRequest<'a> {
+    /// Where the pack was fetched from.
+    pub clone_url: &'a Url,
+    /// The hosts of the source's settings.
+    pub git_hosts: &'a [GitHost],
+    /// The globs of the source's `submodule_repositories`.
+    pub repositories: &'a [String],
+    /// The content of `.lfsconfig` at the root of the commit's tree.
+    pub lfsconfig: Option<Vec<u8>>,
+    /// How to log in at the LFS server.
+    pub credentials: &'a Credentials,
+    /// Certificates of authorities that are trusted besides the system's.
+    pub authorities: &'a [X509],
+    /// `file_bytes`, `lfs_bytes`, `silence_seconds` and `fetch_seconds` hold.
+    pub limits: &'a Limits,
+    /// When the whole fetch has to have ended.
+    pub deadline: Instant,
+    /// The push whose staged objects they are.
+    pub push_id: &'a PushId,
+    /// The ref, by which a server may decide who may have them.
+    pub ref_name: &'a RefName,
+    /// Told whenever bytes have come.
+    pub progress: &'a (dyn Fn(Progress) + Send + Sync),
+}
+
+impl LfsRequest<'_> {
+    fn silence(&self) -> Duration {
+        Duration::from_secs(self.limits.silence_seconds)
+    }
+}
+
+/// Stages the object of each pointer as `lfs/{oid}`, each object once.
+///
+/// # Errors
+/// [`Error`]. What was staged until then stays: it is right, and goes with the push's other objects.
+pub async fn fetch(
+    request: &LfsRequest<'_>,
+    pointers: Vec<Pointer>,
+    staging: &impl Staging,
+) -> Result<LfsObjects, Error> {
+    // A repository without pointers needs no LFS server.
+    if pointers.is_empty() {
+        return Ok(LfsObjects { objects: 0, bytes: 0 });
+    }
+    let server = endpoint::find(
+        request.clone_url,
+        request.git_hosts,
+        request.repositories,
+        request.lfsconfig.as_deref(),
+    )?;
+    let (wanted, staged) = deduplicated(request, &server, pointers)?;
+    let client = Client::new(request, &server)?;
+    let login = client.login()?;
+    let counter = Counter::new(request.progress, wanted.len());
+    let (empty, wanted): (Vec<_>, Vec<_>) = wanted
+        .into_iter()
+        .partition(|(oid, size)| *size == 0 && oid.as_str() == EMPTY);
+    for (oid, _) in empty {
+        download::store_empty(&download::key(request.push_id, &oid)?, staging).await?;
+    }
+    for objects in wanted.chunks(batch::BATCH_OBJECTS) {
+        let downloads = batch::ask(&client, login.as_ref(), request.ref_name.as_str(), objects).await?;
+        let (client, login, counter) = (&client, login.as_ref(), &counter);
+        let mut under_way = stream::iter(downloads)
+            .map(async |download| {
+                let key = download::key(request.push_id, &download.oid)?;
+                download::run(client, login, download, &key, staging, counter).await
+            })
+            .buffer_unordered(CONCURRENT_DOWNLOADS);
+        let mut first = Ok(());
+        while let Some(done) = under_way.next().await {
+            if done.is_err() {
+                // The others end by themselves: half an object is not kept.
+                client.stop();
+                first = first.and(done);
+            }
+        }
+        first?;
+    }
+    Ok(staged)
+}
+
+/// Each object once, within the limits, and what they are in all.
+fn deduplicated(
+    request: &LfsRequest<'_>,
+    server: &Url,
+    pointers: Vec<Pointer>,
+) -> Result<(Vec<(LfsOid, u64)>, LfsObjects), Error> {
+    let limit = |limit, met| Error::Limit {
+        url: named(server),
+        limit,
+        met,
+    };
+    let mut wanted = BTreeMap::new();
+    let mut bytes = 0_u64;
+    for Pointer { oid, size, extended } in pointers {
+        if extended {
+            return Err(Error::Extended { oid: oid.to_string() });
+        }
+        if size > request.limits.file_bytes {
+            let met = format!("the LFS object {oid} has {size} bytes");
+            return Err(limit("file_bytes", met));
+        }
+        match wanted.get(&oid) {
+            None => bytes = bytes.saturating_add(size),
+            Some(known) if *known == size => {}
+            Some(known) => {
+                return Err(Error::Repository {
+                    what: "pointers",
+                    reason: format!("the LFS object {oid} has {known} bytes by one and {size} by another"),
+                });
+            }
+        }
+        wanted.insert(oid, size);
+    }
+    if bytes > request.limits.lfs_bytes {
+        return Err(limit("lfs_bytes", format!("the LFS objects have {bytes} bytes")));
+    }
+    let objects = wanted.len() as u64;
+    Ok((wanted.into_iter().collect(), LfsObjects { objects, bytes }))
+}

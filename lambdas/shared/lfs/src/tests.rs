@@ -1,0 +1,10 @@
+//! LFS objects from a real server, pushed by the real client, and from servers that do what they should not.
+
+mod scene;
+mod server;
+
+mod answers;
+mod bodies;
+mod elsewhere;
+mod real;
+mod tls;

@@ -1,0 +1,145 @@
+//! A staging area, and a fetch of LFS objects into it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use credentials::Credentials;
+use domain::contract::LfsObjects;
+use domain::error::{Code, Coded};
+use domain::push::{DeliveryId, PushId};
+use domain::source::{GitHost, Limits};
+use openssl::x509::X509;
+use platform::failure::Failed;
+use platform::staging::FolderStaging;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tree::{LfsOid, Pointer};
+use url::Url;
+
+use crate::{Error, Progress};
+use crate::{LfsRequest, download, fetch};
+
+/// What no message may have in it.
+pub const PASSWORD: &str = "hunter2:s3cret";
+
+/// What is fetched, and with what.
+pub struct Scene {
+    folder: TempDir,
+    pub clone_url: String,
+    pub git_hosts: Vec<String>,
+    pub lfsconfig: Option<String>,
+    /// As in the git secret.
+    pub credentials: Value,
+    /// Certificates in PEM form.
+    pub authorities: String,
+    pub limits: Limits,
+    pub seconds: u64,
+}
+
+impl Scene {
+    /// The repository `group/project` of the host `origin`.
+    pub fn new(origin: &str) -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            clone_url: format!("{origin}/group/project.git"),
+            git_hosts: vec![],
+            lfsconfig: None,
+            credentials: json!([]),
+            authorities: String::new(),
+            limits: Limits {
+                silence_seconds: 5,
+                ..Limits::default()
+            },
+            seconds: 30,
+        }
+    }
+
+    pub fn with_login(mut self, origin: &str, username: &str, password: &str) -> Self {
+        let entry = json!({"host": origin, "username": username, "password": password});
+        self.credentials.as_array_mut().unwrap().push(entry);
+        self
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub async fn fetch(&self, pointers: &[Pointer]) -> Result<LfsObjects, Error> {
+        let credentials: Credentials = serde_json::from_value(self.credentials.clone()).unwrap();
+        let authorities = X509::stack_from_pem(self.authorities.as_bytes()).unwrap();
+        let hosts: Vec<GitHost> = self.git_hosts.iter().map(|host| host.parse().unwrap()).collect();
+        let request = LfsRequest {
+            clone_url: &Url::parse(&self.clone_url).unwrap(),
+            git_hosts: &hosts,
+            repositories: &[],
+            lfsconfig: self.lfsconfig.clone().map(String::into_bytes),
+            credentials: &credentials,
+            authorities: &authorities,
+            limits: &self.limits,
+            deadline: Instant::now() + Duration::from_secs(self.seconds),
+            push_id: &push_id(),
+            ref_name: &"refs/heads/main".parse().unwrap(),
+            progress: &|progress: Progress| assert!(progress.objects <= progress.total),
+        };
+        fetch(&request, pointers.to_vec(), &self.staging()).await
+    }
+
+    /// Fetches what cannot be fetched: the error's code, and all that people are told of it.
+    pub async fn refused(&self, pointers: &[Pointer]) -> (Code, String) {
+        let error = self.fetch(pointers).await.unwrap_err();
+        let told = Failed::new(&error).cause;
+        for secret in [PASSWORD, "X-Amz-Signature", "s3cret"] {
+            assert!(!told.contains(secret), "{told:?} has {secret} in it");
+        }
+        assert!(self.staged().is_empty(), "{:?}", self.staged());
+        (error.code(), told)
+    }
+
+    /// The code alone.
+    pub async fn code(&self, pointers: &[Pointer]) -> Code {
+        let (code, told) = self.refused(pointers).await;
+        println!("{code}: {told}");
+        code
+    }
+
+    fn staging(&self) -> FolderStaging {
+        FolderStaging::new(self.folder.path().join("staging"))
+    }
+
+    /// The staged object.
+    pub fn object(&self, pointer: &Pointer) -> Vec<u8> {
+        let key = download::key(&push_id(), &pointer.oid).unwrap();
+        assert_eq!(key.as_str(), format!("pushes/{}/lfs/{}", push_id(), pointer.oid));
+        std::fs::read(self.staging().path(&key)).unwrap()
+    }
+
+    /// The files of all staged objects: each stands under its key, and beside it are its versions.
+    pub fn staged(&self) -> Vec<PathBuf> {
+        let folder = self
+            .folder
+            .path()
+            .join(format!("staging/pushes/{}/lfs", push_id()));
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_none())
+            .collect()
+    }
+}
+
+fn push_id() -> PushId {
+    let delivery_id: DeliveryId = "d".parse().unwrap();
+    let ref_name = "refs/heads/main".parse().unwrap();
+    PushId::new(&"gitlab".parse().unwrap(), &delivery_id, &ref_name)
+}
+
+/// The pointer of what has this content.
+pub fn pointer(content: &[u8]) -> Pointer {
+    let hash = openssl::sha::sha256(content);
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    Pointer {
+        oid: LfsOid::parse(&hash).unwrap(),
+        size: content.len() as u64,
+        extended: false,
+    }
+}

@@ -1,0 +1,365 @@
+//! A bare repository, and what libgit2 fetches into it.
+
+use std::cell::{Cell, RefCell};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use credentials::{Access, MissingCredentials};
+use domain::git::{ObjectId, RefName};
+use domain::source::origin;
+use git2::{
+    AutotagOption, CertificateCheckStatus, Cred, CredentialType, ErrorClass, ErrorCode, FetchOptions,
+    RemoteCallbacks, RemoteRedirect, Repository, RepositoryInitOptions,
+};
+use platform::progress::Teller;
+use secrecy::ExposeSecret;
+use url::Url;
+
+use crate::certificates;
+use crate::error::Error;
+use crate::known_hosts::{self, Verdict};
+use crate::meaning::{self, Meaning};
+use crate::progress::Progress;
+use crate::request::FetchRequest;
+use crate::side_band::SideBand;
+
+/// The user of an SSH URL that names none.
+const SSH_USER: &str = "git";
+
+/// Why an attempt failed.
+pub enum Failed {
+    /// The host does not give what was asked for: there may be another way.
+    Refused(git2::Error),
+    /// Any other way would fail too.
+    Other(Error),
+}
+
+/// A repository of its own, with one pack for each fetch into it.
+pub struct Attempt<'a> {
+    request: &'a FetchRequest,
+    progress: &'a Teller<Progress>,
+    repository: Repository,
+    /// The bytes that the host has sent in the fetches before this one.
+    received: Cell<u64>,
+    /// Why a callback has stopped the transfer.
+    stopped: RefCell<Option<Error>>,
+    /// Why the authorities of the git secret do not vouch for the host.
+    untrusted: RefCell<Option<String>>,
+    credentials_asked: Cell<bool>,
+    /// When the host was heard the last time, as far as libgit2 says.
+    heard: Cell<Instant>,
+    side_band: RefCell<SideBand>,
+}
+
+impl<'a> Attempt<'a> {
+    /// Makes the repository in the new folder `folder`.
+    pub fn new(
+        request: &'a FetchRequest,
+        progress: &'a Teller<Progress>,
+        folder: &Path,
+    ) -> Result<Self, Error> {
+        let mut init = RepositoryInitOptions::new();
+        init.bare(true).external_template(false).no_reinit(true);
+        let repository = Repository::init_opts(folder, &init).map_err(|source| Error::Invalid {
+            url: request.url(),
+            source,
+        })?;
+        Ok(Self {
+            request,
+            progress,
+            repository,
+            received: Cell::new(0),
+            stopped: RefCell::new(None),
+            untrusted: RefCell::new(None),
+            credentials_asked: Cell::new(false),
+            heard: Cell::new(Instant::now()),
+            side_band: RefCell::default(),
+        })
+    }
+
+    pub fn request(&self) -> &'a FetchRequest {
+        self.request
+    }
+
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// The bytes that the host has sent.
+    pub fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// Fetches `from`, an object's id or a ref, into the ref `to`, with as many generations of commits as `depth` says; 0
+    /// stands for all of them that are not there. Gives what the host says that the wanted ref points to.
+    pub fn fetch(&self, from: &str, to: &str, depth: i32) -> Result<Option<ObjectId>, Failed> {
+        let mut remote = self
+            .repository
+            .remote_anonymous(self.request.target.url.as_str())
+            .map_err(|source| {
+                Failed::Other(Error::Invalid {
+                    url: self.request.url(),
+                    source,
+                })
+            })?;
+        self.credentials_asked.set(false);
+        let mut options = FetchOptions::new();
+        options
+            .depth(depth)
+            .download_tags(AutotagOption::None)
+            .update_fetchhead(false)
+            .follow_redirects(RemoteRedirect::None)
+            .remote_callbacks(self.callbacks());
+        remote
+            .fetch(&[format!("+{from}:{to}")], Some(&mut options), None)
+            .map_err(|error| self.explain(error))?;
+        self.received
+            .set(self.received.get() + remote.stats().received_bytes() as u64);
+        Ok(self.ref_now(&remote))
+    }
+
+    /// What the host says that the ref points to.
+    fn ref_now(&self, remote: &git2::Remote<'_>) -> Option<ObjectId> {
+        let heads = remote.list().ok()?;
+        let head = heads
+            .iter()
+            .find(|head| Some(head.name()) == self.request.target.ref_name.as_ref().map(RefName::as_str))?;
+        head.oid().to_string().parse().ok()
+    }
+
+    fn callbacks(&self) -> RemoteCallbacks<'_> {
+        let mut callbacks = RemoteCallbacks::new();
+        callbacks.credentials(|url, username, allowed| self.credentials(url, username, allowed));
+        callbacks.certificate_check(|certificate, host| match certificate.as_hostkey() {
+            Some(key) => self.check_host_key(host, key.hostkey().unwrap_or_default()),
+            None => {
+                let certificate = certificate.as_x509().map(git2::cert::CertX509::data);
+                Ok(self.check_certificate(host, certificate.unwrap_or_default()))
+            }
+        });
+        callbacks.transfer_progress(|progress| {
+            self.heard.set(Instant::now());
+            if let Err(error) = self.check_limits(&progress) {
+                self.stop(error);
+                return false;
+            }
+            self.progress.tell(|| Progress::transfer(&progress));
+            self.in_time()
+        });
+        callbacks.sideband_progress(|said| {
+            self.heard.set(Instant::now());
+            let line = self.side_band.borrow_mut().hear(said);
+            if let Some(progress) = line.as_deref().and_then(Progress::host) {
+                self.progress.tell(|| progress);
+            }
+            self.in_time()
+        });
+        callbacks
+    }
+
+    fn credentials(
+        &self,
+        url: &str,
+        username: Option<&str>,
+        allowed: CredentialType,
+    ) -> Result<Cred, git2::Error> {
+        // libgit2 follows a redirect to another port of the same host.
+        if Url::parse(url).ok().as_ref().and_then(origin) != origin(&self.request.target.url) {
+            let text = "another host asks for the credentials";
+            let error = || git2::Error::new(ErrorCode::Auth, ErrorClass::Http, text);
+            self.stop(Error::Redirected {
+                url: self.request.url(),
+                source: error(),
+            });
+            return Err(error());
+        }
+        // An SSH URL without a user: libgit2 asks for the user first.
+        if allowed.contains(CredentialType::USERNAME) {
+            return Cred::username(SSH_USER);
+        }
+        // libgit2 asks again where the host refuses. The same answer would be refused for ever.
+        if self.credentials_asked.replace(true) {
+            let error = git2::Error::new(ErrorCode::Auth, ErrorClass::Http, "the credentials were refused");
+            self.stop(Error::Authentication {
+                url: self.request.url(),
+                source: git2::Error::new(error.code(), error.class(), error.message()),
+            });
+            return Err(error);
+        }
+        match &self.request.access {
+            Access::Password { username, password } => {
+                Cred::userpass_plaintext(username, password.expose_secret())
+            }
+            Access::Key {
+                private_key,
+                passphrase,
+                ..
+            } => Cred::ssh_key_from_memory(
+                username.unwrap_or(SSH_USER),
+                None,
+                private_key.expose_secret(),
+                passphrase.as_ref().map(ExposeSecret::expose_secret),
+            ),
+            Access::Anonymous => {
+                self.stop(MissingCredentials::of(&self.request.target.url).into());
+                Err(git2::Error::new(
+                    ErrorCode::Auth,
+                    ErrorClass::Http,
+                    "the host asks for credentials",
+                ))
+            }
+        }
+    }
+
+    fn check_certificate(&self, host: &str, certificate: &[u8]) -> CertificateCheckStatus {
+        if !self.request.authorities.is_empty() {
+            match certificates::check(&self.request.authorities, host, certificate) {
+                Ok(()) => return CertificateCheckStatus::CertificateOk,
+                Err(reason) => *self.untrusted.borrow_mut() = Some(reason),
+            }
+        }
+        // OpenSSL's verdict stands, by the public authorities.
+        CertificateCheckStatus::CertificatePassthrough
+    }
+
+    fn check_host_key(&self, host: &str, key: &[u8]) -> Result<CertificateCheckStatus, git2::Error> {
+        let Access::Key { known_hosts, .. } = &self.request.access else {
+            return Err(git2::Error::new(
+                ErrorCode::Certificate,
+                ErrorClass::Ssh,
+                "no host key is pinned",
+            ));
+        };
+        let port = self.request.target.url.port().unwrap_or(22);
+        match known_hosts::check(known_hosts, host, port, key) {
+            Verdict::Pinned => Ok(CertificateCheckStatus::CertificateOk),
+            Verdict::Refused(reason) => {
+                let error = git2::Error::new(ErrorCode::Certificate, ErrorClass::Ssh, &reason);
+                self.stop(Error::HostKey {
+                    url: self.request.url(),
+                    reason,
+                });
+                Err(error)
+            }
+        }
+    }
+
+    fn check_limits(&self, progress: &git2::Progress<'_>) -> Result<(), Error> {
+        let request = self.request;
+        let received = self.received.get() + progress.received_bytes() as u64;
+        let (limit, met) = if received > request.pack_bytes {
+            let met = format!("the host sends more than {} bytes", request.limits.pack_bytes);
+            ("pack_bytes", met)
+        } else if progress.total_objects() as u64 > request.limits.objects {
+            let objects = progress.total_objects();
+            let met = format!(
+                "the pack has {objects} objects, more than {}",
+                request.limits.objects
+            );
+            ("objects", met)
+        } else {
+            return Ok(());
+        };
+        Err(Error::Limit {
+            url: request.url(),
+            limit,
+            met,
+        })
+    }
+
+    fn in_time(&self) -> bool {
+        match self.request.check_time() {
+            Ok(()) => true,
+            Err(error) => {
+                self.stop(error);
+                false
+            }
+        }
+    }
+
+    /// Remembers why the transfer is about to be stopped; the first reason counts.
+    fn stop(&self, reason: Error) {
+        self.stopped.borrow_mut().get_or_insert(reason);
+    }
+
+    /// What has gone wrong where libgit2 fails.
+    fn explain(&self, error: git2::Error) -> Failed {
+        if let Some(reason) = self.stopped.take() {
+            return Failed::Other(reason);
+        }
+        let url = self.request.url();
+        Failed::Other(match Meaning::of(&error) {
+            Meaning::Refused => return Failed::Refused(error),
+            Meaning::Unconnected => Error::Unreachable { url, source: error },
+            Meaning::NoMemory => Error::Died {
+                url,
+                how: error.message().to_owned(),
+            },
+            Meaning::Silent => self.silent(error),
+            Meaning::Untrusted => self.untrusted(&error),
+            Meaning::LoginRefused => self.unauthenticated(error),
+            Meaning::NoRepository => Error::RepositoryNotFound { url, source: error },
+            Meaning::Redirected => Error::Redirected { url, source: error },
+            Meaning::Cut if self.heard.get().elapsed() >= self.silence() => self.silent(error),
+            Meaning::Cut | Meaning::Disconnected => match self.side_band.borrow_mut().reason() {
+                Some(reason) => dead(url, &error, &reason),
+                None => Error::Unreachable { url, source: error },
+            },
+            Meaning::PackDamaged => match self.side_band.borrow_mut().reason() {
+                Some(reason) => dead(url, &error, &reason),
+                None => Error::Invalid { url, source: error },
+            },
+            Meaning::Sha256 => Error::Sha256 { url },
+            Meaning::DiskFull => Error::Workspace(std::io::Error::other(error)),
+            Meaning::Unknown => Error::Invalid { url, source: error },
+        })
+    }
+
+    /// How long the host may be silent.
+    fn silence(&self) -> Duration {
+        Duration::from_secs(self.request.limits.silence_seconds)
+    }
+
+    fn silent(&self, source: git2::Error) -> Error {
+        Error::Silent {
+            url: self.request.url(),
+            seconds: self.request.limits.silence_seconds,
+            source,
+        }
+    }
+
+    fn untrusted(&self, error: &git2::Error) -> Error {
+        let reason = match self.untrusted.take() {
+            None => error.message().to_owned(),
+            Some(own) => format!("{}; ca_certificates: {own}", error.message()),
+        };
+        Error::Certificate {
+            url: self.request.url(),
+            reason,
+        }
+    }
+
+    fn unauthenticated(&self, source: git2::Error) -> Error {
+        match self.request.access {
+            Access::Anonymous => MissingCredentials::of(&self.request.target.url).into(),
+            Access::Password { .. } | Access::Key { .. } => Error::Authentication {
+                url: self.request.url(),
+                source,
+            },
+        }
+    }
+}
+
+/// The host's git has died and said why, before it hung up.
+fn dead(url: String, error: &git2::Error, reason: &str) -> Error {
+    let source = git2::Error::new(
+        error.code(),
+        error.class(),
+        format!("the host's git said \"{reason}\" and ended"),
+    );
+    if meaning::is_damage(reason) {
+        Error::Invalid { url, source }
+    } else {
+        Error::Unreachable { url, source }
+    }
+}

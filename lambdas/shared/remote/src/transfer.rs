@@ -1,0 +1,178 @@
+//! The transfer: libgit2 fetches into a new bare repository, which then holds one pack.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use domain::contract::Author;
+use domain::git::{CommitId, ObjectId};
+use domain::plain;
+use git2::{Oid, Repository};
+use platform::progress::Teller;
+use serde::{Deserialize, Serialize};
+
+use crate::attempt::{Attempt, Failed};
+use crate::error::Error;
+use crate::progress::Progress;
+use crate::request::FetchRequest;
+use crate::{libgit2, lineage};
+
+/// The local ref that a fetch writes.
+const LOCAL_REF: &str = "refs/push/fetched";
+/// All branches of the host, and the local refs that a fetch of them writes.
+const BRANCHES: &str = "refs/heads/*";
+const LOCAL_BRANCHES: &str = "refs/push/heads/*";
+/// The longest subject, and the author's longest name and address, in characters.
+const TEXT_CHARACTERS: usize = 200;
+
+/// What was fetched.
+#[derive(Serialize, Deserialize)]
+pub struct FetchedPack {
+    /// The commit: the target itself, or what the tag is of.
+    pub commit: CommitId,
+    /// Its tree.
+    pub tree: ObjectId,
+    /// Who wrote it.
+    pub author: Author,
+    /// When it was committed.
+    pub committed_at: DateTime<Utc>,
+    /// The first line of its message.
+    pub subject: String,
+    /// What the host says that the target's ref points to. `None` if it does not say.
+    pub ref_now: Option<ObjectId>,
+    /// The pack's file.
+    pub pack: PathBuf,
+    /// The file of its index.
+    pub index: PathBuf,
+    /// The bytes that the host has sent.
+    pub bytes: u64,
+}
+
+/// Fetches into the request's folder.
+///
+/// First exactly the object, where the host says that it gives objects by their id, as GitLab and GitHub do. Any other
+/// host, and one that refuses this id, is asked for the ref: first for its tip alone, which mostly is what was pushed,
+/// then with its history, where the object must be. Where no ref is known all branches are asked for.
+pub fn fetch(request: &FetchRequest, progress: &Teller<Progress>) -> Result<FetchedPack, Error> {
+    let target = &request.target;
+    if target.object.as_str().len() == 64 {
+        return Err(Error::Sha256 {
+            url: target.url.to_string(),
+        });
+    }
+    libgit2::ignore_configuration();
+    libgit2::set_timeouts(request.limits.silence_seconds).map_err(|source| Error::Invalid {
+        url: request.url(),
+        source,
+    })?;
+    let depth = if target.history { 0 } else { 1 };
+    let mut attempts = vec![("exact", target.object.as_str(), LOCAL_REF, depth)];
+    match &target.ref_name {
+        Some(ref_name) if target.history => attempts.push(("history", ref_name.as_str(), LOCAL_REF, 0)),
+        Some(ref_name) => {
+            attempts.push(("tip", ref_name.as_str(), LOCAL_REF, 1));
+            attempts.push(("history", ref_name.as_str(), LOCAL_REF, 0));
+        }
+        None => attempts.push(("branches", BRANCHES, LOCAL_BRANCHES, 0)),
+    }
+    let mut refused = None;
+    for (name, from, to, depth) in attempts {
+        request.check_time()?;
+        let attempt = Attempt::new(request, progress, &request.folder.join(name))?;
+        match attempt.fetch(from, to, depth) {
+            Ok(ref_now) => match find(request, attempt.repository()) {
+                Err(Error::CommitNotFound { source, .. }) => refused = source,
+                Err(error) => return Err(error),
+                Ok(mut fetched) => {
+                    fetched.ref_now = match &target.ref_name {
+                        Some(ref_name) if target.on_ref => {
+                            Some(lineage::find_on_ref(&attempt, ref_name, ref_now)?)
+                        }
+                        _ => ref_now,
+                    };
+                    fetched.bytes = attempt.received();
+                    return Ok(fetched);
+                }
+            },
+            Err(Failed::Refused(error)) => refused = Some(error),
+            Err(Failed::Other(error)) => return Err(error),
+        }
+        // What it has fetched is of no use, and there is room for one such.
+        let _ = std::fs::remove_dir_all(request.folder.join(name));
+    }
+    Err(not_found(request, refused))
+}
+
+fn not_found(request: &FetchRequest, source: Option<git2::Error>) -> Error {
+    let target = &request.target;
+    Error::CommitNotFound {
+        url: target.url.to_string(),
+        object: target.object.to_string(),
+        from: target
+            .ref_name
+            .as_ref()
+            .map_or_else(|| "any branch".to_owned(), ToString::to_string),
+        source,
+    }
+}
+
+/// Finds the commit in what was fetched.
+fn find(request: &FetchRequest, repository: &Repository) -> Result<FetchedPack, Error> {
+    let url = || request.url();
+    let oid = Oid::from_str(request.target.object.as_str())
+        .map_err(|source| Error::Invalid { url: url(), source })?;
+    let object = repository
+        .find_object(oid, None)
+        .map_err(|source| not_found(request, Some(source)))?;
+    let commit = object.peel_to_commit().map_err(|source| Error::NotACommit {
+        url: url(),
+        object: request.target.object.to_string(),
+        source,
+    })?;
+    let author = commit.author();
+    // A commit's texts may have megabytes.
+    let short = |bytes: &[u8]| plain(&String::from_utf8_lossy(bytes), TEXT_CHARACTERS);
+    let id = |oid: Oid| {
+        oid.to_string()
+            .parse::<ObjectId>()
+            .map_err(|error| Error::Invalid {
+                url: url(),
+                source: git2::Error::from_str(&error.to_string()),
+            })
+    };
+    let (pack, index) = find_pack(repository.path())?;
+    Ok(FetchedPack {
+        commit: id(commit.id())?.into_commit(),
+        tree: id(commit.tree_id())?,
+        author: Author {
+            name: short(author.name_bytes()),
+            email: short(author.email_bytes()),
+        },
+        committed_at: DateTime::from_timestamp(commit.time().seconds(), 0).unwrap_or_default(),
+        subject: short(commit.summary_bytes().unwrap_or_default()),
+        ref_now: None,
+        pack,
+        index,
+        bytes: 0,
+    })
+}
+
+/// The one pack of a repository that was fetched once.
+fn find_pack(repository: &Path) -> Result<(PathBuf, PathBuf), Error> {
+    let folder = repository.join("objects").join("pack");
+    let entries = std::fs::read_dir(&folder).map_err(Error::Workspace)?;
+    let mut packs = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(Error::Workspace)?.path();
+        if path.extension().is_some_and(|extension| extension == "pack") {
+            packs.push(path);
+        }
+    }
+    match packs.as_slice() {
+        [pack] => Ok((pack.clone(), pack.with_extension("idx"))),
+        packs => Err(Error::Workspace(std::io::Error::other(format!(
+            "{} has {} packs instead of one",
+            folder.display(),
+            packs.len()
+        )))),
+    }
+}
