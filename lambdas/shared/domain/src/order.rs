@@ -2,7 +2,8 @@
 //!
 //! A push is known by three things: what the git host reported (`before`, `after`), the number that it was given in the
 //! order of arrival, and what the ref pointed to when the push was fetched (`ref_now`). Only the last one is a witness of
-//! the git host's own state. `docs/decisions.md` has the proof of the rules, and `tests/interleavings.rs` explores them.
+//! the git host's own state. Decision 6 (`docs/decisions`) has the proof of the rules, and `tests/interleavings.rs` explores
+//! them.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
