@@ -65,9 +65,9 @@ pub fn compare(repository: &Path, cli: &Cli) -> Result<Comparison, Error> {
     let tip = runtime.block_on(opened.tip(cli.ref_name.as_deref()))?;
     let folder = tempfile::tempdir().map_err(Error::io("make a folder in", &std::env::temp_dir()))?;
     let hosted = folder.path().join("hosted");
-    let lent = hosted.join(format!("{SERVED}.git"));
+    let mirror = hosted.join(format!("{SERVED}.git"));
     std::fs::create_dir(&hosted).map_err(Error::io("make", &hosted))?;
-    runtime.block_on(opened.lend(&lent, &tip))?;
+    runtime.block_on(opened.create_bare_mirror(&mirror, &tip))?;
     // As GitLab and GitHub are set.
     let options = git_host::Options {
         config: vec![("uploadpack.allowAnySHA1InWant".to_owned(), "true".to_owned())],
@@ -79,7 +79,7 @@ pub fn compare(repository: &Path, cli: &Cli) -> Result<Comparison, Error> {
         .find_map(|prefix| tip.ref_name.strip_prefix(prefix))
         .unwrap_or(&tip.ref_name)
         .to_owned();
-    let listing = check::list(&lent, &tip.commit)?;
+    let listing = check::list(&mirror, &tip.commit)?;
     let bench = Bench {
         url: format!("{}/{SERVED}.git", host.origin()),
         folder: folder.path().to_owned(),

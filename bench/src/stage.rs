@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use domain::contract::{Envelope, FetchInput, FetchedCommit, PackageInput, StageOutput};
 use domain::push::SourceName;
-use platform::progress::Teller;
+use platform::progress::ProgressReporter;
 use platform::secrets::{SecretError, Secrets};
 use platform::staging::FolderStaging;
 use secrecy::SecretString;
@@ -78,7 +78,7 @@ pub fn run(args: &StageArgs) -> Result<(), Error> {
                 transfer: &program.map_err(Error::io("find", Path::new("this program")))?,
                 secrets: &NoLogin,
                 staging: &staging,
-                progress: Teller::nobody(),
+                progress: ProgressReporter::silent(),
             };
             let fetched = runtime.block_on(fetch::handle(&deps, &envelope));
             answer::<FetchedCommit>(args, fetched.map_err(|error| failed(error.into()))?)
@@ -87,7 +87,7 @@ pub fn run(args: &StageArgs) -> Result<(), Error> {
             let envelope: Envelope<PackageInput> = read(&args.envelope)?;
             let deps = package::Deps {
                 staging: &staging,
-                progress: Teller::nobody(),
+                progress: ProgressReporter::silent(),
             };
             let archive = runtime.block_on(package::handle(&deps, &envelope));
             answer(args, archive.map_err(|error| failed(error.into()))?)

@@ -121,7 +121,7 @@ impl Folder {
     ) -> Result<Served, Error> {
         let root = tempfile::tempdir().map_err(Error::io("create a folder in", &std::env::temp_dir()))?;
         let place = root.path().join("local").join(format!("{}.git", self.name));
-        self.lend(&place, tip).await?;
+        self.create_bare_mirror(&place, tip).await?;
         let options = Options {
             port,
             credentials: Some(Credentials {

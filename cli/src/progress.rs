@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use platform::progress::Teller;
+use platform::progress::ProgressReporter;
 
 use crate::output::{PlainWriter, one_line};
 
@@ -101,9 +101,9 @@ impl Step {
 
     /// Tells how far the step is: a terminal's spinner shows it, elsewhere each is a line.
     #[must_use]
-    pub fn teller<T: Display + 'static>(&self) -> Teller<T> {
+    pub fn reporter<T: Display + 'static>(&self) -> ProgressReporter<T> {
         let (progress, text, bar) = (self.progress, self.text.clone(), self.bar.clone());
-        Teller::new(move |news| match &bar {
+        ProgressReporter::new(move |news| match &bar {
             Some(bar) => bar.set_message(one_line(&format!("{text}: {news}"))),
             None => progress.line(&format!("  {news}")),
         })

@@ -30,7 +30,7 @@ use crate::trail::Trail;
 use crate::{Error, repository};
 
 /// How long one stage may take, as long as the longest Lambda.
-const PATIENCE: Duration = Duration::from_secs(900);
+const STAGE_TIME_LIMIT: Duration = Duration::from_secs(900);
 
 /// What to deliver, and where to.
 #[derive(Debug, clap::Args)]
@@ -194,7 +194,7 @@ impl Run {
                     transfer: &self.transfer,
                     secrets: &self.secrets,
                     staging: &self.staging,
-                    progress: step.teller(),
+                    progress: step.reporter(),
                 };
                 fetch::handle(&deps, envelope).await
             })
@@ -207,7 +207,7 @@ impl Run {
             .stage(Stage::Package, input, async |envelope, step| {
                 let deps = package::Deps {
                     staging: &self.staging,
-                    progress: step.teller(),
+                    progress: step.reporter(),
                 };
                 package::handle(&deps, envelope).await
             })
@@ -264,7 +264,7 @@ impl Run {
             input,
         };
         let work = async |envelope: &Envelope<I>| work(envelope, &step).await;
-        let output = stage::execute(stage, &self.trail, &envelope, PATIENCE, work).await?;
+        let output = stage::execute(stage, &self.trail, &envelope, STAGE_TIME_LIMIT, work).await?;
         step.done(&stage.to_string());
         Ok(output)
     }

@@ -240,7 +240,7 @@ impl Folder {
     ///
     /// # Errors
     /// Where git cannot make it.
-    pub async fn lend(&self, place: &Path, tip: &Tip) -> Result<(), Error> {
+    pub async fn create_bare_mirror(&self, place: &Path, tip: &Tip) -> Result<(), Error> {
         let format = self.git(&["rev-parse", "--show-object-format"]).await?;
         let mut init = process::command("git");
         init.args(["init", "--quiet", "--bare", "--object-format", &format])

@@ -17,7 +17,7 @@ use fuzz::{packs, paths};
 use git2::{Indexer, ObjectType, Oid, Repository};
 use libfuzzer_sys::fuzz_target;
 use package::Deps;
-use platform::progress::Teller;
+use platform::progress::ProgressReporter;
 use platform::staging::FolderStaging;
 use tokio::runtime::{Builder, Runtime};
 use tree::Rules;
@@ -172,7 +172,7 @@ fn package(repository: &Repository, name: &str, envelope: &Envelope<PackageInput
     }
     let deps = Deps {
         staging: &staging,
-        progress: Teller::nobody(),
+        progress: ProgressReporter::silent(),
     };
     let Ok(archive) = RUNTIME.block_on(package::handle(&deps, &envelope)) else {
         return;

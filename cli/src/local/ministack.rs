@@ -21,7 +21,7 @@ const GUARD: &str = include_str!("guard.py");
 const GUARD_FILE: &str = "guard.py";
 
 /// How long it may take to start.
-const PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How the local AWS is started.
 #[derive(Debug, Clone, Default)]
@@ -119,7 +119,7 @@ impl Ministack {
     }
 
     async fn wait_until_healthy(self, mut child: Child) -> Result<(Self, Child), Error> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + START_TIMEOUT;
         loop {
             if self.is_healthy().await {
                 return Ok((self, child));
@@ -129,7 +129,7 @@ impl Ministack {
                 process::stop_group(self.pid, || child.try_wait().is_ok_and(|ended| ended.is_some()));
                 return Err(self.failed(match ended {
                     Some(status) => format!("ended while it started ({status})"),
-                    None => format!("did not answer within {} s", PATIENCE.as_secs()),
+                    None => format!("did not answer within {} s", START_TIMEOUT.as_secs()),
                 }));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -7,7 +7,7 @@ use domain::contract::StagedObject;
 use domain::destination::staging_key;
 use domain::push::PushId;
 use domain::source::Limits;
-use platform::progress::Teller;
+use platform::progress::ProgressReporter;
 use platform::staging::{Staging, StorageError};
 use remote::{FetchRequest, FetchedPack, Target, TransferProgram};
 use tempfile::TempDir;
@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::secret::GitSecret;
 
 /// The longest time that a fetch may be given, in seconds: a clock cannot tell any number of them.
-const MOST_SECONDS: u64 = 86_400;
+const MAX_SECONDS: u64 = 86_400;
 
 /// See the module.
 pub struct Fetcher<'a, S> {
@@ -26,7 +26,7 @@ pub struct Fetcher<'a, S> {
     pub staging: &'a S,
     pub push_id: PushId,
     pub limits: &'a Limits,
-    pub progress: Teller<Progress>,
+    pub progress: ProgressReporter<Progress>,
     folder: TempDir,
     deadline: Instant,
     /// The bytes of all packs so far.
@@ -43,7 +43,7 @@ impl<'a, S: Staging> Fetcher<'a, S> {
         staging: &'a S,
         push_id: PushId,
         limits: &'a Limits,
-        progress: Teller<Progress>,
+        progress: ProgressReporter<Progress>,
     ) -> Result<Self, Error> {
         Ok(Self {
             program,
@@ -53,7 +53,7 @@ impl<'a, S: Staging> Fetcher<'a, S> {
             limits,
             progress,
             folder: tempfile::tempdir().map_err(Error::Workspace)?,
-            deadline: Instant::now() + Duration::from_secs(limits.fetch_seconds.min(MOST_SECONDS)),
+            deadline: Instant::now() + Duration::from_secs(limits.fetch_seconds.min(MAX_SECONDS)),
             bytes: 0,
             fetches: 0,
         })
@@ -83,7 +83,7 @@ impl<'a, S: Staging> Fetcher<'a, S> {
             limits: self.limits.clone(),
             deadline: self.deadline,
         };
-        let tell = |progress| self.progress.tell(|| Progress::Transfer(progress));
+        let tell = |progress| self.progress.report(|| Progress::Transfer(progress));
         let mut fetched = self.program.fetch(&request, &tell).await?;
         let pack = tree::pack_path(&self.repository(), &fetched.commit).map_err(Error::Workspace)?;
         let index = pack.with_extension("idx");

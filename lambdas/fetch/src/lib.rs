@@ -14,7 +14,7 @@ use domain::contract::{Envelope, FetchInput, FetchedCommit, VerifiedSignature};
 use domain::git::{CommitId, ObjectId, RefName};
 use domain::source::{CommitPolicy, SignaturePolicy, Submodules};
 use git2::Oid;
-use platform::progress::Teller;
+use platform::progress::ProgressReporter;
 use platform::secrets::Secrets;
 use platform::staging::Staging;
 use remote::Target;
@@ -41,7 +41,7 @@ pub struct Deps<'a, A, B> {
     /// What speaks to the git host.
     pub transfer: &'a TransferProgram,
     /// Told how far the fetch is.
-    pub progress: Teller<Progress>,
+    pub progress: ProgressReporter<Progress>,
 }
 
 /// Fetches one commit.

@@ -2,7 +2,7 @@
 
 use domain::contract::Stage;
 use platform::audit::DynamoTrail;
-use platform::progress::Teller;
+use platform::progress::ProgressReporter;
 use platform::secrets::SecretsManager;
 use platform::staging::S3Staging;
 use platform::{aws, settings, stage, telemetry};
@@ -23,7 +23,7 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
         secrets: &SecretsManager::new(&config, secret_prefix),
         staging: &S3Staging::new(&config, staging_bucket),
         transfer: &fetch::TransferProgram::this()?,
-        progress: Teller::new(|progress| tracing::info!(%progress, "fetching")),
+        progress: ProgressReporter::new(|progress| tracing::info!(%progress, "fetching")),
     };
     let trail = DynamoTrail::new(&config, table);
     stage::run(Stage::Fetch, trail, async |envelope| {

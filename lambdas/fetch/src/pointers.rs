@@ -93,7 +93,7 @@ async fn one<S: Staging>(
         deadline: fetcher.deadline(),
         push_id: &fetcher.push_id,
         ref_name: repository.ref_name,
-        progress: &|progress| fetcher.progress.tell(|| Progress::Lfs(progress)),
+        progress: &|progress| fetcher.progress.report(|| Progress::Lfs(progress)),
     };
     let staged = lfs::fetch(&request, pointers, fetcher.staging).await?;
     all.objects += staged.objects;

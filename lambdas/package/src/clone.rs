@@ -8,7 +8,7 @@ use std::path::Path;
 use domain::contract::{Envelope, FetchedCommit, PackageInput};
 use domain::push::Push;
 use git2::{Index, Oid, PackBuilderStage, Repository, Sort};
-use platform::progress::Teller;
+use platform::progress::ProgressReporter;
 
 use crate::build_info::BUILD_INFO;
 use crate::entry::{Content, Entry};
@@ -23,7 +23,7 @@ pub fn entries(
     repository: &Repository,
     envelope: &Envelope<PackageInput>,
     folder: &Path,
-    progress: &Teller<Progress>,
+    progress: &ProgressReporter<Progress>,
 ) -> Result<Vec<Entry>, Error> {
     let fetched = &envelope.input.fetched;
     std::fs::create_dir_all(folder).map_err(Error::Workspace)?;
@@ -77,7 +77,7 @@ fn pack(
     pushed: Oid,
     commit: Oid,
     folder: &Path,
-    progress: &Teller<Progress>,
+    progress: &ProgressReporter<Progress>,
 ) -> Result<String, Error> {
     // What it compares is held in memory: some large files of a history would be too much.
     let configured = repository
@@ -88,7 +88,7 @@ fn pack(
     // Threads share the work as it comes, and the deltas would differ.
     builder.set_threads(1);
     let told = builder.set_progress_callback(|stage, objects, total| {
-        progress.tell(|| match stage {
+        progress.report(|| match stage {
             PackBuilderStage::AddingObjects => Progress::Listing {
                 objects: objects.into(),
             },

@@ -14,7 +14,7 @@ use std::thread;
 use chrono::{DateTime, Utc};
 use domain::source::Limits;
 use git2::{Odb, Oid, Repository};
-use platform::progress::Teller;
+use platform::progress::ProgressReporter;
 
 use crate::conversion::{self, Converter};
 use crate::entry::{Content, Entry};
@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::format::{Writer, dos_time};
 use crate::large::{LargeFiles, Packs};
 use crate::progress::{Meter, Progress};
-use crate::record::{Maker, Records};
+use crate::record::{RecordBuilder, Records};
 use crate::sink::{Sink, Sum};
 
 /// How many entries a worker takes at once.
@@ -34,10 +34,10 @@ const WAITING: usize = 4;
 /// A file of more bytes is left to the writer.
 const LARGE_BYTES: u64 = 8 << 20;
 /// More workers would wait for the writer.
-const MOST_WORKERS: usize = 8;
+const MAX_WORKERS: usize = 8;
 
 /// What a worker hands over.
-enum Made<'a> {
+enum Compressed<'a> {
     /// The next entries.
     Records(Records<'a>),
     /// The next entry, which is a large file of this size.
@@ -51,7 +51,7 @@ pub fn write(
     converter: &Converter,
     time: DateTime<Utc>,
     limits: &Limits,
-    progress: &Teller<Progress>,
+    progress: &ProgressReporter<Progress>,
     sink: Sink,
 ) -> Result<Sum, Error> {
     let workers = thread::available_parallelism().map_or(1, NonZero::get);
@@ -61,7 +61,7 @@ pub fn write(
         converter,
         time: dos_time(time),
         limits,
-        workers: workers.min(MOST_WORKERS),
+        workers: workers.min(MAX_WORKERS),
         large: LARGE_BYTES,
     };
     work.write(progress, sink)
@@ -79,7 +79,7 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn write(self, progress: &Teller<Progress>, sink: Sink) -> Result<Sum, Error> {
+    fn write(self, progress: &ProgressReporter<Progress>, sink: Sink) -> Result<Sum, Error> {
         thread::scope(|scope| {
             let results: Vec<Receiver<_>> = (0..self.workers)
                 .map(|worker| {
@@ -89,7 +89,7 @@ impl<'a> Work<'a> {
                 })
                 .collect();
             let repository = tree::open(self.repository)?;
-            let maker = self.maker(&repository)?;
+            let builder = self.builder(&repository)?;
             let packs = Packs::open(self.repository)?;
             let mut zip = Writer::new(sink);
             let mut meter = Meter::new(progress, self.entries.len() as u64);
@@ -100,21 +100,21 @@ impl<'a> Work<'a> {
                         Error::Workspace(std::io::Error::other("a compressing thread has died"))
                     })??;
                     match made {
-                        Made::Records(records) => {
+                        Compressed::Records(records) => {
                             let bytes = records.fields.iter().map(|fields| fields.size).sum();
                             self.check_total(&meter, bytes)?;
                             zip.add(&records).map_err(Error::Zip)?;
                             meter.add(records.fields.len() as u64, bytes);
                             missing -= records.fields.len();
                         }
-                        Made::Large(entry, size) => {
+                        Compressed::Large(entry, size) => {
                             self.check_total(&meter, size)?;
                             let mut files = LargeFiles {
                                 zip: &mut zip,
                                 workers: self.workers,
                                 meter: &meter,
                             };
-                            let bytes = maker.large(entry, size, &packs, &mut files)?;
+                            let bytes = builder.large(entry, size, &packs, &mut files)?;
                             meter.add(1, bytes);
                             missing -= 1;
                         }
@@ -137,13 +137,13 @@ impl<'a> Work<'a> {
     }
 
     /// One worker. It ends early where nobody takes its results.
-    fn make(self, worker: usize, results: &SyncSender<Result<Made<'a>, Error>>) {
+    fn make(self, worker: usize, results: &SyncSender<Result<Compressed<'a>, Error>>) {
         let made = tree::open(self.repository)
             .map_err(Error::from)
             .and_then(|repository| {
-                let mut maker = self.maker(&repository)?;
+                let mut builder = self.builder(&repository)?;
                 for chunk in self.entries.chunks(CHUNK).skip(worker).step_by(self.workers) {
-                    if !maker.chunk(chunk, results)? {
+                    if !builder.chunk(chunk, results)? {
                         break;
                     }
                 }
@@ -154,10 +154,10 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn maker(self, repository: &Repository) -> Result<EntryMaker<'_, 'a>, Error> {
-        Ok(EntryMaker {
+    fn builder(self, repository: &Repository) -> Result<EntryCompressor<'_, 'a>, Error> {
+        Ok(EntryCompressor {
             odb: repository.odb().map_err(tree::Error::Pack)?,
-            maker: Maker::new(self.time),
+            builder: RecordBuilder::new(self.time),
             converter: self.converter,
             limits: self.limits,
             large: self.large,
@@ -166,20 +166,20 @@ impl<'a> Work<'a> {
 }
 
 /// Reads entries and makes records of them.
-struct EntryMaker<'r, 'a> {
+struct EntryCompressor<'r, 'a> {
     odb: Odb<'r>,
-    maker: Maker,
+    builder: RecordBuilder,
     converter: &'a Converter,
     limits: &'a Limits,
     large: u64,
 }
 
-impl<'a> EntryMaker<'_, 'a> {
+impl<'a> EntryCompressor<'_, 'a> {
     /// Makes the entries of a chunk. False where nobody takes them.
     fn chunk(
         &mut self,
         chunk: &'a [Entry],
-        results: &SyncSender<Result<Made<'a>, Error>>,
+        results: &SyncSender<Result<Compressed<'a>, Error>>,
     ) -> Result<bool, Error> {
         let new = || Records {
             bytes: Vec::with_capacity(HAND_OVER_BYTES),
@@ -194,15 +194,15 @@ impl<'a> EntryMaker<'_, 'a> {
             }
             if (large && !records.fields.is_empty()) || records.bytes.len() >= HAND_OVER_BYTES {
                 let full = std::mem::replace(&mut records, new());
-                if results.send(Ok(Made::Records(full))).is_err() {
+                if results.send(Ok(Compressed::Records(full))).is_err() {
                     return Ok(false);
                 }
             }
-            if large && results.send(Ok(Made::Large(entry, size))).is_err() {
+            if large && results.send(Ok(Compressed::Large(entry, size))).is_err() {
                 return Ok(false);
             }
         }
-        Ok(records.fields.is_empty() || results.send(Ok(Made::Records(records))).is_ok())
+        Ok(records.fields.is_empty() || results.send(Ok(Compressed::Records(records))).is_ok())
     }
 
     /// How large a file is, which is at most what is allowed.
@@ -238,7 +238,7 @@ impl<'a> EntryMaker<'_, 'a> {
         files: &mut LargeFiles<'_, Sink>,
     ) -> Result<u64, Error> {
         let path = entry.path.as_slice();
-        let fields = |executable| self.maker.unread(path, size, executable);
+        let fields = |executable| self.builder.unread(path, size, executable);
         match &entry.content {
             Content::Blob {
                 id,
@@ -263,7 +263,7 @@ impl<'a> EntryMaker<'_, 'a> {
                         if let Some(converted) = self.converter.convert(path, *id, data.data(), *conversion) {
                             drop(data);
                             let size = converted.len() as u64;
-                            let fields = self.maker.unread(path, size, *executable);
+                            let fields = self.builder.unread(path, size, *executable);
                             files.made(fields, converted)?;
                             return Ok(size);
                         }
@@ -293,18 +293,18 @@ impl<'a> EntryMaker<'_, 'a> {
                 let converted = conversion
                     .and_then(|conversion| self.converter.convert(path, *id, data.data(), conversion));
                 let data = converted.as_deref().unwrap_or(data.data());
-                self.maker.file(records, path, data, *executable);
+                self.builder.file(records, path, data, *executable);
             }
             Content::Disk { file, executable } => {
                 let data = std::fs::read(file).map_err(Error::Workspace)?;
-                self.maker.file(records, path, &data, *executable);
+                self.builder.file(records, path, &data, *executable);
             }
             Content::Symlink { id } => {
                 let data = read(*id)?;
-                self.maker.symlink(records, path, data.data());
+                self.builder.symlink(records, path, data.data());
             }
-            Content::Folder => self.maker.folder(records, path),
-            Content::Made(data) => self.maker.file(records, path, data, false),
+            Content::Folder => self.builder.folder(records, path),
+            Content::Made(data) => self.builder.file(records, path, data, false),
         }
         Ok(())
     }
@@ -355,7 +355,7 @@ mod tests {
             workers,
             large,
         };
-        work.write(&Teller::nobody(), Sink::new(sender))?;
+        work.write(&ProgressReporter::silent(), Sink::new(sender))?;
         let Some(Piece::Bytes(bytes)) = receiver.blocking_recv() else {
             panic!("it is one piece")
         };

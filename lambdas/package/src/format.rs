@@ -289,7 +289,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record::Maker;
+    use crate::record::RecordBuilder;
 
     #[test]
     fn times_that_a_zip_cannot_say_are_1980() {
@@ -379,7 +379,7 @@ mod tests {
         // The data, which are zeros.
         writer.out.skip(size);
         let mut small = Records::default();
-        Maker::new((0, 33)).file(&mut small, b"small", b"content", true);
+        RecordBuilder::new((0, 33)).file(&mut small, b"small", b"content", true);
         writer.add(&small).unwrap();
         let mut zip = zip::ZipArchive::new(writer.finish().unwrap()).unwrap();
         {
@@ -403,7 +403,7 @@ mod tests {
     fn a_large_entry_that_is_written_as_it_is_read_is_zip64() {
         // The second has fewer bytes than 4 GiB, and more of them deflated.
         for (size, compressed) in [(5 << 30, 9 << 29), ((4 << 30) - 2, (4 << 30) + 7)] {
-            let mut fields = Maker::new((0, 33)).unread(b"large", size, false);
+            let mut fields = RecordBuilder::new((0, 33)).unread(b"large", size, false);
             fields.method = Method::Deflated;
             fields.descriptor = true;
             let mut writer = Writer::new(Sparse::default());
@@ -419,7 +419,7 @@ mod tests {
             assert_eq!(descriptor.len(), 24);
             assert_eq!(descriptor[8..16], compressed.to_le_bytes());
             let mut small = Records::default();
-            Maker::new((0, 33)).file(&mut small, b"small", b"content", true);
+            RecordBuilder::new((0, 33)).file(&mut small, b"small", b"content", true);
             writer.add(&small).unwrap();
             let mut zip = zip::ZipArchive::new(writer.finish().unwrap()).unwrap();
             {
@@ -440,12 +440,12 @@ mod tests {
 
     #[test]
     fn more_entries_than_a_16_bit_number_says_are_zip64() {
-        let maker = Maker::new((0, 33));
+        let builder = RecordBuilder::new((0, 33));
         let mut writer = Writer::new(Cursor::new(Vec::new()));
         for number in 0..70_000 {
             let path = number.to_string();
             let mut records = Records::default();
-            maker.symlink(&mut records, path.as_bytes(), b"x");
+            builder.symlink(&mut records, path.as_bytes(), b"x");
             writer.add(&records).unwrap();
         }
         let zip = zip::ZipArchive::new(writer.finish().unwrap()).unwrap();
@@ -455,10 +455,10 @@ mod tests {
     #[test]
     fn a_name_that_is_not_utf8_is_written_as_its_bytes_without_the_mark() {
         let mut writer = Writer::new(Cursor::new(Vec::new()));
-        let mut maker = Maker::new((0, 33));
+        let mut builder = RecordBuilder::new((0, 33));
         let mut records = Records::default();
-        maker.file(&mut records, b"\xff\xe9", b"", false);
-        maker.file(&mut records, "\u{e9}".as_bytes(), b"", false);
+        builder.file(&mut records, b"\xff\xe9", b"", false);
+        builder.file(&mut records, "\u{e9}".as_bytes(), b"", false);
         writer.add(&records).unwrap();
         let mut zip = zip::ZipArchive::new(writer.finish().unwrap()).unwrap();
         assert_eq!(zip.by_index(0).unwrap().name_raw(), b"\xff\xe9");
@@ -470,11 +470,11 @@ mod tests {
         fn what_is_written_is_what_another_implementation_reads(
             files in prop::collection::btree_map("[a-z\u{e4}/]{1,20}[a-z]", (prop::collection::vec(any::<u8>(), 0..3_000), any::<bool>()), 0..10),
         ) {
-            let mut maker = Maker::new((0xB1AA, 0x576E));
+            let mut builder = RecordBuilder::new((0xB1AA, 0x576E));
             let mut writer = Writer::new(Cursor::new(Vec::new()));
             let mut records = Records::default();
             for (path, (data, executable)) in &files {
-                maker.file(&mut records, path.as_bytes(), data, *executable);
+                builder.file(&mut records, path.as_bytes(), data, *executable);
             }
             writer.add(&records).unwrap();
             let mut zip = zip::ZipArchive::new(writer.finish().unwrap()).unwrap();

@@ -2,14 +2,14 @@
 
 use std::io::{self, Cursor};
 
-use platform::progress::Teller;
+use platform::progress::ProgressReporter;
 
 pub use crate::conversion::fuzzing::{crlf, encode, expand, substitute};
 use crate::error::Error;
 use crate::format::Writer;
 use crate::large::LargeFiles;
 use crate::progress::Meter;
-use crate::record::{Maker, Records};
+use crate::record::{RecordBuilder, Records};
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,18 +31,18 @@ pub enum Kind {
 /// # Errors
 /// [`Error`].
 pub fn zip(entries: &[(Vec<u8>, Kind, Vec<u8>)], time: (u16, u16)) -> Result<Vec<u8>, Error> {
-    let nobody = Teller::nobody();
+    let nobody = ProgressReporter::silent();
     let meter = Meter::new(&nobody, entries.len() as u64);
-    let mut maker = Maker::new(time);
+    let mut builder = RecordBuilder::new(time);
     let mut writer = Writer::new(Cursor::new(Vec::new()));
     for (path, kind, data) in entries {
         let mut records = Records::default();
         match kind {
             Kind::File | Kind::Executable => {
-                maker.file(&mut records, path, data, *kind == Kind::Executable);
+                builder.file(&mut records, path, data, *kind == Kind::Executable);
             }
             Kind::Large => {
-                let fields = maker.unread(path, data.len() as u64, false);
+                let fields = builder.unread(path, data.len() as u64, false);
                 let mut files = LargeFiles {
                     zip: &mut writer,
                     workers: 2,
@@ -51,8 +51,8 @@ pub fn zip(entries: &[(Vec<u8>, Kind, Vec<u8>)], time: (u16, u16)) -> Result<Vec
                 files.made(fields, data.clone())?;
                 continue;
             }
-            Kind::Symlink => maker.symlink(&mut records, path, data),
-            Kind::Folder => maker.folder(&mut records, path),
+            Kind::Symlink => builder.symlink(&mut records, path, data),
+            Kind::Folder => builder.folder(&mut records, path),
         }
         writer.add(&records).map_err(Error::Zip)?;
     }

@@ -27,7 +27,7 @@ use domain::contract::{Archive, Envelope, FetchedCommit, PackageInput, StagedObj
 use domain::destination::{lfs_key, staging_key};
 use domain::push::PushId;
 use domain::source::Limits;
-use platform::progress::Teller;
+use platform::progress::ProgressReporter;
 use platform::staging::{Staging, StorageError};
 use tokio::sync::mpsc;
 
@@ -39,7 +39,7 @@ use plan::{Plan, REPOSITORY};
 use sink::{Sink, Sum};
 
 /// How many warnings the trail takes, and how long each may be.
-const MOST_WARNINGS: usize = 50;
+const MAX_WARNINGS: usize = 50;
 const WARNING_CHARACTERS: usize = 300;
 
 /// What a packaging needs of the world.
@@ -48,7 +48,7 @@ pub struct Deps<'a, A> {
     /// Where the pack is, and the zip goes.
     pub staging: &'a A,
     /// Told how far the packaging is.
-    pub progress: Teller<Progress>,
+    pub progress: ProgressReporter<Progress>,
 }
 
 /// Packages one commit.
@@ -142,7 +142,7 @@ struct Work {
     plan: Plan,
     committed_at: DateTime<Utc>,
     limits: Limits,
-    progress: Teller<Progress>,
+    progress: ProgressReporter<Progress>,
 }
 
 struct Zipped {
@@ -153,8 +153,8 @@ struct Zipped {
 
 /// A path may have thousands of characters, and a placeholder any number. What is written into the trail is bounded.
 fn shorten(warnings: &mut Vec<String>) {
-    let more = warnings.len().saturating_sub(MOST_WARNINGS);
-    warnings.truncate(MOST_WARNINGS);
+    let more = warnings.len().saturating_sub(MAX_WARNINGS);
+    warnings.truncate(MAX_WARNINGS);
     if more > 0 {
         warnings.push(format!("there are {more} more warnings"));
     }

@@ -2,7 +2,7 @@
 
 use domain::contract::Stage;
 use platform::audit::DynamoTrail;
-use platform::progress::Teller;
+use platform::progress::ProgressReporter;
 use platform::staging::S3Staging;
 use platform::{aws, settings, stage, telemetry};
 
@@ -14,7 +14,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let config = aws::config().await;
     let deps = package::Deps {
         staging: &S3Staging::new(&config, staging_bucket),
-        progress: Teller::new(|progress| tracing::info!(%progress, "packaging")),
+        progress: ProgressReporter::new(|progress| tracing::info!(%progress, "packaging")),
     };
     let trail = DynamoTrail::new(&config, table);
     stage::run(Stage::Package, trail, async |envelope| {

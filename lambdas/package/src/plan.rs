@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use domain::contract::{Envelope, FetchedSubmodule, PackageInput};
 use domain::git::ObjectId;
 use git2::{Oid, Repository};
-use platform::progress::Teller;
+use platform::progress::ProgressReporter;
 use tree::{Attributes, Pointer, Rules, Tree};
 
 use crate::build_info::{self, BUILD_INFO};
@@ -31,7 +31,7 @@ pub struct Plan {
 pub fn plan(
     envelope: &Envelope<PackageInput>,
     folder: &Path,
-    progress: &Teller<Progress>,
+    progress: &ProgressReporter<Progress>,
 ) -> Result<Plan, Error> {
     let input = &envelope.input;
     let options = &input.deliver.options;

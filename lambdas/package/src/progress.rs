@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use platform::progress::{Teller, mebibytes};
+use platform::progress::{ProgressReporter, mebibytes};
 
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,16 +48,16 @@ impl std::fmt::Display for Progress {
 
 /// Counts what is written, and tells it.
 pub struct Meter<'a> {
-    teller: &'a Teller<Progress>,
+    reporter: &'a ProgressReporter<Progress>,
     entries: u64,
     total: u64,
     bytes: u64,
 }
 
 impl<'a> Meter<'a> {
-    pub fn new(teller: &'a Teller<Progress>, total: u64) -> Self {
+    pub fn new(reporter: &'a ProgressReporter<Progress>, total: u64) -> Self {
         Self {
-            teller,
+            reporter,
             entries: 0,
             total,
             bytes: 0,
@@ -73,7 +73,7 @@ impl<'a> Meter<'a> {
     pub fn add(&mut self, entries: u64, bytes: u64) {
         self.entries += entries;
         self.bytes += bytes;
-        self.tell(0);
+        self.report(0);
     }
 
     /// Reads a file that is under way.
@@ -85,8 +85,8 @@ impl<'a> Meter<'a> {
         }
     }
 
-    fn tell(&self, more: u64) {
-        self.teller.tell(|| Progress::Entries {
+    fn report(&self, more: u64) {
+        self.reporter.report(|| Progress::Entries {
             entries: self.entries,
             total: self.total,
             bytes: self.bytes + more,
@@ -104,7 +104,7 @@ impl<R: Read> Read for Watched<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.source.read(buffer)?;
         self.bytes += count as u64;
-        self.meter.tell(self.bytes);
+        self.meter.report(self.bytes);
         Ok(count)
     }
 }

@@ -18,14 +18,14 @@ pub struct Records<'a> {
 }
 
 /// Makes records. Each worker has its own, whose compressor is used again and again.
-pub struct Maker {
+pub struct RecordBuilder {
     compressor: Compressor,
     time: u16,
     date: u16,
 }
 
-impl Maker {
-    /// A maker whose entries all have this time and date, in MS-DOS form.
+impl RecordBuilder {
+    /// A builder whose entries all have this time and date, in MS-DOS form.
     pub fn new((time, date): (u16, u16)) -> Self {
         let level = CompressionLvl::new(LEVEL).unwrap_or_default();
         Self {

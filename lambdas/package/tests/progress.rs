@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use domain::source::Options;
 use package::Progress;
-use platform::progress::Teller;
+use platform::progress::ProgressReporter;
 use scene::{Scene, block_on, files, without_build_info};
 
 fn listening() -> (Scene, Receiver<Progress>) {
     let mut scene = Scene::new();
     let (sender, told) = channel();
     // Whoever listens may have gone.
-    scene.progress = Teller::every(Duration::ZERO, move |progress| {
+    scene.progress = ProgressReporter::every(Duration::ZERO, move |progress| {
         let _ = sender.send(progress);
     });
     (scene, told)

@@ -30,7 +30,7 @@ const RECORD_SECONDS: u64 = 60;
 /// How long the calls of a slow function take, in milliseconds. It comes to its end all the same.
 const SLOW: u64 = 30_000;
 /// What is left of a function's time when its stage is told to stop.
-const FAREWELL_SECONDS: u64 = 5;
+const SHUTDOWN_MARGIN_SECONDS: u64 = 5;
 
 /// What the trail says to an event that cannot follow. Whatever the order in which copies and executions come, none meets it:
 /// but for a copy that delivers what another one has found to be expired.
@@ -232,10 +232,10 @@ impl Simulation {
             },
         };
         let world = self.world.clone();
-        let patience = Duration::from_secs((seconds - FAREWELL_SECONDS).max(seconds / 2));
+        let time_limit = Duration::from_secs((seconds - SHUTDOWN_MARGIN_SECONDS).max(seconds / 2));
         self.call(label, seconds, async move {
             let work = async |envelope: &Envelope<I>| work(&world, envelope).await;
-            execute(stage, &*world.trail, &envelope, patience, work).await
+            execute(stage, &*world.trail, &envelope, time_limit, work).await
         })
     }
 

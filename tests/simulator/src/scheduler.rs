@@ -17,7 +17,7 @@ use crate::dice::Dice;
 /// Nothing waits longer than this: the longest wait of the state machine is far below.
 const FOREVER: Duration = Duration::from_secs(1_000_000);
 /// A history that takes more steps than this goes round in circles.
-const MOST_STEPS: u64 = 1_000_000;
+const MAX_STEPS: u64 = 1_000_000;
 
 /// A future of the simulation. It never leaves its thread.
 pub type Work = Pin<Box<dyn Future<Output = ()>>>;
@@ -153,7 +153,7 @@ pub async fn others_first() {
 pub async fn run(tasks: &Tasks, turn: &Turn, dice: &Dice, mut each_step: impl FnMut()) -> Result<(), String> {
     let woken = Arc::new(Woken::default());
     let mut running: BTreeMap<TaskId, Task> = BTreeMap::new();
-    for _ in 0..MOST_STEPS {
+    for _ in 0..MAX_STEPS {
         each_step();
         let orders = std::mem::take(&mut *tasks.orders.borrow_mut());
         for order in orders {

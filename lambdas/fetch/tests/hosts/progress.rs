@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use fetch::Progress;
-use platform::progress::Teller;
+use platform::progress::ProgressReporter;
 use servers::http::Host;
 
 use crate::scene::{Ask, Scene};
@@ -25,7 +25,7 @@ async fn a_fetch_tells_what_the_host_says_what_comes_and_what_is_made_of_it() {
     let (sender, told) = mpsc::channel();
     let mut ask = Ask::new(&host.url(), &commit);
     // Whoever listens may have gone.
-    ask.progress = Teller::every(Duration::ZERO, move |progress| {
+    ask.progress = ProgressReporter::every(Duration::ZERO, move |progress| {
         let _ = sender.send(progress);
     });
     scene.fetch(&ask).await.unwrap();

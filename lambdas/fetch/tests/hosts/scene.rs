@@ -12,7 +12,7 @@ use domain::push::{DeliveryId, Push, PushId, SourceName};
 use domain::source::{CommitPolicy, Limits, Options, SignaturePolicy, Submodules};
 use fetch::{Deps, Error, Progress, TransferProgram};
 use platform::failure::Failed;
-use platform::progress::Teller;
+use platform::progress::ProgressReporter;
 use platform::secrets::{SecretError, Secrets};
 use platform::staging::FolderStaging;
 use secrecy::SecretString;
@@ -277,7 +277,7 @@ pub struct Ask {
     pub signature: SignaturePolicy,
     pub limits: Limits,
     pub transfer: TransferProgram,
-    pub progress: Teller<Progress>,
+    pub progress: ProgressReporter<Progress>,
 }
 
 impl Ask {
@@ -301,7 +301,7 @@ impl Ask {
                 ..Limits::default()
             },
             transfer: TransferProgram::new(PROGRAM.into(), 1 << 30),
-            progress: Teller::nobody(),
+            progress: ProgressReporter::silent(),
         }
     }
 

@@ -15,7 +15,7 @@ use domain::git::{CommitId, ObjectId};
 use domain::push::{DeliveryId, Push, PushId, SourceName};
 use domain::source::Options;
 use package::{Deps, Error, Progress};
-use platform::progress::Teller;
+use platform::progress::ProgressReporter;
 use platform::staging::FolderStaging;
 use tempfile::TempDir;
 
@@ -24,7 +24,7 @@ pub struct Scene {
     pub folder: TempDir,
     /// What is pushed.
     pub ref_name: String,
-    pub progress: Teller<Progress>,
+    pub progress: ProgressReporter<Progress>,
 }
 
 impl Scene {
@@ -32,7 +32,7 @@ impl Scene {
         let scene = Self {
             folder: tempfile::tempdir().unwrap(),
             ref_name: "refs/heads/main".into(),
-            progress: Teller::nobody(),
+            progress: ProgressReporter::silent(),
         };
         scene.git(&["init", "--quiet", "--bare", "."], b"");
         scene

@@ -136,10 +136,14 @@ impl Scene {
 
     /// Records as the function does.
     pub async fn execute(&self, envelope: &Envelope<RecordInput>) -> Result<Closed, Failed> {
-        let patience = Duration::from_secs(60);
-        stage::execute(Stage::Record, &self.trail, envelope, patience, async |envelope| {
-            handle(&self.trail, &self.staging, envelope).await
-        })
+        let time_limit = Duration::from_secs(60);
+        stage::execute(
+            Stage::Record,
+            &self.trail,
+            envelope,
+            time_limit,
+            async |envelope| handle(&self.trail, &self.staging, envelope).await,
+        )
         .await
     }
 }

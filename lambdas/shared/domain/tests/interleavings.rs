@@ -21,7 +21,7 @@ use domain::order::{DeliveredPush, Known, Verdict, judge, next_sequence};
 use domain::push::{Push, PushId};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
-const MOST_PUSHES: usize = 4;
+const MAX_PUSHES: usize = 4;
 /// Each push is numbered twice at most, and numbers begin at 1.
 const NUMBERS: u8 = 2 * 4 + 1;
 /// A history of four moves has at most five commits, and there is "no commit".
@@ -101,7 +101,7 @@ struct World {
     /// The destination's record.
     last: Option<Zip>,
     is_leased: bool,
-    pushes: [Progress; MOST_PUSHES],
+    pushes: [Progress; MAX_PUSHES],
 }
 
 impl World {
@@ -122,7 +122,7 @@ impl World {
             object: None,
             last: None,
             is_leased: false,
-            pushes: [unmade; MOST_PUSHES],
+            pushes: [unmade; MAX_PUSHES],
         }
     }
 
@@ -274,7 +274,7 @@ fn object_id(value: Value) -> Option<ObjectId> {
 
 fn all_pushes() -> Vec<DeliveredPush> {
     let mut all = Vec::new();
-    for push in 0..MOST_PUSHES {
+    for push in 0..MAX_PUSHES {
         let source = "gitlab".parse().unwrap();
         let delivery_id = format!("d{push}").parse().unwrap();
         let ref_name = "refs/heads/main".parse().unwrap();

@@ -1,79 +1,79 @@
-//! How far a long piece of work is, told to people who wait for it: not for short work, and not too often.
+//! Reports how far a long piece of work is to people who wait for it: not for short work, and not too often.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How often progress is told.
+/// How often progress is reported.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Tells `T` now and then. Clones tell the same, at the same times.
-pub struct Teller<T> {
-    tell: Arc<dyn Fn(T) + Send + Sync>,
+/// Reports a `T` from time to time. Clones report to the same place and share the interval.
+pub struct ProgressReporter<T> {
+    report: Arc<dyn Fn(T) + Send + Sync>,
     interval: Duration,
-    told: Arc<Mutex<Instant>>,
+    last: Arc<Mutex<Instant>>,
 }
 
-impl<T: 'static> Teller<T> {
-    /// Calls `tell` every two seconds, where there is news.
-    pub fn new(tell: impl Fn(T) + Send + Sync + 'static) -> Self {
-        Self::every(INTERVAL, tell)
+impl<T: 'static> ProgressReporter<T> {
+    /// Calls `report` at most every two seconds.
+    pub fn new(report: impl Fn(T) + Send + Sync + 'static) -> Self {
+        Self::every(INTERVAL, report)
     }
 
-    /// Calls `tell` at most once in an `interval`.
-    pub fn every(interval: Duration, tell: impl Fn(T) + Send + Sync + 'static) -> Self {
+    /// Calls `report` at most once in an `interval`.
+    pub fn every(interval: Duration, report: impl Fn(T) + Send + Sync + 'static) -> Self {
         Self {
-            tell: Arc::new(tell),
+            report: Arc::new(report),
             interval,
-            told: Arc::new(Mutex::new(Instant::now())),
+            last: Arc::new(Mutex::new(Instant::now())),
         }
     }
 
-    /// Tells nobody.
+    /// Reports to nobody.
     #[must_use]
-    pub fn nobody() -> Self {
+    pub fn silent() -> Self {
         Self::new(drop)
     }
 
-    /// The time between two of them.
+    /// The shortest time between two reports.
     #[must_use]
     pub fn interval(&self) -> Duration {
         self.interval
     }
 
-    /// A piece of work begins: the first interval is silent.
+    /// Begins a piece of work: nothing is reported in its first interval.
     pub fn begin(&self) {
-        if let Ok(mut told) = self.told.lock() {
-            *told = Instant::now();
+        if let Ok(mut last) = self.last.lock() {
+            *last = Instant::now();
         }
     }
 
-    /// There is news, which is made and told only where it is time for it.
-    pub fn tell(&self, news: impl FnOnce() -> T) {
-        // Where another thread is telling it is not time for it.
-        let Ok(mut told) = self.told.try_lock() else {
+    /// Reports what `news` returns, which is called only if the interval is over.
+    pub fn report(&self, news: impl FnOnce() -> T) {
+        // Another thread reports at this moment.
+        let Ok(mut last) = self.last.try_lock() else {
             return;
         };
-        if told.elapsed() >= self.interval {
-            *told = Instant::now();
-            (self.tell)(news());
+        if last.elapsed() >= self.interval {
+            *last = Instant::now();
+            (self.report)(news());
         }
     }
 }
 
-impl<T> Clone for Teller<T> {
+impl<T> Clone for ProgressReporter<T> {
     fn clone(&self) -> Self {
         Self {
-            tell: Arc::clone(&self.tell),
+            report: Arc::clone(&self.report),
             interval: self.interval,
-            told: Arc::clone(&self.told),
+            last: Arc::clone(&self.last),
         }
     }
 }
 
-impl<T> std::fmt::Debug for Teller<T> {
+impl<T> std::fmt::Debug for ProgressReporter<T> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
-            .debug_struct("Teller")
+            .debug_struct("ProgressReporter")
             .field("interval", &self.interval)
             .finish_non_exhaustive()
     }
@@ -91,32 +91,32 @@ mod tests {
 
     use super::*;
 
-    fn teller(interval: Duration) -> (Teller<u32>, mpsc::Receiver<u32>) {
+    fn reporter(interval: Duration) -> (ProgressReporter<u32>, mpsc::Receiver<u32>) {
         let (sender, receiver) = mpsc::channel();
         (
-            Teller::every(interval, move |news| sender.send(news).unwrap()),
+            ProgressReporter::every(interval, move |news| sender.send(news).unwrap()),
             receiver,
         )
     }
 
     #[test]
-    fn short_work_tells_nothing() {
-        let (teller, told) = teller(Duration::from_secs(3_600));
-        teller.begin();
+    fn short_work_reports_nothing() {
+        let (reporter, reported) = reporter(Duration::from_secs(3_600));
+        reporter.begin();
         for news in 0..100 {
-            teller.tell(|| news);
+            reporter.report(|| news);
         }
-        assert_eq!(told.try_iter().count(), 0);
+        assert_eq!(reported.try_iter().count(), 0);
     }
 
     #[test]
-    fn clones_share_the_time() {
+    fn clones_share_the_interval() {
         let interval = Duration::from_millis(200);
-        let (teller, told) = teller(interval);
+        let (reporter, reported) = reporter(interval);
         std::thread::sleep(interval);
-        teller.tell(|| 1);
-        teller.clone().tell(|| 2);
-        assert_eq!(told.try_iter().collect::<Vec<_>>(), [1]);
+        reporter.report(|| 1);
+        reporter.clone().report(|| 2);
+        assert_eq!(reported.try_iter().collect::<Vec<_>>(), [1]);
     }
 
     #[test]

@@ -17,9 +17,9 @@ use crate::audit::{AuditError, AuditTrail, MAX_ATTEMPTS, backoff};
 use crate::failure::Failed;
 
 /// The largest output, in bytes: Step Functions takes 256 KiB of a payload, in which there is more than one stage's.
-const MOST_OUTPUT_BYTES: usize = 100_000;
+const MAX_OUTPUT_BYTES: usize = 100_000;
 
-/// Runs a stage for one push, at most for `patience`.
+/// Runs a stage for one push, for at most `time_limit`.
 ///
 /// Its output is written down once. Two copies of a stage may run at the same time, as after a call whose answer was lost:
 /// the output of the one that writes first is the answer of both.
@@ -30,7 +30,7 @@ pub async fn execute<T, I, O, E, F>(
     stage: Stage,
     trail: &T,
     envelope: &Envelope<I>,
-    patience: Duration,
+    time_limit: Duration,
     work: F,
 ) -> Result<O, Failed>
 where
@@ -49,12 +49,12 @@ where
         return Ok(output);
     }
     check_in_charge(stage, envelope, &state)?;
-    let result = match tokio::time::timeout(patience, Box::pin(work(envelope))).await {
+    let result = match tokio::time::timeout(time_limit, Box::pin(work(envelope))).await {
         Ok(Ok(output)) => check_size(stage, output),
         Ok(Err(error)) => Err(Failed::new(&error)),
         Err(_) => Err(Failed::with_cause(
             Code::StageTimedOut,
-            &format!("{stage} was stopped after {} s", patience.as_secs()),
+            &format!("{stage} was stopped after {} s", time_limit.as_secs()),
         )),
     };
     let event = match &result {
@@ -175,13 +175,13 @@ impl Coded for ExecutionOver {
 /// (`States.DataLimitExceeded`), and nobody would be told.
 fn check_size<O: Serialize>(stage: Stage, output: O) -> Result<O, Failed> {
     let bytes = serde_json::to_vec(&output).map_or(0, |json| json.len());
-    if bytes <= MOST_OUTPUT_BYTES {
+    if bytes <= MAX_OUTPUT_BYTES {
         return Ok(output);
     }
     Err(Failed::with_cause(
         Code::LimitExceeded,
         &format!(
-            "what {stage} has to say of the push has {bytes} bytes, and the state machine takes {MOST_OUTPUT_BYTES}: it has too many submodules, or their paths are too long"
+            "what {stage} has to say of the push has {bytes} bytes, and the state machine takes {MAX_OUTPUT_BYTES}: it has too many submodules, or their paths are too long"
         ),
     ))
 }

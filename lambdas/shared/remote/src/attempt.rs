@@ -11,7 +11,7 @@ use git2::{
     AutotagOption, CertificateCheckStatus, Cred, CredentialType, ErrorClass, ErrorCode, FetchOptions,
     RemoteCallbacks, RemoteRedirect, Repository, RepositoryInitOptions,
 };
-use platform::progress::Teller;
+use platform::progress::ProgressReporter;
 use secrecy::ExposeSecret;
 use url::Url;
 
@@ -37,7 +37,7 @@ pub enum Failed {
 /// A repository of its own, with one pack for each fetch into it.
 pub struct Attempt<'a> {
     request: &'a FetchRequest,
-    progress: &'a Teller<Progress>,
+    progress: &'a ProgressReporter<Progress>,
     repository: Repository,
     /// The bytes that the host has sent in the fetches before this one.
     received: Cell<u64>,
@@ -55,7 +55,7 @@ impl<'a> Attempt<'a> {
     /// Makes the repository in the new folder `folder`.
     pub fn new(
         request: &'a FetchRequest,
-        progress: &'a Teller<Progress>,
+        progress: &'a ProgressReporter<Progress>,
         folder: &Path,
     ) -> Result<Self, Error> {
         let mut init = RepositoryInitOptions::new();
@@ -143,14 +143,14 @@ impl<'a> Attempt<'a> {
                 self.stop(error);
                 return false;
             }
-            self.progress.tell(|| Progress::transfer(&progress));
+            self.progress.report(|| Progress::transfer(&progress));
             self.in_time()
         });
         callbacks.sideband_progress(|said| {
             self.heard.set(Instant::now());
             let line = self.side_band.borrow_mut().hear(said);
             if let Some(progress) = line.as_deref().and_then(Progress::host) {
-                self.progress.tell(|| progress);
+                self.progress.report(|| progress);
             }
             self.in_time()
         });

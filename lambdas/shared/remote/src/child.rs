@@ -17,7 +17,7 @@ use domain::error::{Code, Coded};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, raise};
 use platform::failure::chain;
-use platform::progress::Teller;
+use platform::progress::ProgressReporter;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -171,7 +171,7 @@ fn transfer() -> io::Result<()> {
         let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
         let _ = raise(Signal::SIGKILL);
     });
-    let progress = Teller::every(request.interval, |progress| {
+    let progress = ProgressReporter::every(request.interval, |progress| {
         // Where nobody listens this process is about to end.
         let _ = say(&Line::Progress(progress));
     });

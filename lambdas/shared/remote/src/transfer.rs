@@ -7,7 +7,7 @@ use domain::contract::Author;
 use domain::git::{CommitId, ObjectId};
 use domain::plain;
 use git2::{Oid, Repository};
-use platform::progress::Teller;
+use platform::progress::ProgressReporter;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::{Attempt, Failed};
@@ -52,7 +52,7 @@ pub struct FetchedPack {
 /// First exactly the object, where the host says that it gives objects by their id, as GitLab and GitHub do. Any other
 /// host, and one that refuses this id, is asked for the ref: first for its tip alone, which mostly is what was pushed,
 /// then with its history, where the object must be. Where no ref is known all branches are asked for.
-pub fn fetch(request: &FetchRequest, progress: &Teller<Progress>) -> Result<FetchedPack, Error> {
+pub fn fetch(request: &FetchRequest, progress: &ProgressReporter<Progress>) -> Result<FetchedPack, Error> {
     let target = &request.target;
     if target.object.as_str().len() == 64 {
         return Err(Error::Sha256 {

@@ -43,12 +43,12 @@ impl Scene {
     /// Validates as the function does.
     pub async fn validate(&self, execution: &str, push: &Push, settings: &str) -> Result<Validated, Failed> {
         let envelope = envelope(execution, push, settings);
-        let patience = Duration::from_secs(60);
+        let time_limit = Duration::from_secs(60);
         stage::execute(
             Stage::Validate,
             &self.trail,
             &envelope,
-            patience,
+            time_limit,
             async |envelope| handle(&self.trail, envelope).await,
         )
         .await

@@ -16,7 +16,7 @@ use crate::audit::AuditTrail;
 use crate::failure::Failed;
 
 /// What is left of a function's time when its stage is told to stop, so that it can still say so.
-const FAREWELL: Duration = Duration::from_secs(5);
+const SHUTDOWN_MARGIN: Duration = Duration::from_secs(5);
 
 /// Serves a stage as a Lambda.
 ///
@@ -66,7 +66,7 @@ where
             .deadline()
             .duration_since(SystemTime::now())
             .unwrap_or_default();
-        let ended = execute(stage, trail, &envelope, patience(left), work).await;
+        let ended = execute(stage, trail, &envelope, time_limit(left), work).await;
         if let Err(failed) = &ended {
             was_stopped.store(failed.code == Code::StageTimedOut, Ordering::Relaxed);
         }
@@ -84,9 +84,9 @@ where
     Runtime::new(handler).layer(end_if_stopped).run().await
 }
 
-/// How long a stage may work if so much is `left` of its function's time.
-fn patience(left: Duration) -> Duration {
-    left.saturating_sub(FAREWELL).max(left / 2)
+/// How long a stage may work if `left` is what remains of its function's time.
+fn time_limit(left: Duration) -> Duration {
+    left.saturating_sub(SHUTDOWN_MARGIN).max(left / 2)
 }
 
 #[cfg(test)]

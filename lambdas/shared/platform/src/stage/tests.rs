@@ -9,7 +9,7 @@ use super::*;
 use crate::audit::faulty::{Fault, FaultyTrail};
 use crate::audit::samples;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 const ATTEMPTS: usize = MAX_ATTEMPTS as usize;
 
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +86,7 @@ impl Scene {
         work: impl AsyncFn() -> Result<O, Broken>,
     ) -> Result<O, Failed> {
         let envelope = envelope(&self.push, execution_id);
-        execute(stage, &self.trail, &envelope, PATIENCE, async |_| work().await).await
+        execute(stage, &self.trail, &envelope, TIME_LIMIT, async |_| work().await).await
     }
 
     /// Runs `Fetch` of the execution e1.
@@ -446,7 +446,7 @@ async fn a_stage_that_runs_out_of_time_says_so() {
     let began = tokio::time::Instant::now();
     let never = async || -> Result<FetchedCommit, Broken> { std::future::pending().await };
     let failed = scene.fetch(never).await.unwrap_err();
-    assert!(began.elapsed() >= PATIENCE && began.elapsed() < 2 * PATIENCE);
+    assert!(began.elapsed() >= TIME_LIMIT && began.elapsed() < 2 * TIME_LIMIT);
     assert_eq!(failed.code, Code::StageTimedOut);
     assert!(
         failed.cause.starts_with("Fetch was stopped after 60 s."),
@@ -541,7 +541,7 @@ fn archive_with(warning_bytes: usize) -> Archive {
 #[test]
 fn an_output_that_nobody_could_hand_on_is_a_failure_of_its_own() {
     let others = serde_json::to_vec(&archive_with(0)).unwrap().len();
-    let most = MOST_OUTPUT_BYTES - others;
+    let most = MAX_OUTPUT_BYTES - others;
     assert!(check_size(Stage::Package, archive_with(most)).is_ok());
     let failed = check_size(Stage::Package, archive_with(most + 1)).unwrap_err();
     assert_eq!(failed.code, Code::LimitExceeded);
@@ -556,7 +556,7 @@ async fn an_output_that_nobody_could_hand_on_is_not_written_down() {
     let scene = Scene::validated().await;
     scene.fetch(async || Ok(samples::fetched(7))).await.unwrap();
     let failed = scene
-        .run(Stage::Package, "e1", async || Ok(archive_with(MOST_OUTPUT_BYTES)))
+        .run(Stage::Package, "e1", async || Ok(archive_with(MAX_OUTPUT_BYTES)))
         .await;
     assert_eq!(failed.unwrap_err().code, Code::LimitExceeded);
     assert_eq!(scene.event_names().last(), Some(&"AttemptFailed"));

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use super::{Met, Piece, Staging, StorageError, hex};
 use crate::aws::AwsFailure;
-use crate::progress::{Teller, mebibytes};
+use crate::progress::{ProgressReporter, mebibytes};
 
 /// How many parts are on their way at once. Memory holds so many pieces, and one that is being made.
 const CONCURRENT_PARTS: usize = 4;
@@ -72,14 +72,15 @@ impl S3Staging {
         let mut next = Some(Piece::Bytes(first));
         let mut number = 0;
         let named = key.clone();
-        let teller =
-            Teller::new(move |size| tracing::info!(key = %named, progress = mebibytes(size), "storing"));
+        let reporter = ProgressReporter::new(
+            move |size| tracing::info!(key = %named, progress = mebibytes(size), "storing"),
+        );
         loop {
             match next {
                 Some(Piece::Bytes(bytes)) => {
                     size += bytes.len() as u64;
                     digest.update(&bytes);
-                    teller.tell(|| size);
+                    reporter.report(|| size);
                     number += 1;
                     if under_way.len() == CONCURRENT_PARTS
                         && let Some(done) = under_way.join_next().await
@@ -255,13 +256,14 @@ impl Staging for S3Staging {
         let mut body = output.body;
         let mut met = Met::default();
         let named = key.clone();
-        let teller =
-            Teller::new(move |met| tracing::info!(key = %named, progress = mebibytes(met), "loading"));
+        let reporter = ProgressReporter::new(
+            move |met| tracing::info!(key = %named, progress = mebibytes(met), "loading"),
+        );
         while let Some(chunk) = body.next().await {
             let chunk =
                 chunk.map_err(|error| self.failed(key, AwsFailure::interrupted("s3:GetObject", &error)))?;
             met.update(&chunk);
-            teller.tell(|| met.size());
+            reporter.report(|| met.size());
             file.write_all(&chunk).await.map_err(workspace)?;
         }
         file.flush().await.map_err(workspace)?;

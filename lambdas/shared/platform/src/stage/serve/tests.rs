@@ -16,9 +16,9 @@ use crate::staging::StorageError;
 #[test]
 fn a_stage_is_stopped_in_time_to_say_so_and_has_half_of_the_time_at_least() {
     let seconds = Duration::from_secs;
-    assert_eq!(patience(seconds(900)), seconds(895));
-    assert_eq!(patience(seconds(8)), seconds(4));
-    assert_eq!(patience(Duration::ZERO), Duration::ZERO);
+    assert_eq!(time_limit(seconds(900)), seconds(895));
+    assert_eq!(time_limit(seconds(8)), seconds(4));
+    assert_eq!(time_limit(Duration::ZERO), Duration::ZERO);
 }
 
 /// How much of a function's time is left.
