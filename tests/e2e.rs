@@ -260,7 +260,7 @@ async fn a_repository_larger_than_one_part_of_an_upload_is_delivered_whole() {
     let (fetched, archive) = (run.state().fetched.as_ref(), run.state().archive.as_ref());
     for size in [fetched.unwrap().pack.size, archive.unwrap().object.size] {
         assert!(
-            size > platform::staging::PIECE_BYTES as u64,
+            size > aws::staging::PIECE_BYTES as u64,
             "{size} bytes are one part"
         );
     }
@@ -1080,7 +1080,7 @@ async fn people_are_told_of_a_failure_even_where_it_cannot_be_recorded() {
 #[tokio::test]
 async fn the_trail_in_dynamodb_does_what_every_trail_does() {
     let trail = stack().await.local.trail().unwrap();
-    platform::audit::conformance::check_all(&trail).await;
+    audit::conformance::check_all(&trail).await;
 }
 
 /// Reads a secret of the template's own source.

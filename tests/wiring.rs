@@ -974,7 +974,7 @@ fn every_function_has_the_same_features_of_what_the_sdk_stands_on() {
     features.retain(|_, by_function| by_function.values().collect::<BTreeSet<_>>().len() > 1);
     assert!(
         features.is_empty(),
-        "name these in lambdas/shared/platform/Cargo.toml with all their features: {features:#?}"
+        "name these in lambdas/shared/workspace-hack/Cargo.toml with all their features: {features:#?}"
     );
 }
 

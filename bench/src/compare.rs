@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use aws::staging::FolderStaging;
 use chrono::DateTime;
 use domain::contract::{Archive, Deliver, Envelope, Execution, FetchInput, FetchedCommit, PackageInput};
 use domain::destination::Destination;
 use domain::push::{DeliveryId, Push, PushId, SourceName};
 use domain::source::Options;
 use indicatif::{ProgressBar, ProgressStyle};
-use platform::staging::FolderStaging;
 use push_code::git_host::{self, GitHost};
 use push_code::repository::{Folder, Tip};
 use serde::Serialize;

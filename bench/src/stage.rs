@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use aws::secrets::{SecretError, Secrets};
+use aws::staging::FolderStaging;
 use domain::contract::{Envelope, FetchInput, FetchedCommit, PackageInput, StageOutput};
 use domain::push::SourceName;
-use platform::progress::ProgressReporter;
-use platform::secrets::{SecretError, Secrets};
-use platform::staging::FolderStaging;
+use reporter::ProgressReporter;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

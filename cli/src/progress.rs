@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use platform::progress::ProgressReporter;
+use reporter::ProgressReporter;
 
 use crate::output::{PlainWriter, one_line};
 

@@ -4,6 +4,11 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use audit::MemoryTrail;
+use aws::destination::S3Destination;
+use aws::failure::Failed;
+use aws::secrets::{SecretError, Secrets};
+use aws::staging::{S3Staging, Staging};
 use aws_sdk_s3::config::ProvideCredentials as _;
 use chrono::Utc;
 use domain::contract::{
@@ -14,12 +19,6 @@ use domain::destination::KeyTemplate;
 use domain::error::{Code, Coded};
 use domain::push::{DeliveryId, Push, PushId, SourceName};
 use fetch::TransferProgram;
-use platform::audit::MemoryTrail;
-use platform::destination::S3Destination;
-use platform::failure::Failed;
-use platform::secrets::{SecretError, Secrets};
-use platform::stage;
-use platform::staging::{S3Staging, Staging};
 use secrecy::SecretString;
 use serde::Serialize;
 use uuid::Uuid;
@@ -71,7 +70,7 @@ pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Re
         (None, Origin::Folder(_)) => unreachable!("a folder is served"),
     };
     let secret = serde_json::json!({ "credentials": login.into_iter().collect::<Vec<_>>() });
-    let config = platform::aws::config().await;
+    let config = aws::config().await;
     if config.region().is_none() {
         let missing =
             "no AWS region is set: name it with AWS_REGION, or a profile that has one with AWS_PROFILE";
@@ -264,7 +263,7 @@ impl Run {
             input,
         };
         let work = async |envelope: &Envelope<I>| work(envelope, &step).await;
-        let output = stage::execute(stage, &self.trail, &envelope, STAGE_TIME_LIMIT, work).await?;
+        let output = workflow::execute(stage, &self.trail, &envelope, STAGE_TIME_LIMIT, work).await?;
         step.done(&stage.to_string());
         Ok(output)
     }

@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 
+use audit::{AuditTrail as _, DynamoTrail};
+use aws::failure::chain;
 use chrono::SecondsFormat;
 use domain::event::{PushEvent, RecordedEvent};
 use domain::push::PushId;
 use domain::state::{self, PushState};
-use platform::audit::{AuditTrail as _, DynamoTrail};
-use platform::failure::chain;
 
 use crate::Error;
 use crate::output::one_line;

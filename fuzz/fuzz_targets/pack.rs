@@ -8,6 +8,7 @@ use std::io::{Cursor, Read as _, Write as _};
 use std::path::Path;
 use std::sync::LazyLock;
 
+use aws::staging::FolderStaging;
 use chrono::DateTime;
 use domain::contract::{Author, Deliver, Envelope, Execution, FetchedCommit, PackageInput, StagedObject};
 use domain::destination::{Destination, staging_key};
@@ -17,8 +18,7 @@ use fuzz::{packs, paths};
 use git2::{Indexer, ObjectType, Oid, Repository};
 use libfuzzer_sys::fuzz_target;
 use package::Deps;
-use platform::progress::ProgressReporter;
-use platform::staging::FolderStaging;
+use reporter::ProgressReporter;
 use tokio::runtime::{Builder, Runtime};
 use tree::Rules;
 

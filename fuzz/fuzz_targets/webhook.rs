@@ -5,6 +5,7 @@
 use std::sync::Mutex;
 
 use accept::{ExecutionStatus, Executions};
+use aws::AwsFailure;
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use aws_lambda_events::http::HeaderValue;
 use base64::Engine as _;
@@ -12,7 +13,6 @@ use base64::engine::general_purpose::STANDARD;
 use domain::push::Push;
 use futures::executor::block_on;
 use libfuzzer_sys::fuzz_target;
-use platform::aws::AwsFailure;
 
 /// What was started.
 #[derive(Default)]

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use accept::{Executions, StepFunctions};
+use audit::{AuditTrail, DynamoTrail, MemoryTrail, conformance};
+use aws::destination::{DestinationStore, S3Destination};
+use aws::secrets::{Secrets, SecretsManager};
+use aws::staging::{PIECE_BYTES, S3Staging, Staging};
 use domain::contract::{Envelope, StagedObject, UploadInput, Uploaded};
 use domain::destination::{Destination, staging_key};
 use domain::push::PushId;
-use platform::audit::{AuditTrail, DynamoTrail, MemoryTrail, conformance};
-use platform::destination::{DestinationStore, S3Destination};
-use platform::secrets::{Secrets, SecretsManager};
-use platform::staging::{PIECE_BYTES, S3Staging, Staging};
 use serde_json::{Value, json};
 
 use super::{Aws, BUCKET};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 
+use audit::DynamoTrail;
 use aws_config::SdkConfig;
-use platform::audit::DynamoTrail;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use webhook::WebhookSecret;

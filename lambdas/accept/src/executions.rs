@@ -1,8 +1,8 @@
 //! Executions of the state machine.
 
+use aws::AwsFailure;
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::operation::start_execution::StartExecutionError;
-use platform::aws::AwsFailure;
 
 /// An execution that there is.
 #[derive(Debug, Clone, PartialEq, Eq)]

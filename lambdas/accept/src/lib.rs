@@ -6,12 +6,12 @@
 mod executions;
 mod start;
 
+use aws::failure::chain;
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::push::SourceName;
-use platform::failure::chain;
 use serde::Serialize;
 
 pub use executions::{ExecutionStatus, Executions, StepFunctions};

@@ -1,9 +1,9 @@
 //! The Lambda function behind `POST /hooks/{source}`.
 
 use accept::StepFunctions;
+use aws::{settings, telemetry};
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use platform::{aws, settings, telemetry};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! Starts one execution for a push, however often its delivery comes.
 
+use aws::AwsFailure;
 use domain::push::Push;
-use platform::aws::AwsFailure;
 
 use crate::executions::Executions;
 

@@ -5,11 +5,11 @@
 
 mod tokens;
 
+use aws::secrets::{SecretError, Secrets};
 use aws_lambda_events::apigw::{
     ApiGatewayV2CustomAuthorizerSimpleResponse, ApiGatewayV2CustomAuthorizerV2Request,
 };
 use domain::push::SourceName;
-use platform::secrets::{SecretError, Secrets};
 
 pub use tokens::Tokens;
 use webhook::gitlab;

@@ -1,11 +1,11 @@
 //! The Lambda function of the gateway's authorizer.
 
 use authorize::Tokens;
+use aws::failure::Failed;
+use aws::secrets::SecretsManager;
+use aws::{settings, telemetry};
 use aws_lambda_events::apigw::ApiGatewayV2CustomAuthorizerV2Request;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
-use platform::failure::Failed;
-use platform::secrets::SecretsManager;
-use platform::{aws, settings, telemetry};
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use aws::secrets::{SecretError, Secrets};
 use domain::push::SourceName;
-use platform::secrets::{SecretError, Secrets};
 use secrecy::ExposeSecret;
 use webhook::WebhookSecret;
 

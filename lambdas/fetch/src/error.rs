@@ -1,11 +1,11 @@
 //! Why a commit cannot be fetched.
 
+use aws::failure::chain;
+use aws::secrets::SecretError;
+use aws::staging::StorageError;
 use credentials::MissingCredentials;
 use domain::error::{Code, Coded};
 use domain::policy::PolicyError;
-use platform::failure::chain;
-use platform::secrets::SecretError;
-use platform::staging::StorageError;
 use signatures::NotVerified;
 
 use crate::secret::GitSecret;

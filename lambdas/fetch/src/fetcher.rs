@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use aws::staging::{Staging, StorageError};
 use domain::contract::StagedObject;
 use domain::destination::staging_key;
 use domain::push::PushId;
 use domain::source::Limits;
-use platform::progress::ProgressReporter;
-use platform::staging::{Staging, StorageError};
 use remote::{FetchRequest, FetchedPack, Target, TransferProgram};
+use reporter::ProgressReporter;
 use tempfile::TempDir;
 
 use crate::error::Error;

@@ -10,14 +10,14 @@ mod submodules;
 
 use std::path::Path;
 
+use aws::secrets::Secrets;
+use aws::staging::Staging;
 use domain::contract::{Envelope, FetchInput, FetchedCommit, VerifiedSignature};
 use domain::git::{CommitId, ObjectId, RefName};
 use domain::source::{CommitPolicy, SignaturePolicy, Submodules};
 use git2::Oid;
-use platform::progress::ProgressReporter;
-use platform::secrets::Secrets;
-use platform::staging::Staging;
 use remote::Target;
+use reporter::ProgressReporter;
 use signatures::Signers;
 use url::Url;
 

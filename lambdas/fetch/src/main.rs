@@ -1,11 +1,11 @@
 //! The Lambda function of the state `Fetch`.
 
+use audit::DynamoTrail;
+use aws::secrets::SecretsManager;
+use aws::staging::S3Staging;
+use aws::{settings, telemetry};
 use domain::contract::Stage;
-use platform::audit::DynamoTrail;
-use platform::progress::ProgressReporter;
-use platform::secrets::SecretsManager;
-use platform::staging::S3Staging;
-use platform::{aws, settings, stage, telemetry};
+use reporter::ProgressReporter;
 
 fn main() -> Result<(), lambda_runtime::Error> {
     fetch::transfer_if_asked();
@@ -26,7 +26,7 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
         progress: ProgressReporter::new(|progress| tracing::info!(%progress, "fetching")),
     };
     let trail = DynamoTrail::new(&config, table);
-    stage::run(Stage::Fetch, trail, async |envelope| {
+    workflow::run(Stage::Fetch, trail, async |envelope| {
         fetch::handle(&deps, envelope).await
     })
     .await

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use aws::staging::Staging;
 use domain::contract::{FetchedSubmodule, LfsObjects};
 use domain::git::{ObjectId, RefName};
 use domain::source::{GitHost, Options};
 use lfs::{LFSCONFIG_BYTES, LfsRequest};
-use platform::staging::Staging;
 use tree::{LeftOut, Pointer};
 use url::Url;
 

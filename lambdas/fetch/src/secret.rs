@@ -1,9 +1,9 @@
 //! The git secret: how to log in at each host of a source, whom to trust, and who may sign.
 
+use aws::secrets::SecretError;
 use credentials::Credentials;
 use domain::push::SourceName;
 use openssl::x509::X509;
-use platform::secrets::SecretError;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use signatures::Signers;

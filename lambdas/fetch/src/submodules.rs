@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use aws::staging::Staging;
 use domain::contract::FetchedSubmodule;
 use domain::git::ObjectId;
 use domain::policy;
 use domain::source::{GitHost, Limits};
-use platform::staging::Staging;
 use remote::{Target, gitmodules};
 use tree::{Attributes, Content, LeftOut};
 use url::Url;

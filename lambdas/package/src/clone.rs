@@ -8,7 +8,7 @@ use std::path::Path;
 use domain::contract::{Envelope, FetchedCommit, PackageInput};
 use domain::push::Push;
 use git2::{Index, Oid, PackBuilderStage, Repository, Sort};
-use platform::progress::ProgressReporter;
+use reporter::ProgressReporter;
 
 use crate::build_info::BUILD_INFO;
 use crate::entry::{Content, Entry};

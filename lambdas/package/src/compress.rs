@@ -14,7 +14,7 @@ use std::thread;
 use chrono::{DateTime, Utc};
 use domain::source::Limits;
 use git2::{Odb, Oid, Repository};
-use platform::progress::ProgressReporter;
+use reporter::ProgressReporter;
 
 use crate::conversion::{self, Converter};
 use crate::entry::{Content, Entry};
@@ -312,8 +312,8 @@ impl<'a> EntryCompressor<'_, 'a> {
 
 #[cfg(test)]
 mod tests {
+    use aws::staging::Piece;
     use git2::ObjectType;
-    use platform::staging::Piece;
     use tokio::sync::mpsc;
 
     use super::*;

@@ -1,8 +1,8 @@
 //! Why a commit cannot be packaged.
 
+use aws::staging::StorageError;
 use domain::error::{Code, Coded};
 use git2::ErrorCode;
-use platform::staging::StorageError;
 
 /// Why a commit cannot be packaged.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use std::io::{self, Cursor};
 
-use platform::progress::ProgressReporter;
+use reporter::ProgressReporter;
 
 pub use crate::conversion::fuzzing::{crlf, encode, expand, substitute};
 use crate::error::Error;

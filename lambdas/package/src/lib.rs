@@ -22,13 +22,13 @@ mod sink;
 
 use std::path::{Path, PathBuf};
 
+use aws::staging::{Staging, StorageError};
 use chrono::{DateTime, Utc};
 use domain::contract::{Archive, Envelope, FetchedCommit, PackageInput, StagedObject};
 use domain::destination::{lfs_key, staging_key};
 use domain::push::PushId;
 use domain::source::Limits;
-use platform::progress::ProgressReporter;
-use platform::staging::{Staging, StorageError};
+use reporter::ProgressReporter;
 use tokio::sync::mpsc;
 
 pub use build_info::BUILD_INFO;

@@ -1,10 +1,10 @@
 //! The Lambda function of the state `Package`.
 
+use audit::DynamoTrail;
+use aws::staging::S3Staging;
+use aws::{settings, telemetry};
 use domain::contract::Stage;
-use platform::audit::DynamoTrail;
-use platform::progress::ProgressReporter;
-use platform::staging::S3Staging;
-use platform::{aws, settings, stage, telemetry};
+use reporter::ProgressReporter;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
@@ -17,7 +17,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         progress: ProgressReporter::new(|progress| tracing::info!(%progress, "packaging")),
     };
     let trail = DynamoTrail::new(&config, table);
-    stage::run(Stage::Package, trail, async |envelope| {
+    workflow::run(Stage::Package, trail, async |envelope| {
         package::handle(&deps, envelope).await
     })
     .await

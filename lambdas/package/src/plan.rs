@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use domain::contract::{Envelope, FetchedSubmodule, PackageInput};
 use domain::git::ObjectId;
 use git2::{Oid, Repository};
-use platform::progress::ProgressReporter;
+use reporter::ProgressReporter;
 use tree::{Attributes, Pointer, Rules, Tree};
 
 use crate::build_info::{self, BUILD_INFO};

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use platform::progress::{ProgressReporter, mebibytes};
+use reporter::{ProgressReporter, mebibytes};
 
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use platform::staging::{PIECE_BYTES, Piece};
+use aws::staging::{PIECE_BYTES, Piece};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use domain::source::Options;
 use package::Progress;
-use platform::progress::ProgressReporter;
+use reporter::ProgressReporter;
 use scene::{Scene, block_on, files, without_build_info};
 
 fn listening() -> (Scene, Receiver<Progress>) {

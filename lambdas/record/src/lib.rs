@@ -4,13 +4,13 @@ mod stopped;
 
 use std::time::Duration;
 
+use audit::{AuditError, AuditTrail};
+use aws::staging::Staging;
 use domain::contract::{Closed, Envelope, Failure, RecordInput};
 use domain::error::{self, Code, Coded};
 use domain::event::{PushEvent, PushFailed};
 use domain::state::PushState;
-use platform::audit::{AuditError, AuditTrail};
-use platform::stage::ExecutionOver;
-use platform::staging::Staging;
+use workflow::ExecutionOver;
 
 pub use stopped::parse;
 

@@ -1,9 +1,9 @@
 //! The Lambda function of the states `Record` and `RecordFailure`, and of executions that were stopped.
 
+use audit::DynamoTrail;
+use aws::staging::S3Staging;
+use aws::{settings, telemetry};
 use domain::contract::Stage;
-use platform::audit::DynamoTrail;
-use platform::staging::S3Staging;
-use platform::{aws, settings, stage, telemetry};
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
@@ -13,7 +13,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let config = aws::config().await;
     let trail = DynamoTrail::new(&config, table);
     let staging = S3Staging::new(&config, staging_bucket);
-    stage::run_with(Stage::Record, trail.clone(), record::parse, async |envelope| {
+    workflow::run_with(Stage::Record, trail.clone(), record::parse, async |envelope| {
         record::handle(&trail, &staging, envelope).await
     })
     .await

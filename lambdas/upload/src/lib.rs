@@ -7,14 +7,14 @@
 mod metadata;
 mod provenance;
 
+use audit::{AuditError, AuditTrail, DestinationRecord, RefKey};
+use aws::destination::{DestinationObject, DestinationStore, Prepared};
+use aws::staging::StorageError;
 use domain::contract::{Delivered, Envelope, IgnoreReason, Ignored, UploadInput, Uploaded};
 use domain::destination::{Destination, provenance_key};
 use domain::error::{Code, Coded};
 use domain::order::{self, DeliveredPush, Known, Verdict};
-use platform::audit::{AuditError, AuditTrail, DestinationRecord, RefKey};
-use platform::destination::{DestinationObject, DestinationStore, Prepared};
-use platform::stage::ExecutionOver;
-use platform::staging::StorageError;
+use workflow::ExecutionOver;
 
 pub use metadata::NamesTooLong;
 

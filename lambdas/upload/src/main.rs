@@ -1,9 +1,9 @@
 //! The Lambda function of the state `Upload`.
 
+use audit::DynamoTrail;
+use aws::destination::S3Destination;
+use aws::{settings, telemetry};
 use domain::contract::Stage;
-use platform::audit::DynamoTrail;
-use platform::destination::S3Destination;
-use platform::{aws, settings, stage, telemetry};
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
@@ -17,7 +17,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         trail: &trail,
         store: &store,
     };
-    stage::run(Stage::Upload, trail.clone(), async |envelope| {
+    workflow::run(Stage::Upload, trail.clone(), async |envelope| {
         upload::handle(&deps, envelope).await
     })
     .await

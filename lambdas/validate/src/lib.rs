@@ -1,12 +1,12 @@
 //! `Validate`: decides by the source's settings whether a push is wanted, gives it its number, and says what is to be
 //! delivered from where to where.
 
+use audit::{AuditError, AuditTrail};
 use domain::Invalid;
 use domain::contract::{Deliver, Envelope, IgnoreReason, ValidateInput, Validated};
 use domain::error::{Code, Coded};
 use domain::policy::{self, Decision, PolicyError};
 use domain::source::SettingsError;
-use platform::audit::{AuditError, AuditTrail};
 
 /// Why a push cannot be validated.
 #[derive(Debug, thiserror::Error)]

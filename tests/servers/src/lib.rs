@@ -6,6 +6,7 @@
     reason = "a fixture that cannot do its work has failed the test"
 )]
 
+pub mod aws;
 pub mod endless;
 pub mod growth;
 pub mod http;

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use platform::aws::AwsFailure;
+use aws::AwsFailure;
 use tokio::time::Instant;
 
 use crate::dice::Dice;

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
+use aws::destination::{DestinationObject, DestinationStore, Prepared};
+use aws::staging::StorageError;
 use domain::contract::{Delivered, StagedObject};
 use domain::destination::Destination;
-use platform::destination::{DestinationObject, DestinationStore, Prepared};
-use platform::staging::StorageError;
 
 use crate::core::{Core, OF_CONDITIONAL_WRITES, OF_READS, OF_WRITES, Trouble};
 use crate::digest::sha256;

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws::failure::Failed;
+use aws::staging::{Staging, StorageError};
 use domain::contract::{
     Archive, Author, Closed, Envelope, FetchInput, FetchedCommit, PackageInput, RecordInput, Stage,
     StageOutput, UploadInput, Uploaded, ValidateInput, Validated,
@@ -11,11 +13,9 @@ use domain::contract::{
 use domain::error::{Code, Coded};
 use domain::git::CommitId;
 use domain::source::Options;
-use platform::failure::Failed;
-use platform::stage::execute;
-use platform::staging::{Staging, StorageError};
 use serde::Serialize;
 use tokio::sync::oneshot;
+use workflow::execute;
 
 use crate::digest::sha256;
 use crate::host::HostError;

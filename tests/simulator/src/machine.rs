@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use accept::{ExecutionStatus, Executions};
-use platform::aws::AwsFailure;
+use aws::AwsFailure;
 
 use crate::core::{Core, OF_READS, OF_WRITES};
 use crate::definition::Definition;

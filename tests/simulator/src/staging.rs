@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use aws::staging::{Piece, Staging, StorageError};
 use domain::contract::StagedObject;
 use domain::destination::{ObjectKey, staging_key};
 use domain::push::PushId;
-use platform::staging::{Piece, Staging, StorageError};
 use tokio::sync::mpsc;
 
 use crate::core::{Core, OF_READS, OF_WRITES, Trouble};

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use audit::{AuditError, AuditTrail, DestinationRecord, LastPush, RefKey};
 use chrono::{TimeDelta, Utc};
 use domain::destination::Destination;
 use domain::event::{PushEvent, RecordedEvent};
 use domain::push::PushId;
 use domain::state::PushState;
-use platform::audit::{AuditError, AuditTrail, DestinationRecord, LastPush, RefKey};
 
 use crate::core::{Core, OF_CONDITIONAL_WRITES, OF_IDEMPOTENT_WRITES, OF_READS, Trouble};
 use crate::scheduler::{TaskId, lock};

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use platform::aws::AwsFailure;
+use aws::AwsFailure;
 use serde_json::{Value, json};
 
 use super::*;

@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use fetch::Progress;
-use platform::progress::ProgressReporter;
+use reporter::ProgressReporter;
 use servers::http::Host;
 
 use crate::scene::{Ask, Scene};

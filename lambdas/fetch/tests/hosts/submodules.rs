@@ -1,8 +1,8 @@
 //! Submodules: of one host and of others, within each other, and hostile ones.
 
+use aws::failure::Failed;
 use domain::contract::FetchedCommit;
 use domain::error::{Code, Coded};
-use platform::failure::Failed;
 use servers::http::{Answer, Host};
 
 use crate::scene::{Ask, PASSWORD, Scene};

@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use aws::staging::FolderStaging;
 use domain::contract::{
     Archive, Author, Deliver, Envelope, Execution, FetchedCommit, PackageInput, StagedObject,
 };
@@ -15,8 +16,7 @@ use domain::git::{CommitId, ObjectId};
 use domain::push::{DeliveryId, Push, PushId, SourceName};
 use domain::source::Options;
 use package::{Deps, Error, Progress};
-use platform::progress::ProgressReporter;
-use platform::staging::FolderStaging;
+use reporter::ProgressReporter;
 use tempfile::TempDir;
 
 /// A bare repository, and a staging area beside it.

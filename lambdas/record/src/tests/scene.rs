@@ -4,6 +4,9 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use audit::MemoryTrail;
+use aws::failure::Failed;
+use aws::staging::{Piece, StorageError};
 use chrono::DateTime;
 use domain::contract::{
     Archive, Author, Deliver, Delivered, Execution, FetchedCommit, IgnoreReason, Ignored, Stage,
@@ -14,10 +17,6 @@ use domain::event::{PushEvent, PushReceived, PushRetried};
 use domain::git::ObjectId;
 use domain::push::{Push, PushId};
 use domain::source::Options;
-use platform::audit::MemoryTrail;
-use platform::failure::Failed;
-use platform::stage;
-use platform::staging::{Piece, StorageError};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -137,7 +136,7 @@ impl Scene {
     /// Records as the function does.
     pub async fn execute(&self, envelope: &Envelope<RecordInput>) -> Result<Closed, Failed> {
         let time_limit = Duration::from_secs(60);
-        stage::execute(
+        workflow::execute(
             Stage::Record,
             &self.trail,
             envelope,

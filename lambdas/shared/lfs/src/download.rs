@@ -1,5 +1,6 @@
 //! One object: from where the LFS server says that it is, into the staging area.
 
+use aws::staging::{PIECE_BYTES, Piece, Staging, StorageError};
 use credentials::MissingCredentials;
 use domain::destination::{ObjectKey, lfs_key};
 use domain::push::PushId;
@@ -7,7 +8,6 @@ use egress::{Response, location, named};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use openssl::sha::Sha256;
-use platform::staging::{PIECE_BYTES, Piece, Staging, StorageError};
 use tokio::sync::mpsc;
 use tree::LfsOid;
 use url::Url;

@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
+use aws::staging::StorageError;
 use credentials::MissingCredentials;
 use domain::error::{Code, Coded};
 use domain::policy::PolicyError;
 use http::StatusCode;
-use platform::staging::StorageError;
 
 /// Why LFS objects cannot be fetched. `url` is always by [`named`](egress::named): what signs a URL stands in its query.
 #[derive(Debug, thiserror::Error)]

@@ -19,6 +19,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use aws::staging::Staging;
 use credentials::Credentials;
 use domain::contract::LfsObjects;
 use domain::git::RefName;
@@ -27,7 +28,6 @@ use domain::source::{GitHost, Limits};
 use egress::named;
 use futures::{StreamExt as _, stream};
 use openssl::x509::X509;
-use platform::staging::Staging;
 use tree::{LfsOid, Pointer};
 use url::Url;
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use platform::progress::mebibytes;
+use reporter::mebibytes;
 
 /// How far the downloads of one repository are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

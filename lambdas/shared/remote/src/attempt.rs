@@ -11,7 +11,7 @@ use git2::{
     AutotagOption, CertificateCheckStatus, Cred, CredentialType, ErrorClass, ErrorCode, FetchOptions,
     RemoteCallbacks, RemoteRedirect, Repository, RepositoryInitOptions,
 };
-use platform::progress::ProgressReporter;
+use reporter::ProgressReporter;
 use secrecy::ExposeSecret;
 use url::Url;
 

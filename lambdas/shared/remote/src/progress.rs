@@ -1,6 +1,6 @@
 //! How far a transfer is.
 
-use platform::progress::mebibytes;
+use reporter::mebibytes;
 use serde::{Deserialize, Serialize};
 
 /// What git says while it prepares a pack. Nothing else of what a host says is told: it may be anything, and have a

@@ -7,7 +7,7 @@ use domain::contract::Author;
 use domain::git::{CommitId, ObjectId};
 use domain::plain;
 use git2::{Oid, Repository};
-use platform::progress::ProgressReporter;
+use reporter::ProgressReporter;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::{Attempt, Failed};

@@ -1,11 +1,11 @@
 //! A trail, a destination, and pushes whose zips are to be delivered.
 
+use audit::MemoryTrail;
 use chrono::DateTime;
 use domain::contract::{Archive, Author, Deliver, Execution, FetchedCommit, StagedObject};
 use domain::event::{PushEvent, PushReceived, PushRetried};
 use domain::git::ObjectId;
 use domain::push::{Push, PushId};
-use platform::audit::MemoryTrail;
 
 use super::store::MemoryStore;
 use super::*;

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use aws::AwsFailure;
+use aws::destination::{DestinationObject, DestinationStore, Prepared};
+use aws::staging::StorageError;
 use domain::contract::{Delivered, StagedObject};
 use domain::destination::Destination;
-use platform::aws::AwsFailure;
-use platform::destination::{DestinationObject, DestinationStore, Prepared};
-use platform::staging::StorageError;
 use tokio::sync::Notify;
 
 /// What the store is asked for.

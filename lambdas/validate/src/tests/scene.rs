@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
+use audit::{LastPush, MemoryTrail, RefKey};
+use aws::failure::Failed;
 use domain::contract::{Author, Execution, Failure, FetchedCommit, Stage, StagedObject};
 use domain::event::{PushEvent, PushFailed};
 use domain::git::ObjectId;
 use domain::push::{Push, PushId};
 use domain::state::PushState;
-use platform::audit::{LastPush, MemoryTrail, RefKey};
-use platform::failure::Failed;
-use platform::stage;
 
 use super::*;
 
@@ -44,7 +43,7 @@ impl Scene {
     pub async fn validate(&self, execution: &str, push: &Push, settings: &str) -> Result<Validated, Failed> {
         let envelope = envelope(execution, push, settings);
         let time_limit = Duration::from_secs(60);
-        stage::execute(
+        workflow::execute(
             Stage::Validate,
             &self.trail,
             &envelope,

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use aws::failure::Failed;
+use aws::staging::FolderStaging;
 use credentials::Credentials;
 use domain::contract::LfsObjects;
 use domain::error::{Code, Coded};
 use domain::push::{DeliveryId, PushId};
 use domain::source::{GitHost, Limits};
 use openssl::x509::X509;
-use platform::failure::Failed;
-use platform::staging::FolderStaging;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tree::{LfsOid, Pointer};

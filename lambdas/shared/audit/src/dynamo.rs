@@ -1,0 +1,232 @@
+//! The trail in DynamoDB: one table, see docs/architecture.md for its items.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, Put, TransactWriteItem};
+use chrono::SecondsFormat;
+use domain::destination::Destination;
+use domain::event::RecordedEvent;
+use domain::push::PushId;
+use domain::state::PushState;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{AuditError, AuditTrail, DestinationRecord, LastPush, RefKey};
+use aws::AwsFailure;
+
+type Item = HashMap<String, AttributeValue>;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct DynamoTrail {
+    client: Client,
+    table: String,
+}
+
+impl DynamoTrail {
+    /// The trail in `table`.
+    #[must_use]
+    pub fn new(config: &aws_config::SdkConfig, table: String) -> Self {
+        Self {
+            client: Client::new(config),
+            table,
+        }
+    }
+
+    fn failed(&self, source: AwsFailure) -> AuditError {
+        let table = self.table.clone();
+        if source.transient {
+            AuditError::Unavailable { table, source }
+        } else {
+            AuditError::Refused { table, source }
+        }
+    }
+
+    fn put(&self, item: Item) -> aws_sdk_dynamodb::types::builders::PutBuilder {
+        Put::builder().table_name(&self.table).set_item(Some(item))
+    }
+
+    async fn item<T: DeserializeOwned>(&self, pk: &str, sk: &str) -> Result<Option<T>, AuditError> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("pk", text(pk))
+            .key("sk", text(sk))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| self.failed(AwsFailure::new("dynamodb:GetItem", &error)))?;
+        output.item.map(|item| from_item(item, pk)).transpose()
+    }
+
+    /// Writes an item if the number `field` of the one that is there is `before`. `None` stands for no item. `false` if
+    /// somebody else has written in between.
+    async fn put_if(&self, item: Item, field: &str, before: Option<u64>) -> Result<bool, AuditError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item));
+        let put: PutItemFluentBuilder = match before {
+            None => put.condition_expression("attribute_not_exists(pk)"),
+            Some(before) => put
+                .condition_expression("#field = :before")
+                .expression_attribute_names("#field", field)
+                .expression_attribute_values(":before", AttributeValue::N(before.to_string())),
+        };
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(error) => {
+                let failure = AwsFailure::new("dynamodb:PutItem", &error);
+                if failure.is("ConditionalCheckFailedException") || failure.is("TransactionConflictException")
+                {
+                    return Ok(false);
+                }
+                Err(self.failed(failure))
+            }
+        }
+    }
+}
+
+/// Whether a transaction was canceled only because others write to the same items.
+fn is_conflict(reasons: &[CancellationReason]) -> bool {
+    let mut codes = reasons.iter().filter_map(CancellationReason::code);
+    codes.all(|code| matches!(code, "None" | "ConditionalCheckFailed" | "TransactionConflict"))
+}
+
+/// Whether a transaction was canceled because the table, or an index of it, cannot keep up.
+fn is_throttled(reasons: &[CancellationReason]) -> bool {
+    let mut codes = reasons.iter().filter_map(CancellationReason::code);
+    codes.any(|code| matches!(code, "ThrottlingError" | "ProvisionedThroughputExceeded"))
+}
+
+impl AuditTrail for DynamoTrail {
+    async fn events(&self, push_id: PushId) -> Result<Vec<RecordedEvent>, AuditError> {
+        let pk = push_key(push_id);
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :event)")
+            .expression_attribute_values(":pk", text(&pk))
+            .expression_attribute_values(":event", text("EVENT#"))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        let mut events = Vec::new();
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(|error| self.failed(AwsFailure::new("dynamodb:Query", &error)))?;
+            events.push(from_item(item, &pk)?);
+        }
+        Ok(events)
+    }
+
+    async fn put_event(&self, event: &RecordedEvent, next: &PushState) -> Result<bool, AuditError> {
+        let pk = push_key(next.push_id());
+        let event_sk = format!("EVENT#{:06}", event.version);
+        let put_event = self.put(to_item(event, &pk, &event_sk)?);
+        let put_event = put_event.condition_expression("attribute_not_exists(pk)");
+        let mut model = to_item(next, &pk, "PUSH")?;
+        let push = &next.push;
+        let received_at = next.received_at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let repository = format!("REPOSITORY#{}#{}", push.source, push.repository);
+        model.insert("gsi1pk".to_owned(), text(&repository));
+        model.insert("gsi1sk".to_owned(), text(&received_at));
+        model.insert("gsi2pk".to_owned(), text(&format!("STATUS#{}", next.status)));
+        model.insert("gsi2sk".to_owned(), text(&received_at));
+        let put_model = self.put(model);
+        let put_model = if event.version == 1 {
+            put_model.condition_expression("attribute_not_exists(pk)")
+        } else {
+            put_model
+                .condition_expression("#version = :before")
+                .expression_attribute_names("#version", "version")
+                .expression_attribute_values(":before", AttributeValue::N((event.version - 1).to_string()))
+        };
+        let mut request = self.client.transact_write_items();
+        for put in [put_event, put_model] {
+            let put = put.build().map_err(|error| unreadable(&pk, &error))?;
+            request = request.transact_items(TransactWriteItem::builder().put(put).build());
+        }
+        match request.send().await {
+            Ok(_) => Ok(true),
+            Err(error) => {
+                let failure = AwsFailure::new("dynamodb:TransactWriteItems", &error);
+                let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) =
+                    error.as_service_error()
+                else {
+                    return Err(self.failed(failure));
+                };
+                let reasons = canceled.cancellation_reasons();
+                if is_conflict(reasons) {
+                    return Ok(false);
+                }
+                Err(self.failed(failure.or_transient(is_throttled(reasons))))
+            }
+        }
+    }
+
+    async fn last_push(&self, key: &RefKey) -> Result<Option<LastPush>, AuditError> {
+        self.item(&key.to_string(), "SEQUENCE").await
+    }
+
+    async fn replace_last_push(
+        &self,
+        key: &RefKey,
+        before: Option<&LastPush>,
+        next: &LastPush,
+    ) -> Result<bool, AuditError> {
+        let item = to_item(next, &key.to_string(), "SEQUENCE")?;
+        self.put_if(item, "sequence", before.map(|before| before.sequence))
+            .await
+    }
+
+    async fn destination(&self, destination: &Destination) -> Result<Option<DestinationRecord>, AuditError> {
+        self.item(&destination_key(destination), "DESTINATION").await
+    }
+
+    async fn put_destination(
+        &self,
+        destination: &Destination,
+        next: &DestinationRecord,
+    ) -> Result<bool, AuditError> {
+        let item = to_item(next, &destination_key(destination), "DESTINATION")?;
+        let before = next.version - 1;
+        self.put_if(item, "version", (before > 0).then_some(before)).await
+    }
+}
+
+fn destination_key(destination: &Destination) -> String {
+    format!("DESTINATION#{}#{}", destination.bucket, destination.key)
+}
+
+fn push_key(push_id: PushId) -> String {
+    format!("PUSH#{push_id}")
+}
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
+}
+
+fn to_item(value: &impl Serialize, pk: &str, sk: &str) -> Result<Item, AuditError> {
+    let mut item: Item = serde_dynamo::to_item(value).map_err(|error| unreadable(pk, &error))?;
+    item.insert("pk".to_owned(), text(pk));
+    item.insert("sk".to_owned(), text(sk));
+    Ok(item)
+}
+
+fn from_item<T: DeserializeOwned>(item: Item, pk: &str) -> Result<T, AuditError> {
+    serde_dynamo::from_item(item).map_err(|error| unreadable(pk, &error))
+}
+
+fn unreadable(item: &str, error: &impl std::fmt::Display) -> AuditError {
+    AuditError::Unreadable {
+        item: item.to_owned(),
+        reason: error.to_string(),
+    }
+}

@@ -1,0 +1,385 @@
+//! What the answers of DynamoDB become, and what it is asked: the real client before a server that answers what a test says.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests")]
+
+use std::sync::Mutex;
+
+use audit::{AuditTrail, DestinationRecord, DynamoTrail, LastPush, Lease, RefKey};
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::contract::{Execution, IgnoreReason, Ignored};
+use domain::destination::Destination;
+use domain::error::{Class, Code, Coded};
+use domain::event::{PushEvent, PushReceived};
+use domain::push::{Push, PushId};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use servers::aws::{Answer, Service, json_of, operation};
+
+fn push() -> Push {
+    let source = "gitlab".parse().unwrap();
+    let delivery_id = "d1".parse().unwrap();
+    let ref_name = "refs/heads/main".parse().unwrap();
+    Push {
+        push_id: PushId::new(&source, &delivery_id, &ref_name),
+        source,
+        delivery_id,
+        repository: "group/project".parse().unwrap(),
+        clone_urls: vec![],
+        ref_name,
+        before: None,
+        after: Some("a".repeat(40).parse().unwrap()),
+        pusher: None,
+    }
+}
+
+fn destination() -> Destination {
+    Destination {
+        bucket: "zips".into(),
+        key: "a.zip".parse().unwrap(),
+    }
+}
+
+fn received() -> PushEvent {
+    PushEvent::PushReceived(PushReceived {
+        push: push(),
+        execution: Execution {
+            id: "e1".into(),
+            started_at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
+        },
+    })
+}
+
+fn ignored() -> PushEvent {
+    PushEvent::PushIgnored(Ignored {
+        reason: IgnoreReason::RefNotWanted,
+        detail: "no glob matches".into(),
+        duplicate_of: None,
+    })
+}
+
+fn trail_of(service: &Service) -> DynamoTrail {
+    DynamoTrail::new(&service.config(), "trail".into())
+}
+
+fn canceled(reasons: &[&str]) -> Answer {
+    let reasons: Vec<_> = reasons.iter().map(|code| json!({ "Code": code })).collect();
+    Answer::json(&json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons",
+        "CancellationReasons": reasons,
+    }))
+    .status(400)
+}
+
+#[tokio::test]
+async fn a_transaction_that_was_canceled_because_others_write_is_a_conflict() {
+    for reasons in [
+        ["ConditionalCheckFailed", "None"],
+        ["None", "ConditionalCheckFailed"],
+        ["None", "TransactionConflict"],
+        ["ConditionalCheckFailed", "TransactionConflict"],
+    ] {
+        let service = Service::always(canceled(&reasons)).await;
+        let appended = trail_of(&service).try_append(None, received()).await;
+        assert_eq!(appended.unwrap(), None, "{reasons:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_that_was_canceled_because_the_table_cannot_keep_up_is_worth_another_try() {
+    for reasons in [
+        ["None", "ThrottlingError"],
+        ["ProvisionedThroughputExceeded", "None"],
+        ["ConditionalCheckFailed", "ThrottlingError"],
+        ["ProvisionedThroughputExceeded", "TransactionConflict"],
+    ] {
+        let service = Service::always(canceled(&reasons)).await;
+        let error = trail_of(&service).try_append(None, received()).await.unwrap_err();
+        assert_eq!(error.code(), Code::AuditUnavailable, "{reasons:?}: {error}");
+        assert_eq!(error.code().class(), Class::Transient);
+        assert!(error.to_string().contains("table trail"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_that_was_canceled_for_its_content_is_not_worth_another_try() {
+    for reasons in [
+        ["ValidationError", "None"],
+        ["ConditionalCheckFailed", "ValidationError"],
+        ["None", "ItemCollectionSizeLimitExceeded"],
+    ] {
+        let service = Service::always(canceled(&reasons)).await;
+        let error = trail_of(&service).try_append(None, received()).await.unwrap_err();
+        assert_eq!(error.code(), Code::AuditInvalid, "{reasons:?}: {error}");
+        assert_eq!(service.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_else_a_transaction_is_answered_with_is_worth_another_try_by_its_code() {
+    for (name, code) in [
+        ("TransactionInProgressException", Code::AuditUnavailable),
+        ("ProvisionedThroughputExceededException", Code::AuditUnavailable),
+        ("ResourceNotFoundException", Code::AuditInvalid),
+        ("AccessDeniedException", Code::AuditInvalid),
+    ] {
+        let service = Service::always(Answer::exception(name)).await;
+        let error = trail_of(&service).try_append(None, received()).await.unwrap_err();
+        assert_eq!(error.code(), code, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_number_is_written_again_where_somebody_else_wrote_at_the_same_time() {
+    for name in ["TransactionConflictException", "ConditionalCheckFailedException"] {
+        let looked = || Answer::json(&json!({}));
+        let service = Service::in_turn(vec![looked(), Answer::exception(name), looked(), looked()]).await;
+        trail_of(&service).number(&push()).await.unwrap();
+        let requests = service.requests();
+        let operations: Vec<_> = requests.iter().map(operation).collect();
+        assert_eq!(operations, ["GetItem", "PutItem", "GetItem", "PutItem"], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_else_a_write_is_answered_with_is_worth_another_try_by_its_code() {
+    for (answer, code) in [
+        (
+            Answer::exception("ProvisionedThroughputExceededException"),
+            Code::AuditUnavailable,
+        ),
+        (
+            Answer::exception("InternalServerError").status(500),
+            Code::AuditUnavailable,
+        ),
+        (Answer::exception("ResourceNotFoundException"), Code::AuditInvalid),
+        (Answer::exception("ValidationException"), Code::AuditInvalid),
+    ] {
+        let service = Service::in_turn(vec![Answer::json(&json!({})), answer]).await;
+        let error = trail_of(&service).number(&push()).await.unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_trail_that_cannot_be_read_is_worth_another_try_by_its_code() {
+    for (name, status, code) in [
+        ("InternalServerError", 500, Code::AuditUnavailable),
+        ("ThrottlingException", 400, Code::AuditUnavailable),
+        ("AccessDeniedException", 400, Code::AuditInvalid),
+    ] {
+        let service = Service::always(Answer::exception(name).status(status)).await;
+        let trail = trail_of(&service);
+        let push = push();
+        assert_eq!(trail.events(push.push_id).await.unwrap_err().code(), code);
+        assert_eq!(
+            trail.last_push(&RefKey::of(&push)).await.unwrap_err().code(),
+            code
+        );
+        assert_eq!(trail.destination(&destination()).await.unwrap_err().code(), code);
+    }
+}
+
+#[tokio::test]
+async fn an_item_that_was_changed_by_hand_is_named() {
+    let item = json!({ "pk": { "S": "p" }, "sequence": { "S": "three" } });
+    let service = Service::always(Answer::json(&json!({ "Item": item, "Items": [item] }))).await;
+    let trail = trail_of(&service);
+    let push = push();
+    let error = trail.last_push(&RefKey::of(&push)).await.unwrap_err();
+    assert_eq!(error.code(), Code::AuditInvalid);
+    assert!(error.to_string().contains("REF#gitlab#group/project"), "{error}");
+    let error = trail.events(push.push_id).await.unwrap_err();
+    assert_eq!(error.code(), Code::AuditInvalid);
+    assert!(
+        error.to_string().contains(&format!("PUSH#{}", push.push_id)),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn reads_are_consistent_and_of_one_key() {
+    let service = Service::always(Answer::json(&json!({ "Items": [] }))).await;
+    let trail = trail_of(&service);
+    let push = push();
+    trail.events(push.push_id).await.unwrap();
+    trail.last_push(&RefKey::of(&push)).await.unwrap();
+    trail.destination(&destination()).await.unwrap();
+    let requests = service.requests();
+    let [events, last_push, destination] = &requests[..] else {
+        panic!("{requests:?}")
+    };
+    for request in &requests {
+        assert_eq!(json_of(request)["ConsistentRead"], true);
+        assert_eq!(json_of(request)["TableName"], "trail");
+    }
+    let events = json_of(events);
+    let pk = format!("PUSH#{}", push.push_id);
+    assert_eq!(
+        events["KeyConditionExpression"],
+        "pk = :pk AND begins_with(sk, :event)"
+    );
+    assert_eq!(
+        events["ExpressionAttributeValues"],
+        json!({ ":pk": { "S": pk }, ":event": { "S": "EVENT#" } })
+    );
+    let key = |pk: &str, sk: &str| json!({ "pk": { "S": pk }, "sk": { "S": sk } });
+    assert_eq!(
+        json_of(last_push)["Key"],
+        key("REF#gitlab#group/project#refs/heads/main", "SEQUENCE")
+    );
+    assert_eq!(
+        json_of(destination)["Key"],
+        key("DESTINATION#zips#a.zip", "DESTINATION")
+    );
+}
+
+/// The items and conditions of a transaction, by their sort keys.
+fn puts(request: &servers::Request) -> Vec<(String, Value)> {
+    let body = json_of(request);
+    let items = body["TransactItems"].as_array().unwrap();
+    let of = |item: &Value| {
+        let put = item["Put"].clone();
+        (put["Item"]["sk"]["S"].as_str().unwrap().to_owned(), put)
+    };
+    items.iter().map(of).collect()
+}
+
+#[tokio::test]
+async fn an_event_and_the_read_model_are_written_together_or_not_at_all() {
+    let service = Service::always(Answer::json(&json!({}))).await;
+    let trail = trail_of(&service);
+    let push = push();
+    let state = trail.try_append(None, received()).await.unwrap();
+    trail.try_append(state, ignored()).await.unwrap().unwrap();
+    let requests = service.requests();
+    let pk = json!({ "S": format!("PUSH#{}", push.push_id) });
+    for (request, version, status) in [(&requests[0], 1, "Received"), (&requests[1], 2, "Ignored")] {
+        assert_eq!(operation(request), "TransactWriteItems");
+        let puts = puts(request);
+        let [(event_sk, event), (model_sk, model)] = &puts[..] else {
+            panic!("{puts:?}")
+        };
+        assert_eq!(
+            (event_sk, model_sk.as_str()),
+            (&format!("EVENT#{version:06}"), "PUSH")
+        );
+        for put in [event, model] {
+            assert_eq!((&put["TableName"], &put["Item"]["pk"]), (&json!("trail"), &pk));
+        }
+        assert_eq!(event["ConditionExpression"], "attribute_not_exists(pk)");
+        if version == 1 {
+            assert_eq!(model["ConditionExpression"], "attribute_not_exists(pk)");
+        } else {
+            assert_eq!(model["ConditionExpression"], "#version = :before");
+            assert_eq!(
+                model["ExpressionAttributeNames"],
+                json!({ "#version": "version" })
+            );
+            let before = json!({ ":before": { "N": "1" } });
+            assert_eq!(model["ExpressionAttributeValues"], before);
+        }
+        let received_at = "2023-11-14T22:13:20.000Z";
+        for (name, value) in [
+            ("gsi1pk", "REPOSITORY#gitlab#group/project"),
+            ("gsi1sk", received_at),
+            ("gsi2pk", &format!("STATUS#{status}")),
+            ("gsi2sk", received_at),
+        ] {
+            assert_eq!(model["Item"][name], json!({ "S": value }), "{name}");
+            assert_eq!(event["Item"][name], Value::Null, "{name}");
+        }
+        assert_eq!(model["Item"]["version"], json!({ "N": version.to_string() }));
+    }
+}
+
+#[tokio::test]
+async fn events_are_read_page_by_page() {
+    let items = Mutex::new(vec![]);
+    let service = Service::answering(move |request| {
+        let mut items = items.lock().unwrap();
+        if operation(request) == "TransactWriteItems" {
+            items.push(puts(request)[0].1["Item"].clone());
+            return Answer::json(&json!({}));
+        }
+        let begun = json_of(request).get("ExclusiveStartKey").is_some();
+        let mut page = json!({ "Items": [items[usize::from(begun)]], "Count": 1 });
+        if !begun {
+            page["LastEvaluatedKey"] = json!({ "pk": items[0]["pk"], "sk": items[0]["sk"] });
+        }
+        Answer::json(&page)
+    })
+    .await;
+    let trail = trail_of(&service);
+    let state = trail.try_append(None, received()).await.unwrap();
+    let state = trail.try_append(state, ignored()).await.unwrap();
+    assert_eq!(trail.load(push().push_id).await.unwrap(), state);
+    let operations: Vec<_> = service
+        .requests()
+        .iter()
+        .map(|request| operation(request).to_owned())
+        .collect();
+    assert_eq!(
+        operations,
+        ["TransactWriteItems", "TransactWriteItems", "Query", "Query"]
+    );
+}
+
+/// What an item is written on the condition of.
+fn condition(request: &servers::Request) -> Value {
+    let body = json_of(request);
+    assert_eq!(
+        (operation(request), &body["TableName"]),
+        ("PutItem", &json!("trail"))
+    );
+    json!([
+        body["Item"]["sk"]["S"],
+        body["ConditionExpression"],
+        body["ExpressionAttributeNames"]["#field"],
+        body["ExpressionAttributeValues"][":before"]["N"],
+    ])
+}
+
+#[tokio::test]
+async fn numbers_and_leases_are_written_on_the_condition_of_what_was_seen() {
+    let service = Service::always(Answer::json(&json!({}))).await;
+    let trail = trail_of(&service);
+    let push = push();
+    let key = RefKey::of(&push);
+    let last = |sequence| LastPush {
+        sequence,
+        push_id: push.push_id,
+        before: None,
+        after: None,
+        last_deletion: Some(sequence),
+    };
+    let record = |version| DestinationRecord {
+        version,
+        lease: Some(Lease {
+            holder: Uuid::new_v4(),
+            until: Utc::now() + TimeDelta::seconds(960),
+        }),
+        last: None,
+    };
+    assert!(trail.replace_last_push(&key, None, &last(7)).await.unwrap());
+    assert!(
+        trail
+            .replace_last_push(&key, Some(&last(7)), &last(8))
+            .await
+            .unwrap()
+    );
+    assert!(trail.put_destination(&destination(), &record(1)).await.unwrap());
+    assert!(trail.put_destination(&destination(), &record(2)).await.unwrap());
+    let conditions: Vec<_> = service.requests().iter().map(condition).collect();
+    let nothing = Value::Null;
+    assert_eq!(
+        conditions,
+        [
+            json!(["SEQUENCE", "attribute_not_exists(pk)", nothing, nothing]),
+            json!(["SEQUENCE", "#field = :before", "sequence", "7"]),
+            json!(["DESTINATION", "attribute_not_exists(pk)", nothing, nothing]),
+            json!(["DESTINATION", "#field = :before", "version", "1"]),
+        ]
+    );
+}

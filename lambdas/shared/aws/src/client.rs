@@ -1,0 +1,142 @@
+//! The SDK's configuration, and what its errors mean here.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::retry::ErrorKind;
+
+use crate::failure::chain;
+use crate::settings;
+
+/// S3's code for a trouble of its own. It may stand in an answer whose HTTP status is 200, of an operation that takes long
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>), and for one item of many.
+const INTERNAL_ERROR: &str = "InternalError";
+
+/// The configuration from the environment: region, credentials, `AWS_PROFILE`, and where AWS is: `LOCAL_ENDPOINT_URL`, or else
+/// the SDK's `AWS_ENDPOINT_URL`.
+///
+/// `sam local invoke` sets each variable that the template declares, to the empty text if nothing else is given. The SDK
+/// takes an empty `AWS_ENDPOINT_URL` for a URL, so the template declares a variable of its own.
+///
+/// Retries here are for milliseconds; the state machine's are for the rest.
+pub async fn config() -> SdkConfig {
+    let http_client = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http_client)
+        .retry_config(RetryConfig::standard().with_max_attempts(3))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(5))
+                .operation_attempt_timeout(Duration::from_secs(120))
+                .build(),
+        );
+    if let Ok(url) = settings::required("LOCAL_ENDPOINT_URL") {
+        loader = loader.endpoint_url(url);
+    }
+    loader.load().await
+}
+
+/// A call to AWS that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation} failed: {message}")]
+pub struct AwsFailure {
+    /// The operation, such as `s3:PutObject`.
+    pub operation: &'static str,
+    /// The service's error code, where it answered.
+    pub code: Option<String>,
+    /// The HTTP status, where it answered.
+    pub status: Option<u16>,
+    /// Whether trying again can help.
+    pub transient: bool,
+    message: String,
+}
+
+impl AwsFailure {
+    /// What `error` of `operation` means.
+    pub fn new<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+    {
+        let code = error.code().map(str::to_owned);
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let transient = match error {
+            SdkError::ConstructionFailure(_) => false,
+            SdkError::ServiceError(_) => {
+                status.is_some_and(|status| status >= 500 || status == 429)
+                    || code.as_deref().is_some_and(is_transient)
+            }
+            // What is none of these is the caller's fault: no region, no credentials. (A connection that is closed before
+            // the answer has come is neither `io` nor `timeout`.)
+            SdkError::DispatchFailure(failure) => {
+                failure.is_io()
+                    || failure.is_timeout()
+                    || failure.as_other() == Some(ErrorKind::TransientError)
+            }
+            _ => true,
+        };
+        let message = match (&code, status) {
+            (Some(code), Some(status)) => {
+                format!(
+                    "{code} (HTTP {status}): {}",
+                    error.message().unwrap_or("no message")
+                )
+            }
+            _ => chain(error),
+        };
+        Self {
+            operation,
+            code,
+            status,
+            transient,
+            message,
+        }
+    }
+
+    /// The same, which is transient too if the answer says so elsewhere than by its code.
+    #[must_use]
+    pub fn or_transient(mut self, transient: bool) -> Self {
+        self.transient |= transient;
+        self
+    }
+
+    /// An answer that broke off half-way.
+    pub fn interrupted(operation: &'static str, error: &dyn std::error::Error) -> Self {
+        Self {
+            operation,
+            code: None,
+            status: None,
+            transient: true,
+            message: chain(error),
+        }
+    }
+
+    /// One item's failure in an answer for many.
+    pub fn of_item(operation: &'static str, code: Option<&str>, message: Option<&str>) -> Self {
+        Self {
+            operation,
+            code: code.map(ToOwned::to_owned),
+            status: None,
+            transient: code.is_some_and(is_transient),
+            message: message.unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// Whether the service answered with this error code.
+    #[must_use]
+    pub fn is(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
+    }
+}
+
+fn is_transient(code: &str) -> bool {
+    code == INTERNAL_ERROR || THROTTLING_ERRORS.contains(&code) || TRANSIENT_ERRORS.contains(&code)
+}

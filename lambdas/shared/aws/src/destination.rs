@@ -1,0 +1,280 @@
+//! The destination: conditional writes by server-side copy, so that bytes never pass through a function.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use domain::contract::{Delivered, StagedObject};
+use domain::destination::Destination;
+
+use crate::AwsFailure;
+use crate::staging::StorageError;
+
+/// The most that one part of a server-side copy may have, in bytes. (S3 allows 5 GiB, and 10,000 parts.) A small archive
+/// is one part, so equal bytes have equal entity tags.
+const COPY_PART_BYTES: u64 = 512 << 20;
+
+/// S3's limit of the number of parts.
+const MAX_PARTS: u64 = 10_000;
+
+/// What is at a destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DestinationObject {
+    /// Its entity tag.
+    pub etag: String,
+    /// Its version. `None` if the bucket keeps no versions.
+    pub version_id: Option<String>,
+    /// Its user metadata, without the `x-amz-meta-` of the names.
+    pub metadata: HashMap<String, String>,
+}
+
+/// A copy whose bytes are at the destination's bucket, and that nobody sees before it is completed.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The id of the multipart upload.
+    pub upload_id: String,
+    /// Its parts.
+    pub parts: Vec<CompletedPart>,
+}
+
+/// The destination of zips.
+pub trait DestinationStore: Send + Sync {
+    /// What is there now. `None` if nothing is.
+    fn head(
+        &self,
+        destination: &Destination,
+    ) -> impl Future<Output = Result<Option<DestinationObject>, StorageError>> + Send;
+
+    /// Puts a small document beside the zips, and replaces what is there.
+    fn put(
+        &self,
+        destination: &Destination,
+        media_type: &str,
+        bytes: Vec<u8>,
+    ) -> impl Future<Output = Result<(), StorageError>> + Send;
+
+    /// Copies a staged object to the destination's bucket.
+    fn prepare(
+        &self,
+        staged: &StagedObject,
+        destination: &Destination,
+        metadata: &HashMap<String, String>,
+    ) -> impl Future<Output = Result<Prepared, StorageError>> + Send;
+
+    /// Puts a copy in its place, if the object with the entity tag `expected` is there, or nothing for `None`.
+    /// `None` if something else is there: look again.
+    fn complete_if_unchanged(
+        &self,
+        prepared: &Prepared,
+        destination: &Destination,
+        expected: Option<&str>,
+    ) -> impl Future<Output = Result<Option<Delivered>, StorageError>> + Send;
+
+    /// Removes a copy that is not to be completed.
+    fn abort(&self, prepared: &Prepared, destination: &Destination) -> impl Future<Output = ()> + Send;
+}
+
+/// S3 as a destination.
+#[derive(Debug, Clone)]
+pub struct S3Destination {
+    client: Client,
+    staging_bucket: String,
+}
+
+impl S3Destination {
+    /// The destination of what is staged in `staging_bucket`.
+    #[must_use]
+    pub fn new(config: &aws_config::SdkConfig, staging_bucket: String) -> Self {
+        Self {
+            client: Client::new(config),
+            staging_bucket,
+        }
+    }
+
+    async fn copy_parts(
+        &self,
+        staged: &StagedObject,
+        destination: &Destination,
+        upload_id: &str,
+    ) -> Result<Vec<CompletedPart>, StorageError> {
+        let part_bytes = COPY_PART_BYTES.max(staged.size.div_ceil(MAX_PARTS));
+        // Staging keys and versions are made of characters that a URL takes as they are.
+        let mut copy_source = format!("{}/{}", self.staging_bucket, staged.key);
+        if let Some(version_id) = &staged.version_id {
+            let _ = write!(copy_source, "?versionId={version_id}");
+        }
+        let mut parts = Vec::new();
+        for (number, begin) in
+            (1..).zip((0..staged.size).step_by(usize::try_from(part_bytes).unwrap_or(usize::MAX)))
+        {
+            let end = (begin + part_bytes).min(staged.size) - 1;
+            let request = self
+                .client
+                .upload_part_copy()
+                .bucket(&destination.bucket)
+                .key(destination.key.as_str())
+                .upload_id(upload_id)
+                .part_number(number)
+                .copy_source(&copy_source);
+            // S3 refuses a range of an object that is below its smallest part.
+            let request = if staged.size > part_bytes {
+                request.copy_source_range(format!("bytes={begin}-{end}"))
+            } else {
+                request
+            };
+            let output = request.send().await.map_err(|error| {
+                let failure = AwsFailure::new("s3:UploadPartCopy", &error);
+                if failure.is("NoSuchKey") || failure.is("NoSuchVersion") {
+                    return StorageError::Missing {
+                        key: staged.key.to_string(),
+                    };
+                }
+                StorageError::aws(&destination.bucket, &destination.key, failure)
+            })?;
+            parts.push(
+                CompletedPart::builder()
+                    .part_number(number)
+                    .set_e_tag(output.copy_part_result.and_then(|result| result.e_tag))
+                    .build(),
+            );
+        }
+        Ok(parts)
+    }
+
+    async fn abort_upload(&self, destination: &Destination, upload_id: &str) {
+        let aborted = self
+            .client
+            .abort_multipart_upload()
+            .bucket(&destination.bucket)
+            .key(destination.key.as_str())
+            .upload_id(upload_id)
+            .send()
+            .await;
+        if let Err(error) = aborted {
+            let failure = AwsFailure::new("s3:AbortMultipartUpload", &error);
+            tracing::warn!(%failure, "parts of an unfinished copy are left in the destination bucket");
+        }
+    }
+}
+
+impl DestinationStore for S3Destination {
+    async fn head(&self, destination: &Destination) -> Result<Option<DestinationObject>, StorageError> {
+        let response = self
+            .client
+            .head_object()
+            .bucket(&destination.bucket)
+            .key(destination.key.as_str())
+            .send()
+            .await;
+        match response {
+            Ok(output) => Ok(Some(describe(output))),
+            Err(SdkError::ServiceError(error)) if error.err().is_not_found() => Ok(None),
+            Err(error) => Err(StorageError::aws(
+                &destination.bucket,
+                &destination.key,
+                AwsFailure::new("s3:HeadObject", &error),
+            )),
+        }
+    }
+
+    async fn put(
+        &self,
+        destination: &Destination,
+        media_type: &str,
+        bytes: Vec<u8>,
+    ) -> Result<(), StorageError> {
+        let request = self
+            .client
+            .put_object()
+            .bucket(&destination.bucket)
+            .key(destination.key.as_str())
+            .content_type(media_type)
+            .body(bytes.into());
+        request.send().await.map_err(|error| {
+            let failure = AwsFailure::new("s3:PutObject", &error);
+            StorageError::aws(&destination.bucket, &destination.key, failure)
+        })?;
+        Ok(())
+    }
+
+    async fn prepare(
+        &self,
+        staged: &StagedObject,
+        destination: &Destination,
+        metadata: &HashMap<String, String>,
+    ) -> Result<Prepared, StorageError> {
+        let upload = self
+            .client
+            .create_multipart_upload()
+            .bucket(&destination.bucket)
+            .key(destination.key.as_str())
+            .content_type("application/zip")
+            .set_metadata(Some(metadata.clone()))
+            .send()
+            .await
+            .map_err(|error| {
+                let failure = AwsFailure::new("s3:CreateMultipartUpload", &error);
+                StorageError::aws(&destination.bucket, &destination.key, failure)
+            })?;
+        let upload_id = upload.upload_id.unwrap_or_default();
+        match self.copy_parts(staged, destination, &upload_id).await {
+            Ok(parts) => Ok(Prepared { upload_id, parts }),
+            Err(error) => {
+                self.abort_upload(destination, &upload_id).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn complete_if_unchanged(
+        &self,
+        prepared: &Prepared,
+        destination: &Destination,
+        expected: Option<&str>,
+    ) -> Result<Option<Delivered>, StorageError> {
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(prepared.parts.clone()));
+        let request = self
+            .client
+            .complete_multipart_upload()
+            .bucket(&destination.bucket)
+            .key(destination.key.as_str())
+            .upload_id(&prepared.upload_id)
+            .multipart_upload(parts.build());
+        let request = match expected {
+            None => request.if_none_match("*"),
+            Some(etag) => request.if_match(etag),
+        };
+        match request.send().await {
+            Ok(output) => Ok(Some(Delivered {
+                bucket: destination.bucket.clone(),
+                key: destination.key.clone(),
+                version_id: output.version_id,
+                etag: output.e_tag.unwrap_or_default(),
+                provenance: None,
+            })),
+            Err(error) => {
+                let failure = AwsFailure::new("s3:CompleteMultipartUpload", &error);
+                // 409: a conflicting write is under way. 404: what was to be replaced was deleted meanwhile.
+                if matches!(failure.status, Some(404 | 409 | 412)) {
+                    return Ok(None);
+                }
+                Err(StorageError::aws(&destination.bucket, &destination.key, failure))
+            }
+        }
+    }
+
+    async fn abort(&self, prepared: &Prepared, destination: &Destination) {
+        self.abort_upload(destination, &prepared.upload_id).await;
+    }
+}
+
+fn describe(output: HeadObjectOutput) -> DestinationObject {
+    DestinationObject {
+        etag: output.e_tag.unwrap_or_default(),
+        version_id: output.version_id,
+        metadata: output.metadata.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,315 @@
+//! The destination in S3.
+
+use std::collections::HashMap;
+
+use aws::destination::{DestinationObject, DestinationStore, Prepared, S3Destination};
+use aws_sdk_s3::types::CompletedPart;
+use domain::contract::StagedObject;
+use domain::destination::Destination;
+use domain::error::{Class, Code, Coded};
+use servers::Request;
+
+use servers::aws::{Answer, Service, asked};
+
+const COPY_PART_BYTES: u64 = 512 << 20;
+
+fn destination() -> Destination {
+    Destination {
+        bucket: "zips".into(),
+        key: "group/a.zip".parse().unwrap(),
+    }
+}
+
+fn staged(size: u64) -> StagedObject {
+    StagedObject {
+        key: "pushes/1/archive.zip".parse().unwrap(),
+        size,
+        version_id: Some("v7.x_y".into()),
+        sha256: None,
+    }
+}
+
+fn store_of(service: &Service) -> S3Destination {
+    S3Destination::new(&service.config(), "staging".into())
+}
+
+const CREATED: &str = "<InitiateMultipartUploadResult><Bucket>zips</Bucket><Key>group/a.zip</Key><UploadId>u1</UploadId></InitiateMultipartUploadResult>";
+
+/// S3 that answers the copy of a part with `copied`.
+async fn copying(copied: Answer) -> Service {
+    Service::answering(move |request| match request.method.as_str() {
+        "POST" => Answer::new(200, CREATED),
+        "PUT" => copied.clone(),
+        _ => Answer::new(204, ""),
+    })
+    .await
+}
+
+fn copied() -> Answer {
+    Answer::new(
+        200,
+        "<CopyPartResult><LastModified>2024-01-01T00:00:00.000Z</LastModified><ETag>\"part\"</ETag></CopyPartResult>",
+    )
+}
+
+async fn prepared(service: &Service) -> Prepared {
+    let prepared = store_of(service)
+        .prepare(&staged(7), &destination(), &HashMap::new())
+        .await;
+    service.requests();
+    prepared.unwrap()
+}
+
+fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    request.headers.get(name).map(String::as_str)
+}
+
+#[tokio::test]
+async fn the_version_that_was_staged_is_copied_with_the_metadata() {
+    let service = copying(copied()).await;
+    let metadata = HashMap::from([("push-id".to_owned(), "1".to_owned())]);
+    let prepared = store_of(&service)
+        .prepare(&staged(7), &destination(), &metadata)
+        .await
+        .unwrap();
+    assert_eq!(prepared.upload_id, "u1");
+    assert_eq!(prepared.parts.len(), 1);
+    assert_eq!(prepared.parts[0].e_tag(), Some("\"part\""));
+    let requests = service.requests();
+    let [create, copy] = &requests[..] else {
+        panic!("{requests:?}")
+    };
+    assert_eq!(asked(create), "POST /zips/group/a.zip?uploads");
+    assert_eq!(header(create, "content-type"), Some("application/zip"));
+    assert_eq!(header(create, "x-amz-meta-push-id"), Some("1"));
+    assert_eq!(asked(copy), "PUT /zips/group/a.zip?partNumber=1&uploadId=u1");
+    assert_eq!(
+        header(copy, "x-amz-copy-source"),
+        Some("staging/pushes/1/archive.zip?versionId=v7.x_y")
+    );
+    // S3 refuses a range of a small object.
+    assert_eq!(header(copy, "x-amz-copy-source-range"), None);
+}
+
+#[tokio::test]
+async fn an_object_without_a_version_is_copied_as_it_is() {
+    let service = copying(copied()).await;
+    let staged = StagedObject {
+        version_id: None,
+        ..staged(7)
+    };
+    let store = store_of(&service);
+    store
+        .prepare(&staged, &destination(), &HashMap::new())
+        .await
+        .unwrap();
+    let source = header(&service.requests()[1], "x-amz-copy-source").map(str::to_owned);
+    assert_eq!(source.as_deref(), Some("staging/pushes/1/archive.zip"));
+}
+
+#[tokio::test]
+async fn a_large_object_is_copied_in_parts_without_gap_or_overlap() {
+    for (size, expected) in [
+        (COPY_PART_BYTES, vec![None]),
+        (
+            COPY_PART_BYTES + 1,
+            vec![Some("bytes=0-536870911"), Some("bytes=536870912-536870912")],
+        ),
+    ] {
+        let service = copying(copied()).await;
+        let store = store_of(&service);
+        let prepared = store
+            .prepare(&staged(size), &destination(), &HashMap::new())
+            .await
+            .unwrap();
+        let requests = service.requests();
+        let copies = requests.iter().filter(|request| request.method == "PUT");
+        let ranges: Vec<_> = copies
+            .map(|copy| header(copy, "x-amz-copy-source-range"))
+            .collect();
+        assert_eq!(ranges, expected);
+        let numbers: Vec<_> = prepared
+            .parts
+            .iter()
+            .filter_map(CompletedPart::part_number)
+            .collect();
+        assert_eq!(numbers, (1..).take(expected.len()).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_fails_is_removed_and_says_why() {
+    for (answer, code) in [
+        (Answer::error(404, "NoSuchKey"), Code::StagedObjectMissing),
+        (Answer::error(404, "NoSuchVersion"), Code::StagedObjectMissing),
+        (Answer::error(404, "NoSuchBucket"), Code::StorageRefused),
+        (Answer::error(403, "AccessDenied"), Code::StorageRefused),
+        (Answer::error(503, "SlowDown"), Code::StorageUnavailable),
+        // Copying takes long, so S3 may have begun its answer.
+        (Answer::error(200, "InternalError"), Code::StorageUnavailable),
+    ] {
+        let service = copying(answer.clone()).await;
+        let error = store_of(&service)
+            .prepare(&staged(7), &destination(), &HashMap::new())
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), code, "{answer:?}");
+        assert_eq!(
+            service.asked().last().unwrap(),
+            "DELETE /zips/group/a.zip?uploadId=u1"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_cannot_be_begun_says_why() {
+    for (answer, code) in [
+        (Answer::error(404, "NoSuchBucket"), Code::StorageRefused),
+        (Answer::error(503, "SlowDown"), Code::StorageUnavailable),
+    ] {
+        let service = Service::always(answer).await;
+        let error = store_of(&service)
+            .prepare(&staged(7), &destination(), &HashMap::new())
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), code);
+        assert_eq!(service.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_copy_is_put_in_its_place_on_the_condition_of_what_was_seen() {
+    let service = copying(copied()).await;
+    let prepared = prepared(&service).await;
+    let completed = Answer::new(
+        200,
+        "<CompleteMultipartUploadResult><ETag>\"new\"</ETag></CompleteMultipartUploadResult>",
+    )
+    .with("x-amz-version-id", "v8");
+    for (expected, if_match, if_none_match) in [
+        (None, None, Some("*")),
+        (Some("\"seen\""), Some("\"seen\""), None),
+    ] {
+        let service = Service::always(completed.clone()).await;
+        let delivered = store_of(&service)
+            .complete_if_unchanged(&prepared, &destination(), expected)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(delivered.version_id.as_deref(), Some("v8"));
+        assert_eq!(delivered.etag, "\"new\"");
+        assert_eq!(
+            (delivered.bucket.as_str(), &delivered.key),
+            ("zips", &destination().key)
+        );
+        let requests = service.requests();
+        assert_eq!(asked(&requests[0]), "POST /zips/group/a.zip?uploadId=u1");
+        assert_eq!(header(&requests[0], "if-match"), if_match);
+        assert_eq!(header(&requests[0], "if-none-match"), if_none_match);
+        let body = String::from_utf8_lossy(&requests[0].body).into_owned();
+        assert!(body.contains("<PartNumber>1</PartNumber>"), "{body}");
+        assert!(body.contains("part&quot;</ETag>"), "{body}");
+    }
+}
+
+async fn complete(answer: Answer) -> Result<bool, Code> {
+    let prepared = prepared(&copying(copied()).await).await;
+    let service = Service::always(answer).await;
+    let completed = store_of(&service)
+        .complete_if_unchanged(&prepared, &destination(), None)
+        .await;
+    completed
+        .map(|delivered| delivered.is_some())
+        .map_err(|error| error.code())
+}
+
+#[tokio::test]
+async fn something_else_in_the_place_is_no_failure() {
+    for (status, code) in [
+        (412, "PreconditionFailed"),
+        (409, "ConditionalRequestConflict"),
+        (404, "NoSuchKey"),
+        (404, "NoSuchUpload"),
+    ] {
+        assert_eq!(complete(Answer::error(status, code)).await, Ok(false), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_in_an_answer_that_began_well_is_a_failure() {
+    let failed = complete(Answer::error(200, "InternalError")).await.unwrap_err();
+    assert_eq!(failed, Code::StorageUnavailable);
+    assert_eq!(failed.class(), Class::Transient);
+}
+
+#[tokio::test]
+async fn a_copy_that_cannot_be_put_in_its_place_says_why() {
+    let refused = complete(Answer::error(403, "AccessDenied")).await;
+    assert_eq!(refused, Err(Code::StorageRefused));
+    let unavailable = complete(Answer::error(503, "SlowDown")).await;
+    assert_eq!(unavailable, Err(Code::StorageUnavailable));
+}
+
+#[tokio::test]
+async fn a_copy_that_is_not_needed_is_removed() {
+    let prepared = prepared(&copying(copied()).await).await;
+    // What cannot be removed is left.
+    for answer in [Answer::new(204, ""), Answer::error(403, "AccessDenied")] {
+        let service = Service::always(answer).await;
+        store_of(&service).abort(&prepared, &destination()).await;
+        assert_eq!(service.asked(), ["DELETE /zips/group/a.zip?uploadId=u1"]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_there_is_known_by_tag_version_and_metadata() {
+    let answer = Answer::new(200, "")
+        .with("etag", "\"there\"")
+        .with("x-amz-version-id", "v6")
+        .with("x-amz-meta-push-id", "0");
+    let service = Service::always(answer).await;
+    let there = store_of(&service).head(&destination()).await.unwrap();
+    let expected = DestinationObject {
+        etag: "\"there\"".into(),
+        version_id: Some("v6".into()),
+        metadata: HashMap::from([("push-id".into(), "0".into())]),
+    };
+    assert_eq!(there, Some(expected));
+    assert_eq!(service.asked(), ["HEAD /zips/group/a.zip"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_at_is_not_taken_for_nothing() {
+    let head = async |status| {
+        let service = Service::always(Answer::new(status, "")).await;
+        let there = store_of(&service).head(&destination()).await;
+        there.map_err(|error| error.code())
+    };
+    assert_eq!(head(404).await, Ok(None));
+    assert_eq!(head(403).await, Err(Code::StorageRefused));
+    assert_eq!(head(503).await, Err(Code::StorageUnavailable));
+}
+
+#[tokio::test]
+async fn a_document_is_put_with_its_media_type() {
+    let put = async |answer| {
+        let service = Service::always(answer).await;
+        let done = store_of(&service)
+            .put(&destination(), "application/json", b"{}".to_vec())
+            .await;
+        (done.map_err(|error| error.code()), service.requests())
+    };
+    let (done, requests) = put(Answer::new(200, "")).await;
+    assert_eq!(done, Ok(()));
+    assert_eq!(asked(&requests[0]), "PUT /zips/group/a.zip");
+    assert_eq!(header(&requests[0], "content-type"), Some("application/json"));
+    assert_eq!(requests[0].body, b"{}");
+    assert_eq!(
+        put(Answer::error(403, "AccessDenied")).await.0,
+        Err(Code::StorageRefused)
+    );
+    assert_eq!(
+        put(Answer::error(500, "InternalError")).await.0,
+        Err(Code::StorageUnavailable)
+    );
+}

@@ -1,0 +1,301 @@
+//! The staging area in S3.
+
+use std::path::PathBuf;
+
+use aws::staging::{PIECE_BYTES, Piece, S3Staging, Staging, StorageError};
+use domain::contract::StagedObject;
+use domain::destination::ObjectKey;
+use domain::error::{Code, Coded};
+use domain::push::PushId;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use servers::aws::{Answer, Service, asked};
+
+/// The SHA-256 of `"the pack"`.
+const SHA256: &str = "886ecedf89b43cf3d9d8be71d77552b521f146d259cd8ddc560cfe0965e5e40d";
+
+fn key() -> ObjectKey {
+    "pushes/1/commit.pack".parse().unwrap()
+}
+
+fn staged() -> StagedObject {
+    StagedObject {
+        key: key(),
+        size: 8,
+        version_id: Some("v7".into()),
+        sha256: Some(SHA256.into()),
+    }
+}
+
+fn staging_of(service: &Service) -> S3Staging {
+    S3Staging::new(&service.config(), "staging".into())
+}
+
+fn file() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("commit.pack");
+    (folder, path)
+}
+
+async fn load(service: &Service, object: &StagedObject) -> Result<Vec<u8>, StorageError> {
+    let (_folder, path) = file();
+    staging_of(service).load(object, &path).await?;
+    Ok(std::fs::read(&path).unwrap())
+}
+
+#[tokio::test]
+async fn the_version_that_was_staged_is_brought() {
+    let service = Service::always(Answer::new(200, "the pack")).await;
+    assert_eq!(load(&service, &staged()).await.unwrap(), b"the pack");
+    assert_eq!(
+        service.asked(),
+        ["GET /staging/pushes/1/commit.pack?versionId=v7"]
+    );
+    let unversioned = StagedObject {
+        version_id: None,
+        sha256: None,
+        ..staged()
+    };
+    assert_eq!(load(&service, &unversioned).await.unwrap(), b"the pack");
+    assert_eq!(service.asked(), ["GET /staging/pushes/1/commit.pack"]);
+}
+
+#[tokio::test]
+async fn other_bytes_than_those_that_were_staged_are_refused() {
+    for body in ["THE PACK", "the pack!", "the pac"] {
+        let service = Service::always(Answer::new(200, body)).await;
+        let error = load(&service, &staged()).await.unwrap_err();
+        assert!(matches!(error, StorageError::Changed { .. }), "{error}");
+        assert_eq!(error.code(), Code::StagedObjectMissing);
+        assert!(error.to_string().contains("pushes/1/commit.pack"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_brought_says_why() {
+    for (answer, code) in [
+        (Answer::error(404, "NoSuchKey"), Code::StagedObjectMissing),
+        (Answer::error(404, "NoSuchVersion"), Code::StagedObjectMissing),
+        (Answer::error(404, "NoSuchBucket"), Code::StorageRefused),
+        (Answer::error(403, "AccessDenied"), Code::StorageRefused),
+        (Answer::error(503, "SlowDown"), Code::StorageUnavailable),
+        // It breaks off.
+        (Answer::new(200, "the pa").cut(2), Code::StorageUnavailable),
+    ] {
+        let service = Service::always(answer.clone()).await;
+        let error = load(&service, &staged()).await.unwrap_err();
+        assert_eq!(error.code(), code, "{answer:?}: {error}");
+    }
+}
+
+async fn store(service: &Service, pieces: Vec<Piece>) -> Result<StagedObject, StorageError> {
+    let (sender, receiver) = mpsc::channel(pieces.len().max(1));
+    for piece in pieces {
+        sender.try_send(piece).unwrap();
+    }
+    drop(sender);
+    staging_of(service).store(&key(), receiver).await
+}
+
+#[tokio::test]
+async fn a_small_object_is_stored_at_once_and_known_by_version_and_digest() {
+    let service = Service::always(Answer::new(200, "").with("x-amz-version-id", "v7")).await;
+    let pieces = vec![Piece::Bytes(b"the pack".to_vec()), Piece::End];
+    assert_eq!(store(&service, pieces).await.unwrap(), staged());
+    let requests = service.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(asked(&requests[0]), "PUT /staging/pushes/1/commit.pack");
+    assert_eq!(requests[0].body, b"the pack");
+
+    let empty = store(&service, vec![Piece::End]).await.unwrap();
+    assert_eq!((empty.size, empty.version_id.as_deref()), (0, Some("v7")));
+    assert_eq!(service.requests()[0].body, b"");
+}
+
+#[tokio::test]
+async fn a_small_object_whose_maker_stops_is_not_stored() {
+    let service = Service::always(Answer::new(200, "")).await;
+    for pieces in [vec![], vec![Piece::Bytes(b"the pa".to_vec())]] {
+        let error = store(&service, pieces).await.unwrap_err();
+        assert!(matches!(error, StorageError::Unfinished { .. }), "{error}");
+        assert_eq!(error.code(), Code::WorkspaceFailed);
+    }
+    assert!(service.requests().is_empty());
+}
+
+const CREATED: &str = "<InitiateMultipartUploadResult><Bucket>staging</Bucket><Key>k</Key><UploadId>u1</UploadId></InitiateMultipartUploadResult>";
+
+/// S3 that answers a part with `part`, and the end of the upload with `completed`.
+async fn in_parts(part: Answer, completed: Answer) -> Service {
+    Service::answering(move |request| match request.method.as_str() {
+        "POST" if request.target.contains("uploads") => Answer::new(200, CREATED),
+        "POST" => completed.clone(),
+        "PUT" => part.clone(),
+        _ => Answer::new(204, ""),
+    })
+    .await
+}
+
+fn completed() -> Answer {
+    Answer::new(
+        200,
+        "<CompleteMultipartUploadResult><ETag>\"e\"</ETag></CompleteMultipartUploadResult>",
+    )
+    .with("x-amz-version-id", "v7")
+}
+
+fn large() -> Piece {
+    Piece::Bytes(vec![0; PIECE_BYTES])
+}
+
+#[tokio::test]
+async fn a_large_object_is_stored_in_parts_which_are_listed_in_order() {
+    let service = in_parts(Answer::new(200, "").with("etag", "\"part\""), completed()).await;
+    let mut pieces: Vec<_> = (0..6).map(|_| large()).collect();
+    pieces.extend([Piece::Bytes(b"the end".to_vec()), Piece::End]);
+    let stored = store(&service, pieces).await.unwrap();
+    assert_eq!(stored.size, 6 * PIECE_BYTES as u64 + 7);
+    assert_eq!(stored.version_id.as_deref(), Some("v7"));
+    assert_eq!(
+        stored.sha256.as_deref(),
+        Some("b34a56a989b0e4cbaf8a3c87c9bbba31df4746a863e9965eae6f0b2855c8a7a5")
+    );
+    let requests = service.requests();
+    let (last, parts) = requests.split_last().unwrap();
+    assert_eq!(asked(&parts[0]), "POST /staging/pushes/1/commit.pack?uploads");
+    assert_eq!(asked(last), "POST /staging/pushes/1/commit.pack?uploadId=u1");
+    let body = String::from_utf8_lossy(&last.body).into_owned();
+    let numbers: Vec<_> = body
+        .split("<PartNumber>")
+        .skip(1)
+        .map(|rest| rest.split_once('<').unwrap().0)
+        .collect();
+    assert_eq!(numbers, ["1", "2", "3", "4", "5", "6", "7"]);
+    assert_eq!(body.matches("part&quot;</ETag>").count(), 7, "{body}");
+}
+
+#[tokio::test]
+async fn a_large_object_that_is_not_stored_is_removed() {
+    let part = || Answer::new(200, "").with("etag", "\"part\"");
+    for (part, completed, pieces, code) in [
+        (part(), completed(), vec![large()], Code::WorkspaceFailed),
+        (
+            Answer::error(403, "AccessDenied"),
+            completed(),
+            vec![large(), Piece::End],
+            Code::StorageRefused,
+        ),
+        (
+            Answer::error(503, "SlowDown"),
+            completed(),
+            vec![large(), Piece::End],
+            Code::StorageUnavailable,
+        ),
+        (
+            part(),
+            Answer::error(200, "InternalError"),
+            vec![large(), Piece::End],
+            Code::StorageUnavailable,
+        ),
+    ] {
+        let service = in_parts(part, completed).await;
+        let error = store(&service, pieces).await.unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        assert_eq!(
+            service.asked().last().unwrap(),
+            "DELETE /staging/pushes/1/commit.pack?uploadId=u1"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_stored_whole() {
+    let service = Service::always(Answer::new(200, "").with("x-amz-version-id", "v7")).await;
+    let (_folder, path) = file();
+    let missing = staging_of(&service).store_file(&key(), &path).await.unwrap_err();
+    assert!(matches!(missing, StorageError::Workspace { .. }), "{missing}");
+    std::fs::write(&path, "the pack").unwrap();
+    let stored = staging_of(&service).store_file(&key(), &path).await.unwrap();
+    assert_eq!(stored, staged());
+    assert_eq!(service.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn all_that_was_staged_for_a_push_is_removed_page_by_page() {
+    let push_id: PushId = "87513765-0933-52f9-8a01-27081a19c5c8".parse().unwrap();
+    let page = |key: &str, more: bool| {
+        let token = if more {
+            "<NextContinuationToken>t1</NextContinuationToken>"
+        } else {
+            ""
+        };
+        format!(
+            "<ListBucketResult><IsTruncated>{more}</IsTruncated>{token}<Contents><Key>{key}</Key></Contents></ListBucketResult>"
+        )
+    };
+    let service = Service::answering(move |request| match request.method.as_str() {
+        "GET" if request.target.contains("continuation-token=t1") => Answer::new(200, page("second", false)),
+        "GET" => Answer::new(200, page("first", true)),
+        _ => Answer::new(200, "<DeleteResult/>"),
+    })
+    .await;
+    staging_of(&service).remove_all(&push_id).await.unwrap();
+    let requests = service.requests();
+    let list = "GET /staging/?list-type=2&prefix=pushes%2F87513765-0933-52f9-8a01-27081a19c5c8%2F";
+    assert_eq!(asked(&requests[0]), list);
+    let deleted: Vec<_> = requests
+        .iter()
+        .filter(|request| asked(request) == "POST /staging/?delete")
+        .map(|request| String::from_utf8_lossy(&request.body).into_owned())
+        .collect();
+    assert_eq!(deleted.len(), 2);
+    assert!(deleted[0].contains("<Key>first</Key>") && deleted[1].contains("<Key>second</Key>"));
+}
+
+#[tokio::test]
+async fn nothing_is_removed_where_nothing_was_staged() {
+    let empty = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+    let service = Service::always(Answer::new(200, empty)).await;
+    let push_id = "87513765-0933-52f9-8a01-27081a19c5c8".parse().unwrap();
+    staging_of(&service).remove_all(&push_id).await.unwrap();
+    assert_eq!(service.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_removed_is_a_failure_though_the_answer_is_of_success() {
+    let push_id = "87513765-0933-52f9-8a01-27081a19c5c8".parse().unwrap();
+    let listed = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>first</Key></Contents></ListBucketResult>";
+    for (listed, deleted, code) in [
+        (
+            Answer::new(200, listed),
+            Answer::new(
+                200,
+                "<DeleteResult><Error><Key>first</Key><Code>AccessDenied</Code></Error></DeleteResult>",
+            ),
+            Code::StorageRefused,
+        ),
+        (
+            Answer::new(200, listed),
+            Answer::new(
+                200,
+                "<DeleteResult><Error><Key>first</Key><Code>SlowDown</Code></Error></DeleteResult>",
+            ),
+            Code::StorageUnavailable,
+        ),
+        (
+            Answer::new(200, listed),
+            Answer::error(403, "AccessDenied"),
+            Code::StorageRefused,
+        ),
+        (
+            Answer::error(503, "SlowDown"),
+            Answer::new(200, "<DeleteResult/>"),
+            Code::StorageUnavailable,
+        ),
+    ] {
+        let service = Service::in_turn(vec![listed, deleted]).await;
+        let error = staging_of(&service).remove_all(&push_id).await.unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+    }
+}
