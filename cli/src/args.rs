@@ -1,7 +1,11 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::path::Path;
 
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::Error;
 use crate::local::LocalCommand;
 use crate::push::PushArgs;
 
@@ -12,6 +16,9 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// Show no progress: only results and errors.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
 }
 
 /// What to do.
@@ -22,16 +29,75 @@ pub enum Command {
     /// Run all of it on this machine: the real template and binaries against a local AWS.
     #[command(subcommand)]
     Local(LocalCommand),
+    /// Print completions for a shell, as in `push-code completions bash > ~/.local/share/bash-completion/completions/push-code`.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page of this command, or of one below it, such as `push-code man local push | man -l -`.
+    Man {
+        /// The command below.
+        command: Vec<String>,
+    },
+}
+
+/// Writes completions for `shell` to `out`.
+///
+/// # Errors
+/// If `out` cannot be written to.
+pub fn completions(shell: clap_complete::Shell, out: &mut impl Write) -> std::io::Result<()> {
+    let mut written = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "push-code", &mut written);
+    out.write_all(&written)
+}
+
+/// Writes the manual page of the command that `path` names to `out`.
+///
+/// # Errors
+/// [`Error::Usage`] if there is no such command.
+pub fn man(path: &[String], out: &mut impl Write) -> Result<(), Error> {
+    let mut root = Cli::command();
+    // Builds the names of the commands below, such as `push-code-local-push`.
+    root.build();
+    let mut command = &root;
+    for name in path {
+        command = command.find_subcommand(name).ok_or_else(|| {
+            let known = command
+                .get_subcommands()
+                .map(clap::Command::get_name)
+                .collect::<Vec<_>>();
+            Error::Usage(format!(
+                "there is no command {name:?} here, only: {}",
+                known.join(", ")
+            ))
+        })?;
+    }
+    let page = clap_mangen::Man::new(command.clone());
+    page.render(out)
+        .map_err(Error::io("write to", Path::new("standard output")))
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
 
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn completions_and_manual_pages_know_the_commands() {
+        let mut text = Vec::new();
+        completions(clap_complete::Shell::Bash, &mut text).unwrap();
+        assert!(String::from_utf8(text).unwrap().contains("invoke"));
+        let page = |path: &[&str]| {
+            let path: Vec<_> = path.iter().map(ToString::to_string).collect();
+            let mut text = Vec::new();
+            man(&path, &mut text).map(|()| String::from_utf8(text).unwrap())
+        };
+        assert!(page(&["local", "push"]).unwrap().contains("Deliver a commit"));
+        assert!(page(&["locla"]).unwrap_err().to_string().contains("local"));
     }
 }

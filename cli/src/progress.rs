@@ -16,7 +16,7 @@ pub enum Progress {
     Terminal,
     /// As plain lines, for logs.
     Lines,
-    /// Nowhere, for tests.
+    /// Nowhere.
     Silent,
 }
 
@@ -96,6 +96,8 @@ impl Step {
     pub fn now(&self, text: impl Into<String>) {
         if let Some(bar) = &self.bar {
             bar.set_message(one_line(&text.into()));
+            // What is shown is the time of this, and not that since the step began.
+            bar.reset_elapsed();
         }
     }
 

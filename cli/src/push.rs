@@ -21,6 +21,7 @@ use domain::push::{DeliveryId, Push, PushId, SourceName};
 use fetch::TransferProgram;
 use secrecy::SecretString;
 use serde::Serialize;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::origin::{self, LoginArgs, Origin};
@@ -69,7 +70,7 @@ pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Re
         (None, Origin::Remote { url, .. }) => (url.to_string(), origin.login().await?),
         (None, Origin::Folder(_)) => unreachable!("a folder is served"),
     };
-    let secret = serde_json::json!({ "credentials": login.into_iter().collect::<Vec<_>>() });
+    let secret = json!({ "credentials": login.into_iter().collect::<Vec<_>>() });
     let config = aws::config().await;
     if config.region().is_none() {
         let missing =
@@ -94,7 +95,7 @@ pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Re
         store: S3Destination::new(&config, args.bucket.clone()),
         progress,
     };
-    let settings = settings(&clone_url, &args.bucket, args.key.as_str())?;
+    let settings = settings(&clone_url, &args.bucket, args.key.as_str(), &json!({}))?;
     let ended = run.all(settings).await;
     if ended.is_err() {
         run.clean().await;
@@ -149,14 +150,15 @@ pub(crate) fn push(
 }
 
 /// The settings of a source that may deliver this and nothing else, as JSON.
-pub(crate) fn settings(clone_url: &str, bucket: &str, key: &str) -> Result<String, Error> {
+pub(crate) fn settings(clone_url: &str, bucket: &str, key: &str, options: &Value) -> Result<String, Error> {
     let url = url::Url::parse(clone_url).map_err(|error| Error::Usage(error.to_string()))?;
-    Ok(serde_json::json!({
+    Ok(json!({
         "provider": "gitlab",
         "repositories": ["**"],
         "refs": ["refs/**"],
         "git_hosts": [origin::git_host_of(&url)],
         "destination": { "bucket": bucket, "key_template": key },
+        "options": options,
     })
     .to_string())
 }

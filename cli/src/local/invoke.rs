@@ -162,7 +162,12 @@ impl<'a> Run<'a> {
         let before = local.last_pushed(&origin.repository(), tip);
         let push = push(origin, tip, &clone_url, SOURCE, before.as_deref())?;
         local.set_last_pushed(&origin.repository(), tip)?;
-        let settings = settings(&clone_url, local.output("DestinationBucket")?, KEY_TEMPLATE)?;
+        let settings = settings(
+            &clone_url,
+            local.output("DestinationBucket")?,
+            KEY_TEMPLATE,
+            &json!({}),
+        )?;
         Ok(Self {
             containers,
             execution: Execution {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use aws_sdk_sfn::types::ExecutionStatus;
 use domain::contract::Delivered;
 use domain::push::PushId;
+use domain::source::SourceSettings;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::aws::LocalAws;
@@ -39,8 +41,45 @@ pub struct PushArgs {
     /// The port of the local git host [default: the local AWS's port + 1].
     #[arg(long, value_name = "PORT")]
     git_port: Option<u16>,
+    /// An option of the source, as in docs/operations.md: submodules=recursive, limits.file_bytes=1000000. May be repeated.
+    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = parse_option)]
+    options: Vec<(String, Value)>,
     #[command(flatten)]
     aws: AwsArgs,
+}
+
+/// An option: a value that is no JSON is a text.
+fn parse_option(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or("it is not NAME=VALUE")?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    Ok((name.to_owned(), value))
+}
+
+/// The JSON of the template's parameter `SourceOptions`.
+fn source_options(options: &[(String, Value)]) -> Result<String, Error> {
+    let mut json = json!({});
+    for (name, value) in options {
+        let pointer = format!("/{}", name.replace('.', "/"));
+        let mut place = &mut json;
+        for part in pointer.split('/').skip(1) {
+            place = place
+                .as_object_mut()
+                .ok_or_else(|| {
+                    Error::Usage(format!(
+                        "--option {name}: what is above it has a value of its own"
+                    ))
+                })?
+                .entry(part)
+                .or_insert_with(|| json!({}));
+        }
+        *place = value.clone();
+    }
+    let text = json.to_string();
+    // As strictly as `Validate` reads them.
+    let settings = crate::push::settings("https://git.example.com/a.git", "bucket", "key", &json)?;
+    let settings = settings.parse::<SourceSettings>();
+    settings.map_err(|error| Error::Usage(format!("--option: {error}")))?;
+    Ok(text)
 }
 
 /// Runs the command. What the user wants to keep goes to `out`.
@@ -49,6 +88,10 @@ pub(super) async fn run(args: PushArgs, out: &mut impl Write, progress: Progress
         origin::resolve(&args.repository, args.ref_name.as_deref(), &args.login, progress).await?;
     let checkout = Checkout::find()?;
     let mut options = up_options(&checkout, &args.aws, args.git_port)?;
+    if !args.options.is_empty() {
+        let text = source_options(&args.options)?;
+        options.parameters.insert("SourceOptions".to_owned(), text);
+    }
     if let Origin::Remote { url, .. } = &origin {
         let hosts = options.parameters.entry("GitHosts".to_owned()).or_default();
         let host = origin::git_host_of(url);
@@ -321,6 +364,26 @@ fn file_name(repository: &str, tip: &Tip) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_of_the_command_line_are_those_of_a_source() {
+        let options = |texts: &[&str]| {
+            let options: Vec<_> = texts.iter().map(|text| parse_option(text).unwrap()).collect();
+            source_options(&options)
+        };
+        assert_eq!(
+            options(&["submodules=recursive", "limits.file_bytes=5", "limits.entries=6"]).unwrap(),
+            r#"{"limits":{"entries":6,"file_bytes":5},"submodules":"recursive"}"#
+        );
+        for wrong in [
+            &["submodule=recursive"][..],
+            &["submodules=sometimes"],
+            &["limits=5", "limits.entries=6"],
+        ] {
+            assert!(matches!(options(wrong), Err(Error::Usage(_))), "{wrong:?}");
+        }
+        assert!(parse_option("lfs").is_err());
+    }
 
     #[test]
     fn a_zip_is_named_by_repository_ref_and_commit() {
