@@ -20,7 +20,7 @@ use super::checkout::Checkout;
 use super::containers::{Containers, Forward};
 use super::push::{deliver, hook};
 use super::tools::{Lock, lock};
-use super::{AwsArgs, SOURCE, up_options};
+use super::{AwsArgs, SOURCE, allow_host_of, up_options};
 use crate::Error;
 use crate::origin::{self, LoginArgs, Origin, Served};
 use crate::progress::Progress;
@@ -77,7 +77,8 @@ pub(super) async fn run(args: InvokeArgs, out: &mut impl Write, progress: Progre
         origin::resolve(&args.repository, args.ref_name.as_deref(), &args.login, progress).await?;
     let checkout = Checkout::find()?;
     let mut options = up_options(&checkout, &args.aws, args.git_port)?;
-    // Lambda's image has not this machine's C library.
+    allow_host_of(&origin, &mut options);
+    // Lambda's image does not have this machine's C library.
     options.profile = Profile::Release;
     let mut local = LocalAws::up(&options, progress).await?;
     let git_port = args.git_port.unwrap_or(local.record.ministack.port + 1);

@@ -23,6 +23,7 @@ use self::invoke::InvokeArgs;
 use self::ministack::{Ministack, Settings};
 use self::push::PushArgs;
 use crate::Error;
+use crate::origin::{self, Origin};
 use crate::progress::Progress;
 
 /// The region that the local AWS plays.
@@ -171,6 +172,18 @@ fn up_options(checkout: &Checkout, args: &AwsArgs, git_port: Option<u16>) -> Res
         },
         ..Options::default()
     })
+}
+
+/// Lets the stack fetch from the host of `origin`, besides those that it may fetch from already.
+fn allow_host_of(origin: &Origin, options: &mut Options) {
+    if let Origin::Remote { url, .. } = origin {
+        let hosts = options.parameters.entry("GitHosts".to_owned()).or_default();
+        let host = origin::git_host_of(url);
+        if !hosts.split(',').any(|known| known == host) {
+            hosts.push(',');
+            hosts.push_str(&host);
+        }
+    }
 }
 
 /// What runs, where, what is deployed, and how to talk to it.

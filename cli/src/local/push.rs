@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::aws::LocalAws;
 use super::checkout::Checkout;
 use super::tools::{Lock, lock};
-use super::{AwsArgs, up_options};
+use super::{AwsArgs, allow_host_of, up_options};
 use crate::Error;
 use crate::follow::{self, Ended, Moment};
 use crate::origin::{self, GIT_USER, LoginArgs, Origin, Served};
@@ -92,14 +92,7 @@ pub(super) async fn run(args: PushArgs, out: &mut impl Write, progress: Progress
         let text = source_options(&args.options)?;
         options.parameters.insert("SourceOptions".to_owned(), text);
     }
-    if let Origin::Remote { url, .. } = &origin {
-        let hosts = options.parameters.entry("GitHosts".to_owned()).or_default();
-        let host = origin::git_host_of(url);
-        if !hosts.split(',').any(|known| known == host) {
-            hosts.push(',');
-            hosts.push_str(&host);
-        }
-    }
+    allow_host_of(&origin, &mut options);
     let mut local = LocalAws::up(&options, progress).await?;
     let git_port = args.git_port.unwrap_or(local.record.ministack.port + 1);
     // The git secret is this push's alone until it is emptied.
