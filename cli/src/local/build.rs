@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use reporter::ProgressReporter;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -156,7 +157,8 @@ impl Builder<'_> {
                     "Building the functions with sam build, minutes the first time (log: {})",
                     log.display()
                 ));
-                sam::build(self.checkout, tools, &log).await?;
+                let build = sam::build(self.checkout, tools, &log);
+                watch(build, &log, &step.reporter()).await?;
                 step.done("Built the functions with sam build");
             }
         }
@@ -196,6 +198,26 @@ impl Builder<'_> {
     }
 }
 
+/// Waits for `sam build`, and reports each function that it comes to, which it writes to `log`.
+async fn watch<T>(build: impl Future<Output = T>, log: &Path, reporter: &ProgressReporter<String>) -> T {
+    tokio::pin!(build);
+    let mut reported = 0;
+    loop {
+        if let Ok(built) = tokio::time::timeout(reporter.interval(), &mut build).await {
+            return built;
+        }
+        let text = std::fs::read_to_string(log).unwrap_or_default();
+        let begun = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("Building codeuri: "));
+        let begun: Vec<_> = begun.filter_map(|line| line.rsplit_once("functions: ")).collect();
+        if let Some((_, function)) = begun.get(reported..).and_then(<[_]>::last) {
+            reported = begun.len();
+            reporter.report(|| format!("{function}, {reported} of {}", FUNCTIONS.len()));
+        }
+    }
+}
+
 /// Builds the functions with the features of the whole workspace, as this command was, so that little is left to build.
 async fn cargo_build(
     checkout: &Checkout,
@@ -229,6 +251,8 @@ async fn cargo_build(
             .stdout(Stdio::piped())
             .stderr(private::create_file(log).map_err(std::io::Error::other)?)
             .spawn()?;
+        let reporter = step.reporter();
+        let mut crates = 0;
         let mut binaries = BTreeMap::new();
         if let Some(output) = cargo.stdout.take() {
             let mut lines = BufReader::new(output).lines();
@@ -237,10 +261,8 @@ async fn cargo_build(
                     continue;
                 };
                 let Some(target) = message.target else { continue };
-                step.now(format!(
-                    "Building the functions with cargo build: {}",
-                    target.name
-                ));
+                crates += 1;
+                reporter.report(|| format!("{crates} crates are there, the last one is {}", target.name));
                 if let Some(executable) = message.executable {
                     binaries.insert(target.name, executable);
                 }
@@ -268,4 +290,40 @@ async fn install(binary: &Path, place: &Path) -> Result<(), Error> {
     }
     std::fs::copy(binary, place).map_err(Error::io("write", place))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn each_function_that_sam_comes_to_is_reported_once() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let building = |verb: &str, name: &str| {
+            format!(
+                "Building codeuri: /x/{verb} runtime: provided.al2023 architecture: x86_64 functions: {name}\n"
+            )
+        };
+        let (sender, reported) = mpsc::channel();
+        let reporter =
+            ProgressReporter::every(Duration::from_millis(5), move |news| sender.send(news).unwrap());
+        let build = async {
+            let mut text = building("accept", "AcceptFunction");
+            std::fs::write(log.path(), &text).unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            text += &building("fetch", "FetchFunction");
+            std::fs::write(log.path(), &text).unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            "built"
+        };
+        assert_eq!(watch(build, log.path(), &reporter).await, "built");
+        drop(reporter);
+        assert_eq!(
+            reported.iter().collect::<Vec<_>>(),
+            ["AcceptFunction, 1 of 7", "FetchFunction, 2 of 7"]
+        );
+    }
 }
