@@ -1001,6 +1001,19 @@ fn every_function_has_the_same_features_of_what_the_sdk_stands_on() {
     );
 }
 
+/// libgit2 speaks TLS and SSH in `remote` alone: what only reads objects does not carry the libraries for it.
+#[test]
+fn only_fetch_is_built_with_openssl_and_libssh2() {
+    let speaks = |verb: &String| {
+        let tree = DependencyTree::of(verb);
+        ["openssl-sys ", "libssh2-sys "]
+            .map(|library| tree.features.keys().any(|name| name.starts_with(library)))
+    };
+    for verb in verbs() {
+        assert_eq!(speaks(&verb), [verb == "fetch"; 2], "{verb}");
+    }
+}
+
 /// `cargo run`, `cargo build` and `cargo test` share what they build. A dependency whose features are others for tests is
 /// compiled again for them, with all that stands on it.
 #[test]

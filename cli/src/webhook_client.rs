@@ -107,7 +107,7 @@ impl Webhook {
         let headers = delivery.headers(hook.event(), &self.token, &payload);
         let headers: serde_json::Map<_, _> = headers
             .into_iter()
-            .map(|(name, value)| (name.to_lowercase(), value.into()))
+            .map(|(name, value)| (name.to_owned(), value.into()))
             .collect();
         json!({
             "version": "2.0",

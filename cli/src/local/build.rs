@@ -27,7 +27,7 @@ pub const FUNCTIONS: [&str; 7] = [
 ];
 
 /// How the functions are built.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Profile {
     /// By `cargo build` in cargo's profile `dev`, for this machine's C library: what this command is built of is used again.
     #[default]

@@ -171,7 +171,8 @@ impl Delivery {
         }
     }
 
-    /// The headers of a request that sends `payload` as `event` with the webhook's token.
+    /// The headers of a request that sends `payload` as `event` with the webhook's token. Their names are in lower case, as
+    /// API Gateway hands them on.
     #[must_use]
     pub fn headers(&self, event: &str, token: &str, payload: &Value) -> [(&'static str, String); 7] {
         [
