@@ -123,15 +123,13 @@ pub enum Error {
     },
     /// Something else listens there.
     #[error(
-        "port {port} of 127.0.0.1, wanted for {purpose}, is in use{by}: end that, or choose another with {remedy}"
+        "port {port} of 127.0.0.1, wanted for {purpose}, is in use: end what uses it, or choose another with {remedy}"
     )]
     PortInUse {
         /// The port.
         port: u16,
         /// What wanted it.
         purpose: &'static str,
-        /// By whom, as ` by process 123 (nginx)`, where that is known.
-        by: String,
         /// The option that chooses another.
         remedy: &'static str,
     },

@@ -95,7 +95,6 @@ impl GitHost {
                 return Err(Error::PortInUse {
                     port: options.port,
                     purpose: "the git host",
-                    by: process::listener(options.port),
                     remedy: "--git-port",
                 });
             }

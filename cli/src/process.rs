@@ -109,55 +109,6 @@ pub fn stop_group(pid: i32, mut gone: impl FnMut() -> bool) {
     let _ = rustix::process::kill_process_group(pid, Signal::KILL);
 }
 
-/// Who listens on a TCP port of the loopback, as ` by process 123 (name)`; empty where that cannot be known.
-#[must_use]
-pub fn listener(port: u16) -> String {
-    let sockets: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .filter_map(|path| std::fs::read_to_string(path).ok())
-        .flat_map(|table| listening_inodes(&table, port))
-        .map(|inode| format!("socket:[{inode}]"))
-        .collect();
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    for process in processes {
-        let Some(pid) = process
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<i32>().ok())
-        else {
-            continue;
-        };
-        let files = std::fs::read_dir(process.path().join("fd"))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let listens = files
-            .filter_map(|file| std::fs::read_link(file.path()).ok())
-            .any(|target| sockets.iter().any(|socket| target == Path::new(socket)));
-        if listens {
-            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            return format!(" by process {pid} ({})", name.trim());
-        }
-    }
-    String::new()
-}
-
-/// The inodes of the listening sockets (state 0A) of a `/proc/net/tcp` table.
-fn listening_inodes(table: &str, port: u16) -> Vec<String> {
-    let suffix = format!(":{port:04X}");
-    table
-        .lines()
-        .skip(1)
-        .filter_map(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let listens = fields.get(1)?.ends_with(&suffix) && *fields.get(3)? == "0A";
-            listens
-                .then(|| fields.get(9).copied().map(str::to_owned))
-                .flatten()
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,21 +119,5 @@ mod tests {
         let tail = last_lines(&text);
         assert!(tail.starts_with("  | line 6\n"), "{tail}");
         assert!(tail.ends_with("  | line 20"), "{tail}");
-    }
-
-    #[test]
-    fn listening_sockets_are_found_by_port_and_state() {
-        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
-             0: 0100007F:11D6 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 0 0 10 0\n   \
-             1: 0100007F:11D6 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 100 0 0 10 0\n";
-        assert_eq!(listening_inodes(table, 4566), ["4711"]);
-        assert!(listening_inodes(table, 4567).is_empty());
-    }
-
-    #[test]
-    fn this_process_is_known_as_the_listener() {
-        let socket = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let by = listener(socket.local_addr().unwrap().port());
-        assert!(by.contains(&std::process::id().to_string()), "{by:?}");
     }
 }

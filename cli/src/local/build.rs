@@ -8,6 +8,7 @@ use std::process::Stdio;
 use reporter::ProgressReporter;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::sync::OnceCell;
 
 use super::checkout::{Checkout, read_json, write_json};
 use super::sam;
@@ -36,6 +37,15 @@ pub enum Profile {
     Release,
 }
 
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Release => "release",
+        }
+    }
+}
+
 /// What was built last.
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -61,97 +71,88 @@ pub async fn build(
     profile: Profile,
     progress: Progress,
 ) -> Result<(Tools, Build), Error> {
-    let builder = Builder { checkout, progress };
-    match profile {
-        // The one waits for the network, the other one for the processors.
-        Profile::Dev => tokio::try_join!(Tools::install(progress), builder.build(Kind::Dev)),
-        Profile::Release => {
-            let tools = Tools::install(progress).await?;
-            let build = builder.build(Kind::Release(&tools)).await?;
-            Ok((tools, build))
-        }
-    }
-}
-
-/// A [`Profile`] with what it needs.
-#[derive(Clone, Copy)]
-enum Kind<'a> {
-    Dev,
-    Release(&'a Tools),
-}
-
-impl Kind<'_> {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Dev => "dev",
-            Self::Release(_) => "release",
-        }
-    }
+    let builder = Builder {
+        checkout,
+        profile,
+        progress,
+        tools: OnceCell::new(),
+    };
+    // The one waits for the network, the other one for the processors.
+    let (tools, build) = tokio::try_join!(builder.tools(), builder.build())?;
+    Ok((tools.clone(), build))
 }
 
 struct Builder<'a> {
     checkout: &'a Checkout,
+    profile: Profile,
     progress: Progress,
+    tools: OnceCell<Tools>,
 }
 
 impl Builder<'_> {
-    async fn build(&self, kind: Kind<'_>) -> Result<Build, Error> {
-        let file = self
-            .checkout
-            .folder()?
-            .join(format!("build-{}.lock", kind.name()));
-        let mut fingerprint = self.fingerprint(kind)?;
+    /// The tools, installed once.
+    async fn tools(&self) -> Result<&Tools, Error> {
+        self.tools.get_or_try_init(|| Tools::install(self.progress)).await
+    }
+
+    async fn build(&self) -> Result<Build, Error> {
+        let file = self.file("lock")?;
+        let mut fingerprint = self.fingerprint()?;
         loop {
             let shared = lock(&file, Lock::Shared, self.progress).await?;
-            if self.is_built(kind, &fingerprint)? {
+            if self.is_built(&fingerprint)? {
                 return Ok(Build {
                     fingerprint,
-                    template: self.template(kind)?,
+                    template: self.template()?,
                     _lock: shared,
                 });
             }
             drop(shared);
             let _exclusive = lock(&file, Lock::Exclusive, self.progress).await?;
             // It may have changed, or been built, while this waited.
-            fingerprint = self.fingerprint(kind)?;
-            if !self.is_built(kind, &fingerprint)? {
-                self.run(kind, &fingerprint).await?;
+            fingerprint = self.fingerprint()?;
+            if !self.is_built(&fingerprint)? {
+                self.run(&fingerprint).await?;
             }
         }
     }
 
-    fn fingerprint(&self, kind: Kind<'_>) -> Result<String, Error> {
-        Ok(format!("{} {}", kind.name(), self.checkout.fingerprint()?))
+    fn fingerprint(&self) -> Result<String, Error> {
+        Ok(format!(
+            "{} {}",
+            self.profile.name(),
+            self.checkout.fingerprint()?
+        ))
     }
 
-    fn record(&self, kind: Kind<'_>) -> Result<PathBuf, Error> {
-        Ok(self
-            .checkout
-            .folder()?
-            .join(format!("build-{}.json", kind.name())))
+    /// The lock (`lock`) or the record (`json`) of this profile's builds.
+    fn file(&self, extension: &str) -> Result<PathBuf, Error> {
+        let name = format!("build-{}.{extension}", self.profile.name());
+        Ok(self.checkout.folder()?.join(name))
     }
 
-    fn template(&self, kind: Kind<'_>) -> Result<PathBuf, Error> {
-        Ok(match kind {
-            Kind::Dev => self.checkout.folder()?.join("dev/template.yaml"),
-            Kind::Release(_) => self.checkout.root().join(".aws-sam/build/template.yaml"),
+    fn template(&self) -> Result<PathBuf, Error> {
+        Ok(match self.profile {
+            Profile::Dev => self.checkout.folder()?.join("dev/template.yaml"),
+            Profile::Release => self.checkout.root().join(".aws-sam/build/template.yaml"),
         })
     }
 
-    fn is_built(&self, kind: Kind<'_>, fingerprint: &str) -> Result<bool, Error> {
-        let built: Option<Record> = read_json(&self.record(kind)?)?;
-        Ok(self.template(kind)?.exists() && built.is_some_and(|built| built.fingerprint == fingerprint))
+    fn is_built(&self, fingerprint: &str) -> Result<bool, Error> {
+        let built: Option<Record> = read_json(&self.file("json")?)?;
+        Ok(self.template()?.exists() && built.is_some_and(|built| built.fingerprint == fingerprint))
     }
 
-    async fn run(&self, kind: Kind<'_>, fingerprint: &str) -> Result<(), Error> {
+    async fn run(&self, fingerprint: &str) -> Result<(), Error> {
         // A build that fails half-way leaves neither the last one nor this one.
-        let record = self.record(kind)?;
+        let record = self.file("json")?;
         if record.exists() {
             std::fs::remove_file(&record).map_err(Error::io("remove", &record))?;
         }
-        match kind {
-            Kind::Dev => self.cargo_build().await?,
-            Kind::Release(tools) => {
+        match self.profile {
+            Profile::Dev => self.cargo_build().await?,
+            Profile::Release => {
+                let tools = self.tools().await?;
                 let log = self.checkout.folder()?.join("sam-build.log");
                 let step = self.progress.step(format!(
                     "Building the functions with sam build, minutes the first time (log: {})",

@@ -19,7 +19,7 @@ use super::build::Profile;
 use super::checkout::Checkout;
 use super::containers::{Containers, Forward};
 use super::push::{deliver, hook};
-use super::tools::{Lock, lock};
+use super::session::session;
 use super::{AwsArgs, SOURCE, allow_host_of, up_options};
 use crate::Error;
 use crate::origin::{self, LoginArgs, Origin, Served};
@@ -82,10 +82,8 @@ pub(super) async fn run(args: InvokeArgs, out: &mut impl Write, progress: Progre
     options.profile = Profile::Release;
     let mut local = LocalAws::up(&options, progress).await?;
     let git_port = args.git_port.unwrap_or(local.record.ministack.port + 1);
-    // The git secret is this push's alone until it is emptied.
-    let _lock = lock(&checkout.folder()?.join("push.lock"), Lock::Exclusive, progress).await?;
-    let containers = Containers::reach(&local, args.container_host, args.sam, progress).await?;
-    let invoke = async {
+    let invoke = async |local: &mut LocalAws| {
+        let containers = Containers::reach(local, args.container_host, args.sam, progress).await?;
         match args.function {
             Function::Authorize => {
                 let hook = hook(&origin, &tip, None, Some(format!("http://127.0.0.1:{git_port}"))).await?;
@@ -96,23 +94,16 @@ pub(super) async fn run(args: InvokeArgs, out: &mut impl Write, progress: Progre
                 let send =
                     async |webhook: &Webhook, hook: &PushHook| accept(&containers, webhook, hook).await;
                 let (_, delivered) =
-                    deliver(&mut local, &origin, &tip, git_port, out, progress, send).await?;
+                    deliver(local, &origin, &tip, git_port, &mut *out, progress, send).await?;
                 Ok(json!(delivered))
             }
             _ => {
-                let run = Run::new(&mut local, &containers, &origin, &tip, git_port).await?;
+                let run = Run::new(local, &containers, &origin, &tip, git_port).await?;
                 run.through(args.function).await
             }
         }
     };
-    let answer = tokio::select! {
-        answer = invoke => answer,
-        _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
-    };
-    // The local AWS goes on: it has no more use for the user's credentials.
-    let emptied = local.put_git_secret(&[]).await;
-    let answer = answer?;
-    emptied?;
+    let answer = session(&checkout, &mut local, progress, invoke).await?;
     writeln!(out, "{answer:#}").map_err(Error::io("write to", Path::new("standard output")))
 }
 

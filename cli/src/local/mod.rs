@@ -8,6 +8,7 @@ mod invoke;
 pub mod ministack;
 pub mod push;
 pub mod sam;
+mod session;
 pub mod tools;
 
 use std::collections::BTreeMap;

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::aws::LocalAws;
 use super::checkout::Checkout;
-use super::tools::{Lock, lock};
+use super::session::session;
 use super::{AwsArgs, allow_host_of, up_options};
 use crate::Error;
 use crate::follow::{self, Ended, Moment};
@@ -95,11 +95,9 @@ pub(super) async fn run(args: PushArgs, out: &mut impl Write, progress: Progress
     allow_host_of(&origin, &mut options);
     let mut local = LocalAws::up(&options, progress).await?;
     let git_port = args.git_port.unwrap_or(local.record.ministack.port + 1);
-    // The git secret is this push's alone until it is emptied.
-    let _lock = lock(&checkout.folder()?.join("push.lock"), Lock::Exclusive, progress).await?;
-    let save = async {
+    let save = async |local: &mut LocalAws| {
         let send = async |webhook: &Webhook, hook: &PushHook| webhook.send(hook, &Delivery::fresh()).await;
-        let (trail, delivered) = deliver(&mut local, &origin, &tip, git_port, out, progress, send).await?;
+        let (trail, delivered) = deliver(local, &origin, &tip, git_port, &mut *out, progress, send).await?;
         let name = file_name(&origin.short_name(), &tip);
         let file = match args.output {
             Some(folder) if folder.is_dir() => folder.join(name),
@@ -107,23 +105,10 @@ pub(super) async fn run(args: PushArgs, out: &mut impl Write, progress: Progress
             None => PathBuf::from(name),
         };
         let _step = progress.step("Downloading the zip");
-        let sha256 = download(&local, &delivered, &trail, &file).await?;
+        let sha256 = download(local, &delivered, &trail, &file).await?;
         Ok((trail, delivered, file, sha256))
     };
-    let saved = tokio::select! {
-        saved = save => saved,
-        _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
-    };
-    if saved.is_err() && !local.record.ministack.is_running() {
-        return Err(local
-            .record
-            .ministack
-            .failed("ended in the middle of the push".to_owned()));
-    }
-    // The local AWS goes on: it has no more use for the user's credentials.
-    let emptied = local.put_git_secret(&[]).await;
-    let (trail, delivered, file, sha256) = saved?;
-    emptied?;
+    let (trail, delivered, file, sha256) = session(&checkout, &mut local, progress, save).await?;
     let write = |error| Error::io("write to", Path::new("standard output"))(error);
     let commit = trail
         .state
