@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use reporter::ProgressReporter;
 use rustix::process::{Pid, Signal};
 use tokio::process::Command;
 
@@ -64,6 +65,24 @@ pub async fn run_logged(command: &mut Command, log: &Path) -> Result<ExitStatus,
         .map_err(Error::io("run", Path::new(command.as_std().get_program())))
 }
 
+/// Waits for `work`, which writes to `log`, and reports what `news` finds there from time to time.
+pub async fn watch<T>(
+    work: impl Future<Output = T>,
+    log: &Path,
+    reporter: &ProgressReporter<String>,
+    news: impl Fn(&str) -> Option<String>,
+) -> T {
+    tokio::pin!(work);
+    loop {
+        if let Ok(done) = tokio::time::timeout(reporter.interval(), &mut work).await {
+            return done;
+        }
+        if let Some(news) = news(&std::fs::read_to_string(log).unwrap_or_default()) {
+            reporter.report(|| news);
+        }
+    }
+}
+
 /// The last lines of a log; empty where it cannot be read.
 #[must_use]
 pub fn tail(log: &Path) -> String {
@@ -119,5 +138,26 @@ mod tests {
         let tail = last_lines(&text);
         assert!(tail.starts_with("  | line 6\n"), "{tail}");
         assert!(tail.ends_with("  | line 20"), "{tail}");
+    }
+
+    #[tokio::test]
+    async fn a_log_is_watched_while_the_work_goes_on() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let (sender, reported) = std::sync::mpsc::channel();
+        let reporter =
+            ProgressReporter::every(Duration::from_millis(5), move |news| sender.send(news).unwrap());
+        let work = async {
+            for text in ["", "one", "two"] {
+                std::fs::write(log.path(), text).unwrap();
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            "done"
+        };
+        let news = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        assert_eq!(watch(work, log.path(), &reporter, news).await, "done");
+        drop(reporter);
+        let mut reported: Vec<_> = reported.iter().collect();
+        reported.dedup();
+        assert_eq!(reported, ["one", "two"]);
     }
 }

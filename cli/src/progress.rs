@@ -9,6 +9,11 @@ use reporter::ProgressReporter;
 
 use crate::output::{PlainWriter, one_line};
 
+/// How often a terminal shows how far a step is.
+const REDRAWN: Duration = Duration::from_millis(250);
+/// How often a log has a line of it.
+const LINES_EVERY: Duration = Duration::from_secs(10);
+
 /// Where progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
@@ -104,10 +109,12 @@ impl Step {
     /// Tells how far the step is: a terminal's spinner shows it, elsewhere each is a line.
     #[must_use]
     pub fn reporter<T: Display + 'static>(&self) -> ProgressReporter<T> {
-        let (progress, text, bar) = (self.progress, self.text.clone(), self.bar.clone());
-        ProgressReporter::new(move |news| match &bar {
+        let (progress, text, bar, started) =
+            (self.progress, self.text.clone(), self.bar.clone(), self.started);
+        let interval = if bar.is_some() { REDRAWN } else { LINES_EVERY };
+        ProgressReporter::every(interval, move |news| match &bar {
             Some(bar) => bar.set_message(one_line(&format!("{text}: {news}"))),
-            None => progress.line(&format!("  {news}")),
+            None => progress.line(&format!("  {news} ({})", seconds(started.elapsed()))),
         })
     }
 

@@ -5,14 +5,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use reporter::ProgressReporter;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::OnceCell;
 
 use super::checkout::{Checkout, read_json, write_json};
-use super::sam;
 use super::tools::{Lock, Tools, lock};
+use super::{cargo, sam};
 use crate::progress::{Progress, Step};
 use crate::{Error, private, process};
 
@@ -159,7 +157,7 @@ impl Builder<'_> {
                     log.display()
                 ));
                 let build = sam::build(self.checkout, tools, &log);
-                watch(build, &log, &step.reporter()).await?;
+                process::watch(build, &log, &step.reporter(), function_of).await?;
                 step.done("Built the functions with sam build");
             }
         }
@@ -199,24 +197,14 @@ impl Builder<'_> {
     }
 }
 
-/// Waits for `sam build`, and reports each function that it comes to, which it writes to `log`.
-async fn watch<T>(build: impl Future<Output = T>, log: &Path, reporter: &ProgressReporter<String>) -> T {
-    tokio::pin!(build);
-    let mut reported = 0;
-    loop {
-        if let Ok(built) = tokio::time::timeout(reporter.interval(), &mut build).await {
-            return built;
-        }
-        let text = std::fs::read_to_string(log).unwrap_or_default();
-        let begun = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("Building codeuri: "));
-        let begun: Vec<_> = begun.filter_map(|line| line.rsplit_once("functions: ")).collect();
-        if let Some((_, function)) = begun.get(reported..).and_then(<[_]>::last) {
-            reported = begun.len();
-            reporter.report(|| format!("{function}, {reported} of {}", FUNCTIONS.len()));
-        }
-    }
+/// The function that `sam build` is at, by what it has said.
+fn function_of(log: &str) -> Option<String> {
+    let begun = log
+        .lines()
+        .filter_map(|line| line.strip_prefix("Building codeuri: "));
+    let begun: Vec<_> = begun.filter_map(|line| line.rsplit_once("functions: ")).collect();
+    let (_, function) = begun.last()?;
+    Some(format!("{function}, {} of {}", begun.len(), FUNCTIONS.len()))
 }
 
 /// Builds the functions with the features of the whole workspace, as this command was, so that little is left to build.
@@ -225,15 +213,6 @@ async fn cargo_build(
     log: &Path,
     step: &Step,
 ) -> Result<BTreeMap<String, PathBuf>, Error> {
-    #[derive(Deserialize)]
-    struct Message {
-        target: Option<Target>,
-        executable: Option<PathBuf>,
-    }
-    #[derive(Deserialize)]
-    struct Target {
-        name: String,
-    }
     let mut cargo = process::command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     process::only_local_aws(&mut cargo);
     cargo.args([
@@ -246,32 +225,8 @@ async fn cargo_build(
     for name in FUNCTIONS {
         cargo.args(["--bin", name]);
     }
-    let run = async {
-        let mut cargo = cargo
-            .current_dir(checkout.root())
-            .stdout(Stdio::piped())
-            .stderr(private::create_file(log).map_err(std::io::Error::other)?)
-            .spawn()?;
-        let reporter = step.reporter();
-        let mut crates = 0;
-        let mut binaries = BTreeMap::new();
-        if let Some(output) = cargo.stdout.take() {
-            let mut lines = BufReader::new(output).lines();
-            while let Some(line) = lines.next_line().await? {
-                let Ok(message) = serde_json::from_str::<Message>(&line) else {
-                    continue;
-                };
-                let Some(target) = message.target else { continue };
-                crates += 1;
-                reporter.report(|| format!("{crates} crates are there, the last one is {}", target.name));
-                if let Some(executable) = message.executable {
-                    binaries.insert(target.name, executable);
-                }
-            }
-        }
-        Ok((cargo.wait().await?, binaries))
-    };
-    let (status, binaries) = run.await.map_err(Error::io("run", Path::new("cargo")))?;
+    let built = cargo::run(cargo.current_dir(checkout.root()), log, &step.reporter()).await;
+    let (status, binaries) = built.map_err(Error::io("run", Path::new("cargo")))?;
     if status.success() {
         return Ok(binaries);
     }
@@ -295,36 +250,20 @@ async fn install(binary: &Path, place: &Path) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-    use std::time::Duration;
-
     use super::*;
 
-    #[tokio::test]
-    async fn each_function_that_sam_comes_to_is_reported_once() {
-        let log = tempfile::NamedTempFile::new().unwrap();
+    #[test]
+    fn sam_is_at_the_function_that_it_has_come_to_last() {
         let building = |verb: &str, name: &str| {
             format!(
                 "Building codeuri: /x/{verb} runtime: provided.al2023 architecture: x86_64 functions: {name}\n"
             )
         };
-        let (sender, reported) = mpsc::channel();
-        let reporter =
-            ProgressReporter::every(Duration::from_millis(5), move |news| sender.send(news).unwrap());
-        let build = async {
-            let mut text = building("accept", "AcceptFunction");
-            std::fs::write(log.path(), &text).unwrap();
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            text += &building("fetch", "FetchFunction");
-            std::fs::write(log.path(), &text).unwrap();
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            "built"
-        };
-        assert_eq!(watch(build, log.path(), &reporter).await, "built");
-        drop(reporter);
-        assert_eq!(
-            reported.iter().collect::<Vec<_>>(),
-            ["AcceptFunction, 1 of 7", "FetchFunction, 2 of 7"]
-        );
+        let mut log = "Starting Build use cache\n".to_owned();
+        assert_eq!(function_of(&log), None);
+        log += &building("accept", "AcceptFunction");
+        assert_eq!(function_of(&log).as_deref(), Some("AcceptFunction, 1 of 7"));
+        log += &building("fetch", "FetchFunction");
+        assert_eq!(function_of(&log).as_deref(), Some("FetchFunction, 2 of 7"));
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod aws;
 pub mod build;
+mod cargo;
 pub mod checkout;
 pub mod containers;
 mod invoke;

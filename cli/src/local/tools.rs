@@ -134,7 +134,9 @@ async fn install(requirements: &Requirements, cache: &Path, progress: Progress) 
         "--requirement",
     ])
     .arg(&list);
-    if !process::run_logged(&mut pip, &log).await?.success() {
+    let run = process::run_logged(&mut pip, &log);
+    let news = |log: &str| downloaded(requirements.text, log);
+    if !process::watch(run, &log, &step.reporter(), news).await?.success() {
         return Err(Error::Pip {
             requirements: requirements.file,
             tail: process::tail(&log),
@@ -145,6 +147,21 @@ async fn install(requirements: &Requirements, cache: &Path, progress: Progress) 
     std::fs::write(&marker, "").map_err(Error::io("write", &marker))?;
     step.done(&format!("Installed {}", requirements.about));
     Ok(folder)
+}
+
+/// How many of the packages pip has come to, by its log.
+fn downloaded(requirements: &str, log: &str) -> Option<String> {
+    let all = requirements.lines().filter(|line| line.contains("==")).count();
+    // It ignores those that are for other systems or versions of Python.
+    let begins = ["Collecting ", "Ignoring "];
+    let done = log
+        .lines()
+        .filter(|line| begins.iter().any(|begin| line.starts_with(begin)))
+        .count();
+    if log.contains("\nInstalling collected packages") {
+        return Some(format!("all {all} packages are here, and are unpacked"));
+    }
+    (done > 0).then(|| format!("{done} of {all} packages"))
 }
 
 fn marker(folder: &Path) -> PathBuf {
@@ -251,6 +268,21 @@ mod tests {
     fn a_python_says_its_version() {
         assert_eq!(parse_version(b"3 11\n"), Some((3, 11)));
         assert_eq!(parse_version(b""), None);
+    }
+
+    #[test]
+    fn the_log_of_pip_says_how_many_packages_are_here() {
+        let requirements = "a==1 \\\n  --hash=x\nb==2\nc==3";
+        let mut log = "Looking in indexes\n".to_owned();
+        assert_eq!(downloaded(requirements, &log), None);
+        log += "Ignoring a: markers don't match\nCollecting b==2 (from -r x)\n  Downloading b.whl\n";
+        assert_eq!(downloaded(requirements, &log).as_deref(), Some("2 of 3 packages"));
+        log += "Installing collected packages: b, c\n";
+        assert!(
+            downloaded(requirements, &log)
+                .unwrap()
+                .starts_with("all 3 packages")
+        );
     }
 
     #[test]
