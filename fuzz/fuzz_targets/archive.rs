@@ -5,10 +5,10 @@
 use std::io::{Cursor, Read as _};
 
 use libfuzzer_sys::fuzz_target;
-use package::fuzzing::{Kind, zip};
+use package::fuzzing::{EntryKind, zip};
 
 fuzz_target!(|input: &[u8]| {
-    let mut entries: Vec<(Vec<u8>, Kind, Vec<u8>)> = Vec::new();
+    let mut entries: Vec<(Vec<u8>, EntryKind, Vec<u8>)> = Vec::new();
     for entry in input.split(|byte| *byte == 0xff) {
         // A kind, how often the data are repeated, the path, a NUL, the data.
         let [kind, times, rest @ ..] = entry else { continue };
@@ -16,21 +16,21 @@ fuzz_target!(|input: &[u8]| {
         let mut path = parts.next().unwrap_or_default().to_vec();
         let mut data = parts.next().unwrap_or_default().repeat(usize::from(*times));
         let kind = [
-            Kind::File,
-            Kind::Executable,
-            Kind::Large,
-            Kind::Symlink,
-            Kind::Folder,
+            EntryKind::File,
+            EntryKind::Executable,
+            EntryKind::Large,
+            EntryKind::Symlink,
+            EntryKind::Folder,
         ][usize::from(kind % 5)];
         // Paths are those of a listing.
         path.retain(|byte| *byte != b'/' && *byte != b'\\');
         match kind {
-            Kind::Folder => {
+            EntryKind::Folder => {
                 path.push(b'/');
                 data.clear();
             }
             // Some have more than a segment.
-            Kind::Large if *times > 240 => data = data.into_iter().cycle().take(1_100_000).collect(),
+            EntryKind::Large if *times > 240 => data = data.into_iter().cycle().take(1_100_000).collect(),
             _ => {}
         }
         // The reader takes two names for one that differ in the mark of UTF-8 only.
@@ -46,10 +46,10 @@ fuzz_target!(|input: &[u8]| {
         let mut file = archive.by_index(index).expect("an entry");
         assert_eq!(file.name_raw(), path);
         let mode = match kind {
-            Kind::File | Kind::Large => 0o100_644,
-            Kind::Executable => 0o100_755,
-            Kind::Symlink => 0o120_777,
-            Kind::Folder => 0o040_755,
+            EntryKind::File | EntryKind::Large => 0o100_644,
+            EntryKind::Executable => 0o100_755,
+            EntryKind::Symlink => 0o120_777,
+            EntryKind::Folder => 0o040_755,
         };
         assert_eq!(file.unix_mode(), Some(mode));
         let mut content = Vec::new();

@@ -8,7 +8,7 @@ use domain::contract::{FetchedSubmodule, LfsObjects};
 use domain::git::{ObjectId, RefName};
 use domain::source::{GitHost, Options};
 use lfs::{LFSCONFIG_BYTES, LfsRequest};
-use tree::{LeftOut, Pointer};
+use tree::{ExportIgnoreFilter, Pointer};
 use url::Url;
 
 use crate::error::Error;
@@ -111,7 +111,7 @@ fn read(
     let attributes = listing.attributes(&options.limits)?;
     let mut pointers = tree::pointers(&listing.repository, &listing.tree.entries, &attributes)?;
     if options.attributes {
-        LeftOut::new(&attributes).remove_from(&mut pointers, |(entry, _)| &entry.path)?;
+        ExportIgnoreFilter::new(&attributes).remove_from(&mut pointers, |(entry, _)| &entry.path)?;
     }
     let lfsconfig = listing
         .file(LFSCONFIG, LFSCONFIG_BYTES)?

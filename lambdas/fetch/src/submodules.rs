@@ -8,7 +8,7 @@ use domain::git::ObjectId;
 use domain::policy;
 use domain::source::{GitHost, Limits};
 use remote::{Target, gitmodules};
-use tree::{Attributes, Content, LeftOut};
+use tree::{Attributes, Content, ExportIgnoreFilter};
 use url::Url;
 
 use crate::error::Error;
@@ -192,7 +192,7 @@ async fn recorded<S: Staging>(
 
 /// The submodules of a tree that stands at `path`, without those that its attributes leave out.
 fn read(listing: &Listing, attributes: Option<&Attributes>, path: &str) -> Result<Vec<Recorded>, Error> {
-    let mut left_out = attributes.map(LeftOut::new);
+    let mut left_out = attributes.map(ExportIgnoreFilter::new);
     let mut submodules = Vec::new();
     for entry in &listing.tree.entries {
         let Content::Submodule { commit } = entry.content else {

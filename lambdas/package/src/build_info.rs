@@ -1,5 +1,5 @@
-//! `build-info.json`: what the zip was made of, for whoever unpacks it. It has nothing in it that differs between two
-//! pushes of the same commit to the same ref.
+//! `build-info.json`: tells whoever unpacks the zip what it was made of. Nothing in it differs between two pushes of
+//! the same commit to the same ref.
 
 use domain::contract::{Author, FetchedCommit};
 use domain::push::Push;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::entry::{Content, Entry};
 use crate::error::Error;
 
-/// Its path in the zip.
+/// The path of `build-info.json` in the zip.
 pub const BUILD_INFO: &str = "build-info.json";
 
 #[derive(Serialize)]
@@ -23,8 +23,8 @@ struct BuildInfo<'a> {
     subject: &'a str,
 }
 
-/// The entry; none where the repository has a file, link or folder of that name, on some file system at least: the commit's
-/// own content comes first, and ours would be written through its link.
+/// Returns the entry, or `None` if the repository has a file, link or folder whose name is the same on some file
+/// system: the commit's own content takes precedence, and ours could be written through its link.
 pub fn entry(push: &Push, fetched: &FetchedCommit, entries: &[Entry]) -> Result<Option<Entry>, Error> {
     if entries
         .iter()

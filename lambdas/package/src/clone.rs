@@ -1,7 +1,7 @@
 //! The `.git` folder of a full clone: the ref with its history, so that git works where the zip is unpacked.
 //!
-//! The history is packed anew, by one thread and in an order that the commits give, for the pack of a git host is never
-//! twice the same.
+//! The history is packed anew, by one thread and in an order that the commits determine, because a git host sends a
+//! different pack each time.
 
 use std::path::Path;
 
@@ -15,10 +15,10 @@ use crate::entry::{Content, Entry};
 use crate::error::Error;
 use crate::progress::Progress;
 
-/// What deltas are looked for in, in bytes.
+/// The most memory for the objects that deltas are searched in, in bytes.
 const WINDOW_BYTES: i64 = 256 << 20;
 
-/// Makes the files in `folder` and gives their entries.
+/// Makes the files of the `.git` folder in `folder`, and returns their entries.
 pub fn entries(
     repository: &Repository,
     envelope: &Envelope<PackageInput>,
@@ -63,7 +63,7 @@ pub fn entries(
         disk("index".to_owned(), "index"),
         disk(format!("objects/pack/{pack}"), &pack),
         disk(format!("objects/pack/{index}"), &index),
-        // git takes a folder for a repository only where it has this one.
+        // git takes a folder for a repository only if it has this subfolder.
         Entry {
             path: b".git/refs/".to_vec(),
             content: Content::Folder,
@@ -71,7 +71,7 @@ pub fn entries(
     ])
 }
 
-/// Packs all that `pushed` leads to. Gives the name of the pack.
+/// Packs everything that is reachable from `pushed`. Returns the name of the pack.
 fn pack(
     repository: &Repository,
     pushed: Oid,
@@ -79,15 +79,15 @@ fn pack(
     folder: &Path,
     progress: &ProgressReporter<Progress>,
 ) -> Result<String, Error> {
-    // What it compares is held in memory: some large files of a history would be too much.
+    // The objects that are compared are held in memory, which a few large files of a history would exhaust.
     let configured = repository
         .config()
         .and_then(|mut config| config.set_i64("pack.windowMemory", WINDOW_BYTES));
     configured.map_err(Error::Clone)?;
     let mut builder = repository.packbuilder().map_err(Error::Clone)?;
-    // Threads share the work as it comes, and the deltas would differ.
+    // Several threads would divide the work by chance, and the deltas would differ each time.
     builder.set_threads(1);
-    let told = builder.set_progress_callback(|stage, objects, total| {
+    let set = builder.set_progress_callback(|stage, objects, total| {
         progress.report(|| match stage {
             PackBuilderStage::AddingObjects => Progress::Listing {
                 objects: objects.into(),
@@ -99,14 +99,14 @@ fn pack(
         });
         true
     });
-    told.map_err(Error::Clone)?;
+    set.map_err(Error::Clone)?;
     let mut walk = repository.revwalk().map_err(Error::Clone)?;
     let walked = walk
         .set_sorting(Sort::TOPOLOGICAL | Sort::TIME)
         .and_then(|()| walk.push(commit))
         .and_then(|()| builder.insert_walk(&mut walk));
     walked.map_err(Error::Clone)?;
-    // The tags on the way to the commit.
+    // The tag objects between the ref and the commit.
     let mut object = repository.find_object(pushed, None).map_err(Error::Clone)?;
     while let Some(tag) = object.as_tag() {
         builder.insert_object(tag.id(), None).map_err(Error::Clone)?;
@@ -118,7 +118,7 @@ fn pack(
         .ok_or_else(|| Error::Clone(git2::Error::from_str("the pack has no name")))
 }
 
-/// An index without times and sizes: git compares the files' contents once, and then knows them.
+/// Writes an index without times and sizes. git compares the files' contents once, and then fills them in.
 fn write_index(repository: &Repository, tree: Oid, path: &Path) -> Result<(), Error> {
     let written = Index::open(path).and_then(|mut index| {
         index.read_tree(&repository.find_tree(tree)?)?;

@@ -1,10 +1,10 @@
 //! Compresses entries on all processors and writes them in their order.
 //!
-//! Each entry is compressed by itself, so the bytes do not depend on who does it. Entries come in chunks: worker `w` of
-//! `n` makes the chunks `w`, `w + n`, `w + 2n`..., and the writer takes them in turn.
+//! Each entry is compressed by itself, so the bytes do not depend on which worker does it. Entries are divided into
+//! chunks: worker `w` of `n` compresses the chunks `w`, `w + n`, `w + 2n`..., and the writer takes the chunks in order.
 //!
-//! The memory is bounded: few finished records wait, and none of them is large. Large files are left to the writer, which
-//! has each of them compressed in segments ([`crate::large`]).
+//! The memory is bounded: only a few finished records wait for the writer, and none of them is large. Large files are
+//! left to the writer, which has each of them compressed in segments ([`crate::large`]).
 
 use std::num::NonZero;
 use std::path::Path;
@@ -27,13 +27,13 @@ use crate::sink::{Sink, Sum};
 
 /// How many entries a worker takes at once.
 const CHUNK: usize = 32;
-/// Records are handed over when they have this many bytes, or at the chunk's end.
+/// A worker hands its records over as soon as they have this many bytes, and at the end of a chunk.
 const HAND_OVER_BYTES: usize = 256 << 10;
-/// How many such hand-overs of one worker may wait for their turn.
+/// How many such batches of one worker may wait for the writer.
 const WAITING: usize = 4;
-/// A file of more bytes is left to the writer.
+/// A file with more bytes than this is left to the writer.
 const LARGE_BYTES: u64 = 8 << 20;
-/// More workers would wait for the writer.
+/// The most workers: more of them would only wait for the writer.
 const MAX_WORKERS: usize = 8;
 
 /// What a worker hands over.
@@ -44,7 +44,7 @@ enum Compressed<'a> {
     Large(&'a Entry, u64),
 }
 
-/// Writes the zip of `entries`, which are in order.
+/// Writes the zip of `entries`, which are sorted by path.
 pub fn write(
     repository: &Path,
     entries: &[Entry],
@@ -96,10 +96,10 @@ impl<'a> Work<'a> {
             for (chunk, worker) in self.entries.chunks(CHUNK).zip(results.iter().cycle()) {
                 let mut missing = chunk.len();
                 while missing > 0 {
-                    let made = worker.recv().map_err(|_| {
+                    let result = worker.recv().map_err(|_| {
                         Error::Workspace(std::io::Error::other("a compressing thread has died"))
                     })??;
-                    match made {
+                    match result {
                         Compressed::Records(records) => {
                             let bytes = records.fields.iter().map(|fields| fields.size).sum();
                             self.check_total(&meter, bytes)?;
@@ -131,14 +131,14 @@ impl<'a> Work<'a> {
         }
         Err(tree::Error::Limit {
             limit: "total_bytes",
-            met: format!("its files have more than {} bytes", self.limits.total_bytes),
+            reason: format!("its files have more than {} bytes", self.limits.total_bytes),
         }
         .into())
     }
 
-    /// One worker. It ends early where nobody takes its results.
+    /// Runs one worker, which ends early if the receiver of its results is gone.
     fn make(self, worker: usize, results: &SyncSender<Result<Compressed<'a>, Error>>) {
-        let made = tree::open(self.repository)
+        let result = tree::open(self.repository)
             .map_err(Error::from)
             .and_then(|repository| {
                 let mut builder = self.builder(&repository)?;
@@ -149,7 +149,7 @@ impl<'a> Work<'a> {
                 }
                 Ok(())
             });
-        if let Err(error) = made {
+        if let Err(error) = result {
             let _ = results.send(Err(error));
         }
     }
@@ -175,7 +175,7 @@ struct EntryCompressor<'r, 'a> {
 }
 
 impl<'a> EntryCompressor<'_, 'a> {
-    /// Makes the entries of a chunk. False where nobody takes them.
+    /// Compresses the entries of a chunk. Returns `false` if the receiver of the results is gone.
     fn chunk(
         &mut self,
         chunk: &'a [Entry],
@@ -205,7 +205,10 @@ impl<'a> EntryCompressor<'_, 'a> {
         Ok(records.fields.is_empty() || results.send(Ok(Compressed::Records(records))).is_ok())
     }
 
-    /// How large a file is, which is at most what is allowed.
+    /// Returns the size of an entry's content.
+    ///
+    /// # Errors
+    /// Returns [`tree::Error::Limit`] if the content is larger than a file may be.
     fn size(&self, entry: &Entry) -> Result<u64, Error> {
         let size = match &entry.content {
             Content::Blob { id, .. } | Content::Symlink { id } => {
@@ -218,7 +221,7 @@ impl<'a> EntryCompressor<'_, 'a> {
         if size > self.limits.file_bytes {
             return Err(tree::Error::Limit {
                 limit: "file_bytes",
-                met: format!(
+                reason: format!(
                     "{} has {size} bytes, more than {}",
                     tree::lossy(&entry.path),
                     self.limits.file_bytes
@@ -229,7 +232,7 @@ impl<'a> EntryCompressor<'_, 'a> {
         Ok(size)
     }
 
-    /// Writes a large file. How large it is in the end.
+    /// Writes a large file. Returns its size after conversion.
     fn large(
         &self,
         entry: &Entry,
@@ -246,12 +249,12 @@ impl<'a> EntryCompressor<'_, 'a> {
                 conversion,
             } => {
                 if let Some(conversion) = conversion {
-                    if size > conversion::LARGEST {
+                    if size > conversion::MAX_CONVERTED_BYTES {
                         self.converter.too_large(path);
                     } else if size > self.limits.converted_file_bytes {
                         return Err(tree::Error::Limit {
                             limit: "converted_file_bytes",
-                            met: format!(
+                            reason: format!(
                                 "{} has {size} bytes and is converted by attributes, more than {}",
                                 tree::lossy(path),
                                 self.limits.converted_file_bytes
@@ -363,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_do_not_depend_on_who_makes_them() {
+    fn the_bytes_do_not_depend_on_the_number_of_workers() {
         let (folder, entries) = scene();
         let made = |workers, large| zip(folder.path(), &entries, workers, large, &Limits::default()).unwrap();
         for large in [0, 1_000, 5_000, u64::MAX] {
@@ -378,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn workers_end_where_one_of_them_fails() {
+    fn all_workers_end_if_one_of_them_fails() {
         let (folder, mut entries) = scene();
         entries[250].content = Content::Blob {
             id: Oid::from_bytes(&[7; 20]).unwrap(),

@@ -1,7 +1,8 @@
-//! `options.attributes`: the zip holds what `git archive` makes of the commit by its `.gitattributes`.
+//! `options.attributes`: converts the content of files as `git archive` does by the commit's `.gitattributes`.
 //!
-//! Which entries are left out and how others are converted is known from their paths ([`plan`]). The conversion itself
-//! waits until a worker reads the content: what git does on a checkout, in git's order, then `export-subst`.
+//! Which entries are left out and how others are converted depends only on their paths ([`plan`]). The conversion
+//! itself is done when a worker reads the content: first what git does on a checkout, in git's order, then
+//! `export-subst`.
 
 mod commit;
 mod date;
@@ -27,20 +28,20 @@ use commit::Commit;
 use encoding::Encoding;
 use eol::Eol;
 pub use plan::leave_out;
-use warnings::{Kind, Warnings};
+use warnings::{WarningKind, Warnings};
 
-/// git converts no larger files: its `core.bigFileThreshold`.
-pub const LARGEST: u64 = 512 << 20;
+/// git does not convert files that are larger than this, its default `core.bigFileThreshold`.
+pub const MAX_CONVERTED_BYTES: u64 = 512 << 20;
 
-/// By how many bytes `ident` and `export-subst` may each make a file larger: a few bytes of `$Format:%B$` may stand for a
-/// message of megabytes, thousands of times, and what `ident` has written may become four times as much in another encoding.
-const GROWTH: usize = 16 << 20;
+/// The most bytes by which `ident` and `export-subst` may each enlarge a file: a few bytes of `$Format:%B$` may stand
+/// for a message of megabytes, thousands of times, and what `ident` has written may quadruple in another encoding.
+const MAX_GROWTH_BYTES: usize = 16 << 20;
 
-/// A file would grow by more than [`GROWTH`].
+/// A file would grow by more than [`MAX_GROWTH_BYTES`].
 #[derive(Debug, PartialEq, Eq)]
 struct TooLarge;
 
-/// What becomes of a file's content.
+/// How a file's content is converted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Conversion {
     ident: bool,
@@ -49,7 +50,7 @@ pub struct Conversion {
     substitute: bool,
 }
 
-/// Converts. All workers share it. Without a plan there is nothing to convert.
+/// Converts the content of files, and collects warnings. All workers share it. The default one converts nothing.
 #[derive(Debug, Default)]
 pub struct Converter {
     commit: Option<Commit>,
@@ -57,7 +58,7 @@ pub struct Converter {
 }
 
 impl Converter {
-    /// Says how each file is converted.
+    /// Sets the conversion of each file in `entries`.
     pub fn plan(
         repository: &Repository,
         envelope: &Envelope<PackageInput>,
@@ -79,7 +80,7 @@ impl Converter {
         })
     }
 
-    /// The content of the file at `path`, whose blob `id` holds `data`; none where nothing changes.
+    /// Converts the content of the file at `path`, whose blob `id` holds `data`. Returns `None` if nothing changes.
     pub fn convert(&self, path: &[u8], id: Oid, data: &[u8], conversion: Conversion) -> Option<Vec<u8>> {
         let mut converted = None;
         if conversion.ident {
@@ -94,13 +95,13 @@ impl Converter {
         }
         if let Some(encoding) = conversion.encoding {
             let now = converted.as_deref().unwrap_or(data);
-            // git does not encode nothing: it would be a byte order mark.
+            // git does not encode an empty file, which would become a byte order mark.
             if !now.is_empty() {
                 match encoding.encode(now) {
                     Some(encoded) => converted = Some(encoded),
-                    None => self.warn(Kind::Encoding, || {
+                    None => self.warn(WarningKind::Encoding, || {
                         format!(
-                            "{} cannot be encoded as {}: it is in UTF-8, or whatever git has it in",
+                            "{} cannot be encoded as {}: the zip has it as git stores it",
                             tree::lossy(path),
                             encoding.name()
                         )
@@ -111,9 +112,9 @@ impl Converter {
         if let (true, Some(commit)) = (conversion.substitute, &self.commit) {
             let now = converted.as_deref().unwrap_or(data);
             let substituted = substitution::substitute(now, commit, &mut |left| {
-                self.warn(Kind::Placeholder, || {
+                self.warn(WarningKind::Placeholder, || {
                     format!(
-                        "{} has the placeholder {left} of export-subst: it is left as it is",
+                        "{} has the placeholder {left} of export-subst, which is left as it is",
                         tree::lossy(path)
                     )
                 });
@@ -126,15 +127,15 @@ impl Converter {
         converted
     }
 
-    /// Notes that a file is too large to be converted.
+    /// Adds the warning that a file is too large to be converted.
     pub fn too_large(&self, path: &[u8]) {
-        self.warn(Kind::Large, || {
+        self.warn(WarningKind::Large, || {
             format!("{} has more than 512 MiB: it is not converted", tree::lossy(path))
         });
     }
 
     fn grown(&self, path: &[u8], attribute: &str) {
-        self.warn(Kind::Grown, || {
+        self.warn(WarningKind::Grown, || {
             format!(
                 "{attribute} would make {} far too large: it was not applied",
                 tree::lossy(path)
@@ -142,12 +143,12 @@ impl Converter {
         });
     }
 
-    fn warn(&self, kind: Kind, text: impl FnOnce() -> String) {
+    fn warn(&self, kind: WarningKind, text: impl FnOnce() -> String) {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         warnings.add(kind, text());
     }
 
-    /// What a reader of the trail should know.
+    /// Returns the warnings for the trail.
     pub fn warnings(self) -> Vec<String> {
         self.warnings
             .into_inner()

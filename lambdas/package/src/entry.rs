@@ -10,20 +10,20 @@ use crate::conversion::Conversion;
 /// One entry of the zip.
 #[derive(Debug)]
 pub struct Entry {
-    /// Its path from the root, parts separated by `/`; a folder's ends with one.
+    /// The path from the root, with `/` between its parts. A folder's path ends with `/`.
     pub path: Vec<u8>,
-    /// What is in it.
+    /// The content.
     pub content: Content,
 }
 
-/// What is in an entry.
+/// The content of an entry.
 #[derive(Debug)]
 pub enum Content {
     /// A file of the commit.
     Blob {
         id: Oid,
         executable: bool,
-        /// What becomes of its content on the way.
+        /// How the content is converted, if it is.
         conversion: Option<Conversion>,
     },
     /// A file on this function's disk.
@@ -32,11 +32,12 @@ pub enum Content {
     Symlink { id: Oid },
     /// An empty folder.
     Folder,
-    /// A file that is not the commit's.
+    /// A file that is not part of the commit.
     Made(Vec<u8>),
 }
 
-/// The entries of a tree. A submodule that was not fetched is an empty folder, as in a clone without submodules.
+/// Returns the entries of a tree. A submodule that was not fetched is an empty folder, as in a clone without
+/// submodules.
 pub fn of(tree: Tree) -> Vec<Entry> {
     let entry = |entry: tree::Entry| Entry {
         path: entry.path,

@@ -7,7 +7,7 @@ use git2::ErrorCode;
 /// Why a commit cannot be packaged.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The tree.
+    /// The tree cannot be read, or is not allowed.
     #[error(transparent)]
     Tree(#[from] tree::Error),
     /// The zip could not be written.
@@ -19,10 +19,10 @@ pub enum Error {
     /// build-info.json could not be made.
     #[error("build-info.json could not be written")]
     BuildInfo(#[from] serde_json::Error),
-    /// The function's own storage or threads failed.
+    /// The function's own disk or threads failed.
     #[error("the function's ephemeral storage could not be used")]
     Workspace(#[source] std::io::Error),
-    /// The staging bucket.
+    /// The staging area failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -31,7 +31,7 @@ impl Coded for Error {
     fn code(&self) -> Code {
         match self {
             Self::Tree(error) => error.code(),
-            // The host has left something of the history out.
+            // The host has not sent all of the history.
             Self::Clone(error) if error.code() == ErrorCode::NotFound => Code::RepositoryInvalid,
             Self::Zip(_) | Self::Clone(_) | Self::BuildInfo(_) | Self::Workspace(_) => Code::WorkspaceFailed,
             Self::Storage(error) => error.code(),

@@ -1,10 +1,10 @@
-//! The zip format, as far as it is written here: PKWARE's APPNOTE.TXT 6.3.10
-//! (<https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>), whose section numbers stand beside each structure.
+//! The parts of the zip format that are written here, by PKWARE's APPNOTE.TXT 6.3.10
+//! (<https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>). Each structure names its section.
 //!
-//! Sizes and checksums are in the local headers, but for large files: these are written while they are read, and a data
-//! descriptor follows them. They are always deflated, for readers that stream, such as Java's ZipInputStream, refuse data
-//! descriptors of stored entries. A name that is UTF-8 is marked as such; any other is written as the
-//! bytes that it is, without the mark, which unzip programs on Unix take as they are.
+//! Sizes and checksums are in the local headers, except for large files, which are written while they are read and are
+//! followed by a data descriptor. Large files are always deflated, because streaming readers, such as Java's
+//! ZipInputStream, refuse data descriptors of stored entries. A name that is UTF-8 is marked as such; the bytes of any
+//! other name are written without the mark, and unzip programs on Unix take them as they are.
 
 use std::io::{self, Write};
 
@@ -14,16 +14,16 @@ use crate::record::Records;
 const LOCAL_HEADER_BYTES: usize = 30;
 /// The ZIP64 extra field of a local header, in bytes: its head and two sizes.
 const LOCAL_ZIP64_BYTES: usize = 20;
-/// A large file from this size on is taken to need ZIP64 before its compressed size is known: deflate adds at most 0.03 %
-/// to what it cannot compress.
+/// A large file of at least this size is given ZIP64 fields before its compressed size is known, because deflate adds
+/// up to 0.03 % to what it cannot compress.
 const LARGE_ZIP64_FROM: u64 = ZIP64_FROM - (16 << 20);
-/// From this value on a 32-bit field is written as all ones, and the value stands in a ZIP64 field.
+/// A value of at least this is written as all ones in its 32-bit field, and stands in a ZIP64 field.
 const ZIP64_FROM: u64 = 0xFFFF_FFFF;
-/// The same of a 16-bit count.
+/// The same for a 16-bit count.
 const ZIP64_FROM_ENTRIES: u64 = 0xFFFF;
 /// The extra field's id (4.5.3).
 const ZIP64_ID: u16 = 1;
-/// Made by version 4.5 on Unix (4.4.2), so that the upper half of the external attributes is a mode.
+/// "Made by version 4.5 on Unix" (4.4.2), so that the upper half of the external attributes is a file mode.
 const MADE_BY: u16 = (3 << 8) | 45;
 /// Bit 11 of the flags (4.4.4): the name is UTF-8.
 const UTF8: u16 = 1 << 11;
@@ -47,26 +47,26 @@ pub struct Fields<'a> {
     pub crc32: u32,
     pub compressed: u64,
     pub size: u64,
-    /// As `st_mode` of POSIX has it.
+    /// The file mode, as in POSIX's `st_mode`.
     pub mode: u32,
-    /// Whether a data descriptor follows the data. Until then `crc32` and `compressed` are 0.
+    /// Whether a data descriptor follows the data. If so, `crc32` and `compressed` are 0 until the data are written.
     pub descriptor: bool,
 }
 
 impl Fields<'_> {
-    /// The length of the local header with name and extra field, in bytes. It does not depend on `compressed`, which is
-    /// never larger than `size`.
+    /// Returns the length of the local header with name and extra field, in bytes. It does not depend on `compressed`,
+    /// which is never larger than `size` in an entry without a data descriptor.
     pub fn local_header_bytes(&self) -> usize {
         let zip64 = if self.is_zip64() { LOCAL_ZIP64_BYTES } else { 0 };
         LOCAL_HEADER_BYTES + self.path.len() + zip64
     }
 
-    /// The length of header, data and data descriptor, in bytes.
+    /// Returns the length of header, data and data descriptor, in bytes.
     pub fn record_bytes(&self) -> u64 {
         self.local_header_bytes() as u64 + self.compressed + self.data_descriptor().len() as u64
     }
 
-    /// Whether the local header, and the data descriptor, have 64-bit sizes.
+    /// Returns whether the local header and the data descriptor have 64-bit sizes.
     fn is_zip64(&self) -> bool {
         let from = if self.descriptor {
             LARGE_ZIP64_FROM
@@ -76,7 +76,7 @@ impl Fields<'_> {
         self.size >= from
     }
 
-    /// The data descriptor (4.3.9); nothing where there is none.
+    /// Returns the data descriptor (4.3.9), which is empty if the entry has none.
     fn data_descriptor(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         if self.descriptor {
@@ -93,10 +93,10 @@ impl Fields<'_> {
         bytes
     }
 
-    /// Writes the local header (4.3.7) into `bytes`, which are as many as it has.
+    /// Writes the local header (4.3.7) into `bytes`, whose length is that of the header.
     pub fn write_local_header(&self, bytes: &mut [u8]) {
         let mut header = Vec::with_capacity(bytes.len());
-        // What a data descriptor will say is zero here.
+        // What the data descriptor says is zero in the local header.
         let [crc32, compressed, size] = if self.descriptor {
             [0; 3]
         } else {
@@ -151,7 +151,7 @@ impl Fields<'_> {
     }
 
     fn put_common(&self, header: &mut Vec<u8>, zip64: bool, crc32: u32, [compressed, size]: [u32; 2]) {
-        // The version that is needed to read it (4.4.3): 4.5 for ZIP64, 2.0 for folders and deflate.
+        // The version that a reader needs (4.4.3): 4.5 for ZIP64, 2.0 for folders and deflate.
         put16(header, if zip64 { 45 } else { 20 });
         let utf8 = std::str::from_utf8(self.path).is_ok();
         let descriptor = if self.descriptor { DESCRIPTOR } else { 0 };
@@ -165,7 +165,7 @@ impl Fields<'_> {
     }
 }
 
-/// Writes records one after another, and at last the central directory, of which it holds some 100 bytes for each entry.
+/// Writes records one after another, then the central directory, of which it holds about 100 bytes per entry in memory.
 pub struct Writer<W> {
     out: W,
     offset: u64,
@@ -183,7 +183,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Writes records.
+    /// Appends `records`, and lists them in the central directory.
     pub fn add(&mut self, records: &Records<'_>) -> io::Result<()> {
         for fields in &records.fields {
             self.list(fields);
@@ -191,19 +191,19 @@ impl<W: Write> Writer<W> {
         self.out.write_all(&records.bytes)
     }
 
-    /// Writes the local header of an entry whose data come by [`Writer::data`].
+    /// Writes the local header of an entry whose data are then written by [`Writer::data`].
     pub fn begin(&mut self, fields: &Fields<'_>) -> io::Result<()> {
         let mut header = vec![0; fields.local_header_bytes()];
         fields.write_local_header(&mut header);
         self.out.write_all(&header)
     }
 
-    /// Writes some of the data of the entry that was begun.
+    /// Writes some of the data of the current entry.
     pub fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)
     }
 
-    /// Ends the entry that was begun, of which all is known now.
+    /// Ends the current entry, all of whose fields are now known.
     pub fn end(&mut self, fields: &Fields<'_>) -> io::Result<()> {
         self.out.write_all(&fields.data_descriptor())?;
         self.list(fields);
@@ -216,14 +216,14 @@ impl<W: Write> Writer<W> {
         self.offset += fields.record_bytes();
     }
 
-    /// Writes the central directory and its end (4.3.14 to 4.3.16).
+    /// Writes the central directory and its end records (4.3.14 to 4.3.16).
     pub fn finish(mut self) -> io::Result<W> {
         let size = self.central.len() as u64;
         let mut end = std::mem::take(&mut self.central);
         if self.entries >= ZIP64_FROM_ENTRIES || size >= ZIP64_FROM || self.offset >= ZIP64_FROM {
             let end_offset = self.offset + size;
             end.extend(*b"PK\x06\x06");
-            // The bytes of this record that follow.
+            // The size of the rest of this record, in bytes.
             end.extend(44_u64.to_le_bytes());
             put16(&mut end, MADE_BY);
             put16(&mut end, 45);
@@ -255,7 +255,7 @@ fn saturated(value: u64) -> u32 {
     value.min(ZIP64_FROM) as u32
 }
 
-/// Paths of a tree are at most 4,096 bytes long.
+/// Returns the length of `path`. It fits, because paths of a tree are at most 4,096 bytes long.
 fn path_bytes(path: &[u8]) -> u16 {
     path.len() as u16
 }
@@ -268,8 +268,8 @@ fn put32(bytes: &mut Vec<u8>, value: u32) {
     bytes.extend(value.to_le_bytes());
 }
 
-/// A time in MS-DOS form, time and date (4.4.6): two seconds exact, from 1980 to 2107, the first of which stands for all
-/// that is outside. It is UTC, so that it is the same everywhere.
+/// Converts to MS-DOS time and date (4.4.6), which have a resolution of two seconds and range from 1980 to 2107. A time
+/// outside this range becomes 1980-01-01. The result is UTC, so that it is the same everywhere.
 pub fn dos_time(time: chrono::DateTime<chrono::Utc>) -> (u16, u16) {
     use chrono::{Datelike, Timelike};
     let year = time.year() - 1980;
@@ -292,7 +292,7 @@ mod tests {
     use crate::record::RecordBuilder;
 
     #[test]
-    fn times_that_a_zip_cannot_say_are_1980() {
+    fn times_outside_the_range_of_a_zip_become_1980() {
         let time = |seconds| dos_time(DateTime::from_timestamp(seconds, 0).unwrap());
         assert_eq!(time(0), (0, 0x21));
         assert_eq!(time(4_354_819_200), (0, 0x21));
@@ -300,7 +300,7 @@ mod tests {
         assert_eq!(time(1_700_000_000), (0xB1AA, 0x576E));
     }
 
-    /// A file that is all zeros but for what was written, as large as it likes: the tests of ZIP64 need no memory.
+    /// A sparse file, which is all zeros except for what was written, so that the tests of ZIP64 need no memory.
     #[derive(Default)]
     struct Sparse {
         pieces: std::collections::BTreeMap<u64, Vec<u8>>,
@@ -401,7 +401,7 @@ mod tests {
 
     #[test]
     fn a_large_entry_that_is_written_as_it_is_read_is_zip64() {
-        // The second has fewer bytes than 4 GiB, and more of them deflated.
+        // The second one is smaller than 4 GiB, and larger once it is deflated.
         for (size, compressed) in [(5 << 30, 9 << 29), ((4 << 30) - 2, (4 << 30) + 7)] {
             let mut fields = RecordBuilder::new((0, 33)).unread(b"large", size, false);
             fields.method = Method::Deflated;
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn more_entries_than_a_16_bit_number_says_are_zip64() {
+    fn more_entries_than_fit_into_16_bits_are_zip64() {
         let builder = RecordBuilder::new((0, 33));
         let mut writer = Writer::new(Cursor::new(Vec::new()));
         for number in 0..70_000 {

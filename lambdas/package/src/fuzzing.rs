@@ -1,4 +1,4 @@
-//! For fuzz targets: what is private otherwise.
+//! Opens private functions to the fuzz targets.
 
 use std::io::{self, Cursor};
 
@@ -11,12 +11,12 @@ use crate::large::LargeFiles;
 use crate::progress::Meter;
 use crate::record::{RecordBuilder, Records};
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum EntryKind {
     /// A file in memory.
     File,
-    /// One that may be executed.
+    /// An executable file in memory.
     Executable,
     /// A file that is written while it is read.
     Large,
@@ -26,22 +26,22 @@ pub enum Kind {
     Folder,
 }
 
-/// The zip of these entries.
+/// Returns the zip of these entries.
 ///
 /// # Errors
-/// [`Error`].
-pub fn zip(entries: &[(Vec<u8>, Kind, Vec<u8>)], time: (u16, u16)) -> Result<Vec<u8>, Error> {
-    let nobody = ProgressReporter::silent();
-    let meter = Meter::new(&nobody, entries.len() as u64);
+/// Returns an [`Error`] if the zip cannot be written.
+pub fn zip(entries: &[(Vec<u8>, EntryKind, Vec<u8>)], time: (u16, u16)) -> Result<Vec<u8>, Error> {
+    let silent = ProgressReporter::silent();
+    let meter = Meter::new(&silent, entries.len() as u64);
     let mut builder = RecordBuilder::new(time);
     let mut writer = Writer::new(Cursor::new(Vec::new()));
     for (path, kind, data) in entries {
         let mut records = Records::default();
         match kind {
-            Kind::File | Kind::Executable => {
-                builder.file(&mut records, path, data, *kind == Kind::Executable);
+            EntryKind::File | EntryKind::Executable => {
+                builder.file(&mut records, path, data, *kind == EntryKind::Executable);
             }
-            Kind::Large => {
+            EntryKind::Large => {
                 let fields = builder.unread(path, data.len() as u64, false);
                 let mut files = LargeFiles {
                     zip: &mut writer,
@@ -51,8 +51,8 @@ pub fn zip(entries: &[(Vec<u8>, Kind, Vec<u8>)], time: (u16, u16)) -> Result<Vec
                 files.made(fields, data.clone())?;
                 continue;
             }
-            Kind::Symlink => builder.symlink(&mut records, path, data),
-            Kind::Folder => builder.folder(&mut records, path),
+            EntryKind::Symlink => builder.symlink(&mut records, path, data),
+            EntryKind::Folder => builder.folder(&mut records, path),
         }
         writer.add(&records).map_err(Error::Zip)?;
     }

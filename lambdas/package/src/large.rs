@@ -1,4 +1,4 @@
-//! Large files: written while they are read, so that they need no memory of their own size.
+//! Writes large files while they are read, so that they need not be whole in memory.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read, Write};
@@ -13,7 +13,7 @@ use gix_pack::data::entry::Header;
 use crate::error::Error;
 use crate::format::{Fields, Method, Writer};
 use crate::progress::Meter;
-use crate::segments::{self, Failed};
+use crate::segments::{self, DeflateError};
 
 /// Reads the blobs of packs.
 pub struct Packs {
@@ -21,7 +21,7 @@ pub struct Packs {
 }
 
 impl Packs {
-    /// The packs of `repository`, mapped into memory.
+    /// Maps the packs of `repository` into memory.
     pub fn open(repository: &Path) -> Result<Self, Error> {
         let folder = repository.join("objects").join("pack");
         let mut packs = Vec::new();
@@ -36,7 +36,7 @@ impl Packs {
         Ok(Self { packs })
     }
 
-    /// A blob that a pack stores whole; none where the packs have it as a delta only.
+    /// Returns a reader of `blob`, or `None` if the packs store it only as a delta.
     fn whole(&self, blob: Oid) -> Option<impl Read + '_> {
         let id = gix_hash::ObjectId::try_from(blob.as_bytes()).ok()?;
         self.packs.iter().find_map(|(index, data)| {
@@ -53,9 +53,9 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 }
 
 /// A blob that is held in memory.
-struct Held<'a>(OdbObject<'a>);
+struct HeldBlob<'a>(OdbObject<'a>);
 
-impl AsRef<[u8]> for Held<'_> {
+impl AsRef<[u8]> for HeldBlob<'_> {
     fn as_ref(&self) -> &[u8] {
         self.0.data()
     }
@@ -70,7 +70,8 @@ pub struct LargeFiles<'a, W: Write> {
 }
 
 impl<W: Write> LargeFiles<'_, W> {
-    /// Writes a blob: as it is read where a pack stores it whole, else from memory, for which there is a limit.
+    /// Writes a blob: while it is read if a pack stores it whole, and otherwise from memory, for which there is a
+    /// limit.
     pub fn blob(
         &mut self,
         fields: Fields<'_>,
@@ -86,7 +87,7 @@ impl<W: Write> LargeFiles<'_, W> {
         if fields.size > limits.delta_file_bytes {
             return Err(tree::Error::Limit {
                 limit: "delta_file_bytes",
-                met: format!(
+                reason: format!(
                     "{} has {} bytes and was sent as a delta, more than {}",
                     tree::lossy(path),
                     fields.size,
@@ -95,11 +96,11 @@ impl<W: Write> LargeFiles<'_, W> {
             }
             .into());
         }
-        let held = Held(odb.read(id).map_err(unreadable)?);
+        let held = HeldBlob(odb.read(id).map_err(unreadable)?);
         self.write(fields, Cursor::new(held), damaged)
     }
 
-    /// Writes a file of the disk.
+    /// Writes a file that is on disk.
     pub fn disk(&mut self, fields: Fields<'_>, file: &Path) -> Result<(), Error> {
         let source = File::open(file).map_err(Error::Workspace)?;
         self.write(fields, source, Error::Workspace)
@@ -110,7 +111,7 @@ impl<W: Write> LargeFiles<'_, W> {
         self.write(fields, Cursor::new(content), Error::Workspace)
     }
 
-    /// Writes what `source` gives, deflated, and its data descriptor.
+    /// Writes a file with the content of `source`, deflated, and its data descriptor.
     fn write(
         &mut self,
         mut fields: Fields<'_>,
@@ -124,8 +125,8 @@ impl<W: Write> LargeFiles<'_, W> {
         let source = self.meter.read(source);
         let deflated = segments::deflate(source, fields.size, self.workers, |bytes| zip.data(bytes));
         let deflated = deflated.map_err(|failed| match failed {
-            Failed::Source(error) => unreadable(error),
-            Failed::Out(error) => Error::Zip(error),
+            DeflateError::Source(error) => unreadable(error),
+            DeflateError::Out(error) => Error::Zip(error),
         })?;
         fields.crc32 = deflated.crc32;
         fields.compressed = deflated.compressed;

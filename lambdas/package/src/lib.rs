@@ -1,7 +1,7 @@
 //! `Package`: turns the commit's tree into one zip, straight from git's objects, without a checkout.
 //!
 //! The same commit and options give the same bytes: entries in the order of their paths' bytes, the commit's time on
-//! all of them, deflate at one level, by an implementation that the size of a file chooses.
+//! all of them, and deflate at one level. Which implementation deflates a file depends only on the file's size.
 
 mod build_info;
 mod clone;
@@ -38,23 +38,24 @@ pub use progress::Progress;
 use plan::{Plan, REPOSITORY};
 use sink::{Sink, Sum};
 
-/// How many warnings the trail takes, and how long each may be.
+/// The most warnings that are written into the trail.
 const MAX_WARNINGS: usize = 50;
-const WARNING_CHARACTERS: usize = 300;
+/// The most characters of a warning that are written into the trail.
+const MAX_WARNING_CHARACTERS: usize = 300;
 
-/// What a packaging needs of the world.
+/// What [`handle`] needs besides its input.
 #[derive(Debug)]
 pub struct Deps<'a, A> {
-    /// Where the pack is, and the zip goes.
+    /// The staging area that holds the pack, and receives the zip.
     pub staging: &'a A,
-    /// Told how far the packaging is.
+    /// Reports how far the packaging is.
     pub progress: ProgressReporter<Progress>,
 }
 
 /// Packages one commit.
 ///
 /// # Errors
-/// [`Error`].
+/// Returns an [`Error`] if the commit cannot be packaged.
 pub async fn handle(
     deps: &Deps<'_, impl Staging>,
     envelope: &Envelope<PackageInput>,
@@ -68,7 +69,7 @@ pub async fn handle(
     load_lfs_objects(deps.staging, &envelope.push.push_id, &plan).await?;
 
     let key = staging_key(&envelope.push.push_id, "archive.zip").map_err(StorageError::Key)?;
-    // One piece waits while the next is made: the rest of the memory is the staging area's and the compressors'.
+    // At most one piece waits while the next is made, to leave the memory to the staging area and the compressors.
     let (sender, receiver) = mpsc::channel(1);
     let work = Work {
         repository: folder.path().join(REPOSITORY),
@@ -79,7 +80,8 @@ pub async fn handle(
     };
     let zipping = blocking(move || work.zip(Sink::new(sender)));
     let (stored, zipped) = tokio::join!(deps.staging.store(&key, receiver), zipping);
-    // Where both fail, the zip's failure is the reason for the other, unless it is only that nobody takes its bytes.
+    // If both fail, one failure caused the other: the zip's error is returned if the staging area only reports that the
+    // zip was not finished, and the staging area's error otherwise.
     let zipped = match (zipped, &stored) {
         (Err(error), Ok(_) | Err(StorageError::Unfinished { .. })) => return Err(error),
         (zipped, _) => zipped,
@@ -94,7 +96,7 @@ pub async fn handle(
     })
 }
 
-/// Runs what keeps a thread busy.
+/// Runs `work` on a thread for blocking work.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
@@ -103,7 +105,7 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| Error::Workspace(std::io::Error::other(error)))?
 }
 
-/// Brings the packs of the commit and its submodules into `repository`.
+/// Loads the packs of the commit and its submodules into `repository`.
 async fn load_packs(staging: &impl Staging, fetched: &FetchedCommit, repository: &Path) -> Result<(), Error> {
     let submodules = fetched.submodules.iter();
     let packs = submodules.map(|module| (&module.commit, &module.pack, &module.index));
@@ -118,7 +120,7 @@ async fn load_packs(staging: &impl Staging, fetched: &FetchedCommit, repository:
     Ok(())
 }
 
-/// Brings the LFS objects to where the plan wants them.
+/// Loads the LFS objects into the files that the plan names.
 async fn load_lfs_objects(staging: &impl Staging, push_id: &PushId, plan: &Plan) -> Result<(), Error> {
     for (file, pointer) in &plan.lfs {
         if let Some(folder) = file.parent() {
@@ -127,7 +129,7 @@ async fn load_lfs_objects(staging: &impl Staging, push_id: &PushId, plan: &Plan)
         let object = StagedObject {
             key: lfs_key(push_id, pointer.oid.as_str()).map_err(StorageError::Key)?,
             size: pointer.size,
-            // The same key is the same content, whichever version of it.
+            // The key names the content, so every version of it has the same content.
             version_id: None,
             sha256: Some(pointer.oid.to_string()),
         };
@@ -136,7 +138,7 @@ async fn load_lfs_objects(staging: &impl Staging, push_id: &PushId, plan: &Plan)
     Ok(())
 }
 
-/// The writing of the zip, which keeps a thread busy.
+/// What a thread for blocking work needs to write the zip.
 struct Work {
     repository: PathBuf,
     plan: Plan,
@@ -151,7 +153,8 @@ struct Zipped {
     warnings: Vec<String>,
 }
 
-/// A path may have thousands of characters, and a placeholder any number. What is written into the trail is bounded.
+/// Bounds the number and the length of the warnings, because a path may have thousands of characters, and a placeholder
+/// any number.
 fn shorten(warnings: &mut Vec<String>) {
     let more = warnings.len().saturating_sub(MAX_WARNINGS);
     warnings.truncate(MAX_WARNINGS);
@@ -159,7 +162,7 @@ fn shorten(warnings: &mut Vec<String>) {
         warnings.push(format!("there are {more} more warnings"));
     }
     for warning in warnings {
-        if let Some((end, _)) = warning.char_indices().nth(WARNING_CHARACTERS) {
+        if let Some((end, _)) = warning.char_indices().nth(MAX_WARNING_CHARACTERS) {
             warning.truncate(end);
             warning.push_str("...");
         }

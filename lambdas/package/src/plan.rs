@@ -1,4 +1,4 @@
-//! What the zip will hold: the commit's tree, and what the options make of it.
+//! Decides what the zip will hold, by the commit's tree and the source's options.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -16,18 +16,18 @@ use crate::entry::{self, Content, Entry};
 use crate::error::Error;
 use crate::progress::Progress;
 
-/// See the module.
+/// What the zip will hold.
 pub struct Plan {
-    /// In the order of their paths' bytes.
+    /// The entries, sorted by the bytes of their paths.
     pub entries: Vec<Entry>,
     pub converter: Converter,
-    /// What a reader of the trail should know.
+    /// Warnings for the trail.
     pub warnings: Vec<String>,
-    /// The LFS objects that entries are made of, by the files that they have to be in.
+    /// The LFS objects that the entries need, by the file that each is read from.
     pub lfs: HashMap<PathBuf, Pointer>,
 }
 
-/// Plans the zip of a push whose packs are in `folder/repository.git`. Files that are made for it are put into `folder`.
+/// Plans the zip of a push whose packs are in `folder/repository.git`. Writes the files that it makes into `folder`.
 pub fn plan(
     envelope: &Envelope<PackageInput>,
     folder: &Path,
@@ -58,7 +58,7 @@ pub fn plan(
     if let (true, Some(attributes)) = (options.attributes, &attributes) {
         conversion::leave_out(attributes, &mut entries)?;
     }
-    let lfs = point(&mut entries, pointers);
+    let lfs = replace_pointers(&mut entries, pointers);
     let mut converter = Converter::default();
     if let (true, Some(attributes)) = (options.attributes, &attributes) {
         converter = Converter::plan(&repository, envelope, attributes, &roots, &mut entries)?;
@@ -88,14 +88,14 @@ pub fn plan(
     })
 }
 
-/// The repository's name in the folder of a plan.
+/// The name of the repository in the folder of a plan.
 pub const REPOSITORY: &str = "repository.git";
 
 fn oid(id: &ObjectId) -> Result<Oid, tree::Error> {
     Oid::from_str(id.as_str()).map_err(tree::Error::Pack)
 }
 
-/// The trees of the submodules, by their paths.
+/// Returns the trees of the submodules, by their paths.
 fn submodules(fetched: &[FetchedSubmodule]) -> Result<HashMap<Vec<u8>, Oid>, tree::Error> {
     fetched
         .iter()
@@ -103,8 +103,8 @@ fn submodules(fetched: &[FetchedSubmodule]) -> Result<HashMap<Vec<u8>, Oid>, tre
         .collect()
 }
 
-/// Puts the objects in the place of their pointers. Gives those that are needed, by the files that they have to be in.
-fn point(
+/// Replaces LFS pointers by their objects. Returns the objects that are needed, by the file that each is read from.
+fn replace_pointers(
     entries: &mut [Entry],
     mut pointers: HashMap<Vec<u8>, (PathBuf, Pointer)>,
 ) -> HashMap<PathBuf, Pointer> {
@@ -124,7 +124,7 @@ fn point(
     needed
 }
 
-/// The pointers, by their paths, each with the file that its object has to be in.
+/// Returns the LFS pointers by their paths, each with the file that its object is read from.
 fn pointers(
     repository: &Repository,
     tree: &Tree,

@@ -1,31 +1,31 @@
-//! How far a packaging is.
+//! The progress of a packaging.
 
 use std::io::{self, Read};
 
 use reporter::{ProgressReporter, mebibytes};
 
-/// See the module.
+/// How far a packaging is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// The history of a full clone is listed.
+    /// The history of a full clone is being listed.
     Listing {
-        /// The objects that are listed.
+        /// The number of objects listed so far.
         objects: u64,
     },
-    /// Deltas are looked for in the history of a full clone.
+    /// The history of a full clone is being packed.
     Packing {
-        /// The objects that are done.
+        /// The number of objects packed so far.
         objects: u64,
-        /// The objects that will be.
+        /// The number of all objects.
         total: u64,
     },
-    /// The zip is written.
+    /// The zip is being written.
     Entries {
-        /// The entries that are written.
+        /// The number of entries written so far.
         entries: u64,
-        /// The entries that will be.
+        /// The number of all entries.
         total: u64,
-        /// The bytes of the files that are written, before they are compressed.
+        /// The bytes of the files written so far, before compression.
         bytes: u64,
     },
 }
@@ -46,7 +46,7 @@ impl std::fmt::Display for Progress {
     }
 }
 
-/// Counts what is written, and tells it.
+/// Counts what is written, and reports it.
 pub struct Meter<'a> {
     reporter: &'a ProgressReporter<Progress>,
     entries: u64,
@@ -69,16 +69,16 @@ impl<'a> Meter<'a> {
         self.bytes
     }
 
-    /// So many entries are written, with so many bytes in all.
+    /// Counts `entries` more entries, with `bytes` bytes in all.
     pub fn add(&mut self, entries: u64, bytes: u64) {
         self.entries += entries;
         self.bytes += bytes;
         self.report(0);
     }
 
-    /// Reads a file that is under way.
+    /// Wraps `source`, so that the bytes of a file are reported while it is read.
     pub fn read<R: Read>(&self, source: R) -> impl Read {
-        Watched {
+        MeteredReader {
             meter: self,
             source,
             bytes: 0,
@@ -94,13 +94,13 @@ impl<'a> Meter<'a> {
     }
 }
 
-struct Watched<'a, R> {
+struct MeteredReader<'a, R> {
     meter: &'a Meter<'a>,
     source: R,
     bytes: u64,
 }
 
-impl<R: Read> Read for Watched<'_, R> {
+impl<R: Read> Read for MeteredReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.source.read(buffer)?;
         self.bytes += count as u64;

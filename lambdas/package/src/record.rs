@@ -1,14 +1,14 @@
-//! Entries as a zip holds them, their local headers and data, made apart from the archive.
+//! Builds the records of a zip, each a local header and data, apart from the archive.
 
 use libdeflater::{CompressionLvl, Compressor, crc32};
 
 use crate::format::{Fields, Method};
 
-/// libdeflate's level 6: what it makes is about as small as what zlib's level 6 makes, which is git archive's. Level 5
-/// would save a fifth of the time, and make zips that are one or two percent larger.
+/// libdeflate's level 6, whose output is about as small as that of zlib's level 6, the one of `git archive`. Level 5
+/// would save a fifth of the time, and make zips one or two percent larger.
 const LEVEL: i32 = 6;
 
-/// Some entries, one after another.
+/// The records of some entries, one after another.
 #[derive(Debug, Default)]
 pub struct Records<'a> {
     /// Local headers, names, extra fields and data, as they stand in the archive.
@@ -17,7 +17,7 @@ pub struct Records<'a> {
     pub fields: Vec<Fields<'a>>,
 }
 
-/// Makes records. Each worker has its own, whose compressor is used again and again.
+/// Builds records. Each worker has a builder of its own, and reuses its compressor.
 pub struct RecordBuilder {
     compressor: Compressor,
     time: u16,
@@ -25,7 +25,7 @@ pub struct RecordBuilder {
 }
 
 impl RecordBuilder {
-    /// A builder whose entries all have this time and date, in MS-DOS form.
+    /// Creates a builder whose entries all have this MS-DOS time and date.
     pub fn new((time, date): (u16, u16)) -> Self {
         let level = CompressionLvl::new(LEVEL).unwrap_or_default();
         Self {
@@ -35,10 +35,10 @@ impl RecordBuilder {
         }
     }
 
-    /// Appends a file: deflated, or stored where that is no smaller.
+    /// Appends a file: deflated, or stored if deflating makes it no smaller.
     pub fn file<'a>(&mut self, records: &mut Records<'a>, path: &'a [u8], data: &[u8], executable: bool) {
         let mut fields = self.fields(path, data, file_mode(executable));
-        // The room is the data's own size: what does not fit is better stored.
+        // The room is as large as the data: if the deflated data do not fit, they are better stored.
         let (header, room) = append(&mut records.bytes, &fields);
         match self.compressor.deflate_compress(data, room) {
             Ok(deflated) if deflated < data.len() => {
@@ -53,7 +53,7 @@ impl RecordBuilder {
         records.fields.push(fields);
     }
 
-    /// Appends a symbolic link: its target, stored.
+    /// Appends a symbolic link, whose data are its target, stored.
     pub fn symlink<'a>(&self, records: &mut Records<'a>, path: &'a [u8], target: &[u8]) {
         self.stored(records, path, target, 0o120_777);
     }
@@ -71,7 +71,7 @@ impl RecordBuilder {
         records.fields.push(fields);
     }
 
-    /// The fields of a file of which only the size is known.
+    /// Returns the fields of a file of which only the size is known.
     pub fn unread<'a>(&self, path: &'a [u8], size: u64, executable: bool) -> Fields<'a> {
         Fields {
             path,
@@ -101,12 +101,12 @@ fn file_mode(executable: bool) -> u32 {
     if executable { 0o100_755 } else { 0o100_644 }
 }
 
-/// Appends room for a record whose data are stored: for its header, and for the data.
+/// Appends room for a record whose data are stored. Returns the room for its header and that for its data.
 fn append<'a>(bytes: &'a mut Vec<u8>, fields: &Fields<'_>) -> (&'a mut [u8], &'a mut [u8]) {
     let start = bytes.len();
     let end = start + fields.record_bytes() as usize;
     if bytes.capacity() == 0 {
-        // Memory that the system gives is zero already, and what of it is not written to is not used.
+        // The system hands out zeroed memory, and pages that are never written to take no memory.
         *bytes = vec![0; end];
     } else {
         bytes.resize(end, 0);

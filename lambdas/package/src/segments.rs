@@ -1,7 +1,7 @@
 //! Deflates a large file in segments, on all processors, in bounded memory.
 //!
-//! Each segment is deflated apart, with the 32 KiB before it as dictionary, and ends with a sync flush, after which the
-//! next one can stand (RFC 1951; pigz works so). The bytes do not depend on who deflates.
+//! Each segment is deflated by itself, with the 32 KiB before it as the dictionary, and ends with a sync flush, so that
+//! the next segment can follow it (RFC 1951; pigz does the same). The bytes do not depend on the number of threads.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -10,35 +10,35 @@ use std::thread;
 use flate2::{Compress, Compression, FlushCompress, Status};
 use libdeflater::Crc;
 
-/// The bytes of a segment.
+/// The size of a segment, in bytes.
 const SEGMENT_BYTES: usize = 1 << 20;
-/// What deflate can look back to, in bytes.
+/// How far deflate can refer back, in bytes.
 const WINDOW_BYTES: usize = 32 << 10;
-/// zlib's default, which is git archive's.
+/// zlib's default, which `git archive` uses.
 const LEVEL: u32 = 6;
 /// How many segments may wait for each thread.
 const WAITING: usize = 1;
 
 /// Why a file cannot be deflated.
 #[derive(Debug)]
-pub enum Failed {
-    /// It cannot be read.
+pub enum DeflateError {
+    /// The file cannot be read.
     Source(io::Error),
-    /// The deflated bytes cannot be made or handed over.
+    /// The deflated bytes cannot be made or written.
     Out(io::Error),
 }
 
-/// What a file was.
+/// What is known of a file once it is deflated.
 pub struct Deflated {
     pub crc32: u32,
-    /// The deflated bytes.
+    /// The number of the deflated bytes.
     pub compressed: u64,
 }
 
 struct Segment {
-    /// The window's bytes, then the segment's.
+    /// The bytes of the dictionary, then those of the segment.
     bytes: Vec<u8>,
-    /// Where the segment's begin.
+    /// Where the bytes of the segment begin.
     begin: usize,
     last: bool,
 }
@@ -49,7 +49,7 @@ pub fn deflate(
     size: u64,
     workers: usize,
     mut out: impl FnMut(&[u8]) -> io::Result<()>,
-) -> Result<Deflated, Failed> {
+) -> Result<Deflated, DeflateError> {
     thread::scope(|scope| {
         let workers: Vec<Worker> = (0..workers)
             .map(|_| {
@@ -64,21 +64,23 @@ pub fn deflate(
         let mut compressed = 0;
         let mut take = |worker: &Worker| {
             let bytes = worker.receiver.recv().map_err(|_| died())?;
-            let bytes = bytes.map_err(Failed::Out)?;
+            let bytes = bytes.map_err(DeflateError::Out)?;
             compressed += bytes.len() as u64;
-            out(&bytes).map_err(Failed::Out)
+            out(&bytes).map_err(DeflateError::Out)
         };
         let (mut to, mut from) = (workers.iter().cycle(), workers.iter().cycle());
         let mut under_way = 0;
         let mut remaining = size;
         let mut window = Vec::new();
-        // A file of nothing has a segment too, for deflate has no stream of nothing.
+        // An empty file has a segment too, because a deflate stream is never empty.
         loop {
             let begin = window.len();
             let count = remaining.min(SEGMENT_BYTES as u64) as usize;
             let mut bytes = window;
             bytes.resize(begin + count, 0);
-            source.read_exact(&mut bytes[begin..]).map_err(Failed::Source)?;
+            source
+                .read_exact(&mut bytes[begin..])
+                .map_err(DeflateError::Source)?;
             crc.update(&bytes[begin..]);
             remaining -= count as u64;
             window = bytes[bytes.len().saturating_sub(WINDOW_BYTES)..].to_vec();
@@ -104,9 +106,12 @@ pub fn deflate(
         for worker in from.take(under_way) {
             take(worker)?;
         }
-        if source.read(&mut [0]).map_err(Failed::Source)? > 0 {
+        if source.read(&mut [0]).map_err(DeflateError::Source)? > 0 {
             let text = format!("it has more than the {size} bytes that it should have");
-            return Err(Failed::Source(io::Error::new(io::ErrorKind::InvalidData, text)));
+            return Err(DeflateError::Source(io::Error::new(
+                io::ErrorKind::InvalidData,
+                text,
+            )));
         }
         Ok(Deflated {
             crc32: crc.sum(),
@@ -120,11 +125,11 @@ struct Worker {
     receiver: Receiver<io::Result<Vec<u8>>>,
 }
 
-fn died() -> Failed {
-    Failed::Out(io::Error::other("a compressing thread has died"))
+fn died() -> DeflateError {
+    DeflateError::Out(io::Error::other("a compressing thread has died"))
 }
 
-/// One worker. It ends where no more segments come, or nobody takes its results.
+/// Runs one worker, which ends when no more segments come, or when the receiver of its results is gone.
 fn work(segments: &Receiver<Segment>, results: &SyncSender<io::Result<Vec<u8>>>) {
     for segment in segments {
         if results.send(one(&segment)).is_err() {
@@ -134,7 +139,8 @@ fn work(segments: &Receiver<Segment>, results: &SyncSender<io::Result<Vec<u8>>>)
 }
 
 fn one(segment: &Segment) -> io::Result<Vec<u8>> {
-    // A compressor that is reset may remember enough of what it has compressed to find other matches (zlib-rs 0.6.8).
+    // A compressor that is reset may find other matches than a new one, by what it has compressed before (zlib-rs
+    // 0.6.8).
     let mut compress = Compress::new(Compression::new(LEVEL), false);
     let (window, data) = segment.bytes.split_at(segment.begin);
     if !window.is_empty() {
@@ -148,7 +154,7 @@ fn one(segment: &Segment) -> io::Result<Vec<u8>> {
     let mut deflated = Vec::with_capacity(data.len() / 2);
     loop {
         let status = compress.compress_vec(&data[compress.total_in() as usize..], &mut deflated, flush)?;
-        // A flush is complete where room is left.
+        // A flush is complete if room is left.
         let complete = match flush {
             FlushCompress::Finish => status == Status::StreamEnd,
             _ => deflated.len() < deflated.capacity() && compress.total_in() == data.len() as u64,
@@ -211,17 +217,17 @@ mod tests {
     }
 
     #[test]
-    fn nothing_hangs_where_nobody_takes_the_bytes() {
+    fn nothing_hangs_if_the_bytes_cannot_be_written() {
         let data = data(7, 20 * SEGMENT_BYTES, 2);
         let error = deflate(&data[..], data.len() as u64, 3, |_| Err(io::Error::other("full")));
-        assert!(matches!(error, Err(Failed::Out(error)) if error.to_string() == "full"));
+        assert!(matches!(error, Err(DeflateError::Out(error)) if error.to_string() == "full"));
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(12))]
 
         #[test]
-        fn what_is_deflated_inflates_whoever_did_it(
+        fn what_is_deflated_inflates_with_any_number_of_workers(
             seed in any::<u64>(),
             size in prop_oneof![
                 0..10_usize,

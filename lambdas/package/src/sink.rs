@@ -1,4 +1,4 @@
-//! Where the zip's bytes go: into pieces for the staging area, and through SHA-256.
+//! Receives the bytes of the zip, hashes them, and sends them to the staging area in pieces.
 
 use std::io::{self, Write};
 
@@ -6,14 +6,14 @@ use aws::staging::{PIECE_BYTES, Piece};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-/// See the module.
+/// A writer that hashes what is written, and sends it in pieces.
 pub struct Sink {
     pieces: mpsc::Sender<Piece>,
     piece: Vec<u8>,
     hash: Sha256,
 }
 
-/// What all the bytes are in short.
+/// The checksum of all bytes.
 pub struct Sum {
     /// Their SHA-256, as 64 hexadecimal digits.
     pub sha256: String,
@@ -28,7 +28,7 @@ impl Sink {
         }
     }
 
-    /// Sends the last piece. A sink that is dropped without this has failed.
+    /// Sends the last piece. If a sink is dropped without this, the receiver takes the zip for unfinished.
     pub fn finish(mut self) -> io::Result<Sum> {
         if !self.piece.is_empty() {
             let last = std::mem::take(&mut self.piece);

@@ -1,4 +1,4 @@
-//! The zip against git itself: what `git ls-tree` and `git cat-file` say of the commit is what the zip holds.
+//! Compares the zip with git itself: it must hold what `git ls-tree` and `git cat-file` show of the commit.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests")]
 
@@ -29,7 +29,7 @@ fn the_zip_is_the_commits_tree() {
         ("random", "100644", &(0..=255).collect::<Vec<u8>>()),
     ]));
     let archive = block_on(scene.package(&commit, without_build_info())).unwrap();
-    // Not assert_eq: a difference would be printed as megabytes.
+    // Not assert_eq, which would print megabytes.
     assert!(scene.unzip(&archive) == scene.list(&commit));
     assert_eq!(archive.entries, 9);
     assert_eq!(archive.object.size, scene.bytes(&archive).len() as u64);
@@ -90,7 +90,7 @@ fn the_same_commit_gives_the_same_bytes_however_it_was_packed() {
     let commit = scene.commit(&many);
     let first = block_on(scene.package(&commit, Options::default())).unwrap();
     let bytes = scene.bytes(&first);
-    // Loose objects and other deltas next time.
+    // The second pack has no deltas.
     scene.git(&["config", "pack.window", "0"], b"");
     let second = block_on(scene.package(&commit, Options::default())).unwrap();
     assert_eq!(first.sha256, second.sha256);
@@ -100,7 +100,7 @@ fn the_same_commit_gives_the_same_bytes_however_it_was_packed() {
 #[test]
 fn a_large_file_that_was_sent_as_a_delta_gives_the_same_bytes() {
     let scene = Scene::new();
-    // Lines that differ, so that there is something to find, and some noise at the end of one file.
+    // The lines differ, so that a delta is worth while, and one file has noise at its end.
     let text: String = (0..1_200_000_u32)
         .map(|number| format!("{number:08}\n"))
         .collect();
@@ -114,7 +114,7 @@ fn a_large_file_that_was_sent_as_a_delta_gives_the_same_bytes() {
     let second = block_on(scene.package(&commit, Options::default())).unwrap();
     assert_eq!((deltas, scene.deltas()), (1, 0));
     assert_eq!(first.sha256, second.sha256);
-    // A delta is held in memory, for which there is a limit.
+    // A file sent as a delta is held in memory, for which there is a limit.
     scene.git(&["config", "pack.window", "10"], b"");
     let mut options = Options::default();
     options.limits.delta_file_bytes = 10_000_000;
@@ -124,7 +124,7 @@ fn a_large_file_that_was_sent_as_a_delta_gives_the_same_bytes() {
 }
 
 #[test]
-fn python_and_its_checksums_agree() {
+fn python_reads_the_zip_and_its_checksums_agree() {
     let scene = Scene::new();
     let large = b"0123456789abcdef".repeat(600_000);
     let commit = scene.commit(&files([
@@ -159,7 +159,7 @@ fn a_path_that_leads_elsewhere_is_refused() {
 }
 
 #[test]
-fn a_path_that_is_there_twice_is_refused() {
+fn a_path_that_occurs_twice_is_refused() {
     let scene = Scene::new();
     let blob = scene.blob(b"x");
     let tree = scene.tree(&[("100644", &blob, b"a"), ("120000", &blob, b"a")]);
@@ -190,7 +190,7 @@ fn an_object_that_the_host_did_not_send_is_named() {
 }
 
 #[test]
-fn a_limit_that_is_met_is_named() {
+fn a_limit_that_is_exceeded_is_named() {
     let scene = Scene::new();
     let commit = scene.commit(&files([("a", "100644", b"0123456789"), ("b", "100644", b"")]));
     let mut options = Options::default();
@@ -207,7 +207,7 @@ fn a_limit_that_is_met_is_named() {
     );
 }
 
-/// Trees of a few files whose names and contents are likely to be awkward.
+/// Generates trees of a few files with awkward names and contents.
 fn tree() -> impl Strategy<Value = BTreeMap<String, (&'static str, Vec<u8>)>> {
     let part =
         "[a-c.\u{e4} ~-]{1,3}".prop_filter("git forbids these", |part| !matches!(part.as_str(), "." | ".."));
@@ -218,13 +218,13 @@ fn tree() -> impl Strategy<Value = BTreeMap<String, (&'static str, Vec<u8>)>> {
         (any::<u8>(), 0..70_000_usize).prop_map(|(byte, count)| vec![byte; count]),
     ];
     prop::collection::btree_map(path, (mode, content), 0..8).prop_map(|mut tree| {
-        // Longer ones are refused.
+        // Longer targets are refused.
         for (mode, content) in tree.values_mut() {
             if *mode == "120000" {
                 content.truncate(4_096);
             }
         }
-        // A file cannot be a folder too.
+        // A path cannot be both a file and a folder.
         let paths: Vec<String> = tree.keys().cloned().collect();
         tree.retain(|path, _| !paths.iter().any(|other| other.starts_with(&format!("{path}/"))));
         tree
@@ -239,7 +239,8 @@ proptest! {
         let scene = Scene::new();
         let commit = scene.commit(&tree);
         let archive = match block_on(scene.package(&commit, without_build_info())) {
-            // Some trees have a link whose name differs from another one by a dot or blank at the end.
+                        // Some trees have a link whose name differs from another name only by a dot or blank at the
+                        // end.
             Err(Error::Tree(tree::Error::Alias { .. })) => return Ok(()),
             archive => archive.unwrap(),
         };

@@ -1,4 +1,4 @@
-//! `options.attributes` against git itself: what `git archive` makes of the commit is what the zip holds.
+//! Compares `options.attributes` with git itself: the zip must hold what `git archive` makes of the commit.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests")]
 
@@ -22,7 +22,7 @@ fn attributes() -> Options {
     }
 }
 
-/// What `git archive` makes, in the form of [`Scene::unzip`], without folders.
+/// Returns the files of `git archive`, in the form of [`Scene::unzip`], without folders.
 fn archive(scene: &Scene, commit: &str) -> Unzipped {
     let bytes = scene.git(&["archive", "--format=zip", commit], b"");
     let mut zip = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
@@ -30,7 +30,7 @@ fn archive(scene: &Scene, commit: &str) -> Unzipped {
         .filter_map(|index| {
             let mut file = zip.by_index(index).unwrap();
             let path = file.name().unwrap().into_owned();
-            // A zip of git's has modes only where they say something.
+            // git's zips have modes only for executable files and links.
             let mode = file.unix_mode().filter(|mode| mode & 0o111 != 0);
             let mode = mode.map_or(0o100_644, |mode| {
                 if mode & 0o170_000 == 0o120_000 {
@@ -46,7 +46,7 @@ fn archive(scene: &Scene, commit: &str) -> Unzipped {
         .collect()
 }
 
-/// Ours, and the warnings.
+/// Returns the files of our zip, and the warnings.
 fn zip(scene: &Scene, commit: &str) -> (Unzipped, Vec<String>) {
     let archive = block_on(scene.package(commit, attributes())).unwrap();
     let mut unzipped = scene.unzip(&archive);
@@ -54,7 +54,7 @@ fn zip(scene: &Scene, commit: &str) -> (Unzipped, Vec<String>) {
     (unzipped, archive.warnings)
 }
 
-/// Compares, and gives what both have.
+/// Checks that our zip has the files of `git archive`, and returns them.
 fn same(files: &Files) -> Unzipped {
     let scene = Scene::new();
     let commit = scene.commit(files);
@@ -68,7 +68,7 @@ fn paths(unzipped: &Unzipped) -> Vec<&str> {
     unzipped.keys().map(String::as_str).collect()
 }
 
-/// A commit object of this text after its tree and two parents.
+/// Makes a commit object that has `text` after its tree and two parents.
 fn commit_of(scene: &Scene, files: &Files, text: &[u8]) -> String {
     let plain = scene.commit(files);
     let tree = scene.line(&["rev-parse", &format!("{plain}^{{tree}}")], b"");
@@ -79,13 +79,13 @@ fn commit_of(scene: &Scene, files: &Files, text: &[u8]) -> String {
         &["hash-object", "-w", "-t", "commit", "--literally", "--stdin"],
         &object,
     );
-    // HEAD is not on it: git would show that in %d, which nobody else sees.
+    // HEAD points elsewhere, or git would show it in %d, which we never do.
     scene.git(&["symbolic-ref", "HEAD", "refs/heads/elsewhere"], b"");
     scene.git(&["update-ref", &scene.ref_name, &commit], b"");
     commit
 }
 
-/// What becomes of a format, which git agrees on.
+/// Checks that git replaces a format in the same way, and returns the result.
 fn substituted(commit: &[u8], format: &str) -> String {
     let scene = Scene::new();
     let content = format!("$Format:{format}$");
@@ -374,7 +374,7 @@ fn what_cannot_be_encoded_is_left_as_it_is() {
         warnings[1].contains("ascii cannot be encoded as ASCII"),
         "{warnings:?}"
     );
-    // git archive fails at this one. One such file should not keep all others from being delivered.
+    // git archive fails at this line. One such file should not keep all others from being delivered.
     all.insert(
         ".gitattributes".into(),
         ("100644", b"* working-tree-encoding\n".to_vec()),
@@ -386,7 +386,7 @@ fn what_cannot_be_encoded_is_left_as_it_is() {
 }
 
 #[test]
-fn few_warnings_of_a_kind_are_told() {
+fn only_a_few_warnings_of_each_kind_are_kept() {
     let scene = Scene::new();
     let mut all = files([(
         ".gitattributes",
@@ -402,7 +402,7 @@ fn few_warnings_of_a_kind_are_told() {
 }
 
 #[test]
-fn formats_say_what_the_commit_says() {
+fn formats_are_replaced_as_git_replaces_them() {
     for format in [
         "%H|%T|%P|%h|%t|%p",
         "%an|%aN|%ae|%aE|%al|%aL|%ad|%aD|%at|%ai|%aI|%as",
@@ -424,7 +424,7 @@ fn formats_say_what_the_commit_says() {
 }
 
 #[test]
-fn odd_commits_are_read_as_git_reads_them() {
+fn malformed_commits_are_read_as_git_reads_them() {
     let all = "%an|%ae|%al|%ad|%aD|%at|%ai|%aI|%as|%cn|%ce|%ct|%cd|%P|%e|%s|%f|%b|%B|%x";
     for commit in [
         &b"author A <a@b> 0 +0000\ncommitter A <a@b> 1 -0000\n\n"[..],
@@ -475,7 +475,7 @@ fn formats_are_found_where_git_finds_them() {
 }
 
 #[test]
-fn what_one_commit_does_not_know_is_left_as_it_is() {
+fn placeholders_that_need_more_than_the_commit_are_left_as_they_are() {
     let scene = Scene::new();
     let content = "$Format:%(describe) %(describe:tags=true)%ar|%N|%G?|%<(9)%s|%Cred|%w(1)|%(trailers:key=x)|%+(decorate)$";
     let files = files([

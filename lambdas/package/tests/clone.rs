@@ -1,4 +1,4 @@
-//! Full clones: what git says of them where they are unpacked.
+//! Runs git in full clones that were unpacked from the zip.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests")]
 
@@ -10,7 +10,7 @@ use domain::contract::Archive;
 use domain::source::Options;
 use scene::{Scene, block_on};
 
-/// A history of two commits, and the scene that has it on `ref_name`.
+/// Makes a scene with a history of two commits on `ref_name`.
 fn scene(ref_name: &str) -> (Scene, String) {
     let mut scene = Scene::new();
     scene.ref_name = ref_name.to_owned();
@@ -37,7 +37,7 @@ fn package(scene: &Scene, commit: &str) -> Archive {
     block_on(scene.package(commit, options)).unwrap()
 }
 
-/// What git answers in the unpacked zip.
+/// Unpacks the zip, and returns git's output for each command.
 fn git(scene: &Scene, archive: &Archive, questions: &[&[&str]]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let zip = scene.staging().path(&archive.object.key);

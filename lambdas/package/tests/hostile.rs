@@ -1,4 +1,4 @@
-//! Trees that no honest git writes, and commits that are far larger than they look.
+//! Packages trees that no honest git writes, and commits that are far larger than they look.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests")]
 
@@ -160,7 +160,7 @@ fn a_link_with_an_endless_target_is_refused() {
 #[test]
 fn a_tree_that_is_10_000_deep_is_refused() {
     let scene = Scene::new();
-    // git packs no tree that is deeper than 2,048 where nobody asks it to.
+    // By default, git packs no tree that is deeper than 2,048.
     scene.git(&["config", "core.maxTreeDepth", "20000"], b"");
     let blob = scene.blob(b"x");
     let mut child = Command::new("git")
@@ -190,7 +190,7 @@ fn a_tree_that_is_10_000_deep_is_refused() {
     );
 }
 
-/// Trees that name each other ten times: ten of them are ten thousand million.
+/// Makes ten trees, each of which lists the next one ten times: ten thousand million entries.
 fn bomb(scene: &Scene, leaf: &str, mode: &str) -> String {
     let (mut object, mut mode) = (leaf.to_owned(), mode);
     for _ in 0..10 {
@@ -206,10 +206,10 @@ fn bomb(scene: &Scene, leaf: &str, mode: &str) -> String {
 }
 
 #[test]
-fn trees_that_name_each_other_many_times_meet_the_limit_of_entries() {
+fn trees_that_name_each_other_many_times_exceed_the_limit_of_entries() {
     let scene = Scene::new();
     let files = bomb(&scene, &scene.blob(b"x"), "100644");
-    // Without a single file, too.
+    // Folders count too, without a single file.
     let folders = bomb(&scene, &scene.tree(&[]), "40000");
     for tree in [files, folders] {
         let mut options = Options::default();
@@ -221,7 +221,7 @@ fn trees_that_name_each_other_many_times_meet_the_limit_of_entries() {
 }
 
 #[test]
-fn a_small_pack_of_large_files_meets_the_limit_of_all_files() {
+fn a_small_pack_of_large_files_exceeds_the_limit_of_all_files() {
     let scene = Scene::new();
     let zeros = scene.blob(&vec![0; 20 << 20]);
     let names: Vec<String> = (0..50).map(|number| number.to_string()).collect();
@@ -240,7 +240,7 @@ fn a_small_pack_of_large_files_meets_the_limit_of_all_files() {
     );
 }
 
-/// A commit of these files, with attributes applied.
+/// Packages a commit of these files, with attributes applied.
 fn with_attributes(
     scene: &Scene,
     message: &str,
@@ -296,19 +296,20 @@ fn formats_that_would_be_looked_through_again_and_again_take_little_time() {
         ("!", "%f"),
         ("!", "%-f"),
     ] {
-        // Of a megabyte each, where each placeholder would look through all of the rest, or of the subject.
+        // A megabyte, in which each placeholder could be searched through to its end, or have the subject
+        // searched.
         let format = format!("$Format:{}$", placeholder.repeat((1 << 20) / placeholder.len())).into_bytes();
         let files: [(&str, &[u8]); 2] = [(".gitattributes", b"a export-subst\n"), ("a", &format)];
         let start = Instant::now();
         with_attributes(&scene, &subject.repeat(1 << 20), &files, |_| ()).unwrap();
         let took = start.elapsed();
-        // It takes a second on a busy machine; it was minutes, even with optimisation.
+        // It takes a second on a busy machine, and took minutes before, even with optimisation.
         assert!(took.as_secs() < 60, "{placeholder}: {took:?}");
     }
 }
 
 #[test]
-fn attributes_whose_lines_take_too_long_meet_their_limit() {
+fn attributes_whose_lines_take_too_long_exceed_their_limit() {
     let scene = Scene::new();
     let files: [(&str, &[u8]); 1] = [(".gitattributes", &b"?z eol\n".repeat(10_000))];
     let error = with_attributes(&scene, "long", &files, |options| {
@@ -324,7 +325,7 @@ fn attributes_whose_lines_take_too_long_meet_their_limit() {
 }
 
 #[test]
-fn an_own_file_is_not_written_through_a_link_of_its_name() {
+fn build_info_is_not_written_through_a_link_of_its_name() {
     let scene = Scene::new();
     let link = scene.blob(b"/tmp/x");
     let tree = scene.tree(&[("120000", &link, b"Build-Info.JSON")]);
@@ -338,7 +339,7 @@ fn an_own_file_is_not_written_through_a_link_of_its_name() {
 }
 
 #[test]
-fn attributes_without_end_meet_their_limit() {
+fn attributes_of_many_megabytes_exceed_their_limit() {
     let scene = Scene::new();
     let files: [(&str, &[u8]); 1] = [(".gitattributes", &b"a text\n".repeat(400_000))];
     let error = with_attributes(&scene, "many", &files, |_| ()).unwrap_err();
@@ -350,7 +351,7 @@ fn attributes_without_end_meet_their_limit() {
 }
 
 #[test]
-fn a_file_that_is_too_large_to_be_converted_meets_its_limit() {
+fn a_file_that_is_too_large_to_be_converted_exceeds_its_limit() {
     let scene = Scene::new();
     let large = vec![b'\n'; 9 << 20];
     let files: [(&str, &[u8]); 2] = [(".gitattributes", b"a text eol=crlf\n"), ("a", &large)];
@@ -363,7 +364,7 @@ fn a_file_that_is_too_large_to_be_converted_meets_its_limit() {
         error.to_string().contains("options.limits.converted_file_bytes"),
         "{error}"
     );
-    // And one that is not, is.
+    // By default, a file of this size is converted.
     let archive = with_attributes(&scene, "large", &files, |_| ()).unwrap();
     assert_eq!(scene.unzip(&archive)["a"].1.len(), 18 << 20);
 }

@@ -1,4 +1,4 @@
-//! What people who wait for a packaging are told.
+//! The progress of a packaging.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests")]
 
@@ -12,29 +12,30 @@ use package::Progress;
 use reporter::ProgressReporter;
 use scene::{Scene, block_on, files, without_build_info};
 
-fn listening() -> (Scene, Receiver<Progress>) {
+fn reporting() -> (Scene, Receiver<Progress>) {
     let mut scene = Scene::new();
-    let (sender, told) = channel();
-    // Whoever listens may have gone.
+    let (sender, reported) = channel();
+    // The receiver may be gone.
     scene.progress = ProgressReporter::every(Duration::ZERO, move |progress| {
         let _ = sender.send(progress);
     });
-    (scene, told)
+    (scene, reported)
 }
 
 #[test]
-fn a_large_file_is_told_of_while_it_lasts() {
-    let (scene, told) = listening();
+fn the_bytes_of_a_large_file_are_reported_while_it_is_written() {
+    let (scene, reported) = reporting();
     let size = 20 << 20;
     let commit = scene.commit(&files([
         ("a", "100644", b"small"),
         ("large", "100644", &vec![0; size]),
     ]));
     block_on(scene.package(&commit, without_build_info())).unwrap();
-    let told: Vec<Progress> = told.try_iter().collect();
+    let reported: Vec<Progress> = reported.try_iter().collect();
     let entries = |wanted: u64| {
-        told.iter()
-            .filter_map(move |told| match told {
+        reported
+            .iter()
+            .filter_map(move |reported| match reported {
                 Progress::Entries {
                     entries,
                     total: 2,
@@ -44,16 +45,16 @@ fn a_large_file_is_told_of_while_it_lasts() {
             })
             .collect::<Vec<u64>>()
     };
-    // Once the small one is there, the bytes of the large one are counted.
+    // Once the small file is written, the bytes of the large one are counted.
     let meanwhile = entries(1);
-    assert!(meanwhile.len() > 2 && meanwhile.is_sorted(), "{told:?}");
+    assert!(meanwhile.len() > 2 && meanwhile.is_sorted(), "{reported:?}");
     assert_eq!(entries(2), [size as u64 + 5]);
-    assert_eq!(told.last().unwrap().to_string(), "2 of 2 entries, 20.0 MiB");
+    assert_eq!(reported.last().unwrap().to_string(), "2 of 2 entries, 20.0 MiB");
 }
 
 #[test]
-fn the_history_of_a_full_clone_is_told_of_while_it_is_packed() {
-    let (scene, told) = listening();
+fn the_history_of_a_full_clone_is_reported_while_it_is_packed() {
+    let (scene, reported) = reporting();
     let text: String = (0..2_000).map(|line| format!("line {line}\n")).collect();
     let more = format!("{text}end\n");
     let commit = scene.commit(&files([("a", "100644", b"a"), ("b", "100644", b"b")]));
@@ -68,6 +69,6 @@ fn the_history_of_a_full_clone_is_told_of_while_it_is_packed() {
         ..Options::default()
     };
     block_on(scene.package(&commit, options)).unwrap();
-    let packing = |told: &Progress| matches!(told, Progress::Packing { total: 1.., .. });
-    assert!(told.try_iter().any(|told| packing(&told)));
+    let packing = |reported: &Progress| matches!(reported, Progress::Packing { total: 1.., .. });
+    assert!(reported.try_iter().any(|reported| packing(&reported)));
 }

@@ -1,11 +1,11 @@
-//! What a commit says of itself.
+//! Parses commit objects as git does, for the placeholders of `export-subst`.
 
 use domain::git::{CommitId, RefName};
 use git2::{Oid, Repository};
 
 use crate::error::Error;
 
-/// A commit, in the bytes that it has.
+/// The parts of a commit object, in the commit's own encoding.
 #[derive(Debug, Default)]
 pub struct Commit {
     pub id: String,
@@ -14,19 +14,19 @@ pub struct Commit {
     pub author: Person,
     pub committer: Person,
     pub encoding: Vec<u8>,
-    /// All of the message.
+    /// The whole message.
     pub message: Vec<u8>,
-    /// The first paragraph, without the ends of its lines.
+    /// The first paragraph, joined into one line.
     pub subject: Vec<u8>,
-    /// The first line as a file's name. It may be nothing, made of megabytes.
+    /// The first line as a file name (`%f`). It may be empty even if the line has megabytes.
     pub file_name: Vec<u8>,
-    /// What follows the first paragraph.
+    /// The message after the first paragraph.
     pub body: Vec<u8>,
-    /// The ref that was pushed, as `%D` shows it.
+    /// The pushed ref, as `%D` shows it.
     pub decoration: String,
 }
 
-/// Who did something, and when. A line that git cannot read has nobody.
+/// The author or committer, and the date. Of a line that git cannot parse, `known` is false and the rest is empty.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Person {
     pub known: bool,
@@ -35,13 +35,13 @@ pub struct Person {
     pub date: Option<Date>,
 }
 
-/// When something was done.
+/// A date.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Date {
-    /// The seconds, as they are written.
+    /// The seconds, as the commit has them.
     pub digits: Vec<u8>,
     pub seconds: u64,
-    /// `+0100` is 100.
+    /// The time zone: 100 stands for `+0100`.
     pub zone: i64,
 }
 
@@ -57,7 +57,7 @@ impl Commit {
     }
 
     pub fn parse(object: &[u8]) -> Self {
-        // git reads C strings.
+        // git stops at the first NUL, as it reads C strings.
         let text = object.split(|byte| *byte == 0).next().unwrap_or_default();
         let mut commit = Self::default();
         let mut rest = text;
@@ -136,7 +136,7 @@ impl Date {
         Some(Self {
             digits: digits.to_vec(),
             seconds: seconds.unwrap_or(0),
-            // Where the date is too far away git forgets the zone too.
+            // If the seconds are out of range git drops the zone too.
             zone: seconds.and(zone).map_or(0, |zone| zone as i64 * sign),
         })
     }
@@ -154,7 +154,7 @@ fn decoration(pushed: &RefName) -> String {
     }
 }
 
-/// A line as git makes a file's name of it.
+/// Converts a line to a file name as git does.
 fn file_name(line: &[u8]) -> Vec<u8> {
     let mut name = Vec::new();
     let mut space = false;
@@ -182,7 +182,7 @@ fn digits(text: &[u8]) -> Option<(&[u8], &[u8])> {
     (count > 0).then(|| text.split_at(count))
 }
 
-/// The first line, with its end, and the rest.
+/// Splits `text` after its first line feed.
 fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|byte| *byte == b'\n');
     text.split_at(end.map_or(text.len(), |end| end + 1))
@@ -198,7 +198,7 @@ fn skip_blank_lines(mut text: &[u8]) -> &[u8] {
     }
 }
 
-/// What git takes for a space.
+/// Returns whether git takes `byte` for white space.
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }

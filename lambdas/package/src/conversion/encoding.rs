@@ -1,69 +1,70 @@
-//! The attribute `working-tree-encoding`: git's objects have UTF-8, and the file another encoding.
+//! The attribute `working-tree-encoding`: git stores the content in UTF-8, and the file has another encoding.
 
 /// An encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encoding {
     name: &'static str,
-    form: Form,
+    layout: Layout,
 }
 
-/// It is none that is known here.
+/// The encoding is not known here.
 #[derive(Debug)]
 pub struct Unknown;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// UTF-16 with or without a byte order mark.
-    Utf16(End, bool),
-    /// UTF-32 likewise.
-    Utf32(End, bool),
+enum Layout {
+    /// UTF-16, and whether it begins with a byte order mark.
+    Utf16(ByteOrder, bool),
+    /// UTF-32, and whether it begins with a byte order mark.
+    Utf32(ByteOrder, bool),
     /// UTF-16 without surrogates.
-    Ucs2(End),
-    /// One byte for each of the first so many characters.
+    Ucs2(ByteOrder),
+    /// One byte per character. Only the code points below this number have one.
     First(u32),
-    /// As browsers have it.
+    /// An encoding of the WHATWG standard.
     Web(&'static encoding_rs::Encoding),
-    /// As browsers have it, but for the control characters from U+0080, which browsers do without.
+    /// An encoding of the WHATWG standard, but with the control characters from U+0080, which the standard leaves out.
     Iso(&'static encoding_rs::Encoding),
 }
 
-/// The order of bytes.
+/// The order of the bytes of a code unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+enum ByteOrder {
     Little,
     Big,
 }
 
-use End::{Big, Little};
+use ByteOrder::{Big, Little};
 
-/// Where no order is named, it is that of the machines that git is used on. So does glibc, but for UCS-4.
-const UNICODE: [(&str, Form); 17] = [
-    ("UTF-16", Form::Utf16(Little, true)),
-    ("UTF-16LE", Form::Utf16(Little, false)),
-    ("UTF-16BE", Form::Utf16(Big, false)),
-    ("UTF-16LE-BOM", Form::Utf16(Little, true)),
-    ("UTF-16BE-BOM", Form::Utf16(Big, true)),
-    ("UTF-32", Form::Utf32(Little, true)),
-    ("UTF-32LE", Form::Utf32(Little, false)),
-    ("UTF-32BE", Form::Utf32(Big, false)),
-    ("UCS-2", Form::Ucs2(Little)),
-    ("UCS-2LE", Form::Ucs2(Little)),
-    ("UCS-2BE", Form::Ucs2(Big)),
-    ("UCS-4", Form::Utf32(Big, false)),
-    ("UCS-4LE", Form::Utf32(Little, false)),
-    ("UCS-4BE", Form::Utf32(Big, false)),
-    ("US-ASCII", Form::First(0x80)),
-    ("ASCII", Form::First(0x80)),
-    ("ISO-8859-1", Form::First(0x100)),
+/// A name without a byte order means little-endian, as on the machines that git runs on. glibc does the same, except
+/// for UCS-4.
+const UNICODE: [(&str, Layout); 17] = [
+    ("UTF-16", Layout::Utf16(Little, true)),
+    ("UTF-16LE", Layout::Utf16(Little, false)),
+    ("UTF-16BE", Layout::Utf16(Big, false)),
+    ("UTF-16LE-BOM", Layout::Utf16(Little, true)),
+    ("UTF-16BE-BOM", Layout::Utf16(Big, true)),
+    ("UTF-32", Layout::Utf32(Little, true)),
+    ("UTF-32LE", Layout::Utf32(Little, false)),
+    ("UTF-32BE", Layout::Utf32(Big, false)),
+    ("UCS-2", Layout::Ucs2(Little)),
+    ("UCS-2LE", Layout::Ucs2(Little)),
+    ("UCS-2BE", Layout::Ucs2(Big)),
+    ("UCS-4", Layout::Utf32(Big, false)),
+    ("UCS-4LE", Layout::Utf32(Little, false)),
+    ("UCS-4BE", Layout::Utf32(Big, false)),
+    ("US-ASCII", Layout::First(0x80)),
+    ("ASCII", Layout::First(0x80)),
+    ("ISO-8859-1", Layout::First(0x100)),
 ];
 
 impl Encoding {
-    /// The encoding of this name; none for UTF-8, which the content is in already.
+    /// Returns the encoding of this name, or `None` if it is UTF-8, which the content has already.
     pub fn named(name: &[u8]) -> Result<Option<Self>, Unknown> {
         let name = std::str::from_utf8(name)
             .map_err(|_| Unknown)?
             .to_ascii_uppercase();
-        // An iconv may be told to do more after the slashes, but not by us.
+        // iconv takes options after the slashes, none of which is supported here.
         let name = name.strip_suffix("//").unwrap_or(&name);
         let name = match name {
             "" => return Ok(None),
@@ -81,21 +82,21 @@ impl Encoding {
                 _ => other.to_owned(),
             },
         };
-        if let Some((name, form)) = UNICODE.into_iter().find(|(known, _)| *known == name) {
-            return Ok(Some(Self { name, form }));
+        if let Some((name, layout)) = UNICODE.into_iter().find(|(known, _)| *known == name) {
+            return Ok(Some(Self { name, layout }));
         }
         let web = encoding_rs::Encoding::for_label(name.as_bytes()).ok_or(Unknown)?;
         if web.output_encoding() != web || web == encoding_rs::UTF_8 || web == encoding_rs::X_USER_DEFINED {
             return Err(Unknown);
         }
-        let form = if name.contains("8859") || name.starts_with("LATIN") {
-            Form::Iso(web)
+        let layout = if name.contains("8859") || name.starts_with("LATIN") {
+            Layout::Iso(web)
         } else {
-            Form::Web(web)
+            Layout::Web(web)
         };
         Ok(Some(Self {
             name: web.name(),
-            form,
+            layout,
         }))
     }
 
@@ -103,17 +104,17 @@ impl Encoding {
         self.name
     }
 
-    /// The content in this encoding; none where it is not UTF-8, or has a character that the encoding has not.
+    /// Encodes `content`. Returns `None` if it is not UTF-8, or has a character that this encoding lacks.
     pub fn encode(self, content: &[u8]) -> Option<Vec<u8>> {
         let text = std::str::from_utf8(content).ok()?;
-        match self.form {
-            Form::Utf16(end, mark) => Some(utf16(text, end, mark)),
-            Form::Utf32(end, mark) => Some(utf32(text, end, mark)),
-            Form::Ucs2(end) => text
+        match self.layout {
+            Layout::Utf16(order, mark) => Some(utf16(text, order, mark)),
+            Layout::Utf32(order, mark) => Some(utf32(text, order, mark)),
+            Layout::Ucs2(order) => text
                 .chars()
                 .all(|char| u32::from(char) < 0x1_0000)
-                .then(|| utf16(text, end, false)),
-            Form::First(count) => text
+                .then(|| utf16(text, order, false)),
+            Layout::First(count) => text
                 .chars()
                 .map(|char| {
                     u8::try_from(u32::from(char))
@@ -121,8 +122,8 @@ impl Encoding {
                         .filter(|byte| u32::from(*byte) < count)
                 })
                 .collect(),
-            Form::Web(web) => encoded(web, text),
-            Form::Iso(web) => {
+            Layout::Web(web) => encoded(web, text),
+            Layout::Iso(web) => {
                 let mut bytes = Vec::with_capacity(text.len());
                 let mut buffer = [0; 4];
                 for char in text.chars() {
@@ -145,11 +146,11 @@ fn encoded(web: &'static encoding_rs::Encoding, text: &str) -> Option<Vec<u8>> {
     (!replaced).then(|| bytes.into_owned())
 }
 
-fn utf16(text: &str, end: End, mark: bool) -> Vec<u8> {
+fn utf16(text: &str, order: ByteOrder, mark: bool) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len() * 2 + 2);
     let mark = mark.then_some(0xfeff);
     for unit in mark.into_iter().chain(text.encode_utf16()) {
-        bytes.extend_from_slice(&match end {
+        bytes.extend_from_slice(&match order {
             Little => unit.to_le_bytes(),
             Big => unit.to_be_bytes(),
         });
@@ -157,11 +158,11 @@ fn utf16(text: &str, end: End, mark: bool) -> Vec<u8> {
     bytes
 }
 
-fn utf32(text: &str, end: End, mark: bool) -> Vec<u8> {
+fn utf32(text: &str, order: ByteOrder, mark: bool) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len() * 4 + 4);
     let mark = mark.then_some(0xfeff);
     for unit in mark.into_iter().chain(text.chars().map(u32::from)) {
-        bytes.extend_from_slice(&match end {
+        bytes.extend_from_slice(&match order {
             Little => unit.to_le_bytes(),
             Big => unit.to_be_bytes(),
         });

@@ -1,23 +1,24 @@
-//! Line ends. git's objects are taken to have LF; what is written differs where `eol=crlf` says so.
+//! Line endings. git's objects are taken to have LF, which `eol=crlf` converts to CRLF.
 
-use tree::{Found, State};
+use tree::{PathAttributes, State};
 
-/// How LF becomes CRLF.
+/// When LF becomes CRLF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Eol {
     /// Always.
     Crlf,
-    /// In what looks like text, and has no CR yet.
+    /// If the content looks like text, and has no CRLF yet.
     AutoCrlf,
 }
 
 impl Eol {
-    /// What `text`, `crlf` and `eol` say. Without `eol=crlf` there is nothing to do: the native end is LF.
-    pub fn of(found: &Found<'_>) -> Option<Self> {
+    /// Returns the conversion by `text`, `crlf` and `eol`. Without `eol=crlf` there is none, because the native line
+    /// ending is LF.
+    pub fn of(found: &PathAttributes<'_>) -> Option<Self> {
         if !found.eol.is("crlf") {
             return None;
         }
-        // `crlf` is what `text` was called once, and counts where `text` says nothing that git knows.
+        // `crlf` is the former name of `text`, and counts if `text` has no state that git knows.
         let text = [found.text, found.crlf].into_iter().find(|state| {
             matches!(state, State::Set | State::Unset) || state.is("input") || state.is("auto")
         });
@@ -28,7 +29,7 @@ impl Eol {
         }
     }
 
-    /// The converted content; none where nothing changes.
+    /// Converts `content`. Returns `None` if nothing changes.
     pub fn convert(self, content: &[u8]) -> Option<Vec<u8>> {
         let stats = Stats::of(content);
         if stats.lone_lf == 0 || (self == Self::AutoCrlf && (stats.crlf > 0 || stats.is_binary())) {
@@ -47,7 +48,7 @@ impl Eol {
     }
 }
 
-/// What git counts to tell text from other content.
+/// What git counts to tell text from binary content.
 #[derive(Default)]
 struct Stats {
     nul: usize,
@@ -71,13 +72,13 @@ impl Stats {
                     stats.nul += 1;
                     stats.unprintable += 1;
                 }
-                // Backspace, tab, form feed and escape are in texts too.
+                // Backspace, tab, form feed and escape occur in text too.
                 0x08 | b'\t' | 0x0c | 0x1b => stats.printable += 1,
                 ..0x20 | 0x7f => stats.unprintable += 1,
                 _ => stats.printable += 1,
             }
         }
-        // What ends DOS files.
+        // The end-of-file mark of DOS.
         if content.ends_with(&[0x1a]) {
             stats.unprintable -= 1;
         }

@@ -1,4 +1,4 @@
-//! For fuzz targets.
+//! Opens the conversions to the fuzz targets.
 
 use git2::Oid;
 
@@ -7,25 +7,25 @@ use super::encoding::Encoding;
 use super::eol::Eol;
 use super::{ident, substitution};
 
-/// `content` with the formats of `export-subst`, which speak of the commit with these bytes.
+/// Applies `export-subst` to `content`, for the commit object `commit`.
 pub fn substitute(commit: &[u8], content: &[u8]) -> Option<Vec<u8>> {
     substitution::substitute(content, &Commit::parse(commit), &mut |_| {})
         .ok()
         .flatten()
 }
 
-/// `content` with the ids of `ident`.
+/// Applies `ident` to `content`.
 pub fn expand(content: &[u8], blob: Oid) -> Option<Vec<u8>> {
     ident::expand(content, blob).ok().flatten()
 }
 
-/// `content` with CRLF, by `text` or `text=auto`.
+/// Converts `content` to CRLF, by `text` or `text=auto`.
 pub fn crlf(content: &[u8], auto: bool) -> Option<Vec<u8>> {
     let eol = if auto { Eol::AutoCrlf } else { Eol::Crlf };
     eol.convert(content)
 }
 
-/// `content` in the `working-tree-encoding` of this name.
+/// Encodes `content` in the `working-tree-encoding` of this name.
 pub fn encode(name: &[u8], content: &[u8]) -> Option<Vec<u8>> {
     Encoding::named(name).ok().flatten()?.encode(content)
 }

@@ -1,14 +1,14 @@
-//! The attribute `ident`: `$Id$` becomes `$Id: ` and the blob's id.
+//! The attribute `ident`: `$Id$` becomes `$Id: <the blob's id> $`.
 
 use git2::Oid;
 
-use super::{GROWTH, TooLarge};
+use super::{MAX_GROWTH_BYTES, TooLarge};
 
-/// The content with ids; none where it has no `$Id$`.
+/// Expands each `$Id$` of `content`. Returns `None` if it has none.
 pub fn expand(content: &[u8], blob: Oid) -> Result<Option<Vec<u8>>, TooLarge> {
     let mut expanded = Vec::new();
     let mut rest = content;
-    // What was not copied yet begins here.
+    // The start of what was not copied yet.
     let mut from = content;
     while let Some(dollar) = rest.iter().position(|byte| *byte == b'$') {
         rest = &rest[dollar + 1..];
@@ -18,7 +18,7 @@ pub fn expand(content: &[u8], blob: Oid) -> Result<Option<Vec<u8>>, TooLarge> {
         expanded.extend_from_slice(format!("Id: {blob} $").as_bytes());
         rest = &rest[keyword..];
         from = rest;
-        if expanded.len() > content.len() + GROWTH {
+        if expanded.len() > content.len() + MAX_GROWTH_BYTES {
             return Err(TooLarge);
         }
     }
@@ -29,7 +29,7 @@ pub fn expand(content: &[u8], blob: Oid) -> Result<Option<Vec<u8>>, TooLarge> {
     Ok(Some(expanded))
 }
 
-/// The length of the keyword that follows a dollar, its own dollar included.
+/// Returns the length of the keyword that follows a dollar, with its closing dollar.
 fn keyword(text: &[u8]) -> Option<usize> {
     let value = match text.strip_prefix(b"Id")? {
         [b'$', ..] => return Some(3),
@@ -40,7 +40,8 @@ fn keyword(text: &[u8]) -> Option<usize> {
     if value[end] == b'\n' {
         return None;
     }
-    // An id of git's has a space before and after it. With other spaces it is another system's, and is kept.
+    // An id that git wrote has one space before and one after it. One with other spaces was written by another system,
+    // and is kept.
     let id = value[..end].get(1..).unwrap_or_default();
     let space = id.iter().position(|byte| *byte == b' ');
     match space {

@@ -1,33 +1,37 @@
-//! The placeholders of `git log --format`, as far as one commit by itself can answer them.
+//! The placeholders of `git log --format` that can be replaced from the commit object alone.
 
 use super::TooLarge;
 use super::commit::{Commit, Person};
-use super::date::{self, Form};
+use super::date::{self, DateFormat};
 
-/// git's shortest.
+/// The length of git's shortest abbreviated ids.
 const ABBREVIATED: usize = 7;
 
-/// What became of a placeholder. Numbers are the bytes after the percent sign that it took.
+/// What became of a placeholder. The numbers are its length in bytes, without the percent sign.
 enum Step {
+    /// It was replaced.
     Known(usize),
-    /// git knows it, and we cannot.
+    /// git would replace it, but it needs more than the commit object.
     Left(usize),
     /// git does not know it.
     Unknown,
 }
 
-/// Appends `format` with its placeholders replaced, until `out` has more than `most` bytes. `left` is told of those that
-/// only a whole repository could replace.
+/// Appends `format` with its placeholders replaced. Calls `on_left` with each placeholder that only a whole repository
+/// could replace.
+///
+/// # Errors
+/// Returns [`TooLarge`] if `out` grows beyond `max_bytes`.
 pub fn format(
     commit: &Commit,
     format: &[u8],
     out: &mut Vec<u8>,
-    most: usize,
-    left: &mut dyn FnMut(&str),
+    max_bytes: usize,
+    on_left: &mut dyn FnMut(&str),
 ) -> Result<(), TooLarge> {
-    // git reads C strings.
+    // git stops at the first NUL, as it reads C strings.
     let mut rest = format.split(|byte| *byte == 0).next().unwrap_or_default();
-    // What is behind the last one is not looked through for another at each placeholder.
+    // The text after the last `)` is not searched again for each placeholder.
     let behind_parentheses = rest
         .iter()
         .rposition(|byte| *byte == b')')
@@ -45,14 +49,14 @@ pub fn format(
             Step::Known(taken) => rest = &rest[taken..],
             Step::Left(taken) => {
                 let (placeholder, after) = rest.split_at(taken);
-                left(&format!("%{}", String::from_utf8_lossy(placeholder)));
+                on_left(&format!("%{}", String::from_utf8_lossy(placeholder)));
                 out.push(b'%');
                 out.extend_from_slice(placeholder);
                 rest = after;
             }
             Step::Unknown => out.push(b'%'),
         }
-        if out.len() > most {
+        if out.len() > max_bytes {
             return Err(TooLarge);
         }
     }
@@ -60,8 +64,9 @@ pub fn format(
     Ok(())
 }
 
-/// A placeholder with what may stand before it: `+` and a space put a line end and a space before what is not empty, `-`
-/// removes line ends before what is. `may_close` is whether `text` has a closing parenthesis.
+/// Replaces a placeholder with its optional modifier: `+` and a space put a line feed or a space before a result that
+/// is not empty, `-` removes the line feeds before an empty one. `may_close` is whether `text` has a closing
+/// parenthesis.
 fn item(commit: &Commit, text: &[u8], may_close: bool, out: &mut Vec<u8>) -> Step {
     let Some(magic @ (b'+' | b'-' | b' ')) = text.first() else {
         return one(commit, text, may_close, out);
@@ -125,7 +130,7 @@ fn one(commit: &Commit, text: &[u8], may_close: bool, out: &mut Vec<u8>) -> Step
         b'b' => out.extend_from_slice(&commit.body),
         b'a' => return person(&commit.author, text.get(1), out),
         b'c' => return person(&commit.committer, text.get(1), out),
-        // There is no reflog in an archive.
+        // An archive has no reflog.
         b'g' => {
             return match text.get(1) {
                 Some(b'd' | b'D' | b's' | b'n' | b'N' | b'e' | b'E') => Step::Known(2),
@@ -174,20 +179,20 @@ fn person(person: &Person, part: Option<&u8>, out: &mut Vec<u8>) -> Step {
         (b'e' | b'E', _) if person.known => out.extend_from_slice(&person.email),
         (b'l' | b'L', _) if person.known => out.extend_from_slice(local()),
         (b't', Some(date)) => out.extend_from_slice(&date.digits),
-        // How long ago it was.
+        // The date relative to now.
         (b'r' | b'h', Some(_)) => return Step::Left(2),
         (_, Some(date)) => {
             let form = match part {
-                b'd' => Form::Normal,
-                b'D' => Form::Mail,
-                b'i' => Form::Iso,
-                b'I' => Form::IsoStrict,
-                b's' => Form::Short,
+                b'd' => DateFormat::Normal,
+                b'D' => DateFormat::Mail,
+                b'i' => DateFormat::Iso,
+                b'I' => DateFormat::IsoStrict,
+                b's' => DateFormat::Short,
                 _ => return Step::Unknown,
             };
             out.extend_from_slice(date::write(date.seconds, date.zone, form).as_bytes());
         }
-        // Nobody, or no date.
+        // The person or the date is not known.
         (b'n' | b'e' | b't' | b'd' | b'D' | b'r' | b'i', _) => {}
         _ => return Step::Unknown,
     }

@@ -1,19 +1,19 @@
-//! What the attributes mean for each entry.
+//! Decides by the attributes which entries are left out, and how the others are converted.
 
-use tree::{Attributes, Found, LeftOut, State};
+use tree::{Attributes, ExportIgnoreFilter, PathAttributes, State};
 
 use super::Conversion;
 use super::encoding::{self, Encoding};
 use super::eol::Eol;
-use super::warnings::{Kind, Warnings};
+use super::warnings::{WarningKind, Warnings};
 use crate::entry::{Content, Entry};
 
-/// Leaves out the entries that are `export-ignore`, and all that is in folders that are. `entries` are in order.
+/// Removes the entries that are `export-ignore`, and everything in folders that are. `entries` are sorted by path.
 pub fn leave_out(attributes: &Attributes, entries: &mut Vec<Entry>) -> Result<(), tree::Error> {
-    LeftOut::new(attributes).remove_from(entries, |entry| &entry.path)
+    ExportIgnoreFilter::new(attributes).remove_from(entries, |entry| &entry.path)
 }
 
-/// Says how files are converted. Whether one of them has substitutions.
+/// Sets the conversion of each file. Returns whether one of them is subject to `export-subst`.
 pub fn convert(
     attributes: &Attributes,
     entries: &mut [Entry],
@@ -26,7 +26,7 @@ pub fn convert(
             continue;
         };
         let found = attributes.of(path)?;
-        // What the commit's submodules say in export-subst is about their own commits.
+        // In a submodule, `export-subst` would refer to the submodule's own commit.
         let own = !submodules.iter().any(|submodule| path.starts_with(submodule));
         let planned = Conversion {
             ident: *found.ident == State::Set,
@@ -42,18 +42,18 @@ pub fn convert(
     Ok(substitutes)
 }
 
-fn encoding(path: &[u8], found: &Found<'_>, warnings: &mut Warnings) -> Option<Encoding> {
+fn encoding(path: &[u8], found: &PathAttributes<'_>, warnings: &mut Warnings) -> Option<Encoding> {
     let name = match found.working_tree_encoding {
         State::Unspecified => return None,
         State::Value(name) => name.as_slice(),
-        // git stops here.
+        // git fails at such a file.
         State::Set | State::Unset => b"true/false",
     };
     match Encoding::named(name) {
         Ok(encoding) => encoding,
         Err(encoding::Unknown) => {
             warnings.add(
-                Kind::UnknownEncoding,
+                WarningKind::UnknownEncoding,
                 format!(
                     "{} is not encoded: its working-tree-encoding {:?} is not known",
                     tree::lossy(path),

@@ -1,11 +1,12 @@
-//! The attribute `export-subst`: `$Format:...$` becomes what it says of the commit.
+//! The attribute `export-subst`: the placeholders in `$Format:...$` are replaced by properties of the commit.
 
 use super::commit::Commit;
-use super::{GROWTH, TooLarge, placeholder};
+use super::{MAX_GROWTH_BYTES, TooLarge, placeholder};
 
 const START: &[u8] = b"$Format:";
 
-/// The content with its formats applied; none where it has none. `left` is told of placeholders that are left.
+/// Replaces each `$Format:...$` of `content`. Returns `None` if it has none. Calls `left` with each placeholder that is
+/// left as it is.
 pub fn substitute(
     content: &[u8],
     commit: &Commit,
@@ -15,7 +16,7 @@ pub fn substitute(
     let mut rest = content;
     while let Some((before, format, after)) = next(rest) {
         substituted.extend_from_slice(before);
-        let most = content.len() + GROWTH;
+        let most = content.len() + MAX_GROWTH_BYTES;
         placeholder::format(commit, format, &mut substituted, most, left)?;
         rest = after;
     }
@@ -26,7 +27,7 @@ pub fn substitute(
     Ok(Some(substituted))
 }
 
-/// What is before the next format, the format, and what is after it.
+/// Splits `content` into the part before the next `$Format:...$`, the format, and the part after it.
 fn next(content: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let dollars = content.iter().enumerate().filter(|(_, byte)| **byte == b'$');
     let start = dollars

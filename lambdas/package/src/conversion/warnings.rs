@@ -1,13 +1,14 @@
-//! What could not be done as git does it. Few files of a kind are named, and the same ones whichever worker was first.
+//! Warnings about what could not be done as git does it. Only a few files of each kind are named, and always the same
+//! ones, whichever worker came first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// More of a kind are only counted.
-const NAMED: usize = 10;
+/// The most warnings of one kind that are kept. The others are only counted.
+const MAX_NAMED: usize = 10;
 
-/// Why there is a warning.
+/// What a warning is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum WarningKind {
     UnknownEncoding,
     Encoding,
     Placeholder,
@@ -17,19 +18,19 @@ pub enum Kind {
 
 #[derive(Debug, Default)]
 struct Few {
-    /// The first in order.
+    /// The first warnings in alphabetical order.
     named: BTreeSet<String>,
     more: u64,
 }
 
-/// See the module.
+/// The warnings of all workers.
 #[derive(Debug, Default)]
-pub struct Warnings(BTreeMap<Kind, Few>);
+pub struct Warnings(BTreeMap<WarningKind, Few>);
 
 impl Warnings {
-    pub fn add(&mut self, kind: Kind, text: String) {
+    pub fn add(&mut self, kind: WarningKind, text: String) {
         let Few { named, more } = self.0.entry(kind).or_default();
-        if named.insert(text) && named.len() > NAMED {
+        if named.insert(text) && named.len() > MAX_NAMED {
             named.pop_last();
             *more += 1;
         }
@@ -41,11 +42,11 @@ impl Warnings {
             texts.extend(named);
             if more > 0 {
                 let what = match kind {
-                    Kind::UnknownEncoding => "working-tree-encodings that are not known",
-                    Kind::Encoding => "files that cannot be encoded",
-                    Kind::Placeholder => "placeholders of export-subst that were left",
-                    Kind::Grown => "files that export-subst or ident would make far too large",
-                    Kind::Large => "files that are too large to be converted",
+                    WarningKind::UnknownEncoding => "working-tree-encodings that are not known",
+                    WarningKind::Encoding => "files that cannot be encoded",
+                    WarningKind::Placeholder => "placeholders of export-subst that were left",
+                    WarningKind::Grown => "files that export-subst or ident would make far too large",
+                    WarningKind::Large => "files that are too large to be converted",
                 };
                 texts.push(format!("there are {more} more {what}"));
             }
@@ -59,13 +60,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ten_of_a_kind_are_named_in_any_order_of_coming() {
+    fn the_same_ten_of_a_kind_are_named_in_whatever_order_they_come() {
         let texts = |numbers: &mut dyn Iterator<Item = u32>| {
             let mut warnings = Warnings::default();
             for number in numbers {
-                warnings.add(Kind::Encoding, format!("{number:02}"));
+                warnings.add(WarningKind::Encoding, format!("{number:02}"));
             }
-            warnings.add(Kind::Large, "x".into());
+            warnings.add(WarningKind::Large, "x".into());
             warnings.texts()
         };
         let forwards = texts(&mut (0..25));

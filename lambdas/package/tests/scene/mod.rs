@@ -1,4 +1,4 @@
-//! A repository, what git says of it, and the zip that is made of it.
+//! A test repository, git's commands in it, and the zip that is made of it.
 
 #![allow(dead_code, reason = "each test uses some of it")]
 
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 /// A bare repository, and a staging area beside it.
 pub struct Scene {
     pub folder: TempDir,
-    /// What is pushed.
+    /// The ref that is pushed.
     pub ref_name: String,
     pub progress: ProgressReporter<Progress>,
 }
@@ -73,7 +73,7 @@ impl Scene {
         self.line(&["hash-object", "-w", "--stdin"], content)
     }
 
-    /// A tree of (mode, id, name), without git's own checks.
+    /// Writes a tree of (mode, id, name), without git's own checks.
     pub fn tree(&self, entries: &[(&str, &str, &[u8])]) -> String {
         let mut raw = Vec::new();
         for (mode, id, name) in entries {
@@ -89,7 +89,7 @@ impl Scene {
         )
     }
 
-    /// A commit of files: path to (mode, content).
+    /// Makes a commit of files: path to (mode, content).
     pub fn commit(&self, files: &BTreeMap<String, (&str, Vec<u8>)>) -> String {
         let mut index = Vec::new();
         for (path, (mode, content)) in files {
@@ -110,7 +110,7 @@ impl Scene {
         self.package_pack(commit, &tree, commit, options).await
     }
 
-    /// Packages with a pack that holds what `packed` leads to.
+    /// Packages with a pack of everything that is reachable from `packed`.
     pub async fn package_pack(
         &self,
         commit: &str,
@@ -212,7 +212,7 @@ impl Scene {
         std::fs::read(self.staging().path(&archive.object.key)).unwrap()
     }
 
-    /// How many objects of the staged pack are deltas.
+    /// Returns how many objects of the staged pack are deltas.
     pub fn deltas(&self) -> usize {
         let pack = files_below(&self.folder.path().join("staging"))
             .into_iter()
@@ -220,14 +220,14 @@ impl Scene {
             .unwrap();
         let index = pack.with_extension("idx");
         let listed = self.line(&["verify-pack", "-v", index.to_str().unwrap()], b"");
-        // "id type size packed offset depth base", and lines of statistics.
+        // Lines of an object are "id type size packed offset depth base"; others are statistics.
         listed
             .lines()
             .filter(|line| line.contains(" blob ") && line.split_whitespace().count() == 7)
             .count()
     }
 
-    /// What the zip holds: path to (mode, content).
+    /// Returns what the zip holds: path to (mode, content).
     pub fn unzip(&self, archive: &Archive) -> BTreeMap<String, (u32, Vec<u8>)> {
         let mut zip = zip::ZipArchive::new(std::io::Cursor::new(self.bytes(archive))).unwrap();
         (0..zip.len())
@@ -243,7 +243,7 @@ impl Scene {
             .collect()
     }
 
-    /// What git says that the commit holds, in the same form.
+    /// Returns what git says that the commit holds, in the same form.
     pub fn list(&self, commit: &str) -> BTreeMap<String, (u32, Vec<u8>)> {
         let listed = self.git(&["ls-tree", "-r", "-z", commit], b"");
         listed

@@ -1,13 +1,13 @@
-//! What the `.gitattributes` of a commit say of its paths, as `git archive` reads them from the commit's trees: the
-//! system's, the user's and a clone's own attributes play no part.
+//! Looks up the attributes of paths in the `.gitattributes` of a commit, as `git archive` reads them from the commit's
+//! trees: the attributes of the system, of the user and of a clone play no part.
 //!
-//! Only the attributes that the zip depends on are looked up, and lines that are about others cost nothing afterwards:
-//! a path is compared with those lines only that may say something of it.
+//! Only the attributes that the zip depends on are looked up, and lines about others cost nothing once they are read: a
+//! path is compared only with the lines that may apply to it.
 
 mod budget;
+mod export_ignore;
 mod file;
 mod glob;
-mod left_out;
 mod macros;
 mod names;
 mod rules;
@@ -23,20 +23,20 @@ use crate::error::Error;
 use crate::list::{Content, Entry};
 use crate::repository::unreadable;
 use budget::Budget;
-pub use left_out::LeftOut;
+pub use export_ignore::ExportIgnoreFilter;
 use macros::Macros;
-use names::{Name, Names, WANTED};
-use rules::{Asked, Rules};
+use names::{COUNT, Name, Names};
+use rules::{Lookup, Rules};
 
-/// What a folder's attributes are in.
+/// The name of the file that holds a folder's attributes.
 const FILE_NAME: &[u8] = b".gitattributes";
-/// git ignores files from this size on.
+/// git ignores an attributes file of at least this size.
 const FILE_BYTES: usize = 100 << 20;
 
-/// What an attribute is at a path.
+/// The state of an attribute at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// Nothing says anything of it, or the last word is `!name`.
+    /// No line sets it, or the last one that does is `!name`.
     Unspecified,
     /// `name`.
     Set,
@@ -47,7 +47,7 @@ pub enum State {
 }
 
 impl State {
-    /// Whether it has this value.
+    /// Returns whether the attribute has this value.
     #[must_use]
     pub fn is(&self, value: &str) -> bool {
         matches!(self, Self::Value(own) if own == value.as_bytes())
@@ -57,7 +57,7 @@ impl State {
 /// The attributes at a path.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "they are git's own names")]
-pub struct Found<'a> {
+pub struct PathAttributes<'a> {
     pub export_ignore: &'a State,
     pub export_subst: &'a State,
     pub text: &'a State,
@@ -71,7 +71,7 @@ pub struct Found<'a> {
 /// The attributes of a commit's paths.
 #[derive(Debug)]
 pub struct Attributes {
-    /// By the folder's path, which is empty or ends with a slash. The roots are always there.
+    /// The rules by the folder's path, which is empty or ends with a slash. The roots always have an item.
     levels: HashMap<Vec<u8>, Level>,
     budget: Budget,
 }
@@ -80,16 +80,18 @@ pub struct Attributes {
 struct Level {
     rules: Arc<Rules>,
     macros: Arc<Macros>,
-    /// Whether folders above say nothing of what is below.
+    /// Whether the attributes of the folders above do not apply here.
     root: bool,
 }
 
 impl Attributes {
-    /// Reads the attributes of a tree that was listed as `entries`. `submodules` are the paths, which end with a slash, of
-    /// the submodules that are listed as folders: each is a tree of its own.
+    /// Reads the attributes of a tree that was listed as `entries`. `submodules` has the paths, each with a slash at
+    /// its end, of the submodules that are listed as folders: the attributes of a submodule are independent of those
+    /// above it.
     ///
     /// # Errors
-    /// [`Error::Object`], and [`Error::Limit`] where the files have more than `attributes_bytes`.
+    /// Returns [`Error::Object`] if a file cannot be read, and [`Error::Limit`] if the files have more than
+    /// `attributes_bytes`.
     pub fn read(
         repository: &Repository,
         entries: &[Entry],
@@ -101,7 +103,7 @@ impl Attributes {
             .filter_map(|entry| {
                 let folder = entry.path.strip_suffix(FILE_NAME)?;
                 match entry.content {
-                    // Where git reads from trees it reads a link's target too, as if it were a file's content.
+                    // git, when it reads from trees, also takes the target of a link for the content of a file.
                     Content::File { blob, .. } | Content::Symlink { blob }
                         if folder.is_empty() || folder.ends_with(b"/") =>
                     {
@@ -139,14 +141,15 @@ impl Attributes {
         Ok(attributes)
     }
 
-    /// The attributes at `path`. A folder's ends with a slash, and so does a submodule's, which is part of the tree above it.
+    /// Returns the attributes at `path`. The path of a folder ends with a slash, and so does that of a submodule, whose
+    /// own attributes are set by the tree above it.
     ///
     /// # Errors
-    /// [`Error::Limit`] if this and all look-ups before it have taken more than `attributes_steps`.
-    pub fn of(&self, path: &[u8]) -> Result<Found<'_>, Error> {
+    /// Returns [`Error::Limit`] if this and all earlier look-ups have taken more than `attributes_steps`.
+    pub fn of(&self, path: &[u8]) -> Result<PathAttributes<'_>, Error> {
         let states = self.look_up(path, Names::ALL)?;
         let state = |name: Name| states[name.index()];
-        Ok(Found {
+        Ok(PathAttributes {
             export_ignore: state(Name::ExportIgnore),
             export_subst: state(Name::ExportSubst),
             text: state(Name::Text),
@@ -158,18 +161,18 @@ impl Attributes {
         })
     }
 
-    /// Whether Git LFS has the content of `path`: whether its attribute `filter` is `lfs`.
+    /// Returns whether Git LFS stores the content of `path`, which is so if its attribute `filter` is `lfs`.
     ///
     /// # Errors
-    /// As of [`Self::of`].
+    /// Returns the same errors as [`Self::of`].
     pub fn is_lfs(&self, path: &[u8]) -> Result<bool, Error> {
         Ok(self.state(path, Name::Filter)?.is("lfs"))
     }
 
-    /// Whether `git archive` leaves out `path` itself. What is below a folder that is left out is not looked at.
+    /// Returns whether `git archive` leaves out `path` itself. It does not consider whether a folder above is left out.
     ///
     /// # Errors
-    /// As of [`Self::of`].
+    /// Returns the same errors as [`Self::of`].
     pub fn is_export_ignored(&self, path: &[u8]) -> Result<bool, Error> {
         Ok(*self.state(path, Name::ExportIgnore)? == State::Set)
     }
@@ -178,25 +181,25 @@ impl Attributes {
         Ok(self.look_up(path, Names::of(name))?[name.index()])
     }
 
-    /// The states of `wanted` at `path`; those of others may be there or not. The last line of the deepest folder that says
-    /// something of an attribute has the word.
-    fn look_up(&self, path: &[u8], wanted: Names) -> Result<[&State; WANTED], Error> {
-        let mut asked = None;
+    /// Returns the states of the attributes `wanted` at `path`; the states of the others may be missing. If several
+    /// lines set an attribute, the last line of the deepest folder decides.
+    fn look_up(&self, path: &[u8], wanted: Names) -> Result<[&State; COUNT], Error> {
+        let mut lookup = None;
         let mut end = parent(path, path.len());
-        // Where only the root has attributes the way to it need not be gone.
+        // If only the root has attributes, the folders in between need no look-up.
         if self.levels.len() == 1 {
             end = 0;
         }
         loop {
-            // The folder's path is hashed.
+            // Looking the folder up hashes its path.
             self.budget.spend(1 + end as u64 / 4)?;
             if let Some(level) = self.levels.get(&path[..end]) {
-                if level.rules.touch(wanted) {
-                    let asked = match &mut asked {
-                        Some(asked) => asked,
-                        None => asked.insert(Asked::new(&level.macros, wanted, &self.budget)?),
+                if level.rules.mention(wanted) {
+                    let lookup = match &mut lookup {
+                        Some(lookup) => lookup,
+                        None => lookup.insert(Lookup::new(&level.macros, wanted, &self.budget)?),
                     };
-                    if level.rules.ask(path, end, asked)? {
+                    if level.rules.apply(path, end, lookup)? {
                         break;
                     }
                 }
@@ -209,10 +212,10 @@ impl Attributes {
             }
             end = parent(path, end);
         }
-        Ok(asked.map_or([&State::Unspecified; WANTED], Asked::states))
+        Ok(lookup.map_or([&State::Unspecified; COUNT], Lookup::states))
     }
 
-    /// The macros that hold in `folder`.
+    /// Returns the macros that are valid in `folder`.
     fn macros(&self, folder: &[u8]) -> Arc<Macros> {
         let mut end = folder.len();
         loop {
@@ -227,7 +230,7 @@ impl Attributes {
     }
 }
 
-/// Where the name begins of what `path[..end]` is the path of; a slash at its end is part of the name.
+/// Returns where the last name of `path[..end]` begins. A slash at the end is part of the name.
 fn parent(path: &[u8], end: usize) -> usize {
     path[..end.saturating_sub(1)]
         .iter()
@@ -238,10 +241,10 @@ fn parent(path: &[u8], end: usize) -> usize {
 struct Reader<'r> {
     odb: Odb<'r>,
     limits: &'r Limits,
-    /// What was read so far.
+    /// The bytes of the files that were read so far.
     bytes: u64,
     attributes: Attributes,
-    /// What was read below which root: many folders may have the same file.
+    /// The files that were read, by the macros of their root and by blob: many folders may have the same file.
     read: HashMap<(*const Macros, Oid), Arc<Rules>>,
 }
 
@@ -290,12 +293,12 @@ impl Reader<'_> {
         if size >= FILE_BYTES {
             return Ok(Vec::new());
         }
-        // Each line may be compared with each path.
+        // The limit bounds the work, because each line may be compared with each path.
         self.bytes += size as u64;
         if self.bytes > self.limits.attributes_bytes {
             return Err(Error::Limit {
                 limit: "attributes_bytes",
-                met: format!(
+                reason: format!(
                     "its .gitattributes have more than {} bytes",
                     self.limits.attributes_bytes
                 ),

@@ -1,9 +1,10 @@
-//! Names that are one name on some file system.
+//! Finds names that are the same name on some file system.
 //!
-//! macOS takes letters of either case, and composed and decomposed ones, for the same; HFS+ does not see some code points at
-//! all; Windows drops dots and blanks from the end of a name, and takes a backslash for a slash. A zip goes anywhere, so names
-//! are compared by all of this at once, and by Unicode's compatibility mappings besides, which are wider than any file system's:
-//! the compatibility caseless matching of <https://www.unicode.org/versions/latest/core-spec/chapter-3/#G53253> (D146).
+//! macOS ignores the case of letters, and whether they are composed or decomposed; HFS+ ignores some code points
+//! altogether; Windows drops dots and blanks from the end of a name, and takes a backslash for a slash. A zip may be
+//! unpacked anywhere, so names are compared by all of these rules at once, and by Unicode's compatibility mappings,
+//! which go further than any file system: the compatibility caseless matching of
+//! <https://www.unicode.org/versions/latest/core-spec/chapter-3/#G53253> (D146).
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -11,36 +12,36 @@ use std::hash::BuildHasher;
 use caseless::Caseless;
 use unicode_normalization::UnicodeNormalization;
 
-/// What paths have in common that are one path on some file system. Others have another one but for chance, which whoever
-/// wrote the paths cannot help: the hash has a key of its own in each process, and its 64 bits are the same for two of a
-/// million paths once in many million listings.
+/// A hash that is the same for all paths that are the same path on some file system. Other paths have another key,
+/// except by chance: among a million paths, two share the 64 bits once in many million listings. Whoever wrote the
+/// paths cannot provoke this, because each process hashes with a random key of its own.
 pub type Key = u64;
 
 /// The key of the root's path.
 pub const ROOT: Key = 0;
 
-/// Makes [`Key`]s.
+/// Computes [`Key`]s.
 #[derive(Debug, Default)]
 pub struct Keys(RandomState);
 
 impl Keys {
-    /// The key of `name` in the folder whose key is `folder`.
+    /// Returns the key of `name` in the folder whose key is `folder`.
     pub fn of(&self, folder: Key, name: &[u8]) -> Key {
         self.of_folded(folder, &fold(name))
     }
 
-    /// Likewise, of a name that is folded already.
+    /// Returns the key of a name that is folded already.
     pub fn of_folded(&self, folder: Key, folded: &[u8]) -> Key {
         parts(folded).fold(folder, |key, part| self.of_part(key, part))
     }
 
-    /// Likewise, of one of the parts that Windows takes a name for.
+    /// Returns the key of one of the [`parts`] of a folded name.
     pub fn of_part(&self, folder: Key, part: &[u8]) -> Key {
         self.0.hash_one((folder, part))
     }
 }
 
-/// `name` as it is compared with others. Its [`parts`] are separated by a backslash.
+/// Returns the form of `name` in which it is compared with others. Its [`parts`] are separated by a backslash.
 pub fn fold(name: &[u8]) -> Vec<u8> {
     let mut folded = Vec::with_capacity(name.len());
     for chunk in name.utf8_chunks() {
@@ -59,7 +60,7 @@ pub fn fold(name: &[u8]) -> Vec<u8> {
     folded
 }
 
-/// The parts that Windows takes a folded name for.
+/// Returns the parts of a folded name on Windows, where a backslash separates.
 pub fn parts(folded: &[u8]) -> impl Iterator<Item = &[u8]> {
     folded
         .split(|byte| *byte == b'\\')
@@ -76,14 +77,14 @@ fn fold_text(text: &str) -> String {
     once.default_case_fold().nfkd().collect()
 }
 
-/// Whether the first name of `path` is `name`, a plain one, on some file system.
+/// Returns whether the first part of `path` is the ASCII name `name` on some file system.
 #[must_use]
 pub fn begins_with(path: &[u8], name: &[u8]) -> bool {
     let first = path.split(|byte| *byte == b'/').next().unwrap_or_default();
     parts(&fold(first)).next() == parts(&fold(name)).next()
 }
 
-/// Whether HFS+ does not see it, by git's list (`next_hfs_char` in its `utf8.c`).
+/// Returns whether HFS+ ignores `char`, by git's list (`next_hfs_char` in its `utf8.c`).
 fn is_ignored(char: char) -> bool {
     matches!(
         char,
@@ -96,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_are_one_name_somewhere_have_one_key() {
+    fn names_that_are_the_same_somewhere_have_the_same_key() {
         let keys = Keys::default();
         let key = |name: &str| keys.of(ROOT, name.as_bytes());
         for (one, other) in [

@@ -1,4 +1,4 @@
-//! Which files of a tree are Git LFS pointers.
+//! Finds the files of a tree that are Git LFS pointers.
 
 use git2::Repository;
 
@@ -8,11 +8,12 @@ use crate::list::{Content, Entry};
 use crate::pointer::{POINTER_BYTES, Pointer};
 use crate::repository::unreadable;
 
-/// The files that are pointers, each with what it points to: those whose attributes say so, and which have a pointer's form.
-/// git-lfs takes any other for a large file that was committed by mistake, and leaves it.
+/// Returns the files that are pointers, each with its pointer. A file is one if its attributes say so and its content
+/// has the form of a pointer; git-lfs takes any other content for a large file that was committed by mistake, and
+/// leaves it.
 ///
 /// # Errors
-/// [`Error::Object`], and [`Error::Limit`] as of [`Attributes::of`].
+/// Returns [`Error::Object`] if a file cannot be read, and the errors of [`Attributes::of`].
 pub fn pointers<'e>(
     repository: &Repository,
     entries: &'e [Entry],

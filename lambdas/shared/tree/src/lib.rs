@@ -1,5 +1,5 @@
-//! A commit's tree as a list of entries, read from git's objects without a checkout. Whoever wrote the tree may be
-//! hostile: each path is checked to stay within the folder that it is unpacked into, and the work is bounded.
+//! Lists a commit's tree from git's objects, without a checkout. Whoever wrote the tree may be hostile, so each path is
+//! checked to stay within the folder that it is unpacked into, and the work is bounded.
 
 mod attributes;
 mod error;
@@ -12,7 +12,7 @@ mod name;
 mod pointer;
 mod repository;
 
-pub use attributes::{Attributes, Found, LeftOut, State};
+pub use attributes::{Attributes, ExportIgnoreFilter, PathAttributes, State};
 pub use error::Error;
 pub use fold::begins_with;
 pub use lfs::pointers;
@@ -20,7 +20,7 @@ pub use list::{Content, Entry, Rules, Tree, list};
 pub use pointer::{LfsOid, POINTER_BYTES, Pointer};
 pub use repository::{open, pack_path, unreadable};
 
-/// A path for people, with U+FFFD for what is not UTF-8.
+/// Converts a path to text for people, with U+FFFD for bytes that are not UTF-8.
 #[must_use]
 pub fn lossy(path: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()

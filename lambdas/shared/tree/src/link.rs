@@ -1,7 +1,7 @@
-//! Where a symbolic link leads.
+//! Judges where symbolic links lead.
 //!
-//! Only a slash separates the parts of a target on Linux and macOS, and a backslash does too on Windows. With each reading
-//! the same bytes may go up more often than with the other one, so a target is judged by both.
+//! On Linux and macOS only a slash separates the parts of a target; on Windows a backslash does too. Either reading may
+//! go up more often than the other one, so a target is judged by both.
 
 use domain::source::Symlinks;
 use git2::{Odb, Oid};
@@ -13,13 +13,15 @@ use crate::list::{Content, Entry};
 use crate::lossy;
 use crate::repository::unreadable;
 
-/// The longest target, in bytes: Linux's `PATH_MAX`.
+/// The longest target that is allowed, in bytes: Linux's `PATH_MAX`.
 const TARGET_BYTES: usize = 4_096;
 
-/// Checks that all links of `entries` are as the option allows them. Each target is read once, however many links have it.
+/// Checks that the option `symlinks` allows all links of `entries`. Each target is read once, however many links have
+/// it.
 ///
 /// # Errors
-/// [`Error::Symlink`], [`Error::Path`] for a target that is too long, and [`Error::Object`].
+/// Returns [`Error::Symlink`] if a link is not allowed, [`Error::Path`] if a target is too long, and [`Error::Object`]
+/// if one cannot be read.
 pub fn check(odb: &Odb<'_>, entries: &[Entry], links: &Links<'_>, symlinks: Symlinks) -> Result<(), Error> {
     let mut all: Vec<(Oid, &[u8])> = entries
         .iter()
@@ -56,7 +58,7 @@ pub fn check(odb: &Odb<'_>, entries: &[Entry], links: &Links<'_>, symlinks: Syml
         let mut last = None;
         for (_, path) in same {
             let folder = folder(path);
-            // In one folder they all lead to the same place.
+            // Links of one folder with the same target all lead to the same place.
             if last.replace(folder) == Some(folder) {
                 continue;
             }
@@ -74,7 +76,7 @@ pub fn check(odb: &Odb<'_>, entries: &[Entry], links: &Links<'_>, symlinks: Syml
     Ok(())
 }
 
-/// The folder that `path` is in. Empty, or without a slash at its end.
+/// Returns the folder that `path` is in, without a slash at its end. The root is empty.
 fn folder(path: &[u8]) -> &[u8] {
     path.iter()
         .rposition(|byte| *byte == b'/')
@@ -83,26 +85,26 @@ fn folder(path: &[u8]) -> &[u8] {
 
 /// The target of a link.
 struct Target {
-    /// Whether no folder helps.
+    /// Whether it leads out of the tree from whatever folder.
     absolute: bool,
     readings: [Reading; 2],
 }
 
-/// Who reads a path.
+/// A system's rules for reading a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum System {
-    /// A slash separates.
+    /// Only a slash separates.
     Posix,
-    /// So does a backslash, and blanks at the end of a name are not seen.
+    /// A slash and a backslash separate, and blanks at the end of a name are ignored.
     Windows,
 }
 
-/// What a system makes of a target.
+/// A target as a system reads it.
 struct Reading {
     system: System,
-    /// How many folders above its own it goes up on the way.
+    /// How many folders it goes up from the link's own, at its highest point.
     up: usize,
-    /// Its parts up to the last one that goes up after a name, separated by slashes; names are folded. Mostly empty.
+    /// The parts up to the last `..` that follows a name, separated by slashes and with folded names. Mostly empty.
     before_turn: Vec<u8>,
 }
 
@@ -110,14 +112,14 @@ impl Target {
     fn new(target: &[u8]) -> Self {
         Self {
             absolute: matches!(target, [b'/' | b'\\', ..] | [b'A'..=b'Z' | b'a'..=b'z', b':', ..])
-                // What reads C strings sees less of it.
+                                // Programs that read C strings would see only the part before the NUL.
                 || target.contains(&0),
             readings: [System::Posix, System::Windows].map(|system| Reading::new(system, target)),
         }
     }
 
-    /// Whether a link in `folder` leads out of the tree by its text alone: to an absolute path, or above the root on the
-    /// way. It may lead through another link, whose own target counts for itself, unless it [turns] there.
+    /// Returns whether a link in `folder` leads out of the tree by its text alone: to an absolute path, or above the
+    /// root on the way. A link that leads through another link is checked by [`Self::turns`].
     fn leaves(&self, folder: &[u8]) -> bool {
         self.absolute
             || self
@@ -126,15 +128,15 @@ impl Target {
                 .any(|reading| reading.up > reading.system.parts(folder).count())
     }
 
-    /// Whether a link in `folder` leads through another link and goes up afterwards. That is up from wherever the other one
-    /// leads to, which the text does not say: it may be the root.
+    /// Returns whether a link in `folder` leads through another link and goes up afterwards. It then goes up from
+    /// wherever the other link leads to, which the text does not tell: it may be the root.
     fn turns(&self, folder: &[u8], links: &Links<'_>) -> bool {
         self.readings.iter().any(|reading| reading.turns(folder, links))
     }
 }
 
 impl System {
-    /// The parts of a path that it would go through one after another.
+    /// Splits a path into the parts that this system goes through, without empty ones and `.`.
     fn parts(self, path: &[u8]) -> impl Iterator<Item = &[u8]> {
         path.split(move |byte| *byte == b'/' || (self == Self::Windows && *byte == b'\\'))
             .map(move |part| match self {
@@ -262,7 +264,7 @@ mod tests {
             ("a", "C:\\x"),
             ("a", ".. /x"),
             ("a", "..\0/x"),
-            // Of one folder here, and of five on Windows.
+            // One folder here, and five on Windows.
             ("a", "a\\b\\c\\d\\e/../../../../../etc/passwd"),
             // In one folder here, and in three on Windows.
             ("a\\b\\c", "../x"),

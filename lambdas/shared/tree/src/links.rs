@@ -1,4 +1,4 @@
-//! The symbolic links of a tree by what they are called, and the paths that they must not share a name with.
+//! The symbolic links of a tree by name. No other path may have the same name as a link on any file system.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use crate::fold::{self, Key, Keys, ROOT};
 use crate::list::{Content, Entry};
 use crate::lossy;
 
-/// See the module.
+/// The symbolic links of a tree, by the keys of their paths.
 #[derive(Debug)]
 pub struct Links<'e> {
     keys: Keys,
@@ -15,13 +15,14 @@ pub struct Links<'e> {
 }
 
 impl<'e> Links<'e> {
-    /// The links among `entries`, which are in the order of their paths. `None` if there are none.
+    /// Returns the links among `entries`, which are sorted by path, or `None` if there are none.
     ///
-    /// A link and something else that are one name where the zip is unpacked, by the rules of [`crate::fold`], would have
-    /// files written through the link, to wherever it leads.
+    /// If a link had the same name as another path, by the rules of [`crate::fold`], unpacking the zip would write
+    /// files through the link, to wherever it leads.
     ///
     /// # Errors
-    /// [`Error::Alias`] if a link and another path, or the beginning of one, are one name on some file system.
+    /// Returns [`Error::Alias`] if a link has the same name as another path, or as a folder of one, on some file
+    /// system.
     pub fn of(entries: &'e [Entry]) -> Result<Option<Self>, Error> {
         let mut links = Self {
             keys: Keys::default(),
@@ -58,12 +59,12 @@ impl<'e> Links<'e> {
         Ok(())
     }
 
-    /// What makes the keys that [`Self::has`] is asked for.
+    /// Returns what computes the keys for [`Self::has`].
     pub fn keys(&self) -> &Keys {
         &self.keys
     }
 
-    /// Whether a link has this key.
+    /// Returns whether the path of a link has this key.
     pub fn has(&self, key: Key) -> bool {
         self.paths.contains_key(&key)
     }
@@ -80,16 +81,17 @@ fn alias(link: &[u8], other: &[u8]) -> Error {
     }
 }
 
-/// Goes from path to path in their order, and makes the keys of folders that two of them share once.
+/// Goes through sorted paths, and computes the key of each folder only once.
 #[derive(Debug, Default)]
 struct Walk<'e> {
     path: &'e [u8],
-    /// Of each folder that `path` is in: where its path ends, and its key.
+    /// For each folder that `path` is in, where the folder's path ends, and its key.
     folders: Vec<(usize, Key)>,
 }
 
 impl<'e> Walk<'e> {
-    /// Calls `found` for each name in `path` that the path before did not have: with its key, and the path up to there.
+    /// Moves on to `path`. Calls `found` for each name in it that the previous path did not have, with the name's key
+    /// and the path up to and including the name.
     fn to(
         &mut self,
         path: &'e [u8],

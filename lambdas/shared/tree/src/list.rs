@@ -1,4 +1,4 @@
-//! The list.
+//! Lists a tree.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,36 +11,36 @@ use crate::links::Links;
 use crate::repository::unreadable;
 use crate::{link, lossy, name};
 
-/// More warnings of one kind are only counted.
-const WARNINGS: usize = 10;
+/// The most paths that warnings name. The others are only counted.
+const MAX_WARNINGS: usize = 10;
 
 /// One entry of the tree.
 #[derive(Debug)]
 pub struct Entry {
-    /// Its path from the root, parts separated by `/`; a folder's ends with one.
+    /// The path from the root, with `/` between its parts. A folder's path ends with `/`.
     pub path: Vec<u8>,
-    /// What is in it.
+    /// The content.
     pub content: Content,
 }
 
-/// What is in an entry.
+/// The content of an entry.
 #[derive(Debug)]
 pub enum Content {
     /// A file.
     File {
-        /// Its content.
+        /// The file's content.
         blob: Oid,
-        /// Whether it may be executed.
+        /// Whether the file is executable.
         executable: bool,
     },
     /// A symbolic link.
     Symlink {
-        /// Its target.
+        /// The link's target.
         blob: Oid,
     },
     /// A submodule.
     Submodule {
-        /// The commit that is recorded.
+        /// The commit that the tree records.
         commit: Oid,
     },
 }
@@ -48,27 +48,28 @@ pub enum Content {
 /// A tree.
 #[derive(Debug)]
 pub struct Tree {
-    /// Its files, links and submodules, in the order of their paths' bytes.
+    /// The files, links and submodules, sorted by the bytes of their paths.
     pub entries: Vec<Entry>,
-    /// What a reader of the trail should know.
+    /// Warnings for the trail.
     pub warnings: Vec<String>,
 }
 
-/// What is allowed, and what is known besides.
+/// What a tree may hold, and how it is listed.
 #[derive(Debug)]
 pub struct Rules<'a> {
-    /// Of these, `entries` and `path_bytes`.
+    /// The limits, of which `entries` and `path_bytes` apply.
     pub limits: &'a Limits,
-    /// What becomes of links.
+    /// Which links are allowed.
     pub symlinks: Symlinks,
-    /// The trees of the submodules that were fetched, by their paths, which end with a slash. They are listed as folders.
+    /// The trees of the submodules that were fetched, by their paths, which end with a slash. These submodules are
+    /// listed as folders.
     pub submodules: &'a HashMap<Vec<u8>, Oid>,
 }
 
 /// Lists `tree`.
 ///
 /// # Errors
-/// [`Error`].
+/// Returns an [`Error`] if the tree cannot be read, or is not allowed by `rules`.
 pub fn list(repository: &Repository, tree: Oid, rules: &Rules<'_>) -> Result<Tree, Error> {
     let mut listing = Listing {
         rules,
@@ -95,18 +96,20 @@ pub fn list(repository: &Repository, tree: Oid, rules: &Rules<'_>) -> Result<Tre
     }
     Ok(Tree {
         entries,
-        warnings: warn_of(collisions),
+        warnings: collision_warnings(collisions),
     })
 }
 
 struct Listing<'a> {
     rules: &'a Rules<'a>,
     entries: Vec<Entry>,
-    /// What is still to be listed.
+    /// The folders that are still to be listed.
     folders: Vec<(Vec<u8>, Oid)>,
-    /// The entries so far, folders included: a few small trees can name each other's millions of times.
+    /// The number of entries so far, folders included. It is limited, because a few small trees can refer to each other
+    /// so that they list millions of entries.
     seen: u64,
-    /// The bytes of their paths: each may have thousands, of folders that all are in.
+    /// The bytes of all paths so far. They are limited, because a deep folder makes each path below it thousands of
+    /// bytes long.
     path_bytes: u64,
     keys: Keys,
     collisions: Vec<Vec<u8>>,
@@ -118,7 +121,7 @@ impl Listing<'_> {
         if self.seen > self.rules.limits.entries {
             return Err(Error::Limit {
                 limit: "entries",
-                met: format!(
+                reason: format!(
                     "it has more than {} files, links and folders",
                     self.rules.limits.entries
                 ),
@@ -132,13 +135,13 @@ impl Listing<'_> {
             if self.path_bytes > self.rules.limits.path_bytes {
                 return Err(Error::Limit {
                     limit: "path_bytes",
-                    met: format!(
+                    reason: format!(
                         "the paths of its files, links and folders have more than {} bytes",
                         self.rules.limits.path_bytes
                     ),
                 });
             }
-            // No honest git writes that. One may be a file and the other a folder.
+            // No honest git writes a name twice. One may be a file and the other a folder.
             if !names.insert(entry.name_bytes().to_vec()) {
                 return Err(Error::Path {
                     path: lossy(&path),
@@ -177,7 +180,7 @@ impl Listing<'_> {
             _ => {
                 return Err(Error::Path {
                     path: lossy(&path),
-                    reason: "its mode is none of git's",
+                    reason: "its mode is not one that git writes",
                 });
             }
         };
@@ -186,15 +189,15 @@ impl Listing<'_> {
     }
 }
 
-fn warn_of(mut collisions: Vec<Vec<u8>>) -> Vec<String> {
+fn collision_warnings(mut collisions: Vec<Vec<u8>>) -> Vec<String> {
     collisions.sort_unstable();
-    let more = collisions.len().saturating_sub(WARNINGS);
+    let more = collisions.len().saturating_sub(MAX_WARNINGS);
     let mut warnings: Vec<String> = collisions
         .iter()
-        .take(WARNINGS)
+        .take(MAX_WARNINGS)
         .map(|path| {
             format!(
-                "{} and another path are one name on Windows or macOS, where one of them is lost",
+                "{} and another path have the same name on Windows or macOS, where one of them is lost",
                 lossy(path)
             )
         })

@@ -1,16 +1,17 @@
-//! What an entry may be called.
+//! Checks the names of entries.
 //!
-//! A zip goes anywhere: what is harmless where it is made may lead elsewhere, or into git's own folder, where it is
-//! unpacked. So the rules are git's for all file systems at once (`core.protectHFS`, `core.protectNTFS`,
-//! <https://git-scm.com/docs/git-config#Documentation/git-config.txt-coreprotectNTFS>), and a backslash separates parts of
-//! a path, as it does on Windows. Names that only Windows cannot have, such as `aux.c`, are allowed.
+//! A zip may be unpacked anywhere: a name that is harmless where the zip is made may lead out of the folder, or into
+//! git's own, where it is unpacked. So the rules are git's for all file systems at once (`core.protectHFS`,
+//! `core.protectNTFS`, <https://git-scm.com/docs/git-config#Documentation/git-config.txt-coreprotectNTFS>), and a
+//! backslash separates parts of a path, as it does on Windows. Names that only Windows cannot have, such as `aux.c`,
+//! are allowed.
 
 use gix_validate::path::component::{Error as Invalid, Options};
 
 use crate::error::Error;
 use crate::lossy;
 
-/// The longest path, in bytes: Linux's `PATH_MAX`.
+/// The longest path that is allowed, in bytes: Linux's `PATH_MAX`.
 const PATH_BYTES: usize = 4_096;
 
 const PROTECT: Options = Options {
@@ -19,7 +20,10 @@ const PROTECT: Options = Options {
     protect_ntfs: true,
 };
 
-/// The path of `name` in the folder `folder`, which is empty or ends with a slash.
+/// Returns the path of `name` in the folder `folder`, which is empty or ends with a slash.
+///
+/// # Errors
+/// Returns [`Error::Path`] if the path is not allowed.
 pub fn join(folder: &[u8], name: &[u8]) -> Result<Vec<u8>, Error> {
     let path = [folder, name].concat();
     match wrong(folder, name) {
@@ -50,7 +54,7 @@ fn wrong(folder: &[u8], name: &[u8]) -> Option<&'static str> {
     if folder.is_empty() && matches!(first, [drive, b':', ..] if drive.is_ascii_alphabetic()) {
         return Some("on Windows it is on another drive");
     }
-    // The whole name is a part too where it has no backslash, and was looked at above.
+    // A name without a backslash is its only part, and was checked above.
     std::iter::once(first)
         .chain(parts)
         .filter(|part| !matches!(*part, b"" | b"."))

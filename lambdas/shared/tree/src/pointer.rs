@@ -1,14 +1,14 @@
 //! Git LFS pointers: the small files that stand in a tree for large ones.
 //!
-//! The form is that of git-lfs's `docs/spec.md`. What git-lfs itself is lenient about (blank lines, CRLF, space around the
-//! whole) is a pointer here too: a checkout has the large file in its place, so the zip should have it as well.
+//! The form is that of git-lfs's `docs/spec.md`. What git-lfs tolerates (blank lines, CRLF, space around the whole) is
+//! accepted here too: a checkout has the large file in place of such a pointer, so the zip should have it as well.
 
 use std::fmt;
 
-/// A pointer has fewer bytes than this.
+/// A pointer file has fewer bytes than this.
 pub const POINTER_BYTES: usize = 1024;
 
-/// The first line's values: today's, and the ones that git-lfs wrote under its earlier names.
+/// The values of the first line: the current one, and those that git-lfs wrote under its earlier names.
 const VERSIONS: [&str; 3] = [
     "https://git-lfs.github.com/spec/v1",
     "https://hawser.github.com/spec/v1",
@@ -22,8 +22,8 @@ pub struct Pointer {
     pub oid: LfsOid,
     /// The object's size in bytes.
     pub size: u64,
-    /// Whether the file is made from the object by extensions: programs that stand in the configuration of whoever checks it
-    /// out. The object by itself is not the file then.
+    /// Whether extensions make the file from the object. Extensions are programs in the configuration of whoever checks
+    /// the file out, so the object alone is not the file.
     pub extended: bool,
 }
 
@@ -32,14 +32,14 @@ pub struct Pointer {
 pub struct LfsOid(String);
 
 impl LfsOid {
-    /// The id, if `text` is one.
+    /// Returns the id, or `None` if `text` is not one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         (text.len() == 64 && text.bytes().all(digit)).then(|| Self(text.to_owned()))
     }
 
-    /// The 64 digits.
+    /// Returns the 64 digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -53,7 +53,7 @@ impl fmt::Display for LfsOid {
 }
 
 impl Pointer {
-    /// The pointer that a file with this content is; none where it is an ordinary file.
+    /// Parses the content of a pointer file. Returns `None` if it is an ordinary file.
     #[must_use]
     pub fn parse(content: &[u8]) -> Option<Self> {
         if content.len() >= POINTER_BYTES {
@@ -69,7 +69,7 @@ impl Pointer {
             return None;
         }
         let mut extended = false;
-        // The keys are sorted: extensions are all before the id.
+        // The keys are sorted, so all extensions come before the id.
         let oid = loop {
             let (key, value) = lines.next()?.split_once(' ')?;
             match key {
@@ -79,12 +79,12 @@ impl Pointer {
             }
         };
         let size = parse_size(lines.next()?.strip_prefix("size ")?)?;
-        // A key that is not known may change what the others mean.
+        // An unknown key may change the meaning of the others.
         lines.next().is_none().then_some(Self { oid, size, extended })
     }
 }
 
-/// `ext-{order}-{name}`, the order being one digit.
+/// Returns whether the key is `ext-{order}-{name}`, where the order is one digit.
 fn is_extension(key: &str) -> bool {
     let mut rest = key.strip_prefix("ext-").unwrap_or_default().chars();
     rest.next().is_some_and(|order| order.is_ascii_digit())
@@ -95,7 +95,7 @@ fn is_extension(key: &str) -> bool {
 }
 
 fn parse_size(text: &str) -> Option<u64> {
-    // Nor a sign, which Rust would read.
+    // Rust would also accept a sign.
     text.bytes()
         .all(|byte| byte.is_ascii_digit())
         .then(|| text.parse().ok())?
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_file_is_no_pointer() {
+    fn an_ordinary_file_is_not_a_pointer() {
         let version = format!("version {}", VERSIONS[0]);
         let (oid, size) = (format!("oid sha256:{OID}"), "size 12345");
         let long = "x".repeat(POINTER_BYTES);

@@ -1,4 +1,4 @@
-//! The repository around staged packs.
+//! Makes a repository around staged packs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use git2::{ErrorClass, ErrorCode, Oid, Repository};
 use crate::error::Error;
 use crate::lossy;
 
-/// Where the staged pack of `commit` has to be, so that the repository `repository` has it. Makes the folders.
+/// Returns the path at which the repository `repository` finds the staged pack of `commit`, and creates its folders.
 ///
 /// # Errors
-/// The file system's.
+/// Returns the error of the file system if the folders cannot be created.
 pub fn pack_path(repository: &Path, commit: &CommitId) -> io::Result<PathBuf> {
     let folder = repository.join("objects").join("pack");
     std::fs::create_dir_all(&folder)?;
@@ -25,16 +25,16 @@ pub fn pack_path(repository: &Path, commit: &CommitId) -> io::Result<PathBuf> {
 /// Opens the repository that was made around staged packs.
 ///
 /// # Errors
-/// [`Error::Pack`].
+/// Returns [`Error::Pack`] if it is not a repository.
 pub fn open(repository: &Path) -> Result<Repository, Error> {
     static NO_SECOND_HASH: Once = Once::new();
-    // Each object was hashed when its pack was indexed, which is how the index knows its id. git does not do it again at
-    // each reading either. That it is read as it was written, zlib's checksum says.
+    // Each object was hashed when its pack was indexed, which is how the index knows its id. Like git, we do not hash
+    // it again at each reading: zlib's checksum shows that it is read as it was written.
     NO_SECOND_HASH.call_once(|| git2::opts::strict_hash_verification(false));
     Repository::open_bare(repository).map_err(Error::Pack)
 }
 
-/// What it means that the object at `path` cannot be read.
+/// Makes the error of an object at `path` that cannot be read. An empty `path` means that the path is not known.
 pub fn unreadable(object: Oid, path: &[u8]) -> impl FnOnce(git2::Error) -> Error {
     let at = if path.is_empty() {
         String::new()

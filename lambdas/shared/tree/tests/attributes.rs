@@ -1,4 +1,4 @@
-//! Attributes against git itself: what `git check-attr --source` says of a path is what is found.
+//! Compares attributes with git itself: each path must have the states that `git check-attr --source` shows.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests")]
 
@@ -11,7 +11,7 @@ use domain::source::{Limits, Symlinks};
 use git2::{ObjectType, Oid, Repository};
 use proptest::prelude::*;
 use tempfile::TempDir;
-use tree::{Attributes, Entry, Found, Rules, State};
+use tree::{Attributes, Entry, PathAttributes, Rules, State};
 
 const NAMES: [&str; 8] = [
     "export-ignore",
@@ -79,7 +79,7 @@ impl Scene {
         .unwrap()
     }
 
-    /// What git says: path and name to state.
+    /// Returns what git says of each path and attribute: path, name and state.
     fn check_attr(&self, tree: Oid, paths: &[String]) -> Vec<(String, String, String)> {
         let mut child = Command::new("git")
             .args(["check-attr", "-z", "--stdin", "--source", &tree.to_string()])
@@ -120,7 +120,7 @@ fn said(state: &State) -> String {
     }
 }
 
-fn state<'a>(found: &Found<'a>, name: &str) -> &'a State {
+fn state<'a>(found: &PathAttributes<'a>, name: &str) -> &'a State {
     match name {
         "export-ignore" => found.export_ignore,
         "export-subst" => found.export_subst,
@@ -133,7 +133,7 @@ fn state<'a>(found: &Found<'a>, name: &str) -> &'a State {
     }
 }
 
-/// Compares all files and folders of the tree, which may not have a file that is a folder too.
+/// Compares the attributes of all files and folders of the tree. No path in it may be both a file and a folder.
 fn compare(files: &BTreeMap<String, Vec<u8>>) {
     let scene = Scene::new();
     let tree = scene.tree(files);
@@ -255,7 +255,7 @@ fn a_submodule_has_attributes_of_its_own() {
     builder.insert(".gitattributes", blob, 0o100_644).unwrap();
     builder.insert("x.lfs", blob, 0o100_644).unwrap();
     let without = scene.repository.find_tree(builder.write().unwrap()).unwrap();
-    // The listing only looks at the mode and at the path.
+    // The listing looks only at the mode and the path.
     let mut raw = Vec::new();
     for (mode, name, id) in [
         ("100644", ".gitattributes", blob),
@@ -323,12 +323,12 @@ fn many_files_and_lines_take_little_time() {
         .filter(|entry| attributes.of(&entry.path).unwrap().text.is("auto"))
         .count();
     assert_eq!((lfs, auto), (10_000, 90_002));
-    // Far more than it takes, even without optimisation on a busy machine; without the index by names it is minutes.
+    // It takes far less, even without optimisation on a busy machine; without the index by names it takes minutes.
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     println!("{:?}", start.elapsed());
 }
 
-/// Compares what each pattern says of each path, which need not be there: each pattern is in a folder of its own.
+/// Compares which patterns match which paths. The paths need not exist, and each pattern is in a folder of its own.
 fn compare_patterns(patterns: &[String], paths: &[String]) {
     let scene = Scene::new();
     let lines = patterns.iter().enumerate();
@@ -352,7 +352,7 @@ fn compare_patterns(patterns: &[String], paths: &[String]) {
 }
 
 #[test]
-fn classes_have_the_bytes_that_they_have_in_git() {
+fn classes_have_the_same_bytes_as_in_git() {
     let mut patterns: Vec<String> = [
         "alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper",
         "xdigit", "word",
@@ -414,10 +414,10 @@ fn classes_have_the_bytes_that_they_have_in_git() {
 }
 
 #[test]
-fn more_steps_than_are_allowed_meet_their_limit() {
+fn too_many_steps_exceed_their_limit() {
     let scene = Scene::new();
     let deep = format!("{}c", "a/".repeat(200));
-    // Each two more of these would take git four times as long.
+    // Every two more of these would take git four times as long.
     let line = format!("{}b export-ignore\n", "**/a/".repeat(40));
     let tree = scene.tree(&files([(".gitattributes", line.as_str()), (&deep, "")]));
     let entries = scene.entries(tree, &HashMap::new());
@@ -548,7 +548,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_pattern_matches_what_it_matches_in_git(
+    fn any_pattern_matches_the_same_paths_as_in_git(
         patterns in prop::collection::vec(hostile_pattern(), 40),
         paths in prop::collection::vec(path(), 60),
     ) {

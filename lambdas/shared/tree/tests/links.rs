@@ -1,4 +1,4 @@
-//! Links against what a file system makes of them: whatever is listed is unpacked, and each link is followed.
+//! Compares the rules for links with a file system: whatever is listed is unpacked, and each link is followed.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests")]
 
@@ -13,7 +13,7 @@ use git2::{ObjectType, Oid, Repository};
 use proptest::prelude::*;
 use tree::{Content, Entry, Error, Rules, Tree};
 
-/// A tree that is made of objects.
+/// A tree to be written as git objects.
 #[derive(Debug, Clone)]
 enum Node {
     File,
@@ -76,7 +76,7 @@ impl Scene {
     }
 }
 
-/// Unpacks below `root`, links last, and follows each. `spell` is what a system makes of a path.
+/// Unpacks the entries below `root`, links last, and follows each link. `spell` converts a path as a system reads it.
 fn unpack(scene: &Scene, entries: &[Entry], root: &Path, spell: impl Fn(&str) -> String) {
     std::fs::create_dir_all(root).unwrap();
     let path = |entry: &Entry| root.join(spell(std::str::from_utf8(&entry.path).unwrap()));
@@ -84,7 +84,7 @@ fn unpack(scene: &Scene, entries: &[Entry], root: &Path, spell: impl Fn(&str) ->
     let (links, files): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(is_link);
     for entry in files {
         let path = path(entry);
-        // Where two are one the other one stays, as a file that is a folder too.
+        // If two paths are the same, the first one stays.
         let _ = std::fs::create_dir_all(path.parent().unwrap());
         let _ = std::fs::write(&path, "x");
     }
@@ -129,14 +129,14 @@ proptest! {
 
     #[test]
     fn no_link_that_is_inside_leads_out(mut nodes in prop::collection::btree_map("[a-c]", node(), 1..3)) {
-        // Three folders to Windows, and one elsewhere.
+                // Three folders on Windows, and one elsewhere.
         let file = BTreeMap::from([("f".to_owned(), Node::File)]);
         nodes.insert("d\\e\\f".to_owned(), Node::Folder(file));
         let scene = Scene::new();
         let root = scene.folder(&nodes);
         if let Ok(tree) = scene.list(root, Symlinks::Inside, &Limits::default()) {
             let out = tempfile::tempdir().unwrap();
-            // Deep enough for whatever leads out to be somewhere.
+                        // It is deep, so that a link that leads out still ends inside the temporary folder.
             unpack(&scene, &tree.entries, &out.path().join("1/2/3/4/5/6/7/8/posix"), str::to_owned);
             unpack(&scene, &tree.entries, &out.path().join("1/2/3/4/5/6/7/8/windows"), |path| {
                 let parts = path.split(['/', '\\']).map(|part| part.trim_end_matches(' '));
@@ -195,7 +195,7 @@ fn a_link_and_another_path_of_its_name_are_refused() {
                 );
             }
         }
-        // Two files, or a file and a folder, do no harm to anything else.
+        // Two files, or a file and a folder, of the same name do no harm to anything else.
         let tree = scene.tree([
             ("100644", name.as_bytes(), file),
             ("40000", other.as_bytes(), folder),
@@ -211,7 +211,7 @@ fn a_link_and_another_path_of_its_name_are_refused() {
 }
 
 #[test]
-fn a_link_in_a_folder_of_another_spelling_is_refused_too() {
+fn a_link_in_a_folder_that_is_spelled_differently_is_refused_too() {
     let scene = Scene::new();
     let file = scene.write(ObjectType::Blob, b"x");
     let link = scene.write(ObjectType::Blob, b"/tmp");
@@ -232,7 +232,7 @@ fn the_time_for_a_link_grows_as_its_target_does() {
     let scene = Scene::new();
     let names: Vec<String> = (0..100).map(|number| format!("{number:03}")).collect();
     let took = |times: usize| {
-        // It goes up after a name, so all of it is looked at, in each folder.
+        // The target goes up after a name, so all of it is examined, in each folder.
         let target = format!("{}a", "a/../".repeat(times));
         let link = scene.write(ObjectType::Blob, target.as_bytes());
         let leaf = scene.tree([("120000", &b"l"[..], link)]);
@@ -252,7 +252,7 @@ fn the_time_for_a_link_grows_as_its_target_does() {
 }
 
 #[test]
-fn paths_that_are_large_together_meet_their_limit() {
+fn paths_that_are_large_together_exceed_their_limit() {
     let scene = Scene::new();
     let file = scene.write(ObjectType::Blob, b"x");
     let names: Vec<String> = (0..46).map(|number| format!("{number:02}")).collect();
@@ -260,7 +260,7 @@ fn paths_that_are_large_together_meet_their_limit() {
     for _ in 0..2 {
         tree = scene.tree(names.iter().map(|name| ("40000", name.as_bytes(), tree)));
     }
-    // Some hundred bytes of objects are 97,336 paths of four kilobytes.
+    // A few hundred bytes of objects list 97,336 paths of four kilobytes each.
     for _ in 0..16 {
         tree = scene.tree([("40000", &[b'n'; 250][..], tree)]);
     }

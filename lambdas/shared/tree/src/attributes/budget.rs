@@ -1,10 +1,10 @@
-//! How much work the attributes of one listing may be.
+//! Limits the work of looking up the attributes of one listing.
 
 use std::cell::Cell;
 
 use crate::error::Error;
 
-/// What was spent of the limit `attributes_steps`, by all look-ups together.
+/// The steps that all look-ups together have spent of the limit `attributes_steps`.
 #[derive(Debug)]
 pub struct Budget {
     limit: u64,
@@ -19,17 +19,17 @@ impl Budget {
         }
     }
 
-    /// Spends so many steps, each of which is some nanoseconds at most.
+    /// Spends `steps` steps, each of which takes at most some nanoseconds.
     ///
     /// # Errors
-    /// [`Error::Limit`] if more were spent than there are.
+    /// Returns [`Error::Limit`] if more steps were spent than the limit allows.
     pub fn spend(&self, steps: u64) -> Result<(), Error> {
         let spent = self.spent.get().saturating_add(steps);
         self.spent.set(spent);
         if spent > self.limit {
             return Err(Error::Limit {
                 limit: "attributes_steps",
-                met: format!(
+                reason: format!(
                     "the lines of its .gitattributes take more than {} steps to be compared with its paths",
                     self.limit
                 ),

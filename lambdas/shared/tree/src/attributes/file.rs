@@ -1,19 +1,19 @@
-//! The lines of a `.gitattributes`, as git takes them.
+//! Reads the lines of a `.gitattributes` as git does.
 
 use gix_attributes::parse::{Iter, Kind};
 use gix_attributes::{AssignmentRef, StateRef};
 
 use super::State;
 
-/// git ignores lines from this length on.
+/// git ignores a line of at least this length.
 const LINE_BYTES: usize = 2_048;
 
-/// Calls `line` with each line that git would not ignore.
+/// Calls `line` with each line that git does not ignore.
 pub fn each_line<'a>(bytes: &'a [u8], mut line: impl FnMut(Kind, Vec<AssignmentRef<'a>>)) {
-    // git reads C strings.
+    // git stops at the first NUL, as it reads C strings.
     let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     for raw in text.split(|byte| *byte == b'\n') {
-        // Read from a tree, a byte order mark is part of the first pattern, which then matches nothing.
+        // When git reads from a tree, a byte order mark is part of the first pattern, which then matches nothing.
         if raw.len() >= LINE_BYTES || raw.starts_with("\u{feff}".as_bytes()) {
             continue;
         }
@@ -25,7 +25,7 @@ pub fn each_line<'a>(bytes: &'a [u8], mut line: impl FnMut(Kind, Vec<AssignmentR
     }
 }
 
-/// A line with one invalid name is ignored as a whole.
+/// Returns the assignments of a line, or `None` if one of them has an invalid name: git then ignores the whole line.
 fn all<'a>(assignments: Iter<'a>) -> Option<Vec<AssignmentRef<'a>>> {
     assignments.collect::<Result<_, _>>().ok()
 }

@@ -1,20 +1,20 @@
-//! The patterns of `.gitattributes`, compared with paths as git's `wildmatch` does it
+//! Matches the patterns of `.gitattributes` against paths as git's `wildmatch` does
 //! (<https://git-scm.com/docs/gitattributes>, <https://git-scm.com/docs/gitignore#_pattern_format>), in bounded time.
 //!
-//! A pattern was written by whoever may push, and so was the path. git tries the ways that stars may take one after another,
-//! and with some `**/` in a pattern those are more than can be tried. But between two `**/` a pattern takes a number of folders
-//! that is fixed, so the first place where that part fits is as good as any later one; and between two slashes the same holds
-//! for each `*`. So only the last `**/` and the last `*` are ever tried again, and each byte of the pattern meets each byte of
-//! the path at most once.
+//! Anyone who may push can choose both the pattern and the path. git tries all the ways in which the stars can match,
+//! which takes exponential time if a pattern has several `**/`. But the part of a pattern between two `**/` matches a
+//! fixed number of folders, so the first place where it matches is as good as any later one; and between two slashes
+//! the same is true of each `*`. So only the last `**/` and the last `*` are ever tried again, and each byte of the
+//! pattern is compared with each byte of the path at most once.
 
 use gix_attributes::glob::Pattern;
 use gix_attributes::glob::pattern::Mode;
 
-/// A path of a folder's tree, relative to that folder and without a slash at its end.
+/// A path relative to the folder of an attributes file, without a slash at its end.
 #[derive(Debug, Clone, Copy)]
 pub struct Path<'a> {
     whole: &'a [u8],
-    /// Where the last part of `whole` begins.
+    /// The start of the last part of `whole`.
     name: usize,
     is_folder: bool,
 }
@@ -22,22 +22,22 @@ pub struct Path<'a> {
 /// A pattern.
 #[derive(Debug)]
 pub struct Glob {
-    /// Whether it is compared with the last part of a path only.
+    /// Whether the pattern is compared only with the last part of a path.
     name_only: bool,
     must_be_folder: bool,
-    /// What is before the first byte that may be special.
+    /// The bytes before the first one that may be special.
     prefix: Box<[u8]>,
     rest: Rest,
 }
 
-/// What follows the prefix.
+/// The part of a pattern after its prefix.
 #[derive(Debug)]
 enum Rest {
     Nothing,
-    /// One `*`, then these bytes, of which none is a slash.
+    /// One `*`, then these bytes, none of which is a slash.
     EndsWith(Box<[u8]>),
     Tokens(Box<[Token]>),
-    /// A class that is never closed, or a backslash at the end.
+    /// The pattern matches nothing, because it has a class that is never closed, or a backslash at the end.
     Never,
 }
 
@@ -46,21 +46,21 @@ enum Token {
     Byte(u8),
     /// `?`: any byte but a slash.
     Any,
-    /// `[...]`: a bit for each byte.
+    /// `[...]`: one of these bytes, as a bit set.
     Class(Box<[u64; 4]>),
     /// `*`: any bytes but slashes.
     Star,
-    /// `**/` behind a slash: any folders, each with its slash.
+    /// `**/` after a slash: any number of folders, each with its slash.
     Folders {
-        /// Whether there may be none.
+        /// Whether the number may be zero.
         optional: bool,
     },
-    /// `**` behind a slash and at the end: whatever is left.
+    /// `**` after a slash and at the end: the rest of the path.
     All,
 }
 
 impl<'a> Path<'a> {
-    /// `path` is relative to the folder of the file that the patterns are in. A folder's ends with a slash.
+    /// Wraps `path`, which is relative to the folder of the attributes file. A folder's path ends with a slash.
     pub fn new(path: &'a [u8]) -> Self {
         let whole = path.strip_suffix(b"/");
         let is_folder = whole.is_some();
@@ -79,7 +79,7 @@ impl<'a> Path<'a> {
         self.whole
     }
 
-    /// The last part.
+    /// Returns the last part.
     pub fn name(self) -> &'a [u8] {
         &self.whole[self.name..]
     }
@@ -98,12 +98,12 @@ impl Glob {
         }
     }
 
-    /// The name or path that it is compared with byte for byte, if that is all there is to it.
+    /// Returns the name or path that the pattern matches, or `None` if it has special bytes.
     pub fn literal(&self) -> Option<&[u8]> {
         matches!(self.rest, Rest::Nothing).then_some(&self.prefix)
     }
 
-    /// Whether it matches `path`. Adds to `steps` how often a part of it was compared with a part of the path.
+    /// Returns whether the pattern matches `path`. Adds the number of comparisons to `steps`.
     pub fn matches(&self, path: Path<'_>, steps: &mut u64) -> bool {
         *steps += 1;
         if self.must_be_folder && !path.is_folder {
@@ -137,8 +137,8 @@ impl Rest {
     }
 }
 
-/// `None` if the pattern matches no path at all. To git the pattern begins behind its prefix: `a/b**/c` matches `a/bc`, since
-/// nothing is before `**/`.
+/// Splits a pattern into tokens. Returns `None` if the pattern matches no path at all. To git the pattern begins after
+/// its prefix: `a/b**/c` matches `a/bc`, because nothing comes before `**/`.
 fn tokens(pattern: &[u8], name_only: bool) -> Option<Vec<Token>> {
     let mut tokens = Vec::new();
     let mut at = 0;
@@ -167,7 +167,7 @@ fn tokens(pattern: &[u8], name_only: bool) -> Option<Vec<Token>> {
                         at += 1;
                         Token::Folders { optional: true }
                     }
-                    // git takes the folders for optional only if the slash is not escaped.
+                    // To git the folders are optional only if the slash is not escaped.
                     [b'\\', b'/', ..] => {
                         at += 2;
                         Token::Folders { optional: false }
@@ -193,8 +193,8 @@ fn ends_with(tokens: &[Token]) -> Option<Box<[u8]>> {
         .collect()
 }
 
-/// Reads a class behind its `[`: which bytes it has, and how many bytes of the pattern it takes with its `]`. `None` if git
-/// takes it for malformed.
+/// Parses a class after its `[`. Returns the bytes that it has, and its length with the `]`, or `None` if git takes it
+/// for malformed.
 fn class(pattern: &[u8]) -> Option<([u64; 4], usize)> {
     let mut class = [0; 4];
     let mut at = 0;
@@ -202,9 +202,9 @@ fn class(pattern: &[u8]) -> Option<([u64; 4], usize)> {
     if negated {
         at += 1;
     }
-    // What may begin a range.
+    // The byte that may begin a range.
     let mut previous = None;
-    // A `]` that comes first is one of the bytes.
+    // A `]` that comes first is a member of the class.
     let mut first = true;
     loop {
         let byte = *pattern.get(at)?;
@@ -265,7 +265,7 @@ fn insert(class: &mut [u64; 4], bytes: std::ops::RangeInclusive<u8>) {
     }
 }
 
-/// Which bytes are in `[:name:]`. git knows ASCII only, and has less space in it than C.
+/// Returns which bytes are in `[:name:]`. git knows only ASCII, and its white space has fewer bytes than C's.
 fn named(name: &[u8]) -> Option<fn(&u8) -> bool> {
     let space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
     Some(match name {
@@ -285,10 +285,10 @@ fn named(name: &[u8]) -> Option<fn(&u8) -> bool> {
     })
 }
 
-/// See the module.
+/// Returns whether the tokens match the whole `text`, by the algorithm that the module describes.
 fn matches(tokens: &[Token], text: &[u8], steps: &mut u64) -> bool {
     let (mut token, mut at) = (0, 0);
-    // Of the last `*` and the last `**/`: the token behind it, and the end of what it has taken.
+    // For the last `*` and the last `**/`, the token after it, and the end of what it has matched.
     let mut star: Option<(usize, usize)> = None;
     let mut folders: Option<(usize, usize)> = None;
     loop {
@@ -322,7 +322,7 @@ fn matches(tokens: &[Token], text: &[u8], steps: &mut u64) -> bool {
             (None, Some(_)) | (Some(_), None) => false,
         };
         if fits {
-            // What is before a slash is settled.
+            // A `*` before a slash is never tried again.
             if text[at] == b'/' {
                 star = None;
             }
@@ -344,7 +344,7 @@ fn matches(tokens: &[Token], text: &[u8], steps: &mut u64) -> bool {
     }
 }
 
-/// Where the next part of `text` begins, behind the first slash from `from` on.
+/// Returns where the next part of `text` begins, after the first slash at or after `from`.
 fn behind_slash(text: &[u8], from: usize) -> Option<usize> {
     let slash = text[from..].iter().position(|byte| *byte == b'/')?;
     Some(from + slash + 1)
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn each_byte_of_a_pattern_meets_each_byte_of_a_path_once_at_most() {
+    fn each_byte_of_a_pattern_is_compared_with_each_byte_of_a_path_at_most_once() {
         for (unit, end, part) in [
             ("**/a/", "b", "a/"),
             ("**/a*/", "b", "aaaa/"),

@@ -1,4 +1,5 @@
-//! Attributes that stand for others: `[attr]binary -diff -merge -text`, which is git's own, and those of the root's file.
+//! Macros, which are attributes that stand for others: git's own `[attr]binary -diff -merge -text`, and those that the
+//! root's file defines.
 
 use std::collections::HashMap;
 
@@ -6,9 +7,10 @@ use gix_attributes::parse::Kind;
 
 use super::State;
 use super::file;
-use super::names::{Name, Names, WANTED};
+use super::names::{COUNT, Name, Names};
 
-/// The attributes that matter: those that are looked up, at their own indexes, and macros that stand for one of them.
+/// The attributes that matter: those that are looked up, at their own indexes, and the macros that stand for one of
+/// them.
 #[derive(Debug)]
 pub struct Macros {
     indexes: HashMap<String, usize>,
@@ -17,9 +19,9 @@ pub struct Macros {
 
 #[derive(Debug, Default)]
 struct Attribute {
-    /// What it stands for besides itself, where it is set.
+    /// The attributes that it sets when it is set itself.
     stands_for: Vec<(usize, State)>,
-    /// Of which of those that are looked up it may decide.
+    /// The attributes among those that are looked up that it may set.
     decides: Names,
 }
 
@@ -32,7 +34,7 @@ impl Default for Macros {
 impl Macros {
     /// Reads the macros of a root's file.
     pub fn read(bytes: &[u8]) -> Self {
-        // The last definition holds.
+        // The last definition of a macro counts.
         let mut defined = HashMap::from([("binary".to_owned(), vec![("text".to_owned(), State::Unset)])]);
         file::each_line(bytes, |kind, assignments| {
             if let Kind::Macro(name) = kind {
@@ -61,7 +63,7 @@ impl Macros {
         macros
     }
 
-    /// Which attributes a macro decides of is what those decide of that it stands for.
+    /// Fills in what each macro decides: whatever the attributes decide that it stands for.
     fn decide(&mut self) {
         let mut used_by: Vec<Vec<usize>> = vec![Vec::new(); self.attributes.len()];
         for (index, attribute) in self.attributes.iter().enumerate() {
@@ -69,7 +71,7 @@ impl Macros {
                 used_by[*other].push(index);
             }
         }
-        let mut changed: Vec<usize> = (0..WANTED).collect();
+        let mut changed: Vec<usize> = (0..COUNT).collect();
         while let Some(index) = changed.pop() {
             let decides = self.attributes[index].decides;
             for user in &used_by[index] {
@@ -82,12 +84,12 @@ impl Macros {
         }
     }
 
-    /// How many attributes matter.
+    /// Returns how many attributes matter.
     pub fn len(&self) -> usize {
         self.attributes.len()
     }
 
-    /// The index of the attribute `name`, where it matters.
+    /// Returns the index of the attribute `name`, or `None` if it does not matter.
     pub fn index(&self, name: &str) -> Option<usize> {
         self.indexes.get(name).copied()
     }
@@ -101,7 +103,7 @@ impl Macros {
     }
 }
 
-/// The attributes that matter, and their indexes.
+/// Returns the indexes of the attributes that matter, by name.
 fn matter(defined: &HashMap<String, Vec<(String, State)>>) -> HashMap<String, usize> {
     let mut users: HashMap<&str, Vec<&str>> = HashMap::new();
     for (name, stands_for) in defined {

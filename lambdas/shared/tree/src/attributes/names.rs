@@ -1,9 +1,9 @@
 //! The attributes that are looked up.
 
-/// How many there are.
-pub const WANTED: usize = 8;
+/// How many attributes are looked up.
+pub const COUNT: usize = 8;
 
-/// One of them.
+/// An attribute that is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Name {
     ExportIgnore,
@@ -17,8 +17,8 @@ pub enum Name {
 }
 
 impl Name {
-    /// All of them, by their index.
-    pub const ALL: [(Self, &str); WANTED] = [
+    /// All of them, by index.
+    pub const ALL: [(Self, &str); COUNT] = [
         (Self::ExportIgnore, "export-ignore"),
         (Self::ExportSubst, "export-subst"),
         (Self::Text, "text"),
@@ -34,7 +34,7 @@ impl Name {
     }
 }
 
-/// Some of them.
+/// A set of attributes that are looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Names(u8);
 
@@ -46,7 +46,7 @@ impl Names {
         Self::at(name.index())
     }
 
-    /// The one with this index, which is below [`WANTED`].
+    /// Returns the set of the attribute with this index, which is below [`COUNT`].
     pub fn at(index: usize) -> Self {
         Self(1 << index)
     }
@@ -59,7 +59,7 @@ impl Names {
         Self(self.0 & !others.0)
     }
 
-    pub fn meets(self, others: Self) -> bool {
+    pub fn intersects(self, others: Self) -> bool {
         self.0 & others.0 != 0
     }
 

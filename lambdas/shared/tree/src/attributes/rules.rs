@@ -1,4 +1,4 @@
-//! The lines of one file that matter, and what they say of a path.
+//! The lines of one attributes file that matter.
 
 use std::collections::HashMap;
 
@@ -9,14 +9,14 @@ use super::budget::Budget;
 use super::file;
 use super::glob::{Glob, Path};
 use super::macros::Macros;
-use super::names::{Names, WANTED};
+use super::names::{COUNT, Names};
 use crate::error::Error;
 
-/// The lines of one file that say something of an attribute that matters.
+/// The lines of one file that set an attribute that matters.
 #[derive(Debug, Default)]
 pub struct Rules {
     rules: Vec<Rule>,
-    /// The lines whose pattern is a name or path and nothing else, by it: `git lfs track` may write thousands of these.
+    /// The lines whose pattern is a plain name or path, by that: `git lfs track` may write thousands of these.
     literal: HashMap<Vec<u8>, Vec<usize>>,
     /// The other lines.
     wild: Vec<usize>,
@@ -30,13 +30,13 @@ struct Rule {
     decides: Names,
 }
 
-/// A path's states while they are looked up.
-pub struct Asked<'a> {
+/// The states of a path's attributes, while they are looked up.
+pub struct Lookup<'a> {
     macros: &'a Macros,
     budget: &'a Budget,
-    /// By the attributes' indexes.
+    /// The states by the indexes of the attributes.
     states: Vec<Option<&'a State>>,
-    /// What is wanted and not known yet.
+    /// The attributes that are wanted and not known yet.
     missing: Names,
 }
 
@@ -80,16 +80,17 @@ impl Rules {
         self.rules.is_empty()
     }
 
-    /// Whether they say something of any of these.
-    pub fn touch(&self, names: Names) -> bool {
-        self.decide.meets(names)
+    /// Returns whether some line sets one of these attributes.
+    pub fn mention(&self, names: Names) -> bool {
+        self.decide.intersects(names)
     }
 
-    /// Adds what they say of `path`, which is in the folder `path[..folder]` that they are of. Whether that was the last word.
+    /// Applies the lines to `path`. They are those of the folder `path[..folder]`. Returns whether all wanted
+    /// attributes are known now.
     ///
     /// # Errors
-    /// The [`Budget`]'s.
-    pub fn ask<'a>(&'a self, path: &[u8], folder: usize, asked: &mut Asked<'a>) -> Result<bool, Error> {
+    /// Returns [`Error::Limit`] if the [`Budget`] is spent.
+    pub fn apply<'a>(&'a self, path: &[u8], folder: usize, lookup: &mut Lookup<'a>) -> Result<bool, Error> {
         let path = Path::new(&path[folder..]);
         let mut named = self.literal(path.name());
         let mut whole = if path.name().len() == path.whole().len() {
@@ -98,15 +99,15 @@ impl Rules {
             self.literal(path.whole())
         };
         let mut wild = self.wild.as_slice();
-        // The last line first, whichever list it is in.
+        // The last line comes first, whichever list it is in.
         while let Some(index) = pop_last([&mut named, &mut whole, &mut wild]) {
             let rule = &self.rules[index];
             let mut steps = 1;
-            let matches = asked.missing.meets(rule.decides) && rule.glob.matches(path, &mut steps);
-            asked.budget.spend(steps)?;
+            let matches = lookup.missing.intersects(rule.decides) && rule.glob.matches(path, &mut steps);
+            lookup.budget.spend(steps)?;
             if matches {
-                asked.take(&rule.assignments)?;
-                if asked.missing.is_empty() {
+                lookup.take(&rule.assignments)?;
+                if lookup.missing.is_empty() {
                     return Ok(true);
                 }
             }
@@ -129,9 +130,11 @@ fn pop_last(lists: [&mut &[usize]; 3]) -> Option<usize> {
     Some(*last)
 }
 
-impl<'a> Asked<'a> {
+impl<'a> Lookup<'a> {
+    /// Starts a look-up of the attributes `wanted`.
+    ///
     /// # Errors
-    /// The [`Budget`]'s.
+    /// Returns [`Error::Limit`] if the [`Budget`] is spent.
     pub fn new(macros: &'a Macros, wanted: Names, budget: &'a Budget) -> Result<Self, Error> {
         // A repository may define a hundred thousand macros.
         budget.spend(macros.len() as u64)?;
@@ -143,7 +146,8 @@ impl<'a> Asked<'a> {
         })
     }
 
-    /// Takes what is not known yet, the last assignment first. A macro's own come right after it.
+    /// Takes the states that are not known yet, the last assignment first. What a macro stands for comes right after
+    /// it.
     fn take(&mut self, assignments: &'a [(usize, State)]) -> Result<(), Error> {
         let mut todo: Vec<&(usize, State)> = assignments.iter().collect();
         while let Some((index, state)) = todo.pop() {
@@ -152,7 +156,7 @@ impl<'a> Asked<'a> {
                 continue;
             }
             self.states[*index] = Some(state);
-            if *index < WANTED {
+            if *index < COUNT {
                 self.missing = self.missing.without(Names::at(*index));
             }
             if *state == State::Set {
@@ -162,7 +166,7 @@ impl<'a> Asked<'a> {
         Ok(())
     }
 
-    pub fn states(self) -> [&'a State; WANTED] {
+    pub fn states(self) -> [&'a State; COUNT] {
         std::array::from_fn(|index| self.states[index].unwrap_or(&State::Unspecified))
     }
 }

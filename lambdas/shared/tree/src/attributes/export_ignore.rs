@@ -1,21 +1,21 @@
-//! What `export-ignore` leaves out.
+//! The attribute `export-ignore`, by which `git archive` leaves out files and folders.
 
 use super::Attributes;
 use crate::error::Error;
 
-/// Says of paths, which come in order, whether `git archive` leaves them out: by themselves, or with a folder that they are in.
-/// Entries of one folder come one after another, so each folder is looked up once.
+/// Decides of sorted paths whether `git archive` leaves them out, by themselves or with a folder that they are in. The
+/// entries of one folder come one after another, so each folder is looked up once.
 #[derive(Debug)]
-pub struct LeftOut<'a> {
+pub struct ExportIgnoreFilter<'a> {
     attributes: &'a Attributes,
     /// The folder that was left out last.
     folder: Option<Vec<u8>>,
-    /// The path that was asked for last, if it was not left out.
+    /// The previous path that was not left out.
     last: Vec<u8>,
 }
 
-impl<'a> LeftOut<'a> {
-    /// By these attributes.
+impl<'a> ExportIgnoreFilter<'a> {
+    /// Creates a filter by these attributes.
     #[must_use]
     pub fn new(attributes: &'a Attributes) -> Self {
         Self {
@@ -25,10 +25,10 @@ impl<'a> LeftOut<'a> {
         }
     }
 
-    /// Removes what is left out from `items`, which are in the order of their paths.
+    /// Removes the items that are left out from `items`, which are sorted by path.
     ///
     /// # Errors
-    /// As of [`Attributes::of`].
+    /// Returns the errors of [`Attributes::of`].
     pub fn remove_from<T>(mut self, items: &mut Vec<T>, path: impl Fn(&T) -> &[u8]) -> Result<(), Error> {
         let mut done = Ok(());
         items.retain(|item| {
@@ -42,10 +42,10 @@ impl<'a> LeftOut<'a> {
         done
     }
 
-    /// Whether `path` is left out.
+    /// Returns whether `path`, which sorts after all earlier ones, is left out.
     ///
     /// # Errors
-    /// As of [`Attributes::of`].
+    /// Returns the errors of [`Attributes::of`].
     pub fn has(&mut self, path: &[u8]) -> Result<bool, Error> {
         if self
             .folder
