@@ -1,8 +1,8 @@
 //! `Upload`: puts the zip at its destination, unless a newer push was delivered there.
 //!
-//! It looks at what is there, copies the zip to the destination's bucket, takes the destination's lease, looks again, and
-//! decides ([`domain::order`]). What it writes, it writes on the condition that the object is still the one that it has
-//! looked at. So of two uploads at once the older one never ends on top.
+//! It reads the state of the destination, copies the zip to the destination's bucket, takes the destination's lease,
+//! reads the state again, and decides ([`domain::order`]). It writes only on the condition that the object has not
+//! changed since it was read. So if two uploads run at once, the older zip never replaces the newer one.
 
 mod metadata;
 mod provenance;
@@ -18,44 +18,44 @@ use workflow::ExecutionOver;
 
 pub use metadata::NamesTooLong;
 
-/// How often the destination is written to where somebody without a lease writes too.
+/// The most attempts to write, if somebody without the lease keeps changing the destination.
 const MAX_ATTEMPTS: usize = 10;
 
-/// What an upload needs of the world.
+/// What [`handle`] needs besides its input.
 #[derive(Debug)]
 pub struct Deps<'a, T, D> {
     /// The audit trail, with the destinations' leases.
     pub trail: &'a T,
-    /// Where the zip goes.
+    /// The bucket that receives the zip.
     pub store: &'a D,
 }
 
 /// Why a zip cannot be delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Another repository's or ref's zip is there, or what this project has not written.
+    /// The destination holds the zip of another repository or ref, or an object that this project has not written.
     #[error("s3://{bucket}/{key} holds {owner}, which is not this push's repository and ref")]
     Occupied {
         /// The bucket.
         bucket: String,
         /// The key.
         key: String,
-        /// Whose it is.
+        /// What the object is, and whose.
         owner: String,
     },
-    /// The repository's and the ref's name are too long for the metadata of an object.
+    /// The names of the repository and the ref are too long for the metadata of an object.
     #[error(transparent)]
     Names(#[from] NamesTooLong),
     /// The provenance document could not be made.
     #[error("the provenance document could not be made")]
     Provenance(#[from] serde_json::Error),
-    /// S3 failed.
+    /// The destination's bucket failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The trail failed.
+    /// The audit trail failed.
     #[error(transparent)]
     Audit(#[from] AuditError),
-    /// Nothing is to be delivered any more.
+    /// This execution may no longer deliver.
     #[error(transparent)]
     Over(#[from] ExecutionOver),
 }
@@ -76,7 +76,7 @@ impl Coded for Error {
 /// Delivers one zip.
 ///
 /// # Errors
-/// [`Error`].
+/// Returns an [`Error`] if the zip cannot be delivered.
 pub async fn handle(
     deps: &Deps<'_, impl AuditTrail, impl DestinationStore>,
     envelope: &Envelope<UploadInput>,
@@ -128,9 +128,10 @@ impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
         &self.envelope.input.deliver.destination
     }
 
-    /// Delivers the zip if it is to be delivered. `None` if the destination has changed between look and write.
+    /// Delivers the zip unless another push takes precedence. Returns `None` if the destination changed between reading
+    /// and writing.
     async fn run_once(&self) -> Result<Option<Uploaded>, Error> {
-        // Without the lease this look decides nothing, but a zip that is too late need not be copied.
+        // Without the lease this look is not binding, but it spares the copy of a zip that is too late.
         let look = self.look(None).await?;
         let mut prepared = match look.verdict {
             Verdict::Write => Some(self.prepare().await?),
@@ -159,7 +160,7 @@ impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
             .await?)
     }
 
-    /// Writes, and gives the lease back whatever has come of it.
+    /// Writes, then releases the lease whether or not that has succeeded.
     async fn write_as_holder(
         &self,
         mut record: DestinationRecord,
@@ -177,8 +178,9 @@ impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
         Ok(ended)
     }
 
-    /// Whether this push is what the record has to remember. An earlier run may have delivered it, and a newer push of the
-    /// same change have been found a duplicate of it since: the record then stays with the newer one.
+    /// Returns whether the record has to name this push as the last one. It does not if an earlier run has delivered
+    /// this push, and a newer push has since been found to be its duplicate: the record then keeps naming the newer
+    /// one.
     fn is_newer_than_last(&self, record: &DestinationRecord) -> bool {
         let known = Known {
             last: record.last.as_ref(),
@@ -187,7 +189,7 @@ impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
         !matches!(order::judge(&known, &self.mine), Verdict::Superseded(_))
     }
 
-    /// Takes `prepared` if it is what now stands at the destination.
+    /// Writes the zip if it is still to be written. Takes `prepared` if the write completes it.
     async fn write(
         &self,
         record: &DestinationRecord,
@@ -195,7 +197,7 @@ impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
     ) -> Result<Option<Uploaded>, Error> {
         let (trail, store) = (self.deps.trail, self.deps.store);
         let execution_id = &self.envelope.execution.id;
-        // To stop an execution does not stop its functions: they must not deliver what another one has decided anew.
+        // Stopping an execution does not stop its functions, which must not deliver what another execution now decides.
         if let Some(state) = trail.load(self.envelope.push.push_id).await?
             && state.is_over_for(execution_id)
         {
@@ -205,7 +207,7 @@ impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
         match (verdict, prepared.as_ref()) {
             (Verdict::Write, None) => Ok(None),
             (Verdict::Write, Some(copy)) => {
-                // It stands there before the zip that names it.
+                // The document must exist before the zip that names it.
                 let document = provenance::document(self.envelope)?;
                 store
                     .put(&self.provenance, provenance::MEDIA_TYPE, document)
@@ -225,7 +227,7 @@ impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
             (Verdict::Duplicate(original), _) => Ok(Some(Uploaded::Ignored(Ignored {
                 reason: IgnoreReason::Duplicate,
                 detail: format!(
-                    "push {original} has delivered the same change of {} before",
+                    "push {original} has already delivered the same change of {}",
                     self.mine.ref_name
                 ),
                 duplicate_of: Some(original),
@@ -278,7 +280,7 @@ impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
     }
 }
 
-/// What is at the destination, and what that means for the zip.
+/// The object at the destination, and the verdict on the zip that follows from it.
 struct Look {
     object: Option<DestinationObject>,
     verdict: Verdict,

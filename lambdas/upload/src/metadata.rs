@@ -1,8 +1,10 @@
-//! The metadata of a delivered object: who made it, for people, for CodePipeline, and for the order guard.
+//! The metadata of a delivered object, which says where it comes from: to people, to CodePipeline, and to the order
+//! guard.
 //!
-//! S3 takes 2 KB of it in all, and ASCII only: other text for people is written as RFC 2047 encoded words. S3 decodes those and
-//! encodes them anew as it likes (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>), so what the order
-//! guard reads is percent-encoded, which S3 leaves as it is.
+//! S3 accepts at most 2 KB of metadata, and only ASCII. Other text for people is written as RFC 2047 encoded words,
+//! which S3 decodes and may encode in another way
+//! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>). So what the order guard reads is
+//! percent-encoded, which S3 leaves as it is.
 
 use std::collections::HashMap;
 
@@ -15,28 +17,28 @@ use domain::git::ObjectId;
 use domain::order::DeliveredPush;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-/// The longest encoded text of one author or subject, in bytes. Beside a repository and a ref of ordinary length there is
-/// room for both.
-const TEXT_BYTES: usize = 200;
-/// What is escaped besides what is not ASCII: what a header does not keep, and what begins an escape or an encoded word.
+/// The longest encoded author or subject, in bytes. Both fit beside a repository and a ref of ordinary length.
+const MAX_TEXT_BYTES: usize = 200;
+/// What is escaped besides bytes that are not ASCII: what a header does not preserve, and what begins an escape or an
+/// encoded word.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'=');
-/// What S3 takes in all.
-const METADATA_BYTES: usize = 2_048;
+/// The most metadata that S3 accepts, in bytes.
+const MAX_METADATA_BYTES: usize = 2_048;
 
-/// The names have no room in what S3 takes.
+/// The names of the repository and the ref do not fit into the metadata.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the object's metadata would have {bytes} bytes, and S3 takes {METADATA_BYTES}: shorten the name of the ref, or of the \
-     repository, in which each byte that is not ASCII counts as three"
+    "the object's metadata would have {bytes} bytes, and S3 accepts {MAX_METADATA_BYTES}: shorten the name of the ref or of \
+     the repository, in which each byte that is not ASCII counts as three"
 )]
 pub struct NamesTooLong {
     bytes: usize,
 }
 
-/// The metadata of the zip of `mine`.
+/// Returns the metadata of the zip of `mine`.
 ///
 /// # Errors
-/// [`NamesTooLong`].
+/// Returns [`NamesTooLong`] if the metadata would be larger than S3 accepts.
 pub fn write(
     mine: &DeliveredPush,
     fetched: &FetchedCommit,
@@ -68,12 +70,12 @@ pub fn write(
         .iter()
         .map(|(name, value)| name.len() + value.len())
         .sum();
-    if bytes > METADATA_BYTES {
+    if bytes > MAX_METADATA_BYTES {
         return Err(NamesTooLong { bytes });
     }
-    // Without these the zip is still to be delivered. The trail has them too.
+    // The trail has these too, so a zip without them is still delivered.
     for (name, value) in [
-        // The name that CodePipeline shows as the revision's summary.
+        // CodePipeline shows this name as the revision's summary.
         (
             "codepipeline-artifact-revision-summary",
             encode_cut(&fetched.subject),
@@ -82,7 +84,7 @@ pub fn write(
         ("provenance", encode(provenance.as_str())),
     ] {
         let more = name.len() + value.len();
-        if !value.is_empty() && bytes + more <= METADATA_BYTES {
+        if !value.is_empty() && bytes + more <= MAX_METADATA_BYTES {
             bytes += more;
             metadata.insert(name.to_owned(), value);
         }
@@ -90,7 +92,7 @@ pub fn write(
     Ok(metadata)
 }
 
-/// The push that the metadata names. `None` if the object is not one of this project's.
+/// Returns the push that the metadata names, or `None` if this project has not written the object.
 pub fn read(metadata: &HashMap<String, String>) -> Option<DeliveredPush> {
     let text = |name: &str| percent_decode_str(metadata.get(name)?).decode_utf8().ok();
     let object = |name: &str| match metadata.get(name) {
@@ -110,31 +112,31 @@ pub fn read(metadata: &HashMap<String, String>) -> Option<DeliveredPush> {
     })
 }
 
-/// Whose object it is, for people.
+/// Describes, for people, whose object it is.
 pub fn owner(metadata: &HashMap<String, String>) -> String {
     match read(metadata) {
         Some(push) => format!(
             "{} of {} (source {})",
             push.ref_name, push.repository, push.source
         ),
-        None => "an object that is no delivered zip".to_owned(),
+        None => "an object that is not a delivered zip".to_owned(),
     }
 }
 
-/// Text for people, which may be cut.
+/// Encodes text for people, cut to [`MAX_TEXT_BYTES`].
 fn encode_cut(text: &str) -> String {
     let text = text.trim();
-    // An encoded character has up to six bytes, so how much of it fits is tried.
+    // How long the encoded text is shows only once it is encoded, so shorter and shorter ones are tried.
     (0..=text.len())
         .rev()
         .filter(|end| text.is_char_boundary(*end))
         .map(|end| encode(&text[..end]))
-        .find(|encoded| encoded.len() <= TEXT_BYTES)
+        .find(|encoded| encoded.len() <= MAX_TEXT_BYTES)
         .unwrap_or_default()
 }
 
 fn encode(text: &str) -> String {
-    // A header loses the spaces at its ends.
+    // A header does not preserve spaces at its ends.
     let plain = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
         && !text.starts_with("=?")
         && text.trim() == text;
@@ -144,7 +146,7 @@ fn encode(text: &str) -> String {
     format!("=?UTF-8?B?{}?=", STANDARD.encode(text))
 }
 
-/// Text that is read again.
+/// Encodes text that the order guard reads.
 fn percent_encode(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED).to_string()
 }
@@ -155,7 +157,7 @@ mod tests {
     use crate::tests::scene::{delivered_push, document_of, envelope, object_id, push};
 
     #[test]
-    fn it_says_who_made_the_zip_of_what() {
+    fn the_metadata_says_what_the_zip_was_made_of() {
         let envelope = envelope(push("d1", Some('a'), Some('b')), 7);
         let provenance = document_of(&envelope.push).key;
         let metadata = write(&delivered_push(&envelope), &envelope.input.fetched, &provenance).unwrap();
@@ -180,7 +182,7 @@ mod tests {
         assert_eq!(metadata, HashMap::from(expected));
     }
 
-    /// The metadata of a zip with a long author and subject.
+    /// Returns the metadata of a zip with a long author and subject.
     fn written(mine: &DeliveredPush, provenance: &str) -> HashMap<String, String> {
         let mut fetched = envelope(push("d1", None, Some('a')), 1).input.fetched;
         fetched.subject = "x".repeat(200);
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_order_guard_needs_comes_back() {
+    fn what_the_order_guard_needs_is_read_back() {
         let first = delivered_push(&envelope(push("d1", None, Some('a')), 1));
         let gone = DeliveredPush {
             before: Some(object_id('b')),
@@ -221,7 +223,7 @@ mod tests {
         for mine in [first, gone, of_any_script, with_spaces_around, long] {
             let metadata = written(&mine, "p");
             assert_eq!(read(&metadata), Some(mine));
-            assert!(bytes(&metadata) <= METADATA_BYTES);
+            assert!(bytes(&metadata) <= MAX_METADATA_BYTES);
             for value in metadata.values() {
                 assert!(value.is_ascii() && value.trim() == value, "{value:?}");
             }
@@ -229,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_people_read_is_left_out_where_there_is_no_room_for_it() {
+    fn what_only_people_read_is_left_out_if_it_does_not_fit() {
         let of_ref = |characters: usize| DeliveredPush {
             ref_name: format!("refs/heads/{}", "x".repeat(characters)).parse().unwrap(),
             ..delivered_push(&envelope(push("d1", None, Some('a')), 1))
@@ -241,8 +243,8 @@ mod tests {
         };
         let without = written(&some, &"k".repeat(1_024));
         assert!(without.contains_key("author") && !without.contains_key("provenance"));
-        let room = METADATA_BYTES - bytes(&without) - "provenance".len();
-        assert_eq!(bytes(&written(&some, &"k".repeat(room))), METADATA_BYTES);
+        let room = MAX_METADATA_BYTES - bytes(&without) - "provenance".len();
+        assert_eq!(bytes(&written(&some, &"k".repeat(room))), MAX_METADATA_BYTES);
         assert_eq!(written(&some, &"k".repeat(room + 1)), without);
         let metadata = written(&much, "k");
         assert!(!metadata.contains_key("codepipeline-artifact-revision-summary"));
@@ -250,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_empty_is_left_out() {
+    fn an_empty_text_is_left_out() {
         let envelope = envelope(push("d1", None, Some('a')), 1);
         let mut fetched = envelope.input.fetched.clone();
         fetched.subject = "  ".to_owned();
@@ -259,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_order_guard_reads_is_nothing_that_s3_encodes_anew() {
+    fn s3_does_not_re_encode_what_the_order_guard_reads() {
         let mine = DeliveredPush {
             repository: "gruppe/ =?Grüße? 100%25".parse().unwrap(),
             ref_name: "refs/heads/grün".parse().unwrap(),
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_have_no_room_are_refused() {
+    fn names_that_do_not_fit_are_refused() {
         let of_ref = |characters: usize| DeliveredPush {
             ref_name: format!("refs/heads/{}", "ü".repeat(characters)).parse().unwrap(),
             ..delivered_push(&envelope(push("d1", None, Some('a')), 1))
@@ -285,7 +287,7 @@ mod tests {
         assert!(write(&of_ref(200)).is_ok());
         let error = write(&of_ref(400)).unwrap_err().to_string();
         assert!(
-            error.contains("S3 takes 2048: shorten the name of the ref"),
+            error.contains("S3 accepts 2048: shorten the name of the ref"),
             "{error}"
         );
     }
@@ -296,23 +298,23 @@ mod tests {
         for text in ["推送", "=?not encoded", "a\tb", " a"] {
             assert!(encode(text).starts_with("=?UTF-8?B?") && encode(text).is_ascii());
         }
-        // As people see it, who look at what needs no encoding.
+        // Text that needs no encoding is written as it is.
         assert_eq!(encode("plain text"), "plain text");
         assert_eq!(encode_cut(" Say hello\n"), "Say hello");
     }
 
     #[test]
     fn long_text_is_cut_between_characters() {
-        assert_eq!(encode_cut(&"x".repeat(5_000)), "x".repeat(TEXT_BYTES));
+        assert_eq!(encode_cut(&"x".repeat(5_000)), "x".repeat(MAX_TEXT_BYTES));
         let encoded = encode_cut(&"推".repeat(5_000));
-        assert!(encoded.len() <= TEXT_BYTES);
+        assert!(encoded.len() <= MAX_TEXT_BYTES);
         let base64 = &encoded["=?UTF-8?B?".len()..encoded.len() - "?=".len()];
         let text = String::from_utf8(STANDARD.decode(base64).unwrap()).unwrap();
         assert!(text.chars().all(|char| char == '推') && text.chars().count() > 40);
     }
 
     #[test]
-    fn an_object_that_lacks_what_the_order_guard_needs_names_no_push() {
+    fn metadata_that_lacks_what_the_order_guard_needs_names_no_push() {
         let mine = delivered_push(&envelope(push("d1", Some('a'), Some('b')), 1));
         let metadata = written(&mine, "p");
         for name in ["push-id", "source", "repository", "ref", "sequence", "sha256"] {
@@ -338,13 +340,13 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_is_told_of_by_what_is_known_of_it() {
+    fn the_owner_is_described_by_what_is_known() {
         let mut mine = delivered_push(&envelope(push("d1", None, Some('a')), 1));
         mine.ref_name = "refs/heads/推".parse().unwrap();
         assert_eq!(
             owner(&written(&mine, "p")),
             "refs/heads/推 of group/project (source gitlab)"
         );
-        assert_eq!(owner(&HashMap::new()), "an object that is no delivered zip");
+        assert_eq!(owner(&HashMap::new()), "an object that is not a delivered zip");
     }
 }

@@ -1,7 +1,8 @@
 //! The provenance document: an in-toto statement (<https://in-toto.io/Statement/v1>) with SLSA's provenance predicate
 //! (<https://slsa.dev/spec/v1.1/provenance>), which says what a zip was made of, and by which execution.
 //!
-//! It is the same each time that it is made for one execution. It is not signed: its bucket vouches for it.
+//! The document of one execution is the same each time. It is not signed: whoever may write to its bucket may write
+//! one.
 
 use chrono::{DateTime, Utc};
 use domain::contract::{Envelope, UploadInput};
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 const PREDICATE: &str = "https://slsa.dev/provenance/v1";
-/// What `externalParameters` and `internalParameters` mean: see docs/architecture.md.
+/// The build type, which defines `externalParameters` and `internalParameters`: see docs/architecture.md.
 const BUILD_TYPE: &str = "urn:push-code:archive:v1";
 
 /// The document's media type.
@@ -27,7 +28,7 @@ struct Statement<'a> {
     predicate: Predicate<'a>,
 }
 
-/// What in-toto calls a resource descriptor.
+/// A resource descriptor of in-toto.
 #[derive(Serialize)]
 struct Resource<D> {
     uri: String,
@@ -39,7 +40,7 @@ struct ArchiveDigest<'a> {
     sha256: &'a str,
 }
 
-/// in-toto's names for the ids of git's objects.
+/// The ids of git's objects, by in-toto's names.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct GitDigest<'a> {
@@ -107,11 +108,11 @@ struct Metadata<'a> {
     started_on: DateTime<Utc>,
 }
 
-/// The document.
+/// Returns the document as JSON.
 pub fn document(envelope: &Envelope<UploadInput>) -> Result<Vec<u8>, serde_json::Error> {
     let (push, input, execution) = (&envelope.push, &envelope.input, &envelope.execution);
     let fetched = &input.fetched;
-    // SPDX's form of a URI of version control, which in-toto's documents use.
+    // The form is SPDX's URI of a version control system, which in-toto documents use.
     let git = |url: &str, at: &str| format!("git+{url}@{at}");
     let mut dependencies = vec![Resource {
         uri: git(&fetched.url, push.ref_name.as_str()),
@@ -176,7 +177,7 @@ pub fn document(envelope: &Envelope<UploadInput>) -> Result<Vec<u8>, serde_json:
     Ok(json)
 }
 
-/// The ARN of the execution's state machine. What is no execution's ARN stands for itself.
+/// Returns the ARN of the execution's state machine, or `execution` itself if it is not the ARN of an execution.
 fn state_machine(execution: &str) -> String {
     let machine = execution.replacen(":execution:", ":stateMachine:", 1);
     match machine.rsplit_once(':') {
@@ -194,7 +195,7 @@ mod tests {
     use crate::tests::scene::{EXECUTION, envelope, object_id, push};
 
     #[test]
-    fn it_says_what_the_zip_was_made_of_and_by_which_execution() {
+    fn the_document_says_what_the_zip_was_made_of_and_by_which_execution() {
         let mut envelope = envelope(push("d1", None, Some('a')), 7);
         envelope.input.fetched.submodules.push(FetchedSubmodule {
             path: "lib".to_owned(),

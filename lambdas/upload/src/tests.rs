@@ -1,4 +1,4 @@
-//! What an upload does over a trail and a destination in memory, and while others write there.
+//! Uploads over a trail and a destination in memory, by themselves and while others write there.
 
 pub(crate) mod scene;
 mod store;

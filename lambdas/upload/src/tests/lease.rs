@@ -1,4 +1,4 @@
-//! One writer at a time, and none that keeps the lease.
+//! The lease: only its holder writes, and always releases it.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use super::store::Step::{Complete, Head, Prepare, Put};
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn the_lease_is_given_back_after_an_error() {
-    // The first look is made without it.
+async fn the_lease_is_released_after_an_error() {
+    // The first look does not need the lease.
     for (step, nth) in [(Head, 2), (Complete, 1)] {
         let scene = Scene::default();
         let envelope = envelope(push("d1", None, Some('a')), 1);
@@ -37,16 +37,17 @@ async fn nothing_is_written_while_another_has_the_lease() {
     assert_eq!(
         scene.record().await,
         Some(held.clone()),
-        "it is still the other's"
+        "the other one still holds it"
     );
     scene.trail.release(&destination(), held).await.unwrap();
     scene.deliver(&envelope).await;
 }
 
-/// A ref that was at `a` goes to `b` and back. The zip of `b` is held up right before its write, by when the destination's
-/// entity tag would not tell that the zip of the way back was written.
+/// A ref goes from `a` to `b` and back. The zip of `b` is held up right before its write. The zip of `a` that is
+/// written meanwhile has the same entity tag as the first one, so the entity tag alone would not show that it was
+/// written.
 #[tokio::test(start_paused = true)]
-async fn a_writer_waits_for_one_that_has_looked_and_not_yet_written() {
+async fn a_writer_waits_for_one_that_has_read_and_not_yet_written() {
     let scene = Scene::default();
     scene.deliver(&envelope(push("d1", None, Some('a')), 1)).await;
     let there = envelope(push("d2", Some('a'), Some('b')), 2);
@@ -86,7 +87,7 @@ async fn a_writer_that_has_waited_long_enough_leaves_the_other_alone() {
     assert_eq!(scene.placed(), Some(delivered_push(&back)));
 }
 
-/// Has the lease end, and somebody else take it, after whom `last` was delivered.
+/// Lets the lease expire, and another writer take it, which records `last` as the last delivered push.
 async fn take_lease(scene: &Scene, last: Option<DeliveredPush>) {
     let elsewhere = document_of(&push("d9", None, Some('c')));
     let next = DestinationRecord {
@@ -98,7 +99,7 @@ async fn take_lease(scene: &Scene, last: Option<DeliveredPush>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_cannot_be_noted_is_found_again() {
+async fn a_write_that_cannot_be_recorded_is_found_again() {
     let scene = Scene::default();
     let envelope = envelope(push("d1", None, Some('a')), 1);
     let gate = scene.store.gate(Complete, 1);
@@ -119,7 +120,7 @@ async fn a_write_that_cannot_be_noted_is_found_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn why_nothing_was_written_is_worth_more_than_what_became_of_the_lease() {
+async fn the_error_of_the_write_takes_precedence_over_that_of_the_release() {
     let scene = Scene::default();
     let newer = delivered_push(&envelope(push("d2", Some('a'), Some('b')), 2));
     let gate = scene.store.gate(Put, 1);
@@ -133,5 +134,5 @@ async fn why_nothing_was_written_is_worth_more_than_what_became_of_the_lease() {
     assert_eq!(uploaded.unwrap_err().code(), Code::StorageUnavailable);
     let record = scene.record().await.unwrap();
     assert_eq!(record.last, Some(newer));
-    assert_ne!(record.lease, None, "it is the other's to give back");
+    assert_ne!(record.lease, None, "the other one still holds it");
 }

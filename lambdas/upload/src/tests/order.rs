@@ -1,4 +1,4 @@
-//! Which zips are not written, by what is known of the destination. The order itself is tested where it is decided.
+//! Which zips are written, by what is known of the destination. The rules of the order are tested in `domain`.
 
 use domain::push::Push;
 
@@ -13,7 +13,7 @@ fn superseded_by(uploaded: Result<Uploaded, Error>, newer: &Push) {
     }
 }
 
-/// Two pushes, one after the other.
+/// Returns two pushes, one after the other.
 fn older_and_newer() -> (Envelope<UploadInput>, Envelope<UploadInput>) {
     (
         envelope(push("d1", None, Some('a')), 1),
@@ -142,19 +142,19 @@ async fn a_change_that_was_delivered_under_another_delivery_is_ignored() {
     assert_eq!(
         ignored.detail,
         format!(
-            "push {} has delivered the same change of refs/tags/v1 before",
+            "push {} has already delivered the same change of refs/tags/v1",
             original.push.push_id
         )
     );
     assert_eq!(scene.placed(), Some(delivered_push(&original)));
     assert_eq!(scene.store.steps()[5..], [Head, Head]);
-    // A push between the two of them is older than the later one.
+    // The record names the later one, so that a push between the two is older.
     assert_eq!(scene.last().await, Some(delivered_push(&duplicate)));
     scene.assert_tidy().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_duplicate_is_written_if_the_original_goes_before_it_can_be_relied_on() {
+async fn a_duplicate_is_written_if_the_original_is_removed_before_the_lease_is_taken() {
     let scene = Scene::default();
     let duplicate = envelope(push("d2", Some('a'), Some('b')), 2);
     scene
@@ -176,7 +176,7 @@ async fn a_duplicate_is_written_if_the_original_goes_before_it_can_be_relied_on(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ref_that_was_deleted_and_made_again_is_delivered_again() {
+async fn a_ref_that_was_deleted_and_created_again_is_delivered_again() {
     let scene = Scene::default();
     let mut numbered = Vec::new();
     for (delivery, before, after) in [
@@ -206,7 +206,7 @@ async fn the_record_stays_with_the_newest_push_when_an_older_one_is_found_delive
     let there_again = envelope(push("d3", Some('a'), Some('b')), 3);
     scene.deliver(&there).await;
     scene.upload(&there_again).await.unwrap();
-    // Another copy of the first upload.
+    // The first upload runs once more.
     scene.deliver(&there).await;
     assert_eq!(scene.last().await, Some(delivered_push(&there_again)));
     superseded_by(scene.upload(&back).await, &there_again.push);

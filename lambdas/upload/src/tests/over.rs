@@ -1,4 +1,4 @@
-//! To stop an execution, or to start another one, does not stop the functions that it has called.
+//! Executions that were stopped or replaced. Neither stops the functions that the execution has called.
 
 use domain::contract::Failure;
 use domain::event::{PushEvent, PushFailed};
@@ -8,7 +8,7 @@ use super::scene::{EXECUTION, Scene, delivered_push, destination, document_of, e
 use super::store::Step::{Complete, Prepare, Put};
 use super::*;
 
-/// Has the execution of the envelopes fail.
+/// Records that the execution of the envelopes has failed.
 async fn fail(scene: &Scene, push_id: PushId) {
     let failed = PushFailed {
         execution_id: EXECUTION.to_owned(),
@@ -47,7 +47,7 @@ async fn an_execution_that_was_replaced_writes_nothing() {
     scene.receive(&envelope.push).await;
     scene.replace(envelope.push.push_id).await;
     let uploaded = scene.upload(&envelope).await;
-    assert_nothing_written(&scene, uploaded, "another-execution has taken the push up").await;
+    assert_nothing_written(&scene, uploaded, "another-execution has taken over the push").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! A trail, a destination, and pushes whose zips are to be delivered.
+//! A trail and a destination in memory, and pushes whose zips are to be delivered.
 
 use audit::MemoryTrail;
 use chrono::DateTime;
@@ -10,7 +10,7 @@ use domain::push::{Push, PushId};
 use super::store::MemoryStore;
 use super::*;
 
-/// The execution that an envelope is of.
+/// The execution of the envelopes.
 pub const EXECUTION: &str = "arn:aws:states:eu-west-1:123456789012:execution:stack-push:8751";
 
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ impl Scene {
         handle(&deps, envelope).await
     }
 
-    /// Uploads what is not refused.
+    /// Uploads a zip that must be delivered.
     pub async fn deliver(&self, envelope: &Envelope<UploadInput>) -> Delivered {
         match self.upload(envelope).await.unwrap() {
             Uploaded::Delivered(delivered) => delivered,
@@ -36,7 +36,7 @@ impl Scene {
         }
     }
 
-    /// The push whose zip is at the destination, by its metadata.
+    /// Returns the push whose zip is at the destination, by its metadata.
     pub fn placed(&self) -> Option<DeliveredPush> {
         metadata::read(&self.store.object(&destination())?.metadata)
     }
@@ -45,18 +45,18 @@ impl Scene {
         self.trail.destination(&destination()).await.unwrap()
     }
 
-    /// The newest push that was delivered, by the destination's record.
+    /// Returns the last delivered push, by the destination's record.
     pub async fn last(&self) -> Option<DeliveredPush> {
         self.record().await?.last
     }
 
-    /// Checks that nobody has the lease, and that no copy is left.
+    /// Checks that the lease is free, and that no unfinished copy is left.
     pub async fn assert_tidy(&self) {
         assert_eq!(self.record().await.and_then(|record| record.lease), None);
         assert_eq!(self.store.copies(), 0);
     }
 
-    /// Has the push's trail begin with the execution of its envelope.
+    /// Begins the push's trail with the execution of its envelope.
     pub async fn receive(&self, push: &Push) {
         let received = PushReceived {
             push: push.clone(),
@@ -65,7 +65,7 @@ impl Scene {
         self.append(push.push_id, PushEvent::PushReceived(received)).await;
     }
 
-    /// Has another execution take the push up.
+    /// Lets another execution take the push over.
     pub async fn replace(&self, push_id: PushId) {
         let execution = execution("another-execution");
         self.append(push_id, PushEvent::PushRetried(PushRetried { execution }))
@@ -85,7 +85,7 @@ pub fn destination() -> Destination {
     }
 }
 
-/// Where the provenance document of a push's zip goes.
+/// Returns the destination of the provenance document of a push's zip.
 pub fn document_of(push: &Push) -> Destination {
     Destination {
         bucket: "zips".to_owned(),
@@ -109,7 +109,7 @@ pub fn object_id(letter: char) -> ObjectId {
     letter.to_string().repeat(40).parse().unwrap()
 }
 
-/// A push that moved the ref from `before` to `after`.
+/// Returns a push that moved the ref from `before` to `after`.
 pub fn push(delivery: &str, before: Option<char>, after: Option<char>) -> Push {
     let source = "gitlab".parse().unwrap();
     let delivery_id = delivery.parse().unwrap();
@@ -127,7 +127,7 @@ pub fn push(delivery: &str, before: Option<char>, after: Option<char>) -> Push {
     }
 }
 
-/// The zip of `push`, which has found the ref where it had moved it to. Zips of equal commits are equal.
+/// Returns the envelope of `push`, which has found the ref where it had moved it to. Zips of equal commits are equal.
 pub fn envelope(push: Push, sequence: u64) -> Envelope<UploadInput> {
     let commit = push.after.clone().unwrap();
     let sha256 = commit.as_str()[..1].repeat(64);
@@ -179,7 +179,7 @@ pub fn envelope(push: Push, sequence: u64) -> Envelope<UploadInput> {
     }
 }
 
-/// What the metadata and the record say of an envelope's push.
+/// Returns what the metadata and the record say of an envelope's push.
 pub fn delivered_push(envelope: &Envelope<UploadInput>) -> DeliveredPush {
     let input = &envelope.input;
     DeliveredPush::new(

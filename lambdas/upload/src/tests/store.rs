@@ -1,5 +1,5 @@
-//! A destination in memory that decides as S3 does: an entity tag names the content and not the write, a copy is completed
-//! on a condition or not at all, and what is neither completed nor aborted stays.
+//! A destination in memory that behaves like S3: an entity tag depends on the content and not on the write, a copy is
+//! completed on its condition or not at all, and a copy that is neither completed nor aborted stays.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,7 +12,7 @@ use domain::contract::{Delivered, StagedObject};
 use domain::destination::Destination;
 use tokio::sync::Notify;
 
-/// What the store is asked for.
+/// A call of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     Head,
@@ -22,15 +22,15 @@ pub enum Step {
     Abort,
 }
 
-/// What becomes of one call.
+/// A planned fault of one call.
 #[derive(Debug)]
-enum Turn {
-    /// It begins once the gate is open.
+enum Fault {
+    /// The call begins once the gate is open.
     Wait(Arc<Gate>),
-    /// It does nothing, and fails.
+    /// The call does nothing, and fails.
     Fail,
-    /// It does what it should, and nobody hears of it.
-    LoseAnswer,
+    /// The call succeeds, but its response is lost.
+    LoseResponse,
 }
 
 /// A document beside the zips.
@@ -48,15 +48,15 @@ struct Contents {
     has_lost_what_was_staged: bool,
     versions: u64,
     steps: Vec<Step>,
-    plan: Vec<(Step, usize, Turn)>,
+    plan: Vec<(Step, usize, Fault)>,
 }
 
-/// See the module.
+/// A destination in memory, with planned faults.
 #[derive(Debug, Default)]
 pub struct MemoryStore(Mutex<Contents>);
 
 impl MemoryStore {
-    /// All that the store was asked for.
+    /// Returns all calls so far.
     pub fn steps(&self) -> Vec<Step> {
         self.contents().steps.clone()
     }
@@ -73,12 +73,12 @@ impl MemoryStore {
         self.contents().documents.get(&name_of(destination)).cloned()
     }
 
-    /// How many copies are neither completed nor aborted.
+    /// Returns how many copies are neither completed nor aborted.
     pub fn copies(&self) -> usize {
         self.contents().copies.len()
     }
 
-    /// Puts an object in its place as somebody does who asks nobody.
+    /// Puts an object there without any condition, as another program might.
     pub fn place(&self, destination: &Destination, content: &str, metadata: HashMap<String, String>) {
         let mut contents = self.contents();
         contents.write(destination, described(content, metadata));
@@ -92,41 +92,41 @@ impl MemoryStore {
         self.contents().has_lost_what_was_staged = true;
     }
 
-    /// Holds up the `nth` of the calls of `step` that are still to come, from 1.
+    /// Holds up the `nth` future call of `step`, counted from 1.
     pub fn gate(&self, step: Step, nth: usize) -> Arc<Gate> {
         let gate = Arc::new(Gate::default());
-        self.plan(step, nth, Turn::Wait(gate.clone()));
+        self.plan(step, nth, Fault::Wait(gate.clone()));
         gate
     }
 
-    /// Has the `nth` of the calls of `step` that are still to come fail, from 1.
+    /// Lets the `nth` future call of `step` fail, counted from 1.
     pub fn fail(&self, step: Step, nth: usize) {
-        self.plan(step, nth, Turn::Fail);
+        self.plan(step, nth, Fault::Fail);
     }
 
-    /// Has the answer of the next call of `step` get lost.
-    pub fn lose_answer(&self, step: Step) {
-        self.plan(step, 1, Turn::LoseAnswer);
+    /// Loses the response of the next call of `step`.
+    pub fn lose_response(&self, step: Step) {
+        self.plan(step, 1, Fault::LoseResponse);
     }
 
-    fn plan(&self, step: Step, nth: usize, turn: Turn) {
+    fn plan(&self, step: Step, nth: usize, fault: Fault) {
         let mut contents = self.contents();
         let call = contents.count(step) + nth;
-        contents.plan.push((step, call, turn));
+        contents.plan.push((step, call, fault));
     }
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.0.lock().unwrap()
     }
 
-    /// Waits as planned. Gives whether the answer is to be lost.
+    /// Applies the planned fault. Returns whether the response is to be lost.
     async fn begin(&self, step: Step, destination: &Destination) -> Result<bool, StorageError> {
-        let turn = self.contents().turn(step);
-        match turn {
+        let fault = self.contents().fault(step);
+        match fault {
             None => Ok(false),
-            Some(Turn::LoseAnswer) => Ok(true),
-            Some(Turn::Fail) => Err(unavailable(destination)),
-            Some(Turn::Wait(gate)) => {
+            Some(Fault::LoseResponse) => Ok(true),
+            Some(Fault::Fail) => Err(unavailable(destination)),
+            Some(Fault::Wait(gate)) => {
                 gate.reached.notify_one();
                 gate.open.notified().await;
                 Ok(false)
@@ -140,7 +140,7 @@ impl Contents {
         self.steps.iter().filter(|done| **done == step).count()
     }
 
-    fn turn(&mut self, step: Step) -> Option<Turn> {
+    fn fault(&mut self, step: Step) -> Option<Fault> {
         self.steps.push(step);
         let call = self.count(step);
         let planned = self
@@ -241,7 +241,7 @@ impl DestinationStore for MemoryStore {
     }
 }
 
-/// Where one call waits while something else happens.
+/// Holds up one call while something else happens.
 #[derive(Debug, Default)]
 pub struct Gate {
     reached: Notify,
@@ -249,7 +249,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Waits until a call has come. Panics if none comes.
+    /// Waits until a call is held up. Panics if none comes.
     pub async fn reached(&self) {
         tokio::time::timeout(Duration::from_secs(60), self.reached.notified())
             .await

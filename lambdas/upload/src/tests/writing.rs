@@ -1,4 +1,4 @@
-//! What is written, and how it is not written over what nobody has looked at.
+//! What is written, and that nothing unread is overwritten.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::store::Step::{self, Abort, Complete, Head, Prepare, Put};
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_zip_goes_where_nothing_is() {
+async fn a_zip_is_written_to_an_empty_destination() {
     let scene = Scene::default();
     let envelope = envelope(push("d1", None, Some('a')), 1);
     let delivered = scene.deliver(&envelope).await;
@@ -35,7 +35,7 @@ async fn a_zip_goes_where_nothing_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_provenance_document_stands_there_before_the_zip_that_names_it() {
+async fn the_provenance_document_is_written_before_the_zip_that_names_it() {
     let scene = Scene::default();
     let envelope = envelope(push("d1", None, Some('a')), 1);
     let gate = scene.store.gate(Complete, 1);
@@ -65,10 +65,10 @@ async fn a_zip_without_its_provenance_document_is_not_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_zip_whose_write_was_not_heard_of_is_found_again() {
+async fn a_zip_whose_write_had_its_response_lost_is_found_again() {
     let scene = Scene::default();
     let envelope = envelope(push("d1", None, Some('a')), 1);
-    scene.store.lose_answer(Complete);
+    scene.store.lose_response(Complete);
     let error = scene.upload(&envelope).await.unwrap_err();
     assert_eq!(error.code(), Code::StorageUnavailable);
     assert_eq!(scene.last().await, None);
@@ -119,13 +119,13 @@ async fn another_zip_of_the_same_push_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_object_that_names_no_push_is_replaced_where_the_options_say_so() {
+async fn an_object_that_names_no_push_is_replaced_only_if_the_options_say_so() {
     let scene = Scene::default();
     scene.store.place(&destination(), "by hand", HashMap::new());
     let mut envelope = envelope(push("d1", None, Some('a')), 1);
     let error = scene.upload(&envelope).await.unwrap_err();
     assert_eq!(error.code(), Code::DestinationOccupied);
-    assert!(error.to_string().contains("no delivered zip"), "{error}");
+    assert!(error.to_string().contains("not a delivered zip"), "{error}");
     assert_eq!(scene.store.steps(), [Head]);
     envelope.input.deliver.options.overwrite_foreign = true;
     scene.deliver(&envelope).await;
@@ -133,7 +133,7 @@ async fn an_object_that_names_no_push_is_replaced_where_the_options_say_so() {
     assert_eq!(scene.store.count(Complete), 1);
 }
 
-/// Uploads a zip over what `before` has done, while `meanwhile` comes between its look and its write.
+/// Uploads a zip after `before`, with `meanwhile` between its look and its write.
 async fn upload_while(before: impl Fn(&Scene), meanwhile: impl Fn(&Scene)) -> Scene {
     let scene = Scene::default();
     before(&scene);
@@ -152,7 +152,7 @@ async fn upload_while(before: impl Fn(&Scene), meanwhile: impl Fn(&Scene)) -> Sc
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_destination_that_has_changed_is_looked_at_again_and_copied_to_again() {
+async fn a_destination_that_has_changed_is_read_again_and_copied_to_again() {
     let nothing = |_: &Scene| ();
     let place = |content: &'static str| {
         move |scene: &Scene| scene.store.place(&destination(), content, HashMap::new())
@@ -200,7 +200,7 @@ async fn a_zip_never_replaces_a_provenance_document() {
 
 #[tokio::test(start_paused = true)]
 async fn a_newer_zip_that_came_between_look_and_write_stays() {
-    // Of another stack: it has no lease of this one's.
+    // Another stack writes it, so it does not have the lease of this one.
     let newer = envelope(push("d2", Some('a'), Some('b')), 2);
     let metadata = metadata::write(
         &delivered_push(&newer),
@@ -228,7 +228,7 @@ async fn a_newer_zip_that_came_between_look_and_write_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_destination_that_changes_at_each_look_is_given_up() {
+async fn an_upload_gives_up_if_the_destination_keeps_changing() {
     let scene = Scene::default();
     let gates: Vec<_> = (1..=MAX_ATTEMPTS)
         .map(|nth| scene.store.gate(Complete, nth))
@@ -260,7 +260,7 @@ async fn a_destination_that_changes_at_each_look_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_staged_zip_that_is_gone_is_said_to_be_missing() {
+async fn a_missing_staged_zip_is_reported_as_missing() {
     let scene = Scene::default();
     scene.store.lose_what_was_staged();
     let error = scene
@@ -269,7 +269,7 @@ async fn a_staged_zip_that_is_gone_is_said_to_be_missing() {
         .unwrap_err();
     assert_eq!(error.code(), Code::StagedObjectMissing);
     assert_eq!(scene.store.object(&destination()), None);
-    assert_eq!(scene.record().await, None, "the lease was not asked for");
+    assert_eq!(scene.record().await, None, "the lease was not requested");
 }
 
 #[tokio::test(start_paused = true)]
