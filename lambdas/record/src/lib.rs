@@ -1,4 +1,5 @@
-//! `Record` and `RecordFailure`: write the closing event, remove what was staged, and say in short how the push ended.
+//! `Record` and `RecordFailure`: write the closing event, remove the staged objects, and return a summary of how the
+//! push ended.
 
 mod stopped;
 
@@ -14,24 +15,24 @@ use workflow::ExecutionOver;
 
 pub use stopped::parse;
 
-/// How long the removal of staged objects may take. What is left then expires.
+/// How long the removal of staged objects may take. Objects that are left after it expire.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why a push cannot be closed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The trail could not be read or written.
+    /// The audit trail failed.
     #[error(transparent)]
     Audit(#[from] AuditError),
-    /// Nothing says how the push ended.
+    /// The push has not ended.
     #[error("push {push_id} is {status}: it cannot be closed before it was delivered, ignored or superseded")]
     Unfinished {
         /// The push.
         push_id: String,
-        /// How far it is.
+        /// Its status.
         status: String,
     },
-    /// Another execution closes the push.
+    /// This execution may no longer close the push.
     #[error(transparent)]
     Over(#[from] ExecutionOver),
 }
@@ -46,10 +47,10 @@ impl Coded for Error {
     }
 }
 
-/// Closes one push, and says how it ended, or how its execution failed.
+/// Closes one push. Returns how it ended, or how its execution failed.
 ///
 /// # Errors
-/// [`Error`].
+/// Returns an [`Error`] if the trail fails, or if this execution cannot close the push.
 pub async fn handle(
     trail: &impl AuditTrail,
     staging: &impl Staging,
@@ -74,8 +75,8 @@ pub async fn handle(
     if let Some(failure) = &envelope.input.failure {
         return Ok(close(&state, Some(failure)));
     }
-    // However the push has ended, it is the other execution that tells it. To say here how would leave the webhook, when it
-    // is sent again, with the word of an execution that has told nobody.
+    // The execution that has taken the push over also publishes how it ended. If this one succeeded too, the webhook,
+    // when it is sent again, would find an execution that has succeeded without publishing anything.
     if state.was_taken_from(execution_id) {
         return Err(ExecutionOver::new(execution_id, &state).into());
     }
@@ -86,8 +87,8 @@ pub async fn handle(
     Ok(close(&state, None))
 }
 
-/// The event that says that an execution has failed. `None` if it is there already, or if the push is another execution's
-/// to fail.
+/// Returns the event that an execution has failed, or `None` if the trail has it already, or if another execution is in
+/// charge of the push.
 fn failed_event(state: &PushState, execution_id: &str, failure: &Failure) -> Option<PushEvent> {
     let failed = PushFailed {
         execution_id: execution_id.to_owned(),
@@ -98,8 +99,8 @@ fn failed_event(state: &PushState, execution_id: &str, failure: &Failure) -> Opt
     (!is_anothers && state.failure.as_ref() != Some(&failed)).then_some(PushEvent::PushFailed(failed))
 }
 
-/// Removes what was staged. What cannot be removed in time expires: the push has ended all the same. (What a failed push
-/// has staged is kept for the next execution of it.)
+/// Removes the staged objects. If they cannot be removed in time the push is closed all the same, and they expire. (The
+/// staged objects of a failed push are kept for its next execution.)
 async fn remove_staged(staging: &impl Staging, state: &PushState) {
     let push_id = &state.push.push_id;
     match tokio::time::timeout(REMOVAL_TIMEOUT, staging.remove_all(push_id)).await {
@@ -109,7 +110,7 @@ async fn remove_staged(staging: &impl Staging, state: &PushState) {
     }
 }
 
-/// How the push ended; with `failure`, how its execution failed.
+/// Returns how the push ended, or with `failure`, how its execution failed.
 fn close(state: &PushState, failure: Option<&Failure>) -> Closed {
     let push = &state.push;
     Closed {

@@ -1,8 +1,7 @@
-//! The end of an execution that could not record it itself: it was stopped, or has met its time limit.
+//! Reads the event of an execution that could not record its own end, because it was stopped or reached its time limit.
 //!
-//! EventBridge reports both
-//! (<https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html>), and hands the event to the
-//! function as it is.
+//! EventBridge reports both (<https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html>), and
+//! passes the event unchanged to the function.
 
 use chrono::DateTime;
 use domain::contract::{Envelope, Execution, Failure, RecordInput};
@@ -11,7 +10,7 @@ use serde::Deserialize;
 use serde::de::Error as _;
 use serde_json::Value;
 
-/// The type of the events, which no input of the state machine has.
+/// The type of the events, by which they differ from inputs of the state machine.
 const DETAIL_TYPE: &str = "Step Functions Execution Status Change";
 
 #[derive(Deserialize)]
@@ -21,16 +20,16 @@ struct Detail {
     status: String,
     /// When the execution started, in milliseconds since 1970.
     start_date: i64,
-    /// The execution's input as JSON text. EventBridge leaves out what is too long, which a push never is.
+    /// The execution's input as JSON text. EventBridge leaves out inputs that are too long, but a push never is.
     input: Option<String>,
     #[serde(default)]
     cause: Option<String>,
 }
 
-/// Reads what `Record` is called with: by the state machine, or by EventBridge.
+/// Parses the payload that the state machine or EventBridge calls the function with.
 ///
 /// # Errors
-/// If it is neither.
+/// Returns the parser's error if the payload has neither form.
 pub fn parse(payload: Value) -> Result<Envelope<RecordInput>, serde_json::Error> {
     if payload["detail-type"] != DETAIL_TYPE {
         return serde_json::from_value(payload);
@@ -41,13 +40,13 @@ pub fn parse(payload: Value) -> Result<Envelope<RecordInput>, serde_json::Error>
         input.ok_or_else(|| serde_json::Error::custom("the event of an execution has no input"))?,
     )?;
     let started_at = DateTime::from_timestamp_millis(detail.start_date)
-        .ok_or_else(|| serde_json::Error::custom("startDate is no time"))?;
+        .ok_or_else(|| serde_json::Error::custom("startDate is not a time"))?;
     let (error, what) = match detail.status.as_str() {
         "ABORTED" => ("ExecutionAborted", "The execution was stopped."),
-        "TIMED_OUT" => ("ExecutionTimedOut", "The execution has met its time limit."),
+        "TIMED_OUT" => ("ExecutionTimedOut", "The execution reached its time limit."),
         other => {
             return Err(serde_json::Error::custom(format!(
-                "an execution that is {other} records that itself"
+                "an execution that is {other} records its end itself"
             )));
         }
     };
@@ -79,7 +78,7 @@ mod tests {
 
     const ARN: &str = "arn:aws:states:eu-west-1:123456789012:execution:stack-push:8751";
 
-    /// An event as EventBridge sends it.
+    /// Returns an event as EventBridge sends it.
     fn event(status: &str) -> Value {
         json!({
             "version": "0",
@@ -114,13 +113,13 @@ mod tests {
     }
 
     #[test]
-    fn an_execution_that_was_stopped_or_timed_out_is_an_execution_that_has_failed() {
+    fn an_execution_that_was_stopped_or_timed_out_has_failed() {
         for (status, error, cause) in [
             ("ABORTED", "ExecutionAborted", "The execution was stopped."),
             (
                 "TIMED_OUT",
                 "ExecutionTimedOut",
-                "The execution has met its time limit.",
+                "The execution reached its time limit.",
             ),
         ] {
             let expected = Envelope {
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_stopped_it_may_have_said_why() {
+    fn the_cause_of_a_stop_is_part_of_the_failure() {
         for (said, expected) in [
             (json!("Not today."), "The execution was stopped. Not today."),
             (json!(""), "The execution was stopped."),
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn an_execution_that_has_not_been_cut_off_records_its_end_itself() {
+    fn an_event_of_an_execution_that_records_its_end_itself_is_an_error() {
         for status in ["RUNNING", "SUCCEEDED", "FAILED", "PENDING_REDRIVE"] {
             let error = parse(event(status)).unwrap_err();
             assert!(error.to_string().contains(status), "{error}");
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_state_machine_sends_is_read_as_it_is() {
+    fn an_input_of_the_state_machine_is_parsed_as_it_is() {
         let scene = Scene::default();
         for failure in [None, Some(failure("Fetch", "CommitNotFound"))] {
             let mut envelope = scene.envelope("e1", failure);
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_push_whose_execution_was_stopped_before_it_could_begin_has_a_trail() {
+    async fn a_push_whose_execution_was_stopped_before_its_first_event_has_a_trail() {
         let scene = Scene::default();
         let recorded = scene.execute(&parse(event("ABORTED")).unwrap()).await.unwrap();
         assert_eq!(recorded.status, Status::Failed);
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_push_whose_execution_was_stopped_on_its_way_is_closed_as_failed() {
+    async fn a_push_whose_execution_was_stopped_later_is_closed_as_failed() {
         let scene = Scene::received().await;
         scene.append_all([crate::tests::scene::validated()]).await;
         let mut stopped = event("TIMED_OUT");

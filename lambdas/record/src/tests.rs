@@ -14,7 +14,7 @@ use scene::{
     Removal, Scene, archive, delivered, failure, fetched, ignored, retried, superseded, uploaded, validated,
 };
 
-/// What is said of a push that is neither delivered nor failed.
+/// Returns the summary of a push that is neither delivered nor failed.
 fn closed(scene: &Scene, status: Status) -> Closed {
     Closed {
         push_id: scene.push.push_id,
@@ -116,7 +116,7 @@ async fn a_failure_is_written_down_once_and_keeps_what_is_staged() {
     let events = scene.events().len();
     assert_eq!(scene.record("e1", failed).await.unwrap(), recorded);
     assert_eq!(scene.events().len(), events);
-    // What comes after it is another one.
+    // A later failure is an event of its own.
     scene
         .record("e1", Some(failure("PublishFailure", "States.TaskFailed")))
         .await
@@ -125,7 +125,7 @@ async fn a_failure_is_written_down_once_and_keeps_what_is_staged() {
 }
 
 #[tokio::test]
-async fn a_failure_comes_with_what_to_do_about_it() {
+async fn a_failure_comes_with_its_remedy() {
     let scene = Scene::received().await;
     for name in [
         "StagedObjectMissing",
@@ -139,7 +139,7 @@ async fn a_failure_comes_with_what_to_do_about_it() {
 }
 
 #[tokio::test]
-async fn a_push_that_fails_after_its_delivery_says_where_its_zip_is() {
+async fn a_push_that_fails_after_its_delivery_names_its_zip() {
     let scene = Scene::received().await;
     scene.append_all(uploaded()).await;
     scene.record("e1", None).await.unwrap();
@@ -176,7 +176,7 @@ async fn the_failure_of_another_execution_does_not_touch_a_push_that_has_ended()
 }
 
 #[tokio::test]
-async fn an_execution_that_fails_before_it_takes_up_a_failed_push_says_so() {
+async fn an_execution_that_fails_before_it_takes_a_failed_push_over_is_recorded() {
     let scene = Scene::received().await;
     scene
         .record("e1", Some(failure("Fetch", "CommitNotFound")))
@@ -197,10 +197,13 @@ async fn an_execution_that_was_replaced_cannot_close_the_push() {
     let before = scene.state().await;
     let error = scene.record("e1", None).await.unwrap_err();
     assert_eq!(error.code(), Code::ExecutionOver);
-    assert!(error.to_string().contains("e2 has taken the push up"), "{error}");
+    assert!(
+        error.to_string().contains("e2 has taken over the push"),
+        "{error}"
+    );
     assert_eq!(scene.state().await, before);
     assert_eq!(scene.staging.removed(), []);
-    // It is the other one's to close.
+    // The other execution closes it.
     scene.record("e2", None).await.unwrap();
     let after = scene.state().await;
     let error = scene.record("e1", None).await.unwrap_err();
@@ -222,7 +225,7 @@ async fn an_execution_that_was_replaced_cannot_fail_the_push() {
 }
 
 #[tokio::test]
-async fn how_the_push_ended_is_said_however_often_it_is_asked() {
+async fn closing_a_push_again_returns_the_same_summary() {
     let scene = Scene::received().await;
     scene.append_all(uploaded()).await;
     let closed = scene.record("e1", None).await.unwrap();
@@ -233,7 +236,7 @@ async fn how_the_push_ended_is_said_however_often_it_is_asked() {
 }
 
 #[tokio::test]
-async fn an_execution_that_may_have_told_nobody_leaves_that_to_the_next() {
+async fn an_execution_that_may_not_have_published_leaves_that_to_the_next() {
     let scene = Scene::received().await;
     scene.append_all(uploaded()).await;
     let closed = scene.record("e1", None).await.unwrap();
@@ -246,7 +249,7 @@ async fn an_execution_that_may_have_told_nobody_leaves_that_to_the_next() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_told_is_told_by_another_execution() {
+async fn what_could_not_be_published_is_published_by_another_execution() {
     let scene = Scene::received().await;
     scene.append_all(uploaded()).await;
     scene.record("e1", None).await.unwrap();
@@ -255,7 +258,7 @@ async fn what_could_not_be_told_is_told_by_another_execution() {
         .await
         .unwrap();
     scene.append_all([retried("e2")]).await;
-    // The failure was told of by the execution that has failed. It stays in the trail until the rest is told too.
+    // The failed execution has published its failure. It stays in the trail until the delivery is published too.
     let error = scene.record("e1", None).await.unwrap_err();
     assert_eq!(error.code(), Code::ExecutionOver);
     assert!(scene.state().await.failure.is_some());
@@ -281,7 +284,7 @@ async fn a_push_that_has_not_ended_cannot_be_closed() {
         "{error}"
     );
     assert_eq!(scene.staging.removed(), []);
-    // One that has failed has not ended either.
+    // A failed push has not ended either.
     scene
         .record("e1", Some(failure("Package", "LimitExceeded")))
         .await
@@ -291,7 +294,7 @@ async fn a_push_that_has_not_ended_cannot_be_closed() {
 }
 
 #[tokio::test]
-async fn a_push_that_nobody_knows_cannot_be_closed() {
+async fn an_unknown_push_cannot_be_closed() {
     let scene = Scene::default();
     for failed in [None, Some(failure("Fetch", "CommitNotFound"))] {
         let error = scene.record("e1", failed).await.unwrap_err();
@@ -301,7 +304,7 @@ async fn a_push_that_nobody_knows_cannot_be_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_push_is_closed_though_what_it_has_staged_cannot_be_removed_in_time() {
+async fn a_push_is_closed_even_if_its_staged_objects_cannot_be_removed_in_time() {
     let scene = Scene::received().await;
     scene.append_all(uploaded()).await;
     scene.staging.set(Removal::NeverEnds);
@@ -311,12 +314,12 @@ async fn a_push_is_closed_though_what_it_has_staged_cannot_be_removed_in_time() 
     assert_eq!(begin.elapsed().as_secs(), REMOVAL_TIMEOUT.as_secs());
     assert!(
         REMOVAL_TIMEOUT < Duration::from_secs(55),
-        "less than a function has"
+        "it must be less than the function's timeout"
     );
 }
 
 #[tokio::test]
-async fn a_push_is_closed_though_what_it_has_staged_cannot_be_removed() {
+async fn a_push_is_closed_even_if_its_staged_objects_cannot_be_removed() {
     let scene = Scene::received().await;
     scene.append_all(uploaded()).await;
     scene.staging.set(Removal::Fails);
@@ -326,7 +329,7 @@ async fn a_push_is_closed_though_what_it_has_staged_cannot_be_removed() {
 }
 
 #[tokio::test]
-async fn its_event_is_written_by_itself_and_not_by_what_runs_it() {
+async fn the_stage_writes_its_event_itself() {
     let scene = Scene::received().await;
     scene.append_all(uploaded()).await;
     let recorded = scene.execute(&scene.envelope("e1", None)).await.unwrap();

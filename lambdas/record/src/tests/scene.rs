@@ -1,4 +1,4 @@
-//! A push's trail, and a staging area that can misbehave.
+//! The trail of a push, and a staging area whose removal can fail.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 
-/// What becomes of the removal of staged objects.
+/// What the removal of staged objects does.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum Removal {
     #[default]
@@ -30,7 +30,7 @@ pub enum Removal {
     NeverEnds,
 }
 
-/// A staging area of which only the removal is used.
+/// A staging area that only supports the removal.
 #[derive(Debug, Default)]
 pub struct MemoryStaging {
     removal: Mutex<Removal>,
@@ -42,7 +42,7 @@ impl MemoryStaging {
         *self.removal.lock().unwrap() = removal;
     }
 
-    /// The pushes whose objects were to be removed.
+    /// Returns the pushes whose objects were to be removed.
     pub fn removed(&self) -> Vec<PushId> {
         self.removed.lock().unwrap().clone()
     }
@@ -78,7 +78,7 @@ pub struct Scene {
 }
 
 impl Default for Scene {
-    /// A push that no execution has taken up.
+    /// A push without a trail.
     fn default() -> Self {
         Self {
             trail: MemoryTrail::default(),
@@ -89,7 +89,7 @@ impl Default for Scene {
 }
 
 impl Scene {
-    /// A push that the execution `e1` has taken up.
+    /// A push whose trail the execution `e1` has begun.
     pub async fn received() -> Self {
         let scene = Self::default();
         let received = PushReceived {
@@ -133,7 +133,7 @@ impl Scene {
         handle(&self.trail, &self.staging, &self.envelope(execution_id, failure)).await
     }
 
-    /// Records as the function does.
+    /// Runs the stage as the function does.
     pub async fn execute(&self, envelope: &Envelope<RecordInput>) -> Result<Closed, Failed> {
         let time_limit = Duration::from_secs(60);
         workflow::execute(
@@ -199,7 +199,7 @@ pub fn validated() -> PushEvent {
     })
 }
 
-/// What happens to a push until its zip is at its destination.
+/// Returns the events of a push until its zip is at its destination.
 pub fn uploaded() -> Vec<PushEvent> {
     vec![
         validated(),
