@@ -1,5 +1,5 @@
-//! `Validate`: decides by the source's settings whether a push is wanted, gives it its number, and says what is to be
-//! delivered from where to where.
+//! `Validate`: decides by the source's settings whether a push is delivered, from where to where, and gives it its
+//! number.
 
 use audit::{AuditError, AuditTrail};
 use domain::Invalid;
@@ -11,12 +11,12 @@ use domain::source::SettingsError;
 /// Why a push cannot be validated.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The settings are not the JSON that they should be.
+    /// The settings are malformed.
     #[error("the settings of source {name} cannot be read")]
     Settings {
         /// The source.
         name: String,
-        /// Where they differ.
+        /// What is wrong with them.
         source: SettingsError,
     },
     /// The settings cannot be applied to this push.
@@ -24,13 +24,13 @@ pub enum Error {
     Policy {
         /// The source.
         name: String,
-        /// Why not.
+        /// What prevents it.
         source: PolicyError,
     },
-    /// The push's id is not made of its own source, delivery and ref.
+    /// The push's id is not the one of its source, delivery and ref.
     #[error("the push is not one that the webhook makes")]
     Identity(#[source] Invalid),
-    /// The number could not be given.
+    /// The audit trail failed.
     #[error(transparent)]
     Audit(#[from] AuditError),
 }
@@ -51,11 +51,11 @@ impl Coded for Error {
 
 /// Validates one push.
 ///
-/// A push that another execution has validated before keeps its number. A deletion gets one too: it is a change of the ref
-/// that comes between others.
+/// A push that another execution has validated before keeps its number. A deletion gets a number too, because it is a
+/// change of the ref between others.
 ///
 /// # Errors
-/// [`Error`].
+/// Returns an [`Error`] if the settings cannot be applied to the push, or if the trail fails.
 pub async fn handle(trail: &impl AuditTrail, envelope: &Envelope<ValidateInput>) -> Result<Validated, Error> {
     let push = &envelope.push;
     push.check_identity().map_err(Error::Identity)?;

@@ -1,4 +1,4 @@
-//! What is decided of a push, the first time and again.
+//! What is decided about a push, by its first execution and by later ones.
 
 mod scene;
 
@@ -19,7 +19,7 @@ fn reason(validated: Validated) -> IgnoreReason {
 }
 
 #[tokio::test]
-async fn a_push_that_is_wanted_gets_its_number_and_what_the_settings_say() {
+async fn a_push_that_is_wanted_gets_its_number_and_the_options_of_the_settings() {
     let scene = Scene::default();
     let deliver = scene.deliver("e1", &push("d1"), SETTINGS).await;
     assert_eq!(scene.last_number().await, Some(deliver.sequence));
@@ -39,7 +39,7 @@ async fn a_push_that_is_wanted_gets_its_number_and_what_the_settings_say() {
             options: settings.options,
         }
     );
-    assert!(!deliver.options.build_info, "the options are the settings'");
+    assert!(!deliver.options.build_info, "the options come from the settings");
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn a_later_push_gets_a_higher_number_and_the_same_push_the_same_one() {
 }
 
 #[tokio::test]
-async fn what_is_not_wanted_is_ignored_and_takes_no_number() {
+async fn a_push_that_is_not_wanted_is_ignored_and_takes_no_number() {
     let scene = Scene::default();
     for (settings, expected) in [
         (changed("group/*", "other/*"), IgnoreReason::RepositoryNotAllowed),
@@ -80,7 +80,7 @@ async fn a_deletion_of_a_wanted_ref_is_ignored_and_takes_a_number() {
     assert_eq!(last.last_deletion, Some(last.sequence));
 }
 
-/// Checks that the push cannot be validated, for a reason that has `says` in it, and has taken no number.
+/// Checks that the push cannot be validated, for a reason that contains `says`, and has taken no number.
 async fn assert_refused(push: &Push, settings: &str, code: Code, says: &str) {
     let scene = Scene::default();
     let failed = scene.validate("e1", push, settings).await.unwrap_err();
@@ -103,7 +103,7 @@ async fn a_push_whose_id_is_not_its_own_is_refused() {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_read_or_applied_are_an_error_and_not_a_no() {
+async fn settings_that_cannot_be_read_or_applied_are_an_error_and_not_a_refusal() {
     let push = push("d1");
     let source = Code::SourceInvalid;
     for (settings, code, says) in [
@@ -134,7 +134,7 @@ async fn settings_that_cannot_be_read_or_applied_are_an_error_and_not_a_no() {
 }
 
 #[tokio::test]
-async fn another_execution_of_a_failed_push_goes_by_the_settings_of_now_and_keeps_the_number() {
+async fn another_execution_of_a_failed_push_applies_the_current_settings_and_keeps_the_number() {
     let scene = Scene::default();
     let first = scene.deliver("e1", &push("d1"), SETTINGS).await;
     scene.fail("e1", &push("d1")).await;
@@ -148,13 +148,13 @@ async fn another_execution_of_a_failed_push_goes_by_the_settings_of_now_and_keep
         Some(later.sequence),
         "no number is lost"
     );
-    // And so does one that comes after a failure of that.
+    // So does an execution that follows when the second one has failed too.
     scene.fail("e2", &push("d1")).await;
     assert_eq!(scene.deliver("e3", &push("d1"), SETTINGS).await, first);
 }
 
 #[tokio::test]
-async fn a_push_that_was_ignored_by_wrong_settings_is_wanted_after_they_were_corrected() {
+async fn a_push_that_was_ignored_by_wrong_settings_is_delivered_once_they_are_corrected() {
     let scene = Scene::default();
     let wrong = changed("refs/tags/*", "refs/heads/*");
     let ignored = scene.validate("e1", &push("d1"), &wrong).await.unwrap();
@@ -177,13 +177,13 @@ async fn a_push_that_was_wanted_ignored_and_wanted_again_keeps_its_number() {
 }
 
 #[tokio::test]
-async fn an_execution_is_answered_the_same_whatever_the_settings_say_meanwhile() {
+async fn an_execution_keeps_its_decision_if_the_settings_change_meanwhile() {
     let scene = Scene::default();
     let first = scene.deliver("e1", &push("d1"), SETTINGS).await;
     assert_eq!(scene.deliver("e1", &push("d1"), "{").await, first);
 }
 
-/// What is staged of a push that has failed after its fetch, once another execution was validated by `settings`.
+/// Returns what stays staged of a push that failed after its fetch, once another execution is validated by `settings`.
 async fn staged_after(settings: &str) -> Option<FetchedCommit> {
     let scene = Scene::default();
     let push = push("d1");
@@ -195,7 +195,7 @@ async fn staged_after(settings: &str) -> Option<FetchedCommit> {
 }
 
 #[tokio::test]
-async fn what_was_fetched_is_kept_for_as_long_as_it_is_what_would_be_fetched() {
+async fn the_fetched_commit_is_kept_if_it_would_be_fetched_in_the_same_way() {
     assert_eq!(staged_after(SETTINGS).await, Some(fetched()));
     assert_eq!(staged_after(&changed("zips", "other")).await, Some(fetched()));
     for changed in [

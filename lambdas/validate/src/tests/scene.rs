@@ -1,4 +1,4 @@
-//! A trail, pushes of one ref, and executions of them by these or those settings.
+//! A trail, pushes of one ref, and their executions by given settings.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use domain::state::PushState;
 
 use super::*;
 
-/// Settings by which the pushes are wanted.
+/// Settings that want the pushes.
 pub const SETTINGS: &str = r#"{
     "provider":"gitlab",
     "repositories":["group/*"],
@@ -23,7 +23,7 @@ pub const SETTINGS: &str = r#"{
     "options":{"build_info":false}
 }"#;
 
-/// The settings with something else in them.
+/// Returns the settings with `from` replaced by `to`.
 pub fn changed(from: &str, to: &str) -> String {
     assert!(SETTINGS.contains(from), "{from}");
     SETTINGS.replace(from, to)
@@ -39,7 +39,7 @@ impl Scene {
         handle(&self.trail, &envelope("e1", push, settings)).await
     }
 
-    /// Validates as the function does.
+    /// Runs the stage as the function does.
     pub async fn validate(&self, execution: &str, push: &Push, settings: &str) -> Result<Validated, Failed> {
         let envelope = envelope(execution, push, settings);
         let time_limit = Duration::from_secs(60);
@@ -53,7 +53,7 @@ impl Scene {
         .await
     }
 
-    /// Validates what is wanted.
+    /// Validates a push that must be wanted.
     pub async fn deliver(&self, execution: &str, push: &Push, settings: &str) -> Deliver {
         match self.validate(execution, push, settings).await.unwrap() {
             Validated::Deliver(deliver) => deliver,
@@ -61,7 +61,7 @@ impl Scene {
         }
     }
 
-    /// Has an execution of the push fail.
+    /// Records that an execution of the push has failed.
     pub async fn fail(&self, execution: &str, push: &Push) {
         let failed = PushFailed {
             execution_id: execution.to_owned(),
@@ -83,7 +83,7 @@ impl Scene {
         self.trail.load(push.push_id).await.unwrap().unwrap()
     }
 
-    /// The last push of the ref that has a number.
+    /// Returns the last push of the ref that has a number.
     pub async fn last_push(&self) -> Option<LastPush> {
         self.trail.last_push(&RefKey::of(&push("d1"))).await.unwrap()
     }
@@ -107,7 +107,7 @@ fn envelope(execution: &str, push: &Push, settings: &str) -> Envelope<ValidateIn
     }
 }
 
-/// A push of a tag.
+/// Returns a push of a tag.
 pub fn push(delivery: &str) -> Push {
     let source = "gitlab".parse().unwrap();
     let delivery_id = delivery.parse().unwrap();
@@ -125,7 +125,7 @@ pub fn push(delivery: &str) -> Push {
     }
 }
 
-/// A push that deletes the tag.
+/// Returns a push that deletes the tag.
 pub fn deletion(delivery: &str) -> Push {
     Push {
         before: Some(object_id('a')),
