@@ -4,22 +4,22 @@ use aws::AwsFailure;
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::operation::start_execution::StartExecutionError;
 
-/// An execution that there is.
+/// An existing execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecutionStatus {
     /// Its ARN.
     pub arn: String,
-    /// Its input, as text.
+    /// Its input, as JSON text.
     pub input: String,
-    /// Whether another execution has something to do.
+    /// Whether another execution of the same push may follow it.
     pub may_be_followed: bool,
 }
 
-/// How an execution may end that another one may follow: settings may have been corrected since a push was ignored, and
-/// one that took the push over may have failed.
+/// The endings after which another execution may follow: the settings may have been corrected since a push was ignored,
+/// and an execution that has replaced another one may itself have failed.
 const ENDINGS_TO_FOLLOW: [&str; 2] = ["Ignored", "Replaced"];
 
-/// Whether another execution may follow one of this status and output.
+/// Returns whether another execution may follow one with this status and output.
 fn may_be_followed(status: &str, output: Option<&str>) -> bool {
     match status {
         "FAILED" | "TIMED_OUT" | "ABORTED" => true,
@@ -34,14 +34,14 @@ fn may_be_followed(status: &str, output: Option<&str>) -> bool {
 
 /// The state machine's executions.
 pub trait Executions: Send + Sync {
-    /// Starts an execution, and gives its ARN. `None` if there has been one of this name.
+    /// Starts an execution. Returns its ARN, or `None` if an execution of this name exists already.
     fn start(
         &self,
         name: &str,
         input: &str,
     ) -> impl Future<Output = Result<Option<String>, AwsFailure>> + Send;
 
-    /// The execution of this name.
+    /// Returns the execution of this name.
     fn describe(&self, name: &str) -> impl Future<Output = Result<ExecutionStatus, AwsFailure>> + Send;
 }
 
@@ -53,7 +53,7 @@ pub struct StepFunctions {
 }
 
 impl StepFunctions {
-    /// The state machine with this ARN.
+    /// Creates a client of the state machine with this ARN.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig, state_machine_arn: String) -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! The webhook: turns a delivery into pushes, and starts one execution for each.
 //!
-//! The gateway's authorizer has let the request in. What is not for us is answered with 200 and a reason, for git hosts
-//! disable webhooks that answer with errors.
+//! The gateway's authorizer has already let the request in. An event that is not for us gets the status 200 and a
+//! reason, because git hosts disable webhooks that respond with errors.
 
 mod executions;
 mod start;
@@ -17,18 +17,18 @@ use serde::Serialize;
 pub use executions::{ExecutionStatus, Executions, StepFunctions};
 use webhook::{Report, gitlab};
 
-/// The largest body, in bytes. Lambda takes up to 6 MB of request, in which a body may be Base64.
-const BODY_BYTES: usize = 4 << 20;
+/// The largest body, in bytes. A Lambda request has at most 6 MB, in which the body may be Base64.
+const MAX_BODY_BYTES: usize = 4 << 20;
 
-/// What the webhook is answered.
+/// The response to a webhook.
 #[derive(Debug, Serialize, PartialEq, Eq)]
 #[serde(untagged)]
-enum Answer {
-    /// Executions have been started.
+enum Response {
+    /// Executions were started, or exist already.
     Accepted { pushes: Vec<Started> },
     /// There is nothing to do.
     NothingToDo { pushes: [(); 0], reason: String },
-    /// The request cannot be used.
+    /// The request was refused.
     Refused {
         #[serde(skip)]
         status: i64,
@@ -46,63 +46,66 @@ struct Started {
     execution: String,
 }
 
-/// Answers one request.
+/// Handles one request.
 pub async fn handle(
     executions: &impl Executions,
     request: &ApiGatewayV2httpRequest,
 ) -> ApiGatewayV2httpResponse {
-    let answer = answer(executions, request)
+    let response = respond(executions, request)
         .await
         .unwrap_or_else(|refused| refused);
-    let status = match &answer {
-        Answer::Accepted { pushes } => {
+    let status = match &response {
+        Response::Accepted { pushes } => {
             for push in pushes {
                 tracing::info!(push_id = push.push_id, execution = push.execution, "accepted");
             }
             202
         }
-        Answer::NothingToDo { reason, .. } => {
+        Response::NothingToDo { reason, .. } => {
             tracing::info!(reason, "nothing to do");
             200
         }
-        Answer::Refused { status, error } => {
+        Response::Refused { status, error } => {
             tracing::error!(status, error, "refused");
             *status
         }
     };
-    let mut response = ApiGatewayV2httpResponse::default();
-    response.status_code = status;
-    response.headers.insert(
+    let mut http = ApiGatewayV2httpResponse::default();
+    http.status_code = status;
+    http.headers.insert(
         "content-type",
         aws_lambda_events::http::HeaderValue::from_static("application/json"),
     );
-    response.body = serde_json::to_string(&answer).ok().map(Body::Text);
-    response
+    http.body = serde_json::to_string(&response).ok().map(Body::Text);
+    http
 }
 
-fn refused(status: i64, error: &impl ToString) -> Answer {
-    Answer::Refused {
+fn refused(status: i64, error: &impl ToString) -> Response {
+    Response::Refused {
         status,
         error: error.to_string(),
     }
 }
 
-async fn answer(executions: &impl Executions, request: &ApiGatewayV2httpRequest) -> Result<Answer, Answer> {
+async fn respond(
+    executions: &impl Executions,
+    request: &ApiGatewayV2httpRequest,
+) -> Result<Response, Response> {
     let source = request.path_parameters.get("source").map_or("", String::as_str);
     let source: SourceName = source.parse().map_err(|error| refused(404, &error))?;
     let body = body(request)?;
     let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
     let push = match gitlab::read(&source, header, &body) {
         Ok(Report::Push(push)) => push,
-        Ok(Report::NotForUs(reason)) => return Ok(Answer::NothingToDo { pushes: [], reason }),
+        Ok(Report::NotForUs(reason)) => return Ok(Response::NothingToDo { pushes: [], reason }),
         Err(error) => return Err(refused(400, &error)),
     };
     let execution = start::start(executions, &push).await.map_err(|error| {
-        // Whoever has set the hook sees the answer. Roles and accounts are not for them.
+        // Whoever has set up the hook sees the response, which must not show them roles and accounts.
         tracing::error!(error = chain(&error), "not started");
         refused(error.status(), &error)
     })?;
-    Ok(Answer::Accepted {
+    Ok(Response::Accepted {
         pushes: vec![Started {
             push_id: push.push_id.to_string(),
             ref_name: push.ref_name.to_string(),
@@ -111,11 +114,11 @@ async fn answer(executions: &impl Executions, request: &ApiGatewayV2httpRequest)
     })
 }
 
-fn body(request: &ApiGatewayV2httpRequest) -> Result<Vec<u8>, Answer> {
+fn body(request: &ApiGatewayV2httpRequest) -> Result<Vec<u8>, Response> {
     let text = request.body.as_deref().unwrap_or_default();
-    let too_large = || refused(413, &format!("the body has more than {BODY_BYTES} bytes"));
-    // As Base64, the largest body has this many characters. What is longer is not decoded.
-    if text.len() > BODY_BYTES.div_ceil(3) * 4 {
+    let too_large = || refused(413, &format!("the body has more than {MAX_BODY_BYTES} bytes"));
+    // The largest body has this many characters in Base64. A longer text is not decoded.
+    if text.len() > MAX_BODY_BYTES.div_ceil(3) * 4 {
         return Err(too_large());
     }
     let body = if request.is_base64_encoded {
@@ -128,7 +131,7 @@ fn body(request: &ApiGatewayV2httpRequest) -> Result<Vec<u8>, Answer> {
     } else {
         text.as_bytes().to_owned()
     };
-    if body.len() > BODY_BYTES {
+    if body.len() > MAX_BODY_BYTES {
         return Err(too_large());
     }
     Ok(body)

@@ -1,18 +1,17 @@
-//! Starts one execution for a push, however often its delivery comes.
+//! Starts one execution for a push, however often it is delivered.
 
 use aws::AwsFailure;
 use domain::push::Push;
 
 use crate::executions::Executions;
 
-/// How many executions one push may have. Each one after the first was asked for by a person, by sending the webhook
-/// again.
-const EXECUTIONS: u32 = 50;
+/// The most executions of one push. A person asks for each one after the first, by sending the webhook again.
+const MAX_EXECUTIONS: u32 = 50;
 
 /// Why no execution could be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Step Functions does not answer, or refuses.
+    /// Step Functions does not respond, or refuses.
     #[error(
         "the execution of push {push_id} could not be started by {}: the log of the function accept says why",
         source.operation
@@ -22,11 +21,11 @@ pub enum StartError {
         #[source]
         source: AwsFailure,
     },
-    /// The delivery's id was used before, for something else.
+    /// The delivery id was used before, for another change.
     #[error("push {push_id} was delivered before with another content: a delivery id must not be used twice")]
     AnotherContent { push_id: String },
-    /// It has failed again and again.
-    #[error("push {push_id} has had {EXECUTIONS} executions: look at them, and push again")]
+    /// The push has had too many executions.
+    #[error("push {push_id} has had {MAX_EXECUTIONS} executions: see why they failed, and push again")]
     TooOften { push_id: String },
     /// The push could not be written as JSON.
     #[error("push {push_id} could not be written as JSON")]
@@ -38,7 +37,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// The HTTP status that says it.
+    /// Returns the HTTP status of the response.
     pub fn status(&self) -> i64 {
         match self {
             Self::Aws { source, .. } if source.transient => 503,
@@ -48,7 +47,10 @@ impl StartError {
     }
 }
 
-/// Gives the ARN of the push's execution: the one that runs or has delivered it, or a new one.
+/// Returns the ARN of the push's execution: the one that is running or has delivered it, or a new one.
+///
+/// # Errors
+/// Returns a [`StartError`] if there is no such execution and none can be started.
 pub async fn start(executions: &impl Executions, push: &Push) -> Result<String, StartError> {
     let push_id = push.push_id.to_string();
     let aws = |source| StartError::Aws {
@@ -59,7 +61,7 @@ pub async fn start(executions: &impl Executions, push: &Push) -> Result<String, 
         push_id: push_id.clone(),
         source,
     })?;
-    for number in 1..=EXECUTIONS {
+    for number in 1..=MAX_EXECUTIONS {
         let name = if number == 1 {
             push_id.clone()
         } else {
@@ -79,7 +81,8 @@ pub async fn start(executions: &impl Executions, push: &Push) -> Result<String, 
     Err(StartError::TooOften { push_id })
 }
 
-/// Whether two deliveries report the same. What else a push says may be read otherwise after a deployment.
+/// Returns whether two deliveries report the same change. The other fields of a push may differ, because another
+/// version may parse them differently.
 fn is_same_change(one: &Push, two: &Push) -> bool {
     (&one.repository, &one.ref_name, &one.before, &one.after)
         == (&two.repository, &two.ref_name, &two.before, &two.after)

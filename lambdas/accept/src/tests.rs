@@ -1,4 +1,4 @@
-//! Which deliveries start which executions, and what they are answered.
+//! Which executions a delivery starts, and what the response is.
 
 mod scene;
 
@@ -42,7 +42,7 @@ async fn a_tag_that_was_deleted_has_no_after() {
 }
 
 #[tokio::test]
-async fn an_execution_is_not_given_more_than_it_takes() {
+async fn the_input_of_an_execution_stays_within_its_limit() {
     let mut payload = payload();
     payload["user_username"] = json!("x".repeat(1 << 20));
     payload["project"]["git_http_url"] = json!(format!("https://{}", "x".repeat(1 << 20)));
@@ -81,7 +81,7 @@ async fn a_delivery_that_is_sent_again_after_a_failure_starts_another_execution(
 }
 
 #[tokio::test]
-async fn a_delivery_id_that_comes_with_another_content_is_refused() {
+async fn a_delivery_id_with_another_content_is_refused() {
     let executions = Memory::default();
     send(
         &executions,
@@ -96,7 +96,7 @@ async fn a_delivery_id_that_comes_with_another_content_is_refused() {
 }
 
 #[tokio::test]
-async fn other_events_are_answered_with_200_and_a_reason() {
+async fn other_events_get_the_status_200_and_a_reason() {
     let executions = Memory::default();
     for (event, body) in [
         ("Issue Hook", r#"{"object_kind":"issue"}"#),
@@ -146,7 +146,7 @@ async fn a_request_that_cannot_be_used_starts_nothing_and_says_why() {
             400,
             "repository path",
         ),
-        (Some("Push Hook"), " ".repeat(BODY_BYTES + 1), 413, "bytes"),
+        (Some("Push Hook"), " ".repeat(MAX_BODY_BYTES + 1), 413, "bytes"),
     ];
     for (event, body, expected, reason) in cases {
         let (status, answer) = send(&executions, &request(event, "d1", &body)).await;
@@ -166,7 +166,7 @@ async fn a_base64_body_is_read() {
     assert_eq!(send(&executions, &request).await.0, 400);
 }
 
-/// GitLab's delivery of `payload`.
+/// Returns GitLab's delivery of `payload`.
 fn delivery(payload: &Value) -> ApiGatewayV2httpRequest {
     request(Some("Push Hook"), "d1", &payload.to_string())
 }
@@ -189,13 +189,13 @@ async fn each_execution_that_may_be_followed_is_followed_by_one() {
     let names = executions.names();
     assert_eq!(first, names[0]);
     assert_eq!(names[1..], [format!("{first}-2"), format!("{first}-3")]);
-    // The last one goes on.
+    // The last one is still running.
     let (_, again) = send(&executions, &delivery(&payload())).await;
     assert_eq!(again["pushes"][0]["execution"], json!(format!("arn:{first}-3")));
     assert_eq!(executions.names().len(), 3);
 }
 
-/// Sends a delivery again and again, each time after what it has started has ended. Gives the first execution's name.
+/// Sends a delivery `count` times, each time after its last execution has ended. Returns the first execution's name.
 async fn executions_after_each_end(executions: &Memory, count: usize) -> String {
     for _ in 0..count {
         executions.end_all();
@@ -213,14 +213,14 @@ async fn a_push_that_has_had_too_many_executions_is_refused() {
     assert_eq!(status, 409);
     let error = answer["error"].as_str().unwrap();
     assert!(
-        error.ends_with("has had 50 executions: look at them, and push again"),
+        error.ends_with("has had 50 executions: see why they failed, and push again"),
         "{error}"
     );
     assert_eq!(executions.names().len(), 50);
 }
 
 #[tokio::test]
-async fn a_step_functions_that_does_not_answer_is_told_from_one_that_refuses() {
+async fn an_outage_of_step_functions_is_distinguished_from_a_refusal() {
     for (refusal, expected, says) in [
         (Refusal::Start("InternalError"), 503, "states:StartExecution"),
         (
@@ -256,7 +256,7 @@ async fn a_step_functions_that_does_not_answer_is_told_from_one_that_refuses() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_another_version_has_read_otherwise_is_still_the_same() {
+async fn a_delivery_that_another_version_has_parsed_differently_is_still_the_same() {
     let executions = Memory::default();
     send(&executions, &delivery(&payload())).await;
     let mut read_otherwise = payload();
@@ -270,7 +270,7 @@ async fn a_delivery_that_another_version_has_read_otherwise_is_still_the_same() 
 }
 
 #[tokio::test]
-async fn a_delivery_of_another_change_is_refused_whatever_has_become_of_the_first_one() {
+async fn a_delivery_of_another_change_is_refused_however_the_first_one_has_ended() {
     let other = |field: &str, value: Value| {
         let mut payload = payload();
         payload[field] = value;
@@ -307,7 +307,7 @@ async fn another_ref_of_one_delivery_is_another_push() {
 }
 
 #[tokio::test]
-async fn an_execution_of_this_name_that_was_started_by_hand_is_another_content() {
+async fn an_execution_of_this_name_that_was_started_by_hand_has_another_content() {
     let executions = Memory::default();
     send(&executions, &delivery(&payload())).await;
     let (name, input) = (executions.names().remove(0), executions.input());
@@ -324,7 +324,7 @@ async fn an_execution_of_this_name_that_was_started_by_hand_is_another_content()
 }
 
 #[tokio::test]
-async fn a_delivery_is_known_by_the_header_that_stays_the_same_when_it_is_sent_again() {
+async fn a_delivery_is_identified_by_the_header_that_stays_the_same_when_it_is_sent_again() {
     let body = payload().to_string();
     let delivery_id = async |headers: &[(&'static str, &'static str)]| {
         let mut request = request(Some("Push Hook"), "d1", &body);
@@ -357,7 +357,7 @@ async fn a_delivery_is_known_by_the_header_that_stays_the_same_when_it_is_sent_a
 }
 
 #[tokio::test]
-async fn a_delivery_id_that_cannot_be_one_is_refused() {
+async fn a_malformed_delivery_id_is_refused() {
     let executions = Memory::default();
     let (status, answer) = send(
         &executions,
@@ -373,7 +373,7 @@ async fn a_delivery_id_that_cannot_be_one_is_refused() {
 }
 
 #[tokio::test]
-async fn a_webhook_of_a_source_that_cannot_be_one_is_not_found() {
+async fn a_webhook_of_a_source_with_a_malformed_name_is_not_found() {
     let executions = Memory::default();
     for source in [None, Some("GitLab")] {
         let mut request = delivery(&payload());
@@ -387,7 +387,7 @@ async fn a_webhook_of_a_source_that_cannot_be_one_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_pusher_is_cut_and_a_url_left_out_above_their_limits_and_not_below() {
+async fn a_pusher_is_cut_and_a_url_is_left_out_only_above_their_limits() {
     let input = async |pusher: &str, url: &str| -> Value {
         let mut payload = payload();
         payload["user_username"] = json!(pusher);
@@ -408,7 +408,7 @@ async fn a_pusher_is_cut_and_a_url_left_out_above_their_limits_and_not_below() {
 }
 
 #[tokio::test]
-async fn what_a_payload_must_not_hand_on_is_in_no_execution() {
+async fn secrets_of_a_payload_are_in_no_execution() {
     let mut payload = payload();
     payload["user_username"] = json!("jo\r\n\u{1b}[2J\u{202e}");
     payload["project"]["git_http_url"] =
@@ -457,13 +457,13 @@ async fn a_system_hook_may_be_a_push_too() {
 }
 
 #[tokio::test]
-async fn a_body_is_read_up_to_its_limit_and_not_beyond() {
+async fn a_body_of_the_largest_size_is_read_and_a_larger_one_refused() {
     let executions = Memory::default();
     let padded = |bytes: usize| {
         let body = payload().to_string();
         format!("{body}{}", " ".repeat(bytes - body.len()))
     };
-    for (bytes, expected) in [(BODY_BYTES, 202), (BODY_BYTES + 1, 413)] {
+    for (bytes, expected) in [(MAX_BODY_BYTES, 202), (MAX_BODY_BYTES + 1, 413)] {
         let mut request = request(Some("Push Hook"), "d1", &padded(bytes));
         assert_eq!(send(&executions, &request).await.0, expected, "{bytes}");
         request.body = Some(STANDARD.encode(padded(bytes)));
@@ -475,7 +475,7 @@ async fn a_body_is_read_up_to_its_limit_and_not_beyond() {
 #[tokio::test]
 async fn a_body_that_is_too_long_is_not_decoded() {
     let executions = Memory::default();
-    let longest = STANDARD.encode(vec![0; BODY_BYTES]).len();
+    let longest = STANDARD.encode(vec![0; MAX_BODY_BYTES]).len();
     for (characters, expected) in [(longest, 400), (longest + 1, 413)] {
         let mut request = request(Some("Push Hook"), "d1", &"*".repeat(characters));
         request.is_base64_encoded = true;
@@ -484,7 +484,7 @@ async fn a_body_that_is_too_long_is_not_decoded() {
 }
 
 #[tokio::test]
-async fn an_answer_is_json_and_says_so() {
+async fn a_response_is_json_and_says_so() {
     let executions = Memory::default();
     let response = handle(&executions, &delivery(&payload())).await;
     assert_eq!(response.headers["content-type"], "application/json");

@@ -1,4 +1,4 @@
-//! What Step Functions is asked, and what its answers mean.
+//! The requests to Step Functions, and what its responses mean.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::*;
 const STATE_MACHINE: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:stack-push";
 const EXECUTION: &str = "arn:aws:states:eu-west-1:123456789012:execution:stack-push:8751";
 
-/// Step Functions, of which a test says how it answers one request.
+/// A server in place of Step Functions, whose test sets the response to each request.
 struct Service(TcpListener);
 
 impl Service {
@@ -35,11 +35,11 @@ impl Service {
         (Self(listener), executions)
     }
 
-    /// Answers one request, and gives its operation and what it says.
+    /// Responds to one request. Returns its operation and its body.
     async fn answer(&self, status: u16, body: Value) -> (String, Value) {
         let (connection, _) = timeout(Duration::from_secs(10), self.0.accept())
             .await
-            .expect("it is not asked")
+            .expect("no request has come")
             .unwrap();
         let mut connection = BufReader::new(connection);
         let request = Request::read(&mut connection).await.unwrap();
@@ -54,12 +54,12 @@ impl Service {
     }
 }
 
-/// How Step Functions says that it will not.
+/// Returns the body of an exception of Step Functions.
 fn exception(name: &str) -> Value {
     json!({"__type": format!("com.amazonaws.swf.service.v2.model#{name}"), "message": "so it is"})
 }
 
-/// What comes of a start that is answered so.
+/// Starts an execution, with this response. Returns the result.
 async fn start(status: u16, body: Value) -> Result<Option<String>, AwsFailure> {
     let (service, executions) = Service::start().await;
     let (asked, started) = tokio::join!(service.answer(status, body), executions.start("8751", "{}"));
@@ -84,7 +84,7 @@ async fn an_execution_is_started_once() {
 }
 
 #[tokio::test]
-async fn an_execution_that_cannot_be_started_is_told_from_one_that_there_is() {
+async fn a_failure_to_start_is_distinguished_from_an_existing_execution() {
     for (status, name, transient) in [
         (400, "StateMachineDoesNotExist", false),
         (400, "ThrottlingException", true),
@@ -99,7 +99,7 @@ async fn an_execution_that_cannot_be_started_is_told_from_one_that_there_is() {
     }
 }
 
-/// What comes of a look at an execution that is answered so.
+/// Describes an execution, with this response. Returns the result.
 async fn describe(status: u16, body: Value) -> Result<ExecutionStatus, AwsFailure> {
     let (service, executions) = Service::start().await;
     let (asked, described) = tokio::join!(service.answer(status, body), executions.describe("8751"));
@@ -114,7 +114,7 @@ async fn describe(status: u16, body: Value) -> Result<ExecutionStatus, AwsFailur
 }
 
 #[tokio::test]
-async fn an_execution_is_known_by_its_input_and_how_it_has_ended() {
+async fn an_execution_is_described_by_its_input_and_how_it_has_ended() {
     for (status, output, may_be_followed) in [
         ("RUNNING", Value::Null, false),
         ("FAILED", Value::Null, true),
@@ -139,7 +139,7 @@ async fn an_execution_is_known_by_its_input_and_how_it_has_ended() {
 }
 
 #[tokio::test]
-async fn an_execution_that_cannot_be_looked_at_is_an_error() {
+async fn an_execution_that_cannot_be_described_is_an_error() {
     let failure = describe(400, exception("ExecutionDoesNotExist"))
         .await
         .unwrap_err();
@@ -150,7 +150,7 @@ async fn an_execution_that_cannot_be_looked_at_is_an_error() {
 }
 
 #[test]
-fn what_has_failed_or_delivered_nothing_may_be_followed() {
+fn an_execution_that_has_failed_or_delivered_nothing_may_be_followed() {
     let ended = |status: &str| Some(format!(r#"{{"status":"{status}"}}"#));
     for (status, output, expected) in [
         ("FAILED", None, true),

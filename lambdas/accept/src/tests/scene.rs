@@ -1,4 +1,4 @@
-//! Executions in memory, and GitLab's deliveries.
+//! Executions in memory, and deliveries of GitLab.
 
 use std::sync::Mutex;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// What Step Functions does instead of an answer.
+/// The call that Step Functions refuses, and its exception.
 #[derive(Debug, Clone, Copy)]
 pub enum Refusal {
     Start(&'static str),
@@ -37,12 +37,12 @@ impl Memory {
             .collect()
     }
 
-    /// The input of the first execution.
+    /// Returns the input of the first execution.
     pub fn input(&self) -> String {
         self.executions.lock().unwrap()[0].input.clone()
     }
 
-    /// Has all executions end so that others may follow.
+    /// Ends all executions, so that others may follow.
     pub fn end_all(&self) {
         let mut executions = self.executions.lock().unwrap();
         for execution in executions.iter_mut() {
