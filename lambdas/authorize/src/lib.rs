@@ -1,7 +1,7 @@
-//! The gateway's authorizer: lets a webhook in that knows its source's token.
+//! The gateway's authorizer: lets a webhook in if it has its source's token.
 //!
-//! GitLab sends the token as it is, in `X-Gitlab-Token`. It is compared in constant time with every token of the
-//! source's webhook secret, so that a token can be rotated without a moment in which webhooks are refused.
+//! GitLab sends the token in plain text, in `X-Gitlab-Token`. It is compared in constant time with every token of the
+//! source's webhook secret, so that a token can be rotated without ever refusing a webhook.
 
 mod tokens;
 
@@ -14,11 +14,11 @@ use domain::push::SourceName;
 pub use tokens::Tokens;
 use webhook::gitlab;
 
-/// Decides on one request. A source that does not exist is answered like a wrong token.
+/// Decides on one request. A source that does not exist gets the same response as a wrong token.
 ///
 /// # Errors
-/// [`SecretError`] where the secret cannot be read though it may be there: the gateway answers 500, and the host tries
-/// again or says so, instead of taking a good token for a wrong one.
+/// Returns a [`SecretError`] if the secret may exist but cannot be read: the gateway then responds with 500, and the
+/// host retries or reports it, instead of being told that a good token is wrong.
 pub async fn handle(
     tokens: &Tokens<impl Secrets>,
     request: &ApiGatewayV2CustomAuthorizerV2Request,

@@ -1,4 +1,4 @@
-//! The tokens of the sources' webhook secrets, kept for some minutes.
+//! The tokens of the sources' webhook secrets, cached for some minutes.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,10 +9,10 @@ use domain::push::SourceName;
 use secrecy::ExposeSecret;
 use webhook::WebhookSecret;
 
-/// How long a secret is used without being read again. A token that was taken out of the secret works no longer.
+/// How long a secret is used before it is read again. A token that was removed from the secret works at most this long.
 const CACHE_TTL: Duration = Duration::from_secs(300);
-/// How soon a wrong token makes the secret be read again. A new token works after this time at the latest; a flood of
-/// wrong tokens does not become a flood of calls to Secrets Manager.
+/// How old a cached secret must be for a wrong token to make it be read again. So a new token works after at most this
+/// time, and a flood of wrong tokens does not become a flood of calls to Secrets Manager.
 const CACHE_TTL_WHEN_REFUSED: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
@@ -22,14 +22,14 @@ struct Cached {
     secret: Option<WebhookSecret>,
 }
 
-/// See the module.
+/// The tokens of all sources, with a cache.
 pub struct Tokens<S> {
     secrets: S,
     cache: Mutex<HashMap<SourceName, Cached>>,
 }
 
 impl<S: Secrets> Tokens<S> {
-    /// The tokens in `secrets`.
+    /// Creates an empty cache over `secrets`.
     pub fn new(secrets: S) -> Self {
         Self {
             secrets,
@@ -37,10 +37,10 @@ impl<S: Secrets> Tokens<S> {
         }
     }
 
-    /// Whether `offered` is one of the source's tokens.
+    /// Returns whether `offered` is one of the source's tokens.
     ///
     /// # Errors
-    /// [`SecretError`] where the secret cannot be read though it may be there.
+    /// Returns a [`SecretError`] if the secret may exist but cannot be read.
     pub async fn accept(&self, source: &SourceName, offered: &[u8]) -> Result<bool, SecretError> {
         let accepts = |cached: &Cached| {
             cached
@@ -65,7 +65,7 @@ impl<S: Secrets> Tokens<S> {
         };
         let accepted = accepts(&read);
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        // Names that do not exist come from anyone: they must not fill the memory.
+        // Anyone can send names that do not exist, which must not fill the memory.
         if read.secret.is_some() || cache.len() < 1_000 {
             cache.insert(source.clone(), read);
         }
