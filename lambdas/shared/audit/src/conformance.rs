@@ -1,8 +1,8 @@
-//! What every [`AuditTrail`] has to do, whatever it is kept in. The trail in memory, which the tests of the stages use, is
-//! held to it and so is the one in DynamoDB: what is tested with the one is true of the other.
+//! Tests that every [`AuditTrail`] must pass. Both the trail in memory, which the tests of the stages use, and the one
+//! in DynamoDB pass them, so what is tested with one is true of the other.
 //!
-//! Each function panics if the trail does not do it. They use pushes, refs and destinations of their own, so they can run
-//! on a table that is in use, and side by side.
+//! Each function panics if the trail does not conform. Each uses pushes, refs and destinations of its own, so they can
+//! run concurrently and on a table that is in use.
 
 #![expect(clippy::unwrap_used, reason = "a trail that fails here does not conform")]
 
@@ -17,36 +17,36 @@ use uuid::Uuid;
 
 use super::{AuditTrail, DestinationRecord, LastPush, Lease, RefKey, samples};
 
-/// All of them, side by side. It takes about as long as a writer waits for a destination's lease: some seconds.
+/// Runs all tests concurrently, which takes as long as a writer waits for a destination's lease: some seconds.
 ///
 /// # Panics
-/// If the trail does not conform.
+/// Panics if the trail does not conform.
 pub async fn check_all(trail: &impl AuditTrail) {
     tokio::join!(
-        what_never_was_is_not_there(trail),
+        what_was_never_written_is_missing(trail),
         events_come_back_as_they_were_written(trail),
-        of_two_writers_of_a_version_one_is_told_that_it_is_late(trail),
+        only_one_of_two_writers_of_a_version_succeeds(trail),
         a_version_has_to_be_the_next_one(trail),
         an_event_that_cannot_follow_is_not_written(trail),
-        writers_at_the_same_time_all_come_to_write(trail),
-        what_is_said_once_is_written_once(trail),
+        concurrent_writers_all_succeed(trail),
+        an_event_that_several_writers_choose_is_written_once(trail),
     );
     tokio::join!(
         the_pushes_of_a_ref_are_numbered_upwards(trail),
-        pushes_that_come_at_once_have_numbers_of_their_own(trail),
-        a_last_push_is_replaced_only_by_who_has_seen_it(trail),
-        what_is_known_of_a_destination_is_written_version_by_version(trail),
+        concurrent_pushes_have_different_numbers(trail),
+        a_last_push_is_replaced_only_by_a_writer_that_has_seen_it(trail),
+        the_record_of_a_destination_is_written_version_by_version(trail),
         a_lease_excludes_others_until_it_is_released(trail),
         a_lease_that_has_expired_is_taken_over(trail),
-        of_two_that_want_the_lease_one_waits(trail),
+        two_writers_acquire_the_lease_one_after_the_other(trail),
     );
 }
 
-/// Reading something that was never written is no error.
+/// Reading something that was never written is not an error.
 ///
 /// # Panics
-/// If the trail does not conform.
-pub async fn what_never_was_is_not_there(trail: &impl AuditTrail) {
+/// Panics if the trail does not conform.
+pub async fn what_was_never_written_is_missing(trail: &impl AuditTrail) {
     let push = samples::push();
     assert_eq!(trail.events(push.push_id).await.unwrap(), []);
     assert_eq!(trail.load(push.push_id).await.unwrap(), None);
@@ -57,7 +57,7 @@ pub async fn what_never_was_is_not_there(trail: &impl AuditTrail) {
 /// Events of every kind are read as they were written, in order, and fold to the states that the writer was given.
 ///
 /// # Panics
-/// If the trail does not conform.
+/// Panics if the trail does not conform.
 pub async fn events_come_back_as_they_were_written(trail: &impl AuditTrail) {
     let push = samples::push();
     let events = [
@@ -88,7 +88,7 @@ pub async fn events_come_back_as_they_were_written(trail: &impl AuditTrail) {
             state = trail.try_append(state, event.clone()).await.unwrap();
             assert!(
                 state.is_some(),
-                "nobody else has written, not even {}",
+                "the only writer of {} was told that another one was first",
                 event.name()
             );
             assert_eq!(trail.load(push.push_id).await.unwrap(), state);
@@ -103,11 +103,11 @@ pub async fn events_come_back_as_they_were_written(trail: &impl AuditTrail) {
     }
 }
 
-/// Two writers that have seen the same state: the second one is told so, and changes nothing.
+/// Of two writers that have seen the same state, the second one is told so and changes nothing.
 ///
 /// # Panics
-/// If the trail does not conform.
-pub async fn of_two_writers_of_a_version_one_is_told_that_it_is_late(trail: &impl AuditTrail) {
+/// Panics if the trail does not conform.
+pub async fn only_one_of_two_writers_of_a_version_succeeds(trail: &impl AuditTrail) {
     let push = samples::push();
     // Nobody has written yet.
     let first = trail.try_append(None, samples::received(&push, "e1")).await;
@@ -130,10 +130,10 @@ pub async fn of_two_writers_of_a_version_one_is_told_that_it_is_late(trail: &imp
     assert_eq!(trail.events(push.push_id).await.unwrap().len(), 2);
 }
 
-/// An event is not written where the one before it is not there, nor where it is there already.
+/// An event is written neither if the one before it is missing nor if its version exists already.
 ///
 /// # Panics
-/// If the trail does not conform.
+/// Panics if the trail does not conform.
 pub async fn a_version_has_to_be_the_next_one(trail: &impl AuditTrail) {
     let push = samples::push();
     let recorded = |version, event| RecordedEvent {
@@ -155,10 +155,10 @@ pub async fn a_version_has_to_be_the_next_one(trail: &impl AuditTrail) {
     assert_eq!(trail.events(push.push_id).await.unwrap(), [first, second]);
 }
 
-/// What cannot happen to a push is an error, and leaves no trace.
+/// An event that cannot happen to a push is an error, and writes nothing.
 ///
 /// # Panics
-/// If the trail does not conform.
+/// Panics if the trail does not conform.
 pub async fn an_event_that_cannot_follow_is_not_written(trail: &impl AuditTrail) {
     let push = samples::push();
     let error = trail.try_append(None, samples::retried("e1")).await.unwrap_err();
@@ -181,11 +181,11 @@ pub async fn an_event_that_cannot_follow_is_not_written(trail: &impl AuditTrail)
     assert_eq!(trail.load(push.push_id).await.unwrap(), state);
 }
 
-/// Each of several writers has its event in the trail, and there is no gap between them.
+/// If several writers append at once, each event is in the trail, without a gap between them.
 ///
 /// # Panics
-/// If the trail does not conform.
-pub async fn writers_at_the_same_time_all_come_to_write(trail: &impl AuditTrail) {
+/// Panics if the trail does not conform.
+pub async fn concurrent_writers_all_succeed(trail: &impl AuditTrail) {
     let push = samples::push();
     let write = |execution_id: &'static str| {
         let push = &push;
@@ -210,11 +210,11 @@ pub async fn writers_at_the_same_time_all_come_to_write(trail: &impl AuditTrail)
     assert_eq!(names, ["PushReceived", "AttemptFailed", "AttemptFailed"]);
 }
 
-/// Of several writers that have the same to say, one says it. All are given the state after it.
+/// If several writers choose to append the same event, one appends it, and all get the state after it.
 ///
 /// # Panics
-/// If the trail does not conform.
-pub async fn what_is_said_once_is_written_once(trail: &impl AuditTrail) {
+/// Panics if the trail does not conform.
+pub async fn an_event_that_several_writers_choose_is_written_once(trail: &impl AuditTrail) {
     let push = samples::push();
     let begin = || {
         trail.append(push.push_id, |state| {
@@ -232,11 +232,11 @@ pub async fn what_is_said_once_is_written_once(trail: &impl AuditTrail) {
     assert_eq!(trail.events(push.push_id).await.unwrap().len(), 1);
 }
 
-/// A push keeps its number, the next one's is higher, and all are times in milliseconds at least. The last deletion is
-/// not forgotten by the pushes that follow it.
+/// A push keeps its number, the next push has a higher one, and each number is at least the time in milliseconds. The
+/// number of the last deletion is kept by the pushes that follow it.
 ///
 /// # Panics
-/// If the trail does not conform.
+/// Panics if the trail does not conform.
 pub async fn the_pushes_of_a_ref_are_numbered_upwards(trail: &impl AuditTrail) {
     let push = samples::push();
     let key = RefKey::of(&push);
@@ -276,11 +276,11 @@ pub async fn the_pushes_of_a_ref_are_numbered_upwards(trail: &impl AuditTrail) {
     assert_eq!(last.push_id, push.push_id);
 }
 
-/// No two pushes of a ref have one number, and the highest is the last one's.
+/// No two pushes of a ref have the same number, and the last push has the highest.
 ///
 /// # Panics
-/// If the trail does not conform.
-pub async fn pushes_that_come_at_once_have_numbers_of_their_own(trail: &impl AuditTrail) {
+/// Panics if the trail does not conform.
+pub async fn concurrent_pushes_have_different_numbers(trail: &impl AuditTrail) {
     let first = samples::push();
     let second = samples::next(&first);
     let third = samples::next(&second);
@@ -292,11 +292,11 @@ pub async fn pushes_that_come_at_once_have_numbers_of_their_own(trail: &impl Aud
     assert_eq!(last.sequence, numbers[2]);
 }
 
-/// Whoever has not seen the last push does not replace it.
+/// A writer that has not seen the last push does not replace it.
 ///
 /// # Panics
-/// If the trail does not conform.
-pub async fn a_last_push_is_replaced_only_by_who_has_seen_it(trail: &impl AuditTrail) {
+/// Panics if the trail does not conform.
+pub async fn a_last_push_is_replaced_only_by_a_writer_that_has_seen_it(trail: &impl AuditTrail) {
     let push = samples::push();
     let key = RefKey::of(&push);
     let first = LastPush {
@@ -334,11 +334,11 @@ pub async fn a_last_push_is_replaced_only_by_who_has_seen_it(trail: &impl AuditT
     assert_eq!(trail.last_push(&key).await.unwrap(), Some(second));
 }
 
-/// Whoever has not seen the last version of a destination's record does not replace it.
+/// A writer that has not seen the last version of a destination's record does not replace it.
 ///
 /// # Panics
-/// If the trail does not conform.
-pub async fn what_is_known_of_a_destination_is_written_version_by_version(trail: &impl AuditTrail) {
+/// Panics if the trail does not conform.
+pub async fn the_record_of_a_destination_is_written_version_by_version(trail: &impl AuditTrail) {
     let destination = samples::destination();
     let record = |version| DestinationRecord {
         version,
@@ -362,11 +362,11 @@ pub async fn what_is_known_of_a_destination_is_written_version_by_version(trail:
     assert_eq!(trail.destination(&samples::destination()).await.unwrap(), None);
 }
 
-/// While one has the lease, another waits in vain, with an error that says until when. What the holder writes down as it
-/// gives the lease back is there for the next one.
+/// While one writer holds the lease, another one waits in vain, and gets an error that says until when it is held. What
+/// the holder records as it releases the lease is read by the next one.
 ///
 /// # Panics
-/// If the trail does not conform.
+/// Panics if the trail does not conform.
 pub async fn a_lease_excludes_others_until_it_is_released(trail: &impl AuditTrail) {
     let destination = samples::destination();
     let mut record = trail.acquire(&destination).await.unwrap();
@@ -399,10 +399,10 @@ pub async fn a_lease_excludes_others_until_it_is_released(trail: &impl AuditTrai
     assert_ne!(next.lease.unwrap().holder, record.lease.unwrap().holder);
 }
 
-/// A lease whose holder has died is another's once its time is over, with what is known of the destination.
+/// A lease whose holder has died is acquired by another writer once it has expired, with the record of the destination.
 ///
 /// # Panics
-/// If the trail does not conform.
+/// Panics if the trail does not conform.
 pub async fn a_lease_that_has_expired_is_taken_over(trail: &impl AuditTrail) {
     let destination = samples::destination();
     let dead = Lease {
@@ -426,11 +426,11 @@ pub async fn a_lease_that_has_expired_is_taken_over(trail: &impl AuditTrail) {
     assert!(lease.until > Utc::now());
 }
 
-/// Two that want the lease at once both get it, one after the other.
+/// Two writers that want the lease at once both acquire it, one after the other.
 ///
 /// # Panics
-/// If the trail does not conform.
-pub async fn of_two_that_want_the_lease_one_waits(trail: &impl AuditTrail) {
+/// Panics if the trail does not conform.
+pub async fn two_writers_acquire_the_lease_one_after_the_other(trail: &impl AuditTrail) {
     let destination = samples::destination();
     let holders = AtomicUsize::new(0);
     let hold = || async {

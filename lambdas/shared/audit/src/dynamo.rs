@@ -1,4 +1,4 @@
-//! The trail in DynamoDB: one table, see docs/architecture.md for its items.
+//! The trail in DynamoDB, in one table, whose items docs/architecture.md describes.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ use aws::AwsFailure;
 
 type Item = HashMap<String, AttributeValue>;
 
-/// See the module.
+/// The trail in DynamoDB.
 #[derive(Debug, Clone)]
 pub struct DynamoTrail {
     client: Client,
@@ -27,7 +27,7 @@ pub struct DynamoTrail {
 }
 
 impl DynamoTrail {
-    /// The trail in `table`.
+    /// Creates a client of the trail in `table`.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig, table: String) -> Self {
         Self {
@@ -63,8 +63,8 @@ impl DynamoTrail {
         output.item.map(|item| from_item(item, pk)).transpose()
     }
 
-    /// Writes an item if the number `field` of the one that is there is `before`. `None` stands for no item. `false` if
-    /// somebody else has written in between.
+    /// Writes an item if the number `field` of the existing item is `before`, or if `before` is `None` and there is no
+    /// item. Returns `false` otherwise.
     async fn put_if(&self, item: Item, field: &str, before: Option<u64>) -> Result<bool, AuditError> {
         let put = self
             .client
@@ -92,13 +92,13 @@ impl DynamoTrail {
     }
 }
 
-/// Whether a transaction was canceled only because others write to the same items.
+/// Returns whether a transaction was canceled only because others write to the same items.
 fn is_conflict(reasons: &[CancellationReason]) -> bool {
     let mut codes = reasons.iter().filter_map(CancellationReason::code);
     codes.all(|code| matches!(code, "None" | "ConditionalCheckFailed" | "TransactionConflict"))
 }
 
-/// Whether a transaction was canceled because the table, or an index of it, cannot keep up.
+/// Returns whether a transaction was canceled because the table or one of its indexes is throttled.
 fn is_throttled(reasons: &[CancellationReason]) -> bool {
     let mut codes = reasons.iter().filter_map(CancellationReason::code);
     codes.any(|code| matches!(code, "ThrottlingError" | "ProvisionedThroughputExceeded"))

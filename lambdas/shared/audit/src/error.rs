@@ -8,8 +8,8 @@ use aws::AwsFailure;
 /// Why the trail cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    /// DynamoDB does not answer.
-    #[error("the audit trail in table {table} does not answer")]
+    /// DynamoDB does not respond.
+    #[error("the audit trail in table {table} does not respond")]
     Unavailable {
         /// The table.
         table: String,
@@ -17,8 +17,8 @@ pub enum AuditError {
         #[source]
         source: AwsFailure,
     },
-    /// DynamoDB refuses.
-    #[error("the audit trail in table {table} may not be read or written")]
+    /// DynamoDB refuses the request.
+    #[error("the audit trail in table {table} refuses the request")]
     Refused {
         /// The table.
         table: String,
@@ -26,8 +26,8 @@ pub enum AuditError {
         #[source]
         source: AwsFailure,
     },
-    /// Others wrote at the same time, again and again.
-    #[error("the items {item} were changed by others at the same time, again and again")]
+    /// Others kept writing at the same time.
+    #[error("others kept changing the items {item} at the same time")]
     Contended {
         /// The partition key.
         item: String,
@@ -37,7 +37,7 @@ pub enum AuditError {
     Leased {
         /// The destination.
         destination: String,
-        /// When the lease ends at the latest.
+        /// When the lease expires.
         until: chrono::DateTime<chrono::Utc>,
     },
     /// An item cannot be read.
@@ -45,10 +45,10 @@ pub enum AuditError {
     Unreadable {
         /// The partition key.
         item: String,
-        /// Why not.
+        /// What is wrong with it.
         reason: String,
     },
-    /// The event cannot follow.
+    /// The event cannot follow the events before it.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
 }

@@ -1,4 +1,4 @@
-//! A trail in memory whose next writes do not go as they should.
+//! A trail in memory with injected faults.
 
 #![expect(clippy::unwrap_used, reason = "a test whose lock is poisoned has failed")]
 
@@ -14,47 +14,47 @@ use domain::state::PushState;
 use super::{AuditError, AuditTrail, DestinationRecord, LastPush, MemoryTrail, RefKey};
 use aws::AwsFailure;
 
-/// What becomes of a write.
+/// A fault of one write.
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// Nothing: it is written.
+    /// There is no fault.
     None,
-    /// Somebody else appends an event right before.
+    /// Another writer appends an event right before.
     Event(Box<PushEvent>),
-    /// Somebody else's push is numbered right before.
+    /// Another writer's push is numbered right before.
     Number(Push),
-    /// Somebody else writes the destination's record right before.
+    /// Another writer writes the destination's record right before.
     Destination(DestinationRecord),
-    /// It takes effect, but its answer is lost, and the client's next try of it finds something else there.
-    AnswerLost,
-    /// It has no effect: somebody else writes at the same time.
+    /// The write takes effect, but its response is lost, and the client's retry finds something else there.
+    ResponseLost,
+    /// The write has no effect, because another writer writes at the same time.
     Conflict,
-    /// DynamoDB does not answer.
+    /// DynamoDB does not respond.
     Unavailable,
 }
 
 impl Fault {
-    /// Somebody else appends `event` right before.
+    /// Returns the fault that another writer appends `event` right before.
     pub fn event(event: PushEvent) -> Self {
         Self::Event(Box::new(event))
     }
 }
 
-/// See the module.
+/// A trail in memory with injected faults.
 #[derive(Debug, Default)]
 pub struct FaultyTrail {
-    /// What is written.
+    /// The trail that is written to.
     pub trail: MemoryTrail,
     faults: Mutex<VecDeque<Fault>>,
 }
 
 impl FaultyTrail {
-    /// The next writes meet `faults`, one each, and those after them meet none.
-    pub fn meets(&self, faults: impl IntoIterator<Item = Fault>) {
+    /// Injects `faults` into the next writes, one each.
+    pub fn inject(&self, faults: impl IntoIterator<Item = Fault>) {
         self.faults.lock().unwrap().extend(faults);
     }
 
-    /// How many faults no write has met yet.
+    /// Returns how many injected faults are left.
     pub fn faults_left(&self) -> usize {
         self.faults.lock().unwrap().len()
     }
@@ -71,13 +71,13 @@ impl FaultyTrail {
     }
 }
 
-/// Makes `write` meet `fault`.
-async fn meet(
+/// Applies `fault` to `write`.
+async fn apply(
     fault: Fault,
     write: impl Future<Output = Result<bool, AuditError>>,
 ) -> Result<bool, AuditError> {
     match fault {
-        Fault::AnswerLost => write.await.map(|_| false),
+        Fault::ResponseLost => write.await.map(|_| false),
         Fault::Conflict => Ok(false),
         Fault::Unavailable => Err(FaultyTrail::unavailable()),
         Fault::None | Fault::Event(_) | Fault::Number(_) | Fault::Destination(_) => write.await,
@@ -95,7 +95,7 @@ impl AuditTrail for FaultyTrail {
             let state = self.trail.load(next.push_id()).await?;
             self.trail.try_append(state, PushEvent::clone(event)).await?;
         }
-        meet(fault, self.trail.put_event(event, next)).await
+        apply(fault, self.trail.put_event(event, next)).await
     }
 
     async fn last_push(&self, key: &RefKey) -> Result<Option<LastPush>, AuditError> {
@@ -112,7 +112,7 @@ impl AuditTrail for FaultyTrail {
         if let Fault::Number(push) = &fault {
             self.trail.number(push).await?;
         }
-        meet(fault, self.trail.replace_last_push(key, before, next)).await
+        apply(fault, self.trail.replace_last_push(key, before, next)).await
     }
 
     async fn destination(&self, destination: &Destination) -> Result<Option<DestinationRecord>, AuditError> {
@@ -128,6 +128,6 @@ impl AuditTrail for FaultyTrail {
         if let Fault::Destination(record) = &fault {
             self.trail.put_destination(destination, record).await?;
         }
-        meet(fault, self.trail.put_destination(destination, next)).await
+        apply(fault, self.trail.put_destination(destination, next)).await
     }
 }

@@ -1,8 +1,8 @@
-//! The lease of a destination: one writer at a time.
+//! The lease of a destination, which allows one writer at a time.
 //!
-//! S3's conditional write compares entity tags, and equal bytes have equal tags: a ref that is moved away and back while a
-//! writer looks at the destination would not be noticed. So whoever writes holds the destination's lease meanwhile, and
-//! the condition of the write guards against those who know of no lease.
+//! S3's conditional write compares entity tags, and equal bytes have equal tags. So it would miss that a ref was moved
+//! away and back between a writer's look at the destination and its write. A writer therefore holds the destination's
+//! lease for that time; the condition of the write guards against writers without a lease.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::destination::Destination;
@@ -12,27 +12,27 @@ use uuid::Uuid;
 
 use super::{AuditError, AuditTrail, MAX_ATTEMPTS, backoff};
 
-/// How long a lease is held at most, in seconds: longer than a function may run (Lambda allows 900), so that a holder
-/// whose lease has expired is not there any more.
+/// The longest time for which a lease is held, in seconds. It is longer than a function may run (Lambda allows 900), so
+/// that a holder whose lease has expired no longer runs.
 const LEASE_SECONDS: i64 = 960;
 
-/// What is known of a destination.
+/// The record of a destination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DestinationRecord {
-    /// How often this was written.
+    /// How often the record was written.
     pub version: u64,
-    /// Who may write to the destination. `None` if whoever comes may take the lease.
+    /// The lease, or `None` if it is free.
     pub lease: Option<Lease>,
-    /// The newest push that was delivered there.
+    /// The last push that was delivered there.
     pub last: Option<DeliveredPush>,
 }
 
 /// The right to write to a destination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// Who holds it: another id each time that it is taken.
+    /// The id of the holder, which differs each time that the lease is acquired.
     pub holder: Uuid,
-    /// When it ends, if it is not given back before.
+    /// When it expires, unless it is released before.
     pub until: DateTime<Utc>,
 }
 
@@ -43,12 +43,12 @@ pub(super) async fn acquire(
 ) -> Result<DestinationRecord, AuditError> {
     let holder = Uuid::new_v4();
     let mut held_until = None;
-    // The last look is for what has come of the last try.
+    // The last round only reads what the last attempt has written.
     for attempt in 0..=MAX_ATTEMPTS {
         let record = trail.destination(destination).await?;
         let now = Utc::now();
         let held = record.as_ref().and_then(|record| record.lease.as_ref());
-        // An earlier try of this write was lost on its way back.
+        // An earlier attempt has acquired the lease, but its response was lost.
         if let (Some(record), true) = (&record, held.is_some_and(|lease| lease.holder == holder)) {
             return Ok(record.clone());
         }
@@ -92,7 +92,8 @@ pub(super) async fn release(
     if trail.put_destination(destination, &next).await? {
         return Ok(());
     }
-    // Either an earlier try of this write was lost on its way back, or the lease had expired, and somebody else has it.
+    // Either an earlier attempt of this write has succeeded, but its response was lost, or the lease has expired and
+    // another writer has it.
     match trail.destination(destination).await? {
         Some(there) if there.last == next.last => Ok(()),
         _ => Err(AuditError::Contended {

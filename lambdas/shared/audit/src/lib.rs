@@ -1,8 +1,8 @@
-//! The audit trail: an append-only list of events for each push, and the read model that they fold to. Beside them stand
-//! the number of each ref's last push, and what is known of each destination.
+//! The audit trail: an append-only list of events for each push, and the read model that they fold to. It also keeps
+//! the last number of each ref, and a record of each destination.
 //!
-//! [`AuditTrail`] has a thin port, of reads and of writes that happen on a condition, and all that follows from these:
-//! so the trail in memory, which tests use, decides as the one in DynamoDB does.
+//! The required methods of [`AuditTrail`] are a thin port of reads and conditional writes. Everything else is provided
+//! on top of them, so the trail in memory, which tests use, runs the same algorithms as the one in DynamoDB.
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -31,25 +31,25 @@ pub use error::AuditError;
 pub use lease::{DestinationRecord, Lease};
 pub use memory::MemoryTrail;
 
-/// How often a conditional write is tried where others write too.
+/// The most attempts of a conditional write, if others write at the same time.
 pub const MAX_ATTEMPTS: u32 = 8;
 
-/// Where events are written down.
+/// A store of events, numbers and destination records.
 pub trait AuditTrail: Send + Sync {
-    /// The events of a push, the first one first, read consistently.
+    /// Returns the events of a push, oldest first. The read is consistent.
     fn events(&self, push_id: PushId) -> impl Future<Output = Result<Vec<RecordedEvent>, AuditError>> + Send;
 
-    /// Writes the event and the read model, or neither. `false` if there is an event of this version.
+    /// Writes the event and the read model, or neither. Returns `false` if an event of this version exists already.
     fn put_event(
         &self,
         event: &RecordedEvent,
         next: &PushState,
     ) -> impl Future<Output = Result<bool, AuditError>> + Send;
 
-    /// The last numbered push of a ref. `None` if it has none.
+    /// Returns the last numbered push of a ref, or `None` if there is none.
     fn last_push(&self, key: &RefKey) -> impl Future<Output = Result<Option<LastPush>, AuditError>> + Send;
 
-    /// Replaces `before` by `next`. `false` if something else is there.
+    /// Replaces `before` by `next`. Returns `false` if the trail has something else than `before`.
     fn replace_last_push(
         &self,
         key: &RefKey,
@@ -57,26 +57,27 @@ pub trait AuditTrail: Send + Sync {
         next: &LastPush,
     ) -> impl Future<Output = Result<bool, AuditError>> + Send;
 
-    /// What is known of a destination. `None` if nothing was ever delivered to it.
+    /// Returns the record of a destination, or `None` if nothing was ever delivered to it.
     fn destination(
         &self,
         destination: &Destination,
     ) -> impl Future<Output = Result<Option<DestinationRecord>, AuditError>> + Send;
 
-    /// Writes what is known of a destination, if its version is one more than what is there. `false` if it is not.
+    /// Writes the record of a destination, if its version is one more than that in the trail. Returns `false`
+    /// otherwise.
     fn put_destination(
         &self,
         destination: &Destination,
         next: &DestinationRecord,
     ) -> impl Future<Output = Result<bool, AuditError>> + Send;
 
-    /// The state that a push's events fold to. `None` if it has none.
+    /// Returns the state that a push's events fold to, or `None` if it has no events.
     fn load(&self, push_id: PushId) -> impl Future<Output = Result<Option<PushState>, AuditError>> + Send {
         async move { Ok(state::fold(&self.events(push_id).await?)?) }
     }
 
-    /// Writes down that `event` has happened to the push whose `state` this was, and gives the state after it.
-    /// `None` if somebody else has written in between: load the state, and see whether there is still something to say.
+    /// Appends `event` to the events of the push, whose state was `state` before. Returns the state after the event, or
+    /// `None` if another writer was first: load the state then, and decide again whether to append anything.
     fn try_append(
         &self,
         state: Option<PushState>,
@@ -94,9 +95,9 @@ pub trait AuditTrail: Send + Sync {
         }
     }
 
-    /// Writes down what `choose` has to say of a push's state, however many others write at the same time. `choose` is asked
-    /// again each time that somebody else was first; `None` means that there is nothing to say. Gives the state after it,
-    /// and whether anything was written.
+    /// Appends the event that `choose` returns for the state of a push, or nothing if it returns `None`. `choose` is
+    /// called again with the new state each time that another writer was first. Returns the state in the end, and
+    /// whether an event was appended.
     fn append<F>(
         &self,
         push_id: PushId,
@@ -122,8 +123,8 @@ pub trait AuditTrail: Send + Sync {
         }
     }
 
-    /// Gives the push its number among the pushes of its ref. The same push gets the same number again for as long as no
-    /// other push of the ref has come.
+    /// Gives the push a number among the pushes of its ref. The same push gets the same number again, unless another
+    /// push of the ref has been numbered since.
     fn number(&self, push: &Push) -> impl Future<Output = Result<u64, AuditError>> + Send {
         async move {
             let key = RefKey::of(push);
@@ -146,8 +147,8 @@ pub trait AuditTrail: Send + Sync {
         }
     }
 
-    /// Takes the lease of a destination: until it is released or expires, nobody else has it. Waits for others some
-    /// seconds.
+    /// Acquires the lease of a destination, which nobody else can have until it is released or expires. Waits some
+    /// seconds for another holder.
     fn acquire(
         &self,
         destination: &Destination,
@@ -155,7 +156,7 @@ pub trait AuditTrail: Send + Sync {
         lease::acquire(self, destination)
     }
 
-    /// Gives the lease back. What is known of the destination is written with it.
+    /// Releases the lease, and writes the destination's record.
     fn release(
         &self,
         destination: &Destination,
@@ -165,7 +166,7 @@ pub trait AuditTrail: Send + Sync {
     }
 }
 
-/// A ref of a repository of a source, whose pushes are numbered.
+/// A ref of a source's repository. Its pushes share one sequence of numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RefKey {
     source: SourceName,
@@ -174,7 +175,7 @@ pub struct RefKey {
 }
 
 impl RefKey {
-    /// The ref that `push` is of.
+    /// Returns the ref of `push`.
     #[must_use]
     pub fn of(push: &Push) -> Self {
         Self {
@@ -202,17 +203,17 @@ pub struct LastPush {
     pub sequence: u64,
     /// The push.
     pub push_id: PushId,
-    /// What the ref pointed to before it.
+    /// What the ref pointed to before the push.
     pub before: Option<ObjectId>,
-    /// What it pointed to after it.
+    /// What the ref pointed to after the push.
     pub after: Option<ObjectId>,
-    /// The number of the last push that deleted the ref. `None` if none has.
+    /// The number of the last push that deleted the ref, if any.
     #[serde(default)]
     pub last_deletion: Option<u64>,
 }
 
 impl LastPush {
-    /// `push` as the one after `last`.
+    /// Numbers `push` as the one after `last`.
     fn after(last: Option<&Self>, push: &Push) -> Self {
         let sequence = order::next_sequence(last.map(|last| last.sequence), Utc::now());
         let last_deletion = match push.after {
@@ -229,7 +230,7 @@ impl LastPush {
     }
 }
 
-/// How long to wait after a conditional write that was lost to somebody else.
+/// Returns how long to wait after a conditional write that another writer has won.
 pub fn backoff(attempt: u32) -> Duration {
     Duration::from_millis(20 << attempt)
 }

@@ -1,4 +1,4 @@
-//! A trail that lives as long as the process: for `push-code push`, and for tests of the stages.
+//! A trail in memory, for `push-code push` and for tests of the stages.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use domain::state::PushState;
 
 use super::{AuditError, AuditTrail, DestinationRecord, LastPush, RefKey};
 
-/// See the module.
+/// A trail that lives as long as the process.
 #[derive(Debug, Default)]
 pub struct MemoryTrail {
     items: Mutex<Items>,
@@ -24,7 +24,7 @@ struct Items {
 }
 
 impl MemoryTrail {
-    /// The events of a push, the first one first.
+    /// Returns the events of a push, oldest first.
     #[must_use]
     pub fn events_of(&self, push_id: PushId) -> Vec<RecordedEvent> {
         self.items().events.get(&push_id).cloned().unwrap_or_default()

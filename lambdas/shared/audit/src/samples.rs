@@ -1,4 +1,4 @@
-//! Pushes and events for tests. Each call makes a push of its own, so tests can share a table.
+//! Pushes and events for tests. Each call makes a new push, so tests can share a table.
 
 #![expect(clippy::unwrap_used, reason = "what is parsed here is well-formed")]
 
@@ -44,23 +44,23 @@ fn push_of(ref_name: RefName, before: Option<ObjectId>, after: Option<ObjectId>)
     }
 }
 
-/// The first push of a new ref.
+/// Returns the first push of a new ref.
 pub fn push() -> Push {
     let ref_name = format!("refs/heads/{}", unique()).parse().unwrap();
     push_of(ref_name, None, Some(object_id()))
 }
 
-/// The push that follows `push`.
+/// Returns the push that follows `push`.
 pub fn next(push: &Push) -> Push {
     push_of(push.ref_name.clone(), push.after.clone(), Some(object_id()))
 }
 
-/// The push that deletes the ref of `push`.
+/// Returns the push that deletes the ref of `push`.
 pub fn deletion(push: &Push) -> Push {
     push_of(push.ref_name.clone(), push.after.clone(), None)
 }
 
-/// A destination of its own.
+/// Returns a new destination.
 pub fn destination() -> Destination {
     Destination {
         bucket: "zips".into(),
@@ -68,7 +68,7 @@ pub fn destination() -> Destination {
     }
 }
 
-/// An execution with this ARN.
+/// Returns an execution with this ARN.
 pub fn execution(id: &str) -> Execution {
     Execution {
         id: id.into(),
@@ -76,7 +76,7 @@ pub fn execution(id: &str) -> Execution {
     }
 }
 
-/// `push` was received by an execution.
+/// Returns the event that an execution has received `push`.
 pub fn received(push: &Push, execution_id: &str) -> PushEvent {
     PushEvent::PushReceived(PushReceived {
         push: push.clone(),
@@ -84,14 +84,14 @@ pub fn received(push: &Push, execution_id: &str) -> PushEvent {
     })
 }
 
-/// An execution took the push over.
+/// Returns the event that an execution has taken over the push.
 pub fn retried(execution_id: &str) -> PushEvent {
     PushEvent::PushRetried(PushRetried {
         execution: execution(execution_id),
     })
 }
 
-/// What `Validate` gives for a push that is wanted.
+/// Returns the output of `Validate` for a push that is wanted.
 pub fn deliver() -> Deliver {
     Deliver {
         clone_url: "https://git.example.com/group/project.git".into(),
@@ -103,7 +103,7 @@ pub fn deliver() -> Deliver {
     }
 }
 
-/// What `Validate` gives for a push that is not wanted.
+/// Returns the output of `Validate` for a push that is not wanted.
 pub fn ignored() -> Ignored {
     Ignored {
         reason: IgnoreReason::RefNotWanted,
@@ -112,7 +112,7 @@ pub fn ignored() -> Ignored {
     }
 }
 
-/// What `Upload` gives for a push that came too late.
+/// Returns the output of `Upload` for a push that came too late.
 pub fn superseded() -> Superseded {
     Superseded {
         by: push().push_id,
@@ -129,7 +129,7 @@ fn staged(name: &str, size: u64) -> StagedObject {
     }
 }
 
-/// What `Fetch` gives: another pack each time that it runs, as it may be.
+/// Returns an output of `Fetch`. Like `Fetch` itself, each call returns another pack.
 pub fn fetched(pack_bytes: u64) -> FetchedCommit {
     FetchedCommit {
         commit: object_id().into_commit(),
@@ -150,7 +150,7 @@ pub fn fetched(pack_bytes: u64) -> FetchedCommit {
     }
 }
 
-/// What `Package` gives.
+/// Returns the output of `Package`.
 pub fn archive() -> Archive {
     Archive {
         object: staged("archive.zip", u64::from(u32::MAX) + 1),
@@ -160,7 +160,7 @@ pub fn archive() -> Archive {
     }
 }
 
-/// What `Upload` gives.
+/// Returns the output of `Upload`.
 pub fn delivered() -> Delivered {
     let destination = destination();
     Delivered {
@@ -172,12 +172,12 @@ pub fn delivered() -> Delivered {
     }
 }
 
-/// `push` as a destination's record names it.
+/// Returns `push` as a destination's record names it.
 pub fn delivered_push(push: &Push) -> DeliveredPush {
     DeliveredPush::new(push, 1_700_000_000_000, push.after.clone(), "c".repeat(64))
 }
 
-/// An attempt of a stage failed.
+/// Returns the event that an attempt of a stage has failed.
 pub fn attempt_failed(stage: Stage, execution_id: &str) -> PushEvent {
     PushEvent::AttemptFailed(AttemptFailed {
         stage,
@@ -188,7 +188,7 @@ pub fn attempt_failed(stage: Stage, execution_id: &str) -> PushEvent {
     })
 }
 
-/// The push failed.
+/// Returns the event that the push has failed.
 pub fn push_failed(execution_id: &str) -> PushEvent {
     PushEvent::PushFailed(PushFailed {
         execution_id: execution_id.into(),

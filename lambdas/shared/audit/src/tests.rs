@@ -13,7 +13,7 @@ use super::*;
 const ATTEMPTS: usize = MAX_ATTEMPTS as usize;
 
 #[tokio::test(start_paused = true)]
-async fn the_trail_in_memory_does_what_every_trail_does() {
+async fn the_trail_in_memory_conforms() {
     conformance::check_all(&MemoryTrail::default()).await;
 }
 
@@ -32,14 +32,14 @@ async fn the_trail_in_memory_shows_the_events_of_a_push() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_is_late_with_an_event_is_asked_again_what_to_say() {
+async fn a_writer_that_is_late_chooses_again() {
     let trail = FaultyTrail::default();
     let push = samples::push();
     trail
         .try_append(None, samples::received(&push, "e1"))
         .await
         .unwrap();
-    trail.meets([Fault::event(samples::push_failed("e1"))]);
+    trail.inject([Fault::event(samples::push_failed("e1"))]);
     let seen = Mutex::new(vec![]);
     let (state, has_written) = trail
         .append(push.push_id, |state| {
@@ -62,10 +62,10 @@ async fn whoever_is_late_with_an_event_is_asked_again_what_to_say() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_is_late_may_have_nothing_to_say_any_more() {
+async fn a_writer_that_is_late_may_choose_to_append_nothing() {
     let trail = FaultyTrail::default();
     let push = samples::push();
-    trail.meets([Fault::event(samples::received(&push, "e1"))]);
+    trail.inject([Fault::event(samples::received(&push, "e1"))]);
     let (state, has_written) = trail
         .append(push.push_id, |state| {
             state.is_none().then(|| samples::received(&push, "e2"))
@@ -78,7 +78,7 @@ async fn whoever_is_late_may_have_nothing_to_say_any_more() {
 }
 
 #[tokio::test]
-async fn nothing_is_written_where_there_is_nothing_to_say() {
+async fn nothing_is_written_if_no_event_is_chosen() {
     let trail = MemoryTrail::default();
     let push_id = samples::push().push_id;
     assert_eq!(trail.append(push_id, |_| None).await.unwrap(), (None, false));
@@ -86,7 +86,7 @@ async fn nothing_is_written_where_there_is_nothing_to_say() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_is_given_up_after_eight_conflicts() {
+async fn an_append_gives_up_after_eight_conflicts() {
     let (enough, too_many) = (ATTEMPTS - 1, ATTEMPTS);
     for conflicts in [enough, too_many] {
         let trail = FaultyTrail::default();
@@ -95,7 +95,7 @@ async fn an_event_is_given_up_after_eight_conflicts() {
             .try_append(None, samples::received(&push, "e1"))
             .await
             .unwrap();
-        trail.meets(vec![
+        trail.inject(vec![
             Fault::event(samples::attempt_failed(Stage::Fetch, "e1"));
             conflicts
         ]);
@@ -121,7 +121,7 @@ async fn an_event_is_given_up_after_eight_conflicts() {
 async fn an_event_that_cannot_be_written_is_an_error() {
     let trail = FaultyTrail::default();
     let push = samples::push();
-    trail.meets([Fault::Unavailable]);
+    trail.inject([Fault::Unavailable]);
     let received = trail
         .append(push.push_id, |_| Some(samples::received(&push, "e1")))
         .await;
@@ -133,7 +133,7 @@ async fn a_push_that_another_one_overtakes_has_the_next_number() {
     let trail = FaultyTrail::default();
     let push = samples::push();
     let other = samples::next(&push);
-    trail.meets([Fault::Number(other.clone())]);
+    trail.inject([Fault::Number(other.clone())]);
     let number = trail.number(&push).await.unwrap();
     let last = trail.last_push(&RefKey::of(&push)).await.unwrap().unwrap();
     assert_eq!((last.push_id, last.sequence), (push.push_id, number));
@@ -141,22 +141,22 @@ async fn a_push_that_another_one_overtakes_has_the_next_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_number_whose_answer_is_lost_is_kept() {
+async fn a_number_whose_response_is_lost_is_kept() {
     let trail = FaultyTrail::default();
     let push = samples::push();
-    trail.meets([Fault::AnswerLost]);
+    trail.inject([Fault::ResponseLost]);
     let number = trail.number(&push).await.unwrap();
     let last = trail.last_push(&RefKey::of(&push)).await.unwrap().unwrap();
     assert_eq!((last.push_id, last.sequence), (push.push_id, number));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_number_is_given_up_after_eight_conflicts() {
+async fn numbering_gives_up_after_eight_conflicts() {
     for conflicts in [ATTEMPTS - 1, ATTEMPTS] {
         let trail = FaultyTrail::default();
         let push = samples::push();
         let others = (0..conflicts).map(|_| Fault::Number(samples::next(&push)));
-        trail.meets(others);
+        trail.inject(others);
         let numbered = trail.number(&push).await;
         assert_eq!(trail.faults_left(), 0);
         if conflicts < ATTEMPTS {
@@ -191,7 +191,7 @@ fn refs_of_different_sources_and_repositories_have_different_keys() {
 }
 
 #[test]
-fn those_who_are_late_wait_longer_each_time_but_seconds_in_all() {
+fn the_backoff_grows_each_time_but_is_only_seconds_in_all() {
     let waits: Vec<_> = (0..MAX_ATTEMPTS).map(backoff).collect();
     assert_eq!(waits[0], Duration::from_millis(20));
     assert!(waits.windows(2).all(|pair| pair[1] == 2 * pair[0]), "{waits:?}");
@@ -210,7 +210,7 @@ fn lease_for(seconds: i64) -> Lease {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_somebody_else_has_is_waited_for_and_then_an_error_that_can_be_tried_again() {
+async fn a_lease_that_another_writer_keeps_is_a_transient_error() {
     let trail = MemoryTrail::default();
     let destination = samples::destination();
     trail.acquire(&destination).await.unwrap();
@@ -223,22 +223,22 @@ async fn a_lease_that_somebody_else_has_is_waited_for_and_then_an_error_that_can
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_somebody_else_takes_right_before_is_waited_for() {
+async fn a_lease_that_another_writer_acquires_right_before_is_waited_for() {
     let trail = FaultyTrail::default();
     let destination = samples::destination();
-    trail.meets([Fault::Destination(record(1, Some(lease_for(600)), None))]);
+    trail.inject([Fault::Destination(record(1, Some(lease_for(600)), None))]);
     let error = trail.acquire(&destination).await.unwrap_err();
     assert!(matches!(error, AuditError::Leased { .. }), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_was_free_each_time_that_it_was_lost_is_contended() {
+async fn a_lease_that_is_free_at_each_lost_attempt_is_contended() {
     for conflicts in [ATTEMPTS - 1, ATTEMPTS] {
         let trail = FaultyTrail::default();
         let destination = samples::destination();
         let last = Some(samples::delivered_push(&samples::push()));
         let others = (1..=conflicts).map(|version| record(version as u64, None, last.clone()));
-        trail.meets(others.map(Fault::Destination));
+        trail.inject(others.map(Fault::Destination));
         let acquired = trail.acquire(&destination).await;
         assert_eq!(trail.faults_left(), 0);
         if conflicts < ATTEMPTS {
@@ -253,12 +253,12 @@ async fn a_lease_that_was_free_each_time_that_it_was_lost_is_contended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_whose_answer_is_lost_is_held_all_the_same() {
+async fn a_lease_whose_response_is_lost_is_held() {
     for conflicts in [0, ATTEMPTS - 1] {
         let trail = FaultyTrail::default();
         let destination = samples::destination();
-        trail.meets(vec![Fault::Conflict; conflicts]);
-        trail.meets([Fault::AnswerLost]);
+        trail.inject(vec![Fault::Conflict; conflicts]);
+        trail.inject([Fault::ResponseLost]);
         let acquired = trail.acquire(&destination).await.unwrap();
         assert_eq!(acquired.version, 1);
         assert_eq!(trail.faults_left(), 0);
@@ -267,19 +267,19 @@ async fn a_lease_whose_answer_is_lost_is_held_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_release_whose_answer_is_lost_has_succeeded() {
+async fn a_release_whose_response_is_lost_has_succeeded() {
     let trail = FaultyTrail::default();
     let destination = samples::destination();
     let mut held = trail.acquire(&destination).await.unwrap();
     held.last = Some(samples::delivered_push(&samples::push()));
-    trail.meets([Fault::AnswerLost]);
+    trail.inject([Fault::ResponseLost]);
     trail.release(&destination, held.clone()).await.unwrap();
     let released = trail.destination(&destination).await.unwrap();
     assert_eq!(released, Some(record(2, None, held.last)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_another_one_has_taken_over_cannot_be_released() {
+async fn a_lease_that_another_writer_has_acquired_cannot_be_released() {
     let trail = MemoryTrail::default();
     let destination = samples::destination();
     let expired = record(1, Some(lease_for(-1)), None);

@@ -1,4 +1,5 @@
-//! What the answers of DynamoDB become, and what it is asked: the real client before a server that answers what a test says.
+//! The requests to DynamoDB, and what its responses become. The real client runs against a server whose responses a
+//! test sets.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests")]
 
@@ -87,7 +88,7 @@ async fn a_transaction_that_was_canceled_because_others_write_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_was_canceled_because_the_table_cannot_keep_up_is_worth_another_try() {
+async fn a_transaction_that_was_canceled_because_the_table_is_throttled_is_transient() {
     for reasons in [
         ["None", "ThrottlingError"],
         ["ProvisionedThroughputExceeded", "None"],
@@ -103,7 +104,7 @@ async fn a_transaction_that_was_canceled_because_the_table_cannot_keep_up_is_wor
 }
 
 #[tokio::test]
-async fn a_transaction_that_was_canceled_for_its_content_is_not_worth_another_try() {
+async fn a_transaction_that_was_canceled_for_its_content_is_permanent() {
     for reasons in [
         ["ValidationError", "None"],
         ["ConditionalCheckFailed", "ValidationError"],
@@ -117,7 +118,7 @@ async fn a_transaction_that_was_canceled_for_its_content_is_not_worth_another_tr
 }
 
 #[tokio::test]
-async fn what_else_a_transaction_is_answered_with_is_worth_another_try_by_its_code() {
+async fn other_errors_of_a_transaction_are_classified_by_code() {
     for (name, code) in [
         ("TransactionInProgressException", Code::AuditUnavailable),
         ("ProvisionedThroughputExceededException", Code::AuditUnavailable),
@@ -131,7 +132,7 @@ async fn what_else_a_transaction_is_answered_with_is_worth_another_try_by_its_co
 }
 
 #[tokio::test]
-async fn a_number_is_written_again_where_somebody_else_wrote_at_the_same_time() {
+async fn a_number_is_written_again_if_another_writer_was_first() {
     for name in ["TransactionConflictException", "ConditionalCheckFailedException"] {
         let looked = || Answer::json(&json!({}));
         let service = Service::in_turn(vec![looked(), Answer::exception(name), looked(), looked()]).await;
@@ -143,7 +144,7 @@ async fn a_number_is_written_again_where_somebody_else_wrote_at_the_same_time() 
 }
 
 #[tokio::test]
-async fn what_else_a_write_is_answered_with_is_worth_another_try_by_its_code() {
+async fn other_errors_of_a_write_are_classified_by_code() {
     for (answer, code) in [
         (
             Answer::exception("ProvisionedThroughputExceededException"),
@@ -163,7 +164,7 @@ async fn what_else_a_write_is_answered_with_is_worth_another_try_by_its_code() {
 }
 
 #[tokio::test]
-async fn a_trail_that_cannot_be_read_is_worth_another_try_by_its_code() {
+async fn errors_of_a_read_are_classified_by_code() {
     for (name, status, code) in [
         ("InternalServerError", 500, Code::AuditUnavailable),
         ("ThrottlingException", 400, Code::AuditUnavailable),
@@ -199,7 +200,7 @@ async fn an_item_that_was_changed_by_hand_is_named() {
 }
 
 #[tokio::test]
-async fn reads_are_consistent_and_of_one_key() {
+async fn reads_are_consistent_and_for_one_key() {
     let service = Service::always(Answer::json(&json!({ "Items": [] }))).await;
     let trail = trail_of(&service);
     let push = push();
@@ -235,7 +236,7 @@ async fn reads_are_consistent_and_of_one_key() {
     );
 }
 
-/// The items and conditions of a transaction, by their sort keys.
+/// Returns the items and conditions of a transaction, by their sort keys.
 fn puts(request: &servers::Request) -> Vec<(String, Value)> {
     let body = json_of(request);
     let items = body["TransactItems"].as_array().unwrap();
@@ -326,7 +327,7 @@ async fn events_are_read_page_by_page() {
     );
 }
 
-/// What an item is written on the condition of.
+/// Returns the condition on which an item is written.
 fn condition(request: &servers::Request) -> Value {
     let body = json_of(request);
     assert_eq!(
@@ -342,7 +343,7 @@ fn condition(request: &servers::Request) -> Value {
 }
 
 #[tokio::test]
-async fn numbers_and_leases_are_written_on_the_condition_of_what_was_seen() {
+async fn numbers_and_leases_are_written_only_if_nothing_has_changed() {
     let service = Service::always(Answer::json(&json!({}))).await;
     let trail = trail_of(&service);
     let push = push();

@@ -1,4 +1,5 @@
-//! What every stage has in common: it does its work once per push, writes down what came of it, and fails with a name.
+//! Runs a stage: it does its work once per push, records its output or failure in the audit trail, and fails with an
+//! error code.
 
 mod serve;
 
@@ -16,16 +17,17 @@ pub use serve::{run, run_with};
 use audit::{AuditError, AuditTrail, MAX_ATTEMPTS, backoff};
 use aws::failure::Failed;
 
-/// The largest output, in bytes: Step Functions takes 256 KiB of a payload, in which there is more than one stage's.
+/// The largest output of a stage, in bytes. Step Functions limits a payload to 256 KiB, which holds the outputs of
+/// several stages.
 const MAX_OUTPUT_BYTES: usize = 100_000;
 
 /// Runs a stage for one push, for at most `time_limit`.
 ///
-/// Its output is written down once. Two copies of a stage may run at the same time, as after a call whose answer was lost:
-/// the output of the one that writes first is the answer of both.
+/// The output is recorded once. Two copies of a stage may run at the same time, for instance after a call whose
+/// response was lost: both then return the output of the one that is recorded first.
 ///
 /// # Errors
-/// [`Failed`] with the code that the state machine's retries and people go by.
+/// Returns [`Failed`] with the error code, which decides whether the state machine retries the stage.
 pub async fn execute<T, I, O, E, F>(
     stage: Stage,
     trail: &T,
@@ -40,8 +42,9 @@ where
     F: AsyncFn(&Envelope<I>) -> Result<O, E>,
 {
     let push_id = envelope.push.push_id;
-    // The SDK's futures are nested deeply. Boxed here, they do not make those of every stage deeper than rustc can tell.
-    let mut state = Box::pin(take_up(stage, trail, envelope))
+    // The SDK's futures are nested deeply. Boxing them keeps the type of a stage's future within rustc's recursion
+    // limit.
+    let mut state = Box::pin(join(stage, trail, envelope))
         .await
         .map_err(|error| audit_failed(stage, push_id, &error))?;
     if let Some(output) = O::recorded(&state) {
@@ -87,7 +90,7 @@ where
                 return result;
             }
             Ok(Some(state)) => state,
-            // A stage's own failure is worth more than the failure to write it down.
+            // A stage's own failure takes precedence over the failure to record it.
             Err(error) => return result.and_then(|_| Err(audit_failed(stage, push_id, &error))),
         };
         if let Some(output) = O::recorded(&state) {
@@ -102,8 +105,9 @@ where
     })
 }
 
-/// The state of the push, which the first execution begins, and every other one at its own beginning takes over.
-async fn take_up<T: AuditTrail, I>(
+/// Returns the state of the push, after the first execution has begun its trail, or another one has taken over the push
+/// in its first stage.
+async fn join<T: AuditTrail, I>(
     stage: Stage,
     trail: &T,
     envelope: &Envelope<I>,
@@ -128,7 +132,8 @@ async fn take_up<T: AuditTrail, I>(
     })
 }
 
-/// Refuses the stages of an execution that is over. `Record` judges by itself: a failure has to be recorded afterwards.
+/// Refuses the stages of an execution that is over, except `Record`, which decides by itself because it records
+/// failures.
 fn check_in_charge<I>(stage: Stage, envelope: &Envelope<I>, state: &PushState) -> Result<(), Failed> {
     if stage == Stage::Record || !state.is_over_for(&envelope.execution.id) {
         return Ok(());
@@ -142,7 +147,7 @@ fn audit_failed(stage: Stage, push_id: PushId, error: &AuditError) -> Failed {
     failed
 }
 
-/// The execution that asks is over.
+/// The execution that has called a stage is over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the execution {execution} is over: {reason}")]
 pub struct ExecutionOver {
@@ -151,11 +156,11 @@ pub struct ExecutionOver {
 }
 
 impl ExecutionOver {
-    /// Says why the execution is over, by the state of its push.
+    /// Creates the error, with a reason that follows from the state of the push.
     #[must_use]
     pub fn new(execution: &str, state: &PushState) -> Self {
         let reason = match state.executions.last() {
-            Some(last) if last != execution => format!("{last} has taken the push up"),
+            Some(last) if last != execution => format!("{last} has taken over the push"),
             _ => "it has failed, or was stopped".to_owned(),
         };
         Self {
@@ -171,8 +176,8 @@ impl Coded for ExecutionOver {
     }
 }
 
-/// An output that the state machine cannot hand on would end the execution with an error that nothing can catch
-/// (`States.DataLimitExceeded`), and nobody would be told.
+/// Refuses an output that is too large for the state machine. It would end the execution with an error that cannot be
+/// caught (`States.DataLimitExceeded`), and nothing would be published.
 fn check_size<O: Serialize>(stage: Stage, output: O) -> Result<O, Failed> {
     let bytes = serde_json::to_vec(&output).map_or(0, |json| json.len());
     if bytes <= MAX_OUTPUT_BYTES {
@@ -181,7 +186,7 @@ fn check_size<O: Serialize>(stage: Stage, output: O) -> Result<O, Failed> {
     Err(Failed::with_cause(
         Code::LimitExceeded,
         &format!(
-            "what {stage} has to say of the push has {bytes} bytes, and the state machine takes {MAX_OUTPUT_BYTES}: it has too many submodules, or their paths are too long"
+            "the output of {stage} has {bytes} bytes, and may have at most {MAX_OUTPUT_BYTES}: the commit has too many submodules, or their paths are too long"
         ),
     ))
 }

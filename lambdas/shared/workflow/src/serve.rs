@@ -1,4 +1,4 @@
-//! A stage as a Lambda: from the runtime's event to the answer, in time.
+//! Serves a stage as a Lambda function: from the runtime's event to the response, within the function's timeout.
 
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,13 +15,13 @@ use super::execute;
 use audit::AuditTrail;
 use aws::failure::Failed;
 
-/// What is left of a function's time when its stage is told to stop, so that it can still say so.
+/// How long before its function's timeout a stage is stopped, so that the failure can still be recorded.
 const SHUTDOWN_MARGIN: Duration = Duration::from_secs(5);
 
-/// Serves a stage as a Lambda.
+/// Serves a stage as a Lambda function.
 ///
 /// # Errors
-/// Where the Lambda runtime API cannot be spoken to.
+/// Returns an error if the Lambda runtime API fails.
 pub async fn run<T, I, O, E, F>(stage: Stage, trail: T, work: F) -> Result<(), lambda_runtime::Error>
 where
     T: AuditTrail,
@@ -33,13 +33,14 @@ where
     run_with(stage, trail, serde_json::from_value, work).await
 }
 
-/// [`run`] for a stage that is called with something else too, from which `parse` makes what the state machine sends.
+/// Like [`run`], for a stage that is also called with other payloads, which `parse` converts to the state machine's
+/// input.
 ///
-/// A stage that runs out of time leaves what cannot be stopped, such as a thread that is busy: once its failure is answered
-/// the process ends, and Lambda starts the next push in a new one.
+/// A stage that runs out of time may leave work that cannot be stopped, such as a busy thread. So once its failure is
+/// reported the process ends, and Lambda handles the next push in a new one.
 ///
 /// # Errors
-/// As [`run`].
+/// Returns an error if the Lambda runtime API fails.
 pub async fn run_with<T, I, O, E, P, F>(
     stage: Stage,
     trail: T,
@@ -57,7 +58,7 @@ where
     let was_stopped = &AtomicBool::new(false);
     let handler = service_fn(|event: LambdaEvent<serde_json::Value>| async move {
         let envelope = parse(event.payload).map_err(|error| {
-            let cause = format!("the input of {stage} is not what the state machine sends: {error}");
+            let cause = format!("the input of {stage} is malformed: {error}");
             tracing::error!(%stage, cause, "input invalid");
             Failed::with_cause(Code::InputInvalid, &cause)
         })?;
@@ -72,19 +73,19 @@ where
         }
         ended.map_err(Diagnostic::from)
     });
-    // The service around the handler is done when the runtime API has taken the answer.
-    let end_if_stopped = MapFutureLayer::new(|answered| async move {
-        let answered: Result<(), lambda_runtime::Error> = answered.await;
+    // The service around the handler completes once the runtime API has accepted the response.
+    let end_if_stopped = MapFutureLayer::new(|response| async move {
+        let response: Result<(), lambda_runtime::Error> = response.await;
         if was_stopped.load(Ordering::Relaxed) {
-            tracing::warn!(%stage, "the process ends, with what was stopped in it");
+            tracing::warn!(%stage, "the process ends, with the work that was stopped");
             process::exit(1);
         }
-        answered
+        response
     });
     Runtime::new(handler).layer(end_if_stopped).run().await
 }
 
-/// How long a stage may work if `left` is what remains of its function's time.
+/// Returns how long a stage may work if `left` is the time until its function's timeout.
 fn time_limit(left: Duration) -> Duration {
     left.saturating_sub(SHUTDOWN_MARGIN).max(left / 2)
 }

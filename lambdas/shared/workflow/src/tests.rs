@@ -31,7 +31,7 @@ fn envelope(push: &Push, execution_id: &str) -> Envelope<()> {
     }
 }
 
-/// A push whose trail has been written that far.
+/// A push and its trail.
 struct Scene {
     trail: FaultyTrail,
     push: Push,
@@ -45,7 +45,7 @@ impl Scene {
         }
     }
 
-    /// A push that the execution e1 has taken up, and what has happened since.
+    /// A push whose trail the execution e1 has begun, with these further events.
     async fn after(events: impl IntoIterator<Item = PushEvent>) -> Self {
         let scene = Self::of_new_push();
         scene.happens(samples::received(&scene.push, "e1")).await;
@@ -97,7 +97,7 @@ impl Scene {
         self.run(Stage::Fetch, "e1", work).await
     }
 
-    /// Runs a stage that must not come to do its work.
+    /// Runs a stage whose work must not be called.
     async fn run_idle<O: StageOutput + Serialize>(
         &self,
         stage: Stage,
@@ -109,7 +109,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn the_first_stage_begins_the_trail_and_each_writes_down_its_output() {
+async fn the_first_stage_begins_the_trail_and_each_stage_records_its_output() {
     let scene = Scene::of_new_push();
     let validated = Validated::Deliver(samples::deliver());
     let output = scene
@@ -130,7 +130,7 @@ async fn the_first_stage_begins_the_trail_and_each_writes_down_its_output() {
 }
 
 #[tokio::test]
-async fn what_is_done_is_not_done_again() {
+async fn a_stage_that_is_done_is_not_run_again() {
     let scene = Scene::validated().await;
     let fetched = samples::fetched(7);
     scene.fetch(async || Ok(fetched.clone())).await.unwrap();
@@ -140,7 +140,7 @@ async fn what_is_done_is_not_done_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_copies_of_a_stage_the_first_ones_output_is_the_answer_of_both() {
+async fn two_copies_of_a_stage_both_return_the_output_that_is_recorded_first() {
     let scene = Scene::validated().await;
     let (fast, slow) = (samples::fetched(1_000), samples::fetched(1_001));
     let output = scene
@@ -158,7 +158,7 @@ async fn of_two_copies_of_a_stage_the_first_ones_output_is_the_answer_of_both() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_copy_of_a_stage_that_fails_gives_the_output_of_the_one_that_was_done() {
+async fn a_copy_of_a_stage_that_fails_returns_the_output_of_the_one_that_has_succeeded() {
     for code in [Code::CommitNotFound, Code::GitHostUnreachable] {
         let scene = Scene::validated().await;
         let fast = samples::fetched(1_000);
@@ -177,7 +177,7 @@ async fn a_copy_of_a_stage_that_fails_gives_the_output_of_the_one_that_was_done(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_copy_of_a_stage_is_done_though_another_one_has_failed() {
+async fn a_copy_of_a_stage_succeeds_even_if_another_one_has_failed() {
     let scene = Scene::validated().await;
     let slow = samples::fetched(1_001);
     let output = scene
@@ -196,7 +196,7 @@ async fn a_copy_of_a_stage_is_done_though_another_one_has_failed() {
 }
 
 #[tokio::test]
-async fn a_failure_is_written_down_with_the_attempt_and_may_be_followed_by_success() {
+async fn a_failure_is_recorded_with_the_attempt_and_may_be_followed_by_success() {
     let scene = Scene::validated().await;
     let failed = scene
         .fetch(async || Err(Broken(Code::GitHostUnreachable)))
@@ -228,15 +228,15 @@ fn assert_over(result: Result<impl std::fmt::Debug, Failed>, reason: &str) {
 async fn stages_of_an_execution_that_another_one_has_replaced_are_refused() {
     let scene = Scene::after([samples::retried("e2")]).await;
     let validated = scene.run_idle::<Validated>(Stage::Validate, "e1").await;
-    assert_over(validated, "e2 has taken the push up");
+    assert_over(validated, "e2 has taken over the push");
     scene.happens(PushEvent::PushValidated(samples::deliver())).await;
     let fetched = scene.run_idle::<FetchedCommit>(Stage::Fetch, "e1").await;
-    assert_over(fetched, "e2 has taken the push up");
+    assert_over(fetched, "e2 has taken over the push");
     assert_eq!(scene.events().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_stage_does_while_its_execution_is_replaced_does_not_count() {
+async fn the_output_of_a_stage_is_not_recorded_if_its_execution_is_replaced_meanwhile() {
     for result in [Ok(samples::fetched(7)), Err(Code::CommitNotFound)] {
         let scene = Scene::validated().await;
         let output = scene
@@ -245,7 +245,7 @@ async fn what_a_stage_does_while_its_execution_is_replaced_does_not_count() {
                 result.clone().map_err(Broken)
             })
             .await;
-        assert_over(output, "e2 has taken the push up");
+        assert_over(output, "e2 has taken over the push");
         assert_eq!(
             scene.event_names(),
             ["PushReceived", "PushValidated", "PushRetried"]
@@ -266,7 +266,7 @@ async fn stages_of_an_execution_that_has_failed_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_stage_does_while_its_execution_is_stopped_does_not_count() {
+async fn the_output_of_a_stage_is_not_recorded_if_its_execution_is_stopped_meanwhile() {
     let scene = Scene::validated().await;
     let output = scene
         .fetch(async || {
@@ -281,7 +281,7 @@ async fn what_a_stage_does_while_its_execution_is_stopped_does_not_count() {
     );
 }
 
-/// An output that its stage writes down by itself.
+/// An output that its stage records by itself.
 #[derive(Debug, PartialEq, Serialize)]
 struct WrittenBefore;
 
@@ -296,7 +296,7 @@ impl StageOutput for WrittenBefore {
 }
 
 #[tokio::test]
-async fn the_stage_that_records_runs_for_an_execution_that_is_over() {
+async fn record_runs_for_an_execution_that_is_over() {
     let scene = Scene::after([samples::push_failed("e1"), samples::retried("e2")]).await;
     let recorded = scene.run(Stage::Record, "e1", async || Ok(WrittenBefore)).await;
     assert_eq!(recorded.unwrap(), WrittenBefore);
@@ -306,10 +306,10 @@ async fn the_stage_that_records_runs_for_an_execution_that_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_of_the_stage_that_records_is_written_down_for_an_execution_that_is_over() {
+async fn a_failure_of_record_is_recorded_for_an_execution_that_is_over() {
     let scene = Scene::after([samples::push_failed("e1")]).await;
     let attempt = || samples::attempt_failed(Stage::Fetch, "e1");
-    scene.trail.meets([Fault::event(attempt())]);
+    scene.trail.inject([Fault::event(attempt())]);
     let failed = scene
         .run::<WrittenBefore>(Stage::Record, "e1", async || Err(Broken(Code::AuditUnavailable)))
         .await;
@@ -321,7 +321,7 @@ async fn a_failure_of_the_stage_that_records_is_written_down_for_an_execution_th
 }
 
 #[tokio::test]
-async fn an_execution_that_is_not_known_joins_at_a_later_stage() {
+async fn an_unknown_execution_may_join_at_a_later_stage() {
     let scene = Scene::validated().await;
     let fetched = samples::fetched(7);
     let output = scene
@@ -336,7 +336,7 @@ async fn an_execution_that_is_not_known_joins_at_a_later_stage() {
 }
 
 #[tokio::test]
-async fn only_the_first_stage_takes_a_failed_push_up_again() {
+async fn only_the_first_stage_takes_over_a_failed_push() {
     let scene = Scene::validated().await;
     scene.happens(samples::push_failed("e1")).await;
     scene
@@ -350,7 +350,7 @@ async fn only_the_first_stage_takes_a_failed_push_up_again() {
 }
 
 #[tokio::test]
-async fn another_execution_takes_a_failed_push_up_once() {
+async fn another_execution_takes_over_a_failed_push_once() {
     let scene = Scene::validated().await;
     scene.happens(samples::push_failed("e1")).await;
     let failed = scene
@@ -383,7 +383,7 @@ async fn another_execution_takes_a_failed_push_up_once() {
 }
 
 #[tokio::test]
-async fn another_execution_takes_an_ignored_push_up_once() {
+async fn another_execution_takes_over_an_ignored_push_once() {
     let scene = Scene::after([PushEvent::PushIgnored(samples::ignored())]).await;
     let corrected = Validated::Deliver(samples::deliver());
     for _ in 0..2 {
@@ -403,7 +403,7 @@ async fn two_executions_that_begin_at_once_begin_one_after_the_other() {
     let scene = Scene::of_new_push();
     scene
         .trail
-        .meets([Fault::event(samples::received(&scene.push, "e1"))]);
+        .inject([Fault::event(samples::received(&scene.push, "e1"))]);
     let validated = Validated::Ignore(samples::ignored());
     scene
         .run(Stage::Validate, "e2", async || Ok(validated.clone()))
@@ -416,7 +416,7 @@ async fn two_executions_that_begin_at_once_begin_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn another_execution_of_a_delivered_push_is_given_what_was_recorded() {
+async fn another_execution_of_a_delivered_push_gets_the_recorded_outputs() {
     let (deliver, delivered) = (samples::deliver(), samples::delivered());
     let (fetched, archive) = (samples::fetched(7), samples::archive());
     let scene = Scene::after([
@@ -441,7 +441,7 @@ async fn another_execution_of_a_delivered_push_is_given_what_was_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stage_that_runs_out_of_time_says_so() {
+async fn a_stage_that_runs_out_of_time_fails_with_its_own_code() {
     let scene = Scene::validated().await;
     let began = tokio::time::Instant::now();
     let never = async || -> Result<FetchedCommit, Broken> { std::future::pending().await };
@@ -464,11 +464,11 @@ async fn a_stage_that_runs_out_of_time_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_output_that_cannot_be_written_for_eight_conflicts_is_contended() {
+async fn an_output_that_meets_eight_conflicts_is_contended() {
     for conflicts in [ATTEMPTS - 1, ATTEMPTS] {
         let scene = Scene::validated().await;
         let others = Fault::event(samples::attempt_failed(Stage::Fetch, "other"));
-        scene.trail.meets(vec![others; conflicts]);
+        scene.trail.inject(vec![others; conflicts]);
         let output = scene.fetch(async || Ok(samples::fetched(7))).await;
         assert_eq!(scene.trail.faults_left(), 0);
         if conflicts < ATTEMPTS {
@@ -483,11 +483,11 @@ async fn an_output_that_cannot_be_written_for_eight_conflicts_is_contended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stages_own_failure_is_worth_more_than_the_failure_to_write_it_down() {
+async fn a_stages_own_failure_takes_precedence_over_the_failure_to_record_it() {
     let others = Fault::event(samples::attempt_failed(Stage::Fetch, "other"));
     for faults in [vec![Fault::Unavailable], vec![others; ATTEMPTS]] {
         let scene = Scene::validated().await;
-        scene.trail.meets(faults);
+        scene.trail.inject(faults);
         let failed = scene.fetch(async || Err(Broken(Code::CommitNotFound))).await;
         let failed = failed.unwrap_err();
         assert_eq!(failed.code, Code::CommitNotFound);
@@ -497,27 +497,27 @@ async fn a_stages_own_failure_is_worth_more_than_the_failure_to_write_it_down() 
 }
 
 #[tokio::test]
-async fn an_output_that_cannot_be_written_down_is_a_failure() {
+async fn an_output_that_cannot_be_recorded_is_a_failure() {
     let scene = Scene::validated().await;
-    scene.trail.meets([Fault::Unavailable]);
+    scene.trail.inject([Fault::Unavailable]);
     let failed = scene.fetch(async || Ok(samples::fetched(7))).await.unwrap_err();
     assert_eq!(failed.code, Code::AuditUnavailable);
     assert_eq!(scene.events().len(), 2);
 }
 
 #[tokio::test]
-async fn nothing_is_done_where_the_trail_cannot_be_begun() {
+async fn a_stage_does_nothing_if_the_trail_cannot_be_begun() {
     let scene = Scene::of_new_push();
-    scene.trail.meets([Fault::Unavailable]);
+    scene.trail.inject([Fault::Unavailable]);
     let failed = scene.run_idle::<Validated>(Stage::Validate, "e1").await;
     assert_eq!(failed.unwrap_err().code, Code::AuditUnavailable);
     assert_eq!(scene.events(), []);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stage_whose_answer_of_the_trail_is_lost_gives_what_it_has_written() {
+async fn a_stage_returns_its_output_even_if_the_response_to_its_write_is_lost() {
     let scene = Scene::validated().await;
-    scene.trail.meets([Fault::AnswerLost]);
+    scene.trail.inject([Fault::ResponseLost]);
     let runs = AtomicUsize::new(0);
     let fetched = samples::fetched(7);
     let output = scene
@@ -539,7 +539,7 @@ fn archive_with(warning_bytes: usize) -> Archive {
 }
 
 #[test]
-fn an_output_that_nobody_could_hand_on_is_a_failure_of_its_own() {
+fn an_output_that_is_too_large_is_a_failure() {
     let others = serde_json::to_vec(&archive_with(0)).unwrap().len();
     let most = MAX_OUTPUT_BYTES - others;
     assert!(check_size(Stage::Package, archive_with(most)).is_ok());
@@ -552,7 +552,7 @@ fn an_output_that_nobody_could_hand_on_is_a_failure_of_its_own() {
 }
 
 #[tokio::test]
-async fn an_output_that_nobody_could_hand_on_is_not_written_down() {
+async fn an_output_that_is_too_large_is_not_recorded() {
     let scene = Scene::validated().await;
     scene.fetch(async || Ok(samples::fetched(7))).await.unwrap();
     let failed = scene

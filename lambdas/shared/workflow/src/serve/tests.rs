@@ -1,4 +1,5 @@
-//! The function is this executable: it is started again, to serve what a runtime API on the loopback says.
+//! Runs functions against a runtime API on the loopback. A function is this executable, started again for one ignored
+//! test.
 
 use std::io;
 use std::process::{Child, Command, Stdio};
@@ -14,14 +15,14 @@ use audit::samples;
 use aws::staging::StorageError;
 
 #[test]
-fn a_stage_is_stopped_in_time_to_say_so_and_has_half_of_the_time_at_least() {
+fn a_stage_is_stopped_in_time_to_report_it_and_has_at_least_half_of_the_time() {
     let seconds = Duration::from_secs;
     assert_eq!(time_limit(seconds(900)), seconds(895));
     assert_eq!(time_limit(seconds(8)), seconds(4));
     assert_eq!(time_limit(Duration::ZERO), Duration::ZERO);
 }
 
-/// How much of a function's time is left.
+/// The time until a function's timeout.
 const LEFT: Duration = Duration::from_secs(2);
 
 /// The runtime API (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>), for one function.
@@ -32,7 +33,7 @@ impl RuntimeApi {
         Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
     }
 
-    /// A function of this executable: the test `name`, which is one only then.
+    /// Starts this executable as a function, which is the ignored test `name`.
     fn start(&self, name: &str) -> Child {
         Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "--ignored", "--nocapture"])
@@ -46,10 +47,10 @@ impl RuntimeApi {
             .unwrap()
     }
 
-    /// Gives the function an event, and takes its answer: what it is called, and what it is.
+    /// Gives the function an event. Returns the name of its response, and its body.
     ///
     /// # Panics
-    /// If there is no answer within half a minute: a function that has died asks for no event.
+    /// Panics if there is no response within half a minute: a function that has died requests no event.
     async fn invoke(&self, payload: &serde_json::Value) -> (String, serde_json::Value) {
         tokio::time::timeout(Duration::from_secs(30), self.answer(payload))
             .await
@@ -60,8 +61,8 @@ impl RuntimeApi {
         loop {
             let (stream, _) = self.0.accept().await.unwrap();
             let mut connection = BufReader::new(stream);
-            // The connection is kept until the function has answered. The function is told that it ends then:
-            // otherwise it may already have asked for its next event here, and would find the connection reset.
+            // The connection is kept until the function has responded, and is then closed by a header. Otherwise the
+            // function may already have requested its next event on it, and would find the connection reset.
             while let Ok(request) = Request::read(&mut connection).await {
                 let is_answer = request.method == "POST";
                 let answer = if is_answer {
@@ -101,7 +102,7 @@ fn payload() -> serde_json::Value {
     .unwrap()
 }
 
-/// Waits for the end of a process. `None` if it has not ended soon.
+/// Waits for the end of a process. Returns its exit code, or `None` if it has not ended soon.
 async fn end_of(function: &mut Child) -> io::Result<Option<i32>> {
     for _ in 0..100 {
         if let Some(status) = function.try_wait()? {
@@ -144,7 +145,7 @@ fn a_function_that_fails() {
 }
 
 #[tokio::test]
-async fn a_process_whose_stage_was_stopped_ends_after_its_answer() {
+async fn a_process_whose_stage_was_stopped_ends_after_its_response() {
     let api = RuntimeApi::new().await;
     let mut function = api.start("a_function_with_a_busy_thread");
     let (kind, answer) = api.invoke(&payload()).await;
