@@ -58,7 +58,7 @@ macro_rules! catalogue {
 catalogue! {
     /// A state was called with something that is not its contract.
     InputInvalid: Permanent, "Start executions by the webhook, or with an input copied from another execution.";
-    /// The execution was stopped, or another one has taken the push up.
+    /// The execution was stopped, or another one has taken over the push.
     ExecutionOver: Permanent, "Look at the push's last execution, which goes on with it. Where there is none, start a new execution with the same input.";
     /// A function's environment is wrong.
     SettingsInvalid: Permanent, "Deploy the template again: a function's environment variables were changed.";
