@@ -15,7 +15,7 @@ use aws_smithy_types::retry::ErrorKind;
 use crate::failure::chain;
 use crate::settings;
 
-/// S3's code for a trouble of its own. It may stand in an answer whose HTTP status is 200, of an operation that takes long
+/// S3's code for an internal error. It may come in a response with the status 200, if the operation takes long
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>), and for one item of many.
 const INTERNAL_ERROR: &str = "InternalError";
 
@@ -51,17 +51,17 @@ pub async fn config() -> SdkConfig {
 pub struct AwsFailure {
     /// The operation, such as `s3:PutObject`.
     pub operation: &'static str,
-    /// The service's error code, where it answered.
+    /// The service's error code, or `None` if there was no response.
     pub code: Option<String>,
-    /// The HTTP status, where it answered.
+    /// The HTTP status, or `None` if there was no response.
     pub status: Option<u16>,
-    /// Whether trying again can help.
+    /// Whether a retry can help.
     pub transient: bool,
     message: String,
 }
 
 impl AwsFailure {
-    /// What `error` of `operation` means.
+    /// Classifies an `error` of `operation`.
     pub fn new<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
@@ -74,8 +74,8 @@ impl AwsFailure {
                 status.is_some_and(|status| status >= 500 || status == 429)
                     || code.as_deref().is_some_and(is_transient)
             }
-            // What is none of these is the caller's fault: no region, no credentials. (A connection that is closed before
-            // the answer has come is neither `io` nor `timeout`.)
+            // Other failures are the caller's fault, such as a missing region or credentials. (If the connection is
+            // closed before the response has come, the failure is neither `io` nor `timeout`.)
             SdkError::DispatchFailure(failure) => {
                 failure.is_io()
                     || failure.is_timeout()
@@ -101,14 +101,14 @@ impl AwsFailure {
         }
     }
 
-    /// The same, which is transient too if the answer says so elsewhere than by its code.
+    /// Makes the failure transient if `transient` is true, for responses that say so elsewhere than in their code.
     #[must_use]
     pub fn or_transient(mut self, transient: bool) -> Self {
         self.transient |= transient;
         self
     }
 
-    /// An answer that broke off half-way.
+    /// Creates the failure of a response that broke off half-way.
     pub fn interrupted(operation: &'static str, error: &dyn std::error::Error) -> Self {
         Self {
             operation,
@@ -119,7 +119,7 @@ impl AwsFailure {
         }
     }
 
-    /// One item's failure in an answer for many.
+    /// Creates the failure of one item in a response for many.
     pub fn of_item(operation: &'static str, code: Option<&str>, message: Option<&str>) -> Self {
         Self {
             operation,
@@ -130,7 +130,7 @@ impl AwsFailure {
         }
     }
 
-    /// Whether the service answered with this error code.
+    /// Returns whether the service responded with this error code.
     #[must_use]
     pub fn is(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)

@@ -1,4 +1,5 @@
-//! The destination: conditional writes by server-side copy, so that bytes never pass through a function.
+//! The destination of zips, which are written conditionally by server-side copies, so that their bytes never pass
+//! through a function.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -13,25 +14,25 @@ use domain::destination::Destination;
 use crate::AwsFailure;
 use crate::staging::StorageError;
 
-/// The most that one part of a server-side copy may have, in bytes. (S3 allows 5 GiB, and 10,000 parts.) A small archive
-/// is one part, so equal bytes have equal entity tags.
+/// The largest part of a server-side copy, in bytes. (S3 allows 5 GiB, and 10,000 parts.) A small archive is one part,
+/// so equal bytes have equal entity tags.
 const COPY_PART_BYTES: u64 = 512 << 20;
 
-/// S3's limit of the number of parts.
+/// S3's limit on the number of parts.
 const MAX_PARTS: u64 = 10_000;
 
-/// What is at a destination.
+/// The object at a destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DestinationObject {
     /// Its entity tag.
     pub etag: String,
-    /// Its version. `None` if the bucket keeps no versions.
+    /// Its version, or `None` if the bucket keeps no versions.
     pub version_id: Option<String>,
-    /// Its user metadata, without the `x-amz-meta-` of the names.
+    /// Its user metadata, whose names lack the prefix `x-amz-meta-`.
     pub metadata: HashMap<String, String>,
 }
 
-/// A copy whose bytes are at the destination's bucket, and that nobody sees before it is completed.
+/// A copy whose bytes are in the destination's bucket, and which is invisible until it is completed.
 #[derive(Debug)]
 pub struct Prepared {
     /// The id of the multipart upload.
@@ -42,13 +43,13 @@ pub struct Prepared {
 
 /// The destination of zips.
 pub trait DestinationStore: Send + Sync {
-    /// What is there now. `None` if nothing is.
+    /// Returns the object that is there now, or `None` if there is none.
     fn head(
         &self,
         destination: &Destination,
     ) -> impl Future<Output = Result<Option<DestinationObject>, StorageError>> + Send;
 
-    /// Puts a small document beside the zips, and replaces what is there.
+    /// Writes a small document beside the zips, and replaces an existing one.
     fn put(
         &self,
         destination: &Destination,
@@ -64,8 +65,8 @@ pub trait DestinationStore: Send + Sync {
         metadata: &HashMap<String, String>,
     ) -> impl Future<Output = Result<Prepared, StorageError>> + Send;
 
-    /// Puts a copy in its place, if the object with the entity tag `expected` is there, or nothing for `None`.
-    /// `None` if something else is there: look again.
+    /// Completes a copy if the object that is there has the entity tag `expected`, or if there is none and `expected`
+    /// is `None`. Returns `None` otherwise: read the destination again.
     fn complete_if_unchanged(
         &self,
         prepared: &Prepared,
@@ -73,7 +74,7 @@ pub trait DestinationStore: Send + Sync {
         expected: Option<&str>,
     ) -> impl Future<Output = Result<Option<Delivered>, StorageError>> + Send;
 
-    /// Removes a copy that is not to be completed.
+    /// Removes a copy that will not be completed.
     fn abort(&self, prepared: &Prepared, destination: &Destination) -> impl Future<Output = ()> + Send;
 }
 
@@ -85,7 +86,7 @@ pub struct S3Destination {
 }
 
 impl S3Destination {
-    /// The destination of what is staged in `staging_bucket`.
+    /// Creates a client that copies from `staging_bucket`.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig, staging_bucket: String) -> Self {
         Self {
@@ -101,7 +102,7 @@ impl S3Destination {
         upload_id: &str,
     ) -> Result<Vec<CompletedPart>, StorageError> {
         let part_bytes = COPY_PART_BYTES.max(staged.size.div_ceil(MAX_PARTS));
-        // Staging keys and versions are made of characters that a URL takes as they are.
+        // Staging keys and versions consist of characters that need no escaping in a URL.
         let mut copy_source = format!("{}/{}", self.staging_bucket, staged.key);
         if let Some(version_id) = &staged.version_id {
             let _ = write!(copy_source, "?versionId={version_id}");
@@ -119,7 +120,7 @@ impl S3Destination {
                 .upload_id(upload_id)
                 .part_number(number)
                 .copy_source(&copy_source);
-            // S3 refuses a range of an object that is below its smallest part.
+            // S3 refuses a range of an object that is smaller than the smallest part.
             let request = if staged.size > part_bytes {
                 request.copy_source_range(format!("bytes={begin}-{end}"))
             } else {
@@ -257,7 +258,7 @@ impl DestinationStore for S3Destination {
             })),
             Err(error) => {
                 let failure = AwsFailure::new("s3:CompleteMultipartUpload", &error);
-                // 409: a conflicting write is under way. 404: what was to be replaced was deleted meanwhile.
+                // 409: a conflicting write is in progress. 404: the object to be replaced was deleted meanwhile.
                 if matches!(failure.status, Some(404 | 409 | 412)) {
                     return Ok(None);
                 }

@@ -1,4 +1,4 @@
-//! The bridge from an error to what Step Functions shows of it.
+//! Converts an error to what Step Functions shows of it.
 
 use std::fmt::Write as _;
 
@@ -6,30 +6,30 @@ use domain::error::{Class, Code, Coded};
 use domain::plain;
 use lambda_runtime::Diagnostic;
 
-/// The longest cause that is passed on, in characters: an event is at most 400 KB, a message to people far less.
-const CAUSE_CHARACTERS: usize = 4_000;
+/// The longest cause that is passed on, in characters. An event has at most 400 KB, and a message to people far less.
+const MAX_CAUSE_CHARACTERS: usize = 4_000;
 
-/// An error that leaves a stage: its code, and what happened, to what, and what to do.
+/// The failure of a stage: its code, and a cause that says what happened, to what, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {cause}")]
 pub struct Failed {
     /// The code, which is the error's name in the console.
     pub code: Code,
-    /// The whole source chain and the remedy.
+    /// The messages of the error and its sources, and the remedy.
     pub cause: String,
 }
 
 impl Failed {
-    /// Describes `error` with its sources and its remedy.
+    /// Creates the failure of `error`, with the messages of its sources and its remedy.
     pub fn new(error: &impl Coded) -> Self {
         Self::with_cause(error.code(), &chain(error))
     }
 
-    /// Describes a failure with its remedy.
+    /// Creates a failure with this cause, to which the code's remedy is added.
     #[must_use]
     pub fn with_cause(code: Code, cause: &str) -> Self {
-        // Git hosts and repositories have their words in it.
-        let mut text = plain(cause, CAUSE_CHARACTERS);
+        // The cause may quote git hosts and repositories.
+        let mut text = plain(cause, MAX_CAUSE_CHARACTERS);
         if !text.ends_with('.') {
             text.push('.');
         }
@@ -37,21 +37,21 @@ impl Failed {
         Self { code, cause: text }
     }
 
-    /// Whether the state machine tries again.
+    /// Returns the class, which decides whether the state machine retries.
     #[must_use]
     pub fn class(&self) -> Class {
         self.code.class()
     }
 }
 
-/// What `error` and its sources say. The SDK's own `DisplayErrorContext` adds the whole response to it, in which the one line
-/// that people look for is lost.
+/// Joins the messages of `error` and its sources in one line. (The SDK's own `DisplayErrorContext` adds the whole
+/// response, in which people would not find that line.)
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
-        // An error that is transparent says what its source says.
+        // The message of a transparent error is that of its source.
         let own = error.to_string();
         if !text.ends_with(&own) {
             let _ = write!(text, ": {own}");

@@ -1,6 +1,6 @@
-//! AWS as the functions and the command use it: the SDK's configuration and what its errors mean, objects in S3, secrets,
-//! settings, logs, and the bridge from this project's errors to the names that Step Functions shows. What is stored there,
-//! and why, is up to whoever uses it.
+//! AWS as the functions and the command use it: the SDK's configuration and the meaning of its errors, objects in S3,
+//! secrets, settings, logs, and the conversion of this project's errors to those that Step Functions shows. What is
+//! stored, and why, is decided by the caller.
 
 mod client;
 #[cfg(feature = "objects")]

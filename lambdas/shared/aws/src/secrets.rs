@@ -1,4 +1,4 @@
-//! Secrets of a source, from Secrets Manager. What is read here is never logged: see `secrecy`.
+//! The secrets of a source, from Secrets Manager. They are never logged, because they are wrapped by `secrecy`.
 
 #[cfg(feature = "secrets")]
 mod manager;
@@ -12,9 +12,9 @@ pub use manager::SecretsManager;
 
 use crate::AwsFailure;
 
-/// Reads secrets.
+/// A store of secrets.
 pub trait Secrets: Send + Sync {
-    /// The text of the secret `kind` (`webhook` or `git`) of `source`.
+    /// Returns the text of the secret `kind` (`webhook` or `git`) of `source`.
     fn read(
         &self,
         source: &SourceName,
@@ -25,7 +25,7 @@ pub trait Secrets: Send + Sync {
 /// Why a secret cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// Secrets Manager does not answer.
+    /// Secrets Manager does not respond.
     #[error("the secret {name} could not be read")]
     Unavailable {
         /// The secret's name.
@@ -34,8 +34,8 @@ pub enum SecretError {
         #[source]
         source: AwsFailure,
     },
-    /// Secrets Manager refuses.
-    #[error("the secret {name} may not be read, or is not there")]
+    /// Secrets Manager refuses the request.
+    #[error("the secret {name} may not be read, or does not exist")]
     Refused {
         /// The secret's name.
         name: String,
@@ -43,12 +43,12 @@ pub enum SecretError {
         #[source]
         source: AwsFailure,
     },
-    /// The secret is not what it should be. What it holds is not said.
+    /// The secret is malformed. The message never quotes it.
     #[error("the secret {name} is not in the form that docs/operations.md shows: {reason}")]
     Invalid {
         /// The secret's name.
         name: String,
-        /// Where it differs.
+        /// What is wrong with it.
         reason: String,
     },
 }

@@ -1,14 +1,14 @@
-//! A function's settings: environment variables that the template gives it.
+//! The settings of a function, which are environment variables that the template sets.
 
-/// A setting that is not there.
+/// A setting is missing.
 #[derive(Debug, thiserror::Error)]
 #[error("the environment variable {0} is not set: deploy the template again, it sets it")]
 pub struct Missing(&'static str);
 
-/// The value of the environment variable `name`.
+/// Returns the value of the environment variable `name`.
 ///
 /// # Errors
-/// [`Missing`] where it is unset or empty.
+/// Returns [`Missing`] if it is unset or empty.
 pub fn required(name: &'static str) -> Result<String, Missing> {
     std::env::var(name)
         .ok()

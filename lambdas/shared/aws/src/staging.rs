@@ -1,4 +1,4 @@
-//! The staging area: where a push's pack and zip wait for the next stage.
+//! The staging area, which holds a push's pack and zip for the next stage.
 
 mod folder;
 #[cfg(feature = "objects")]
@@ -23,37 +23,37 @@ pub use s3::S3Staging;
 
 use crate::AwsFailure;
 
-/// The size of the pieces that an object is made of, in bytes. S3 takes up to 10,000 of them, so an object may have
-/// 160 GiB, far more than a function can hold.
+/// The size of the pieces of an object, in bytes. S3 accepts up to 10,000 of them, so an object may have 160 GiB, far
+/// more than a function can hold.
 pub const PIECE_BYTES: usize = 16 << 20;
 
-/// The bytes of an object as they are made. It is whole only once [`Piece::End`] has come: a sender that is dropped
-/// before has failed, and nothing is kept.
+/// The bytes of an object as they are made. The object is complete only after [`Piece::End`]: if the sender is dropped
+/// before, it has failed, and nothing is stored.
 #[derive(Debug)]
 pub enum Piece {
-    /// The next [`PIECE_BYTES`] bytes; fewer in the last one.
+    /// The next [`PIECE_BYTES`] bytes, or fewer in the last piece.
     Bytes(Vec<u8>),
-    /// All of them have come.
+    /// The object is complete.
     End,
 }
 
-/// A place for intermediate objects.
+/// A store of intermediate objects.
 pub trait Staging: Send + Sync {
-    /// Stores what comes from `pieces` under `key`, and replaces what is there.
+    /// Stores the bytes of `pieces` under `key`, and replaces an existing object.
     fn store(
         &self,
         key: &ObjectKey,
         pieces: mpsc::Receiver<Piece>,
     ) -> impl Future<Output = Result<StagedObject, StorageError>> + Send;
 
-    /// Brings the object into the file `path`: the version that was staged, or nothing.
+    /// Loads the object into the file `path`. Only the version that was staged is loaded, never another one.
     fn load(
         &self,
         object: &StagedObject,
         path: &Path,
     ) -> impl Future<Output = Result<(), StorageError>> + Send;
 
-    /// Removes all that was staged for a push.
+    /// Removes all objects that were staged for a push.
     fn remove_all(&self, push_id: &PushId) -> impl Future<Output = Result<(), StorageError>> + Send;
 
     /// Stores the file `path` under `key`.
@@ -74,14 +74,14 @@ pub trait Staging: Send + Sync {
     }
 }
 
-/// What has come of an object while it is loaded.
+/// The size and digest of the bytes so far.
 #[derive(Debug, Default)]
-struct Met {
+struct SizeAndDigest {
     size: u64,
     digest: Sha256,
 }
 
-impl Met {
+impl SizeAndDigest {
     fn update(&mut self, bytes: &[u8]) {
         self.size += bytes.len() as u64;
         self.digest.update(bytes);
@@ -91,7 +91,10 @@ impl Met {
         self.size
     }
 
-    /// Whether it is what was staged.
+    /// Checks that the bytes are those that were staged.
+    ///
+    /// # Errors
+    /// Returns [`StorageError::Changed`] if they are not.
     fn check(self, object: &StagedObject) -> Result<(), StorageError> {
         let changed = |reason| StorageError::Changed {
             key: object.key.to_string(),
@@ -100,15 +103,17 @@ impl Met {
         if self.size != object.size {
             return Err(changed(format!("{} bytes instead of {}", self.size, object.size)));
         }
-        let met = hex(self.digest);
+        let loaded = hex(self.digest);
         match &object.sha256 {
-            Some(sha256) if *sha256 != met => Err(changed(format!("the SHA-256 {met} instead of {sha256}"))),
+            Some(sha256) if *sha256 != loaded => {
+                Err(changed(format!("the SHA-256 {loaded} instead of {sha256}")))
+            }
             _ => Ok(()),
         }
     }
 }
 
-/// A digest, as hexadecimal digits.
+/// Converts a digest to hexadecimal digits.
 fn hex(digest: Sha256) -> String {
     let mut text = String::with_capacity(64);
     for byte in digest.finalize() {
@@ -118,7 +123,7 @@ fn hex(digest: Sha256) -> String {
     text
 }
 
-/// Sends a file's pieces. Where the receiver is gone it stops: the receiver's error says why.
+/// Sends the pieces of a file. Stops if the receiver is gone, whose own error says why.
 async fn send_file(path: &Path, sender: mpsc::Sender<Piece>) -> io::Result<()> {
     let mut file = tokio::fs::File::open(path).await?;
     loop {
@@ -132,17 +137,17 @@ async fn send_file(path: &Path, sender: mpsc::Sender<Piece>) -> io::Result<()> {
             return Ok(());
         }
         if end {
-            // A receiver that is gone has an error of its own.
+            // If the receiver is gone, it has an error of its own.
             let _ = sender.send(Piece::End).await;
             return Ok(());
         }
     }
 }
 
-/// Why an object cannot be stored, brought or removed.
+/// Why an object cannot be stored, loaded or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// S3 does not answer.
+    /// S3 does not respond.
     #[error("s3://{bucket}/{key} could not be reached")]
     Unavailable {
         /// The bucket.
@@ -153,7 +158,7 @@ pub enum StorageError {
         #[source]
         source: AwsFailure,
     },
-    /// S3 refuses.
+    /// S3 refuses the request.
     #[error("s3://{bucket}/{key} may not be read or written")]
     Refused {
         /// The bucket.
@@ -164,7 +169,7 @@ pub enum StorageError {
         #[source]
         source: AwsFailure,
     },
-    /// The object is not there.
+    /// The object does not exist.
     #[error("the staged object {key} is gone")]
     Missing {
         /// The key.
@@ -175,17 +180,17 @@ pub enum StorageError {
     Changed {
         /// The key.
         key: String,
-        /// What it has, and what was staged.
+        /// How it differs from what was staged.
         reason: String,
     },
-    /// Its maker has stopped half-way.
+    /// The sender of the object's bytes has stopped half-way.
     #[error("the object {key} was not finished")]
     Unfinished {
         /// The key.
         key: String,
     },
-    /// The destination changed each time that it was looked at.
-    #[error("s3://{bucket}/{key} was changed by others each time it was about to be written")]
+    /// Others kept changing the destination.
+    #[error("others changed s3://{bucket}/{key} each time it was about to be written")]
     Contended {
         /// The bucket.
         bucket: String,
@@ -201,7 +206,7 @@ pub enum StorageError {
         #[source]
         source: io::Error,
     },
-    /// A key cannot be made.
+    /// The key of the object would be invalid.
     #[error(transparent)]
     Key(#[from] Invalid),
 }

@@ -1,4 +1,4 @@
-//! Secrets Manager.
+//! The secrets in Secrets Manager.
 
 use aws_sdk_secretsmanager::Client;
 use domain::push::SourceName;
@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use super::{SecretError, Secrets};
 use crate::AwsFailure;
 
-/// Secrets Manager's secrets `{prefix}{source}/{kind}`.
+/// The secrets `{prefix}{source}/{kind}` in Secrets Manager.
 #[derive(Debug, Clone)]
 pub struct SecretsManager {
     client: Client,
@@ -15,7 +15,7 @@ pub struct SecretsManager {
 }
 
 impl SecretsManager {
-    /// The secrets whose names begin with `prefix`, such as `push-code/sources/`.
+    /// Creates a client of the secrets whose names begin with `prefix`, such as `push-code/sources/`.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig, prefix: String) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! A staging area in a folder: for tests of the stages, and for measuring them without S3.
+//! A staging area in a folder, for tests of the stages, and for measuring them without S3.
 
 use std::path::{Path, PathBuf};
 
@@ -9,29 +9,29 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Met, Piece, Staging, StorageError, hex};
+use super::{SizeAndDigest, Piece, Staging, StorageError, hex};
 
-/// See the module.
+/// A staging area in a folder.
 #[derive(Debug, Clone)]
 pub struct FolderStaging {
     root: PathBuf,
 }
 
 impl FolderStaging {
-    /// The staging area in the folder `root`.
+    /// Creates a staging area in the folder `root`.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
         Self { root }
     }
 
-    /// Where the object `key` is.
+    /// Returns the path of the object `key`.
     #[must_use]
     pub fn path(&self, key: &ObjectKey) -> PathBuf {
         self.root.join(key.as_str())
     }
 }
 
-/// Where a version of the object at `path` is.
+/// Returns the path of a version of the object at `path`.
 fn version_path(path: &Path, version_id: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".version-");
@@ -58,11 +58,11 @@ impl Staging for FolderStaging {
         let mut file = tokio::fs::File::create(&version)
             .await
             .map_err(failed(&version))?;
-        let mut stored = Met::default();
+        let mut stored = SizeAndDigest::default();
         while let Some(piece) = pieces.recv().await {
             let Piece::Bytes(bytes) = piece else {
                 file.flush().await.map_err(failed(&version))?;
-                // The newest version is what stands under the key.
+                // The path of the key itself has the newest version.
                 match tokio::fs::remove_file(&path).await {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                         return Err(failed(&path)(error));
@@ -100,18 +100,18 @@ impl Staging for FolderStaging {
             file => file.map_err(failed(&from))?,
         };
         let mut to = tokio::fs::File::create(path).await.map_err(failed(path))?;
-        let mut met = Met::default();
+        let mut loaded = SizeAndDigest::default();
         let mut bytes = vec![0; super::PIECE_BYTES];
         loop {
             let length = file.read(&mut bytes).await.map_err(failed(&from))?;
             if length == 0 {
                 break;
             }
-            met.update(&bytes[..length]);
+            loaded.update(&bytes[..length]);
             to.write_all(&bytes[..length]).await.map_err(failed(path))?;
         }
         to.flush().await.map_err(failed(path))?;
-        met.check(object)
+        loaded.check(object)
     }
 
     async fn remove_all(&self, push_id: &PushId) -> Result<(), StorageError> {

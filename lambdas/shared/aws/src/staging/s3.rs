@@ -1,4 +1,4 @@
-//! The staging bucket. Objects go up as they are made, in concurrent parts, each with the SDK's checksum.
+//! The staging bucket. Objects are uploaded while they are made, in concurrent parts, each with the SDK's checksum.
 
 use std::path::Path;
 
@@ -16,14 +16,14 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::{Met, Piece, Staging, StorageError, hex};
+use super::{SizeAndDigest, Piece, Staging, StorageError, hex};
 use crate::AwsFailure;
 use reporter::{ProgressReporter, mebibytes};
 
-/// How many parts are on their way at once. Memory holds so many pieces, and one that is being made.
+/// How many parts are uploaded at once. Memory holds this many pieces, and the one that is being made.
 const CONCURRENT_PARTS: usize = 4;
 
-/// See the module.
+/// The staging bucket.
 #[derive(Debug, Clone)]
 pub struct S3Staging {
     client: Client,
@@ -31,7 +31,7 @@ pub struct S3Staging {
 }
 
 impl S3Staging {
-    /// The staging area in `bucket`.
+    /// Creates a client of the staging area in `bucket`.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig, bucket: String) -> Self {
         Self {
@@ -44,7 +44,7 @@ impl S3Staging {
         StorageError::aws(&self.bucket, key, source)
     }
 
-    /// Gives the object's version.
+    /// Stores an object in one request. Returns its version.
     async fn put(&self, key: &ObjectKey, bytes: Vec<u8>) -> Result<Option<String>, StorageError> {
         let output = self
             .client
@@ -135,7 +135,7 @@ impl S3Staging {
         })
     }
 
-    /// Deletes the objects of a page, which has no more than one request takes.
+    /// Deletes the objects of a page, which are never more than one request accepts.
     async fn delete(&self, prefix: &ObjectKey, page: ListObjectsV2Output) -> Result<(), StorageError> {
         let keys = page.contents.unwrap_or_default().into_iter();
         let objects: Vec<_> = keys
@@ -153,7 +153,7 @@ impl S3Staging {
             .send()
             .await
             .map_err(|error| self.failed(prefix, AwsFailure::new("s3:DeleteObjects", &error)))?;
-        // An answer of 200 may name objects that were not deleted.
+        // A response with the status 200 may name objects that were not deleted.
         match deleted.errors() {
             [] => Ok(()),
             [error, ..] => Err(self.failed(
@@ -205,7 +205,8 @@ impl Staging for S3Staging {
             .create_multipart_upload()
             .bucket(&self.bucket)
             .key(key.as_str())
-            // What the SDK sends with each part. S3 refuses to put parts together whose checksums were not announced.
+            // The SDK sends this checksum with each part. S3 refuses to complete an upload with parts whose checksums
+            // were not announced.
             .checksum_algorithm(ChecksumAlgorithm::Crc32)
             .send()
             .await
@@ -254,20 +255,20 @@ impl Staging for S3Staging {
         };
         let mut file = tokio::fs::File::create(path).await.map_err(workspace)?;
         let mut body = output.body;
-        let mut met = Met::default();
+        let mut loaded = SizeAndDigest::default();
         let named = key.clone();
         let reporter = ProgressReporter::new(
-            move |met| tracing::info!(key = %named, progress = mebibytes(met), "loading"),
+            move |bytes| tracing::info!(key = %named, progress = mebibytes(bytes), "loading"),
         );
         while let Some(chunk) = body.next().await {
             let chunk =
                 chunk.map_err(|error| self.failed(key, AwsFailure::interrupted("s3:GetObject", &error)))?;
-            met.update(&chunk);
-            reporter.report(|| met.size());
+            loaded.update(&chunk);
+            reporter.report(|| loaded.size());
             file.write_all(&chunk).await.map_err(workspace)?;
         }
         file.flush().await.map_err(workspace)?;
-        met.check(object)
+        loaded.check(object)
     }
 
     async fn remove_all(&self, push_id: &PushId) -> Result<(), StorageError> {

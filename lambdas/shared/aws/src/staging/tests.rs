@@ -49,7 +49,7 @@ impl Scene {
         Ok(std::fs::read(path).unwrap())
     }
 
-    /// The files that are staged for the push.
+    /// Returns the files that are staged for the push.
     fn staged_files(&self) -> Vec<PathBuf> {
         let folder = self.staging.path(&staging_key(&self.push_id, "").unwrap());
         let entries = std::fs::read_dir(folder).unwrap();
@@ -66,7 +66,7 @@ async fn each_version_under_a_key_is_kept() {
     assert_ne!(first.version_id, second.version_id);
     assert_eq!(scene.load(&first).await.unwrap(), b"first");
     assert_eq!(scene.load(&second).await.unwrap(), b"other");
-    // What names no version is the newest one.
+    // An object without a version is the newest one.
     let newest = StagedObject {
         version_id: None,
         ..second
@@ -76,7 +76,7 @@ async fn each_version_under_a_key_is_kept() {
 }
 
 #[tokio::test]
-async fn an_object_is_known_by_size_and_digest() {
+async fn a_stored_object_has_a_size_and_a_digest() {
     let scene = Scene::new();
     let stored = scene.store_file(b"abc").await.unwrap();
     assert_eq!((stored.key.clone(), stored.size), (scene.key(), 3));
@@ -96,7 +96,7 @@ async fn other_bytes_than_those_that_were_staged_are_refused() {
         assert!(matches!(error, StorageError::Changed { .. }), "{error}");
         assert_eq!(error.code(), Code::StagedObjectMissing);
     }
-    // What was staged before digests were kept is known by its size.
+    // An object without a digest is checked by its size alone.
     let undigested = StagedObject {
         sha256: None,
         ..stored
@@ -114,7 +114,7 @@ async fn other_bytes_than_those_that_were_staged_are_refused() {
 }
 
 #[tokio::test]
-async fn an_object_or_a_version_that_is_not_there_is_missing() {
+async fn an_object_or_version_that_does_not_exist_is_missing() {
     let scene = Scene::new();
     let stored = scene.store_file(b"the pack").await.unwrap();
     let other_version = StagedObject {
@@ -135,7 +135,7 @@ async fn an_object_or_a_version_that_is_not_there_is_missing() {
 }
 
 #[tokio::test]
-async fn of_an_object_whose_maker_stops_nothing_is_left() {
+async fn nothing_is_left_of_an_object_whose_sender_stops() {
     let scene = Scene::new();
     let pieces = || vec![Piece::Bytes(b"the ".to_vec()), Piece::Bytes(b"pa".to_vec())];
     for pieces in [vec![], pieces()] {
@@ -144,7 +144,7 @@ async fn of_an_object_whose_maker_stops_nothing_is_left() {
         assert_eq!(error.code(), Code::WorkspaceFailed);
         assert_eq!(scene.staged_files(), [] as [PathBuf; 0]);
     }
-    // What was there before stays.
+    // An existing object is kept.
     let before = scene.store_file(b"before").await.unwrap();
     scene.store(pieces()).await.unwrap_err();
     assert_eq!(scene.load(&before).await.unwrap(), b"before");
@@ -203,11 +203,11 @@ async fn a_file_that_cannot_be_read_is_named_and_nothing_is_left() {
 }
 
 #[tokio::test]
-async fn all_that_was_staged_for_a_push_is_removed_and_nothing_else() {
+async fn all_objects_of_a_push_are_removed_and_no_others() {
     let scene = Scene::new();
     let stored = scene.store_file(b"the pack").await.unwrap();
     let other: PushId = "00000000-0933-52f9-8a01-27081a19c5c8".parse().unwrap();
-    // Nothing was staged for it.
+    // Nothing was staged for the other push.
     scene.staging.remove_all(&other).await.unwrap();
     assert_eq!(scene.load(&stored).await.unwrap(), b"the pack");
     scene.staging.remove_all(&scene.push_id).await.unwrap();

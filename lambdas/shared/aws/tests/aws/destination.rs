@@ -35,7 +35,7 @@ fn store_of(service: &Service) -> S3Destination {
 
 const CREATED: &str = "<InitiateMultipartUploadResult><Bucket>zips</Bucket><Key>group/a.zip</Key><UploadId>u1</UploadId></InitiateMultipartUploadResult>";
 
-/// S3 that answers the copy of a part with `copied`.
+/// A server that responds to the copy of a part with `copied`.
 async fn copying(copied: Answer) -> Service {
     Service::answering(move |request| match request.method.as_str() {
         "POST" => Answer::new(200, CREATED),
@@ -138,14 +138,14 @@ async fn a_large_object_is_copied_in_parts_without_gap_or_overlap() {
 }
 
 #[tokio::test]
-async fn a_copy_that_fails_is_removed_and_says_why() {
+async fn a_copy_that_fails_is_removed_and_its_error_classified() {
     for (answer, code) in [
         (Answer::error(404, "NoSuchKey"), Code::StagedObjectMissing),
         (Answer::error(404, "NoSuchVersion"), Code::StagedObjectMissing),
         (Answer::error(404, "NoSuchBucket"), Code::StorageRefused),
         (Answer::error(403, "AccessDenied"), Code::StorageRefused),
         (Answer::error(503, "SlowDown"), Code::StorageUnavailable),
-        // Copying takes long, so S3 may have begun its answer.
+        // Copying takes long, so S3 may already have sent the status 200.
         (Answer::error(200, "InternalError"), Code::StorageUnavailable),
     ] {
         let service = copying(answer.clone()).await;
@@ -162,7 +162,7 @@ async fn a_copy_that_fails_is_removed_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_copy_that_cannot_be_begun_says_why() {
+async fn errors_at_the_beginning_of_a_copy_are_classified() {
     for (answer, code) in [
         (Answer::error(404, "NoSuchBucket"), Code::StorageRefused),
         (Answer::error(503, "SlowDown"), Code::StorageUnavailable),
@@ -178,7 +178,7 @@ async fn a_copy_that_cannot_be_begun_says_why() {
 }
 
 #[tokio::test]
-async fn a_copy_is_put_in_its_place_on_the_condition_of_what_was_seen() {
+async fn a_copy_is_completed_only_if_the_destination_has_not_changed() {
     let service = copying(copied()).await;
     let prepared = prepared(&service).await;
     let completed = Answer::new(
@@ -224,7 +224,7 @@ async fn complete(answer: Answer) -> Result<bool, Code> {
 }
 
 #[tokio::test]
-async fn something_else_in_the_place_is_no_failure() {
+async fn a_changed_destination_is_not_a_failure() {
     for (status, code) in [
         (412, "PreconditionFailed"),
         (409, "ConditionalRequestConflict"),
@@ -236,14 +236,14 @@ async fn something_else_in_the_place_is_no_failure() {
 }
 
 #[tokio::test]
-async fn a_failure_in_an_answer_that_began_well_is_a_failure() {
+async fn an_error_in_a_response_with_the_status_200_is_a_failure() {
     let failed = complete(Answer::error(200, "InternalError")).await.unwrap_err();
     assert_eq!(failed, Code::StorageUnavailable);
     assert_eq!(failed.class(), Class::Transient);
 }
 
 #[tokio::test]
-async fn a_copy_that_cannot_be_put_in_its_place_says_why() {
+async fn errors_at_the_completion_of_a_copy_are_classified() {
     let refused = complete(Answer::error(403, "AccessDenied")).await;
     assert_eq!(refused, Err(Code::StorageRefused));
     let unavailable = complete(Answer::error(503, "SlowDown")).await;
@@ -253,7 +253,7 @@ async fn a_copy_that_cannot_be_put_in_its_place_says_why() {
 #[tokio::test]
 async fn a_copy_that_is_not_needed_is_removed() {
     let prepared = prepared(&copying(copied()).await).await;
-    // What cannot be removed is left.
+    // A copy that cannot be removed is left.
     for answer in [Answer::new(204, ""), Answer::error(403, "AccessDenied")] {
         let service = Service::always(answer).await;
         store_of(&service).abort(&prepared, &destination()).await;
@@ -262,7 +262,7 @@ async fn a_copy_that_is_not_needed_is_removed() {
 }
 
 #[tokio::test]
-async fn what_is_there_is_known_by_tag_version_and_metadata() {
+async fn the_object_at_the_destination_has_a_tag_a_version_and_metadata() {
     let answer = Answer::new(200, "")
         .with("etag", "\"there\"")
         .with("x-amz-version-id", "v6")
@@ -279,7 +279,7 @@ async fn what_is_there_is_known_by_tag_version_and_metadata() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_looked_at_is_not_taken_for_nothing() {
+async fn an_object_that_cannot_be_read_is_not_taken_for_missing() {
     let head = async |status| {
         let service = Service::always(Answer::new(status, "")).await;
         let there = store_of(&service).head(&destination()).await;

@@ -1,4 +1,4 @@
-//! Which troubles are worth another try.
+//! Which failures are transient.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn failure_of(client: &Client) -> AwsFailure {
 }
 
 #[tokio::test]
-async fn an_answer_is_worth_another_try_by_its_code_or_its_status() {
+async fn a_response_is_transient_by_its_code_or_its_status() {
     let transient = true;
     let permanent = false;
     for (code, status, expected) in [
@@ -53,7 +53,7 @@ async fn an_answer_is_worth_another_try_by_its_code_or_its_status() {
 }
 
 #[tokio::test]
-async fn no_answer_is_worth_another_try() {
+async fn a_missing_response_is_transient() {
     let hangs_up = Service::start(|_| None).await;
     let cut = Service::always(Answer::error(403, "AccessDenied").cut(1)).await;
     let refused = {
@@ -76,7 +76,7 @@ async fn no_answer_is_worth_another_try() {
 }
 
 #[tokio::test]
-async fn a_client_that_lacks_something_is_not_worth_another_try() {
+async fn a_client_without_region_or_credentials_fails_permanently() {
     let service = Service::always(Answer::new(200, "")).await;
     let http_client = aws_smithy_http_client::Builder::new().build_http();
     let nobody = ProfileFileCredentialsProvider::builder()
@@ -104,7 +104,7 @@ async fn a_client_that_lacks_something_is_not_worth_another_try() {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_made_is_not_worth_another_try() {
+async fn a_request_that_cannot_be_built_fails_permanently() {
     let service = Service::always(Answer::new(200, "")).await;
     let without_bucket = Client::new(&service.config()).put_object().key("a.zip");
     let error = without_bucket.send().await.unwrap_err();
@@ -115,7 +115,7 @@ async fn a_request_that_cannot_be_made_is_not_worth_another_try() {
 }
 
 #[test]
-fn one_item_of_many_is_worth_another_try_by_its_code() {
+fn the_failure_of_one_item_is_transient_by_its_code() {
     for (code, transient) in [
         (Some("InternalError"), true),
         (Some("SlowDown"), true),
@@ -131,7 +131,7 @@ fn one_item_of_many_is_worth_another_try_by_its_code() {
 }
 
 #[test]
-fn an_answer_that_broke_off_is_worth_another_try_and_says_why() {
+fn a_response_that_broke_off_is_transient_and_has_its_cause() {
     #[derive(Debug, thiserror::Error)]
     #[error("the body ended")]
     struct Ended(#[source] std::io::Error);

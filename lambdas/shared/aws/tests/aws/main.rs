@@ -1,4 +1,5 @@
-//! What the answers of AWS become, and what it is asked: the real clients before a server that answers what a test says.
+//! The requests to AWS, and what its responses become. The real clients run against a server whose responses a test
+//! sets.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests")]
 

@@ -45,7 +45,7 @@ async fn load(service: &Service, object: &StagedObject) -> Result<Vec<u8>, Stora
 }
 
 #[tokio::test]
-async fn the_version_that_was_staged_is_brought() {
+async fn the_version_that_was_staged_is_loaded() {
     let service = Service::always(Answer::new(200, "the pack")).await;
     assert_eq!(load(&service, &staged()).await.unwrap(), b"the pack");
     assert_eq!(
@@ -73,14 +73,14 @@ async fn other_bytes_than_those_that_were_staged_are_refused() {
 }
 
 #[tokio::test]
-async fn an_object_that_cannot_be_brought_says_why() {
+async fn errors_of_a_load_are_classified() {
     for (answer, code) in [
         (Answer::error(404, "NoSuchKey"), Code::StagedObjectMissing),
         (Answer::error(404, "NoSuchVersion"), Code::StagedObjectMissing),
         (Answer::error(404, "NoSuchBucket"), Code::StorageRefused),
         (Answer::error(403, "AccessDenied"), Code::StorageRefused),
         (Answer::error(503, "SlowDown"), Code::StorageUnavailable),
-        // It breaks off.
+        // The response breaks off.
         (Answer::new(200, "the pa").cut(2), Code::StorageUnavailable),
     ] {
         let service = Service::always(answer.clone()).await;
@@ -99,7 +99,7 @@ async fn store(service: &Service, pieces: Vec<Piece>) -> Result<StagedObject, St
 }
 
 #[tokio::test]
-async fn a_small_object_is_stored_at_once_and_known_by_version_and_digest() {
+async fn a_small_object_is_stored_by_one_request_with_version_and_digest() {
     let service = Service::always(Answer::new(200, "").with("x-amz-version-id", "v7")).await;
     let pieces = vec![Piece::Bytes(b"the pack".to_vec()), Piece::End];
     assert_eq!(store(&service, pieces).await.unwrap(), staged());
@@ -114,7 +114,7 @@ async fn a_small_object_is_stored_at_once_and_known_by_version_and_digest() {
 }
 
 #[tokio::test]
-async fn a_small_object_whose_maker_stops_is_not_stored() {
+async fn a_small_object_whose_sender_stops_is_not_stored() {
     let service = Service::always(Answer::new(200, "")).await;
     for pieces in [vec![], vec![Piece::Bytes(b"the pa".to_vec())]] {
         let error = store(&service, pieces).await.unwrap_err();
@@ -126,7 +126,7 @@ async fn a_small_object_whose_maker_stops_is_not_stored() {
 
 const CREATED: &str = "<InitiateMultipartUploadResult><Bucket>staging</Bucket><Key>k</Key><UploadId>u1</UploadId></InitiateMultipartUploadResult>";
 
-/// S3 that answers a part with `part`, and the end of the upload with `completed`.
+/// A server that responds to a part with `part`, and to the end of the upload with `completed`.
 async fn in_parts(part: Answer, completed: Answer) -> Service {
     Service::answering(move |request| match request.method.as_str() {
         "POST" if request.target.contains("uploads") => Answer::new(200, CREATED),
@@ -176,7 +176,7 @@ async fn a_large_object_is_stored_in_parts_which_are_listed_in_order() {
 }
 
 #[tokio::test]
-async fn a_large_object_that_is_not_stored_is_removed() {
+async fn the_parts_of_a_large_object_that_fails_are_removed() {
     let part = || Answer::new(200, "").with("etag", "\"part\"");
     for (part, completed, pieces, code) in [
         (part(), completed(), vec![large()], Code::WorkspaceFailed),
@@ -222,7 +222,7 @@ async fn a_file_is_stored_whole() {
 }
 
 #[tokio::test]
-async fn all_that_was_staged_for_a_push_is_removed_page_by_page() {
+async fn the_objects_of_a_push_are_removed_page_by_page() {
     let push_id: PushId = "87513765-0933-52f9-8a01-27081a19c5c8".parse().unwrap();
     let page = |key: &str, more: bool| {
         let token = if more {
@@ -254,7 +254,7 @@ async fn all_that_was_staged_for_a_push_is_removed_page_by_page() {
 }
 
 #[tokio::test]
-async fn nothing_is_removed_where_nothing_was_staged() {
+async fn nothing_is_removed_if_nothing_was_staged() {
     let empty = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
     let service = Service::always(Answer::new(200, empty)).await;
     let push_id = "87513765-0933-52f9-8a01-27081a19c5c8".parse().unwrap();
@@ -263,7 +263,7 @@ async fn nothing_is_removed_where_nothing_was_staged() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_removed_is_a_failure_though_the_answer_is_of_success() {
+async fn an_object_that_cannot_be_removed_is_a_failure_despite_the_status_200() {
     let push_id = "87513765-0933-52f9-8a01-27081a19c5c8".parse().unwrap();
     let listed = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>first</Key></Contents></ListBucketResult>";
     for (listed, deleted, code) in [
