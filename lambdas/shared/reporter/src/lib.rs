@@ -1,4 +1,5 @@
-//! Reports how far a long piece of work is to people who wait for it: not for short work, and not too often.
+//! Reports the progress of long work to people who wait for it, at most once in an interval, and not at all for short
+//! work.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -6,7 +7,7 @@ use std::time::{Duration, Instant};
 /// How often progress is reported.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Reports a `T` from time to time. Clones report to the same place and share the interval.
+/// Reports a `T` from time to time. Clones share the callback and the interval.
 pub struct ProgressReporter<T> {
     report: Arc<dyn Fn(T) + Send + Sync>,
     interval: Duration,
@@ -14,12 +15,12 @@ pub struct ProgressReporter<T> {
 }
 
 impl<T: 'static> ProgressReporter<T> {
-    /// Calls `report` at most every two seconds.
+    /// Creates a reporter that calls `report` at most every two seconds.
     pub fn new(report: impl Fn(T) + Send + Sync + 'static) -> Self {
         Self::every(INTERVAL, report)
     }
 
-    /// Calls `report` at most once in an `interval`.
+    /// Creates a reporter that calls `report` at most once in an `interval`.
     pub fn every(interval: Duration, report: impl Fn(T) + Send + Sync + 'static) -> Self {
         Self {
             report: Arc::new(report),
@@ -28,28 +29,28 @@ impl<T: 'static> ProgressReporter<T> {
         }
     }
 
-    /// Reports to nobody.
+    /// Creates a reporter that discards all reports.
     #[must_use]
     pub fn silent() -> Self {
         Self::new(drop)
     }
 
-    /// The shortest time between two reports.
+    /// Returns the shortest time between two reports.
     #[must_use]
     pub fn interval(&self) -> Duration {
         self.interval
     }
 
-    /// Begins a piece of work: nothing is reported in its first interval.
+    /// Begins a piece of work. Nothing is reported in its first interval.
     pub fn begin(&self) {
         if let Ok(mut last) = self.last.lock() {
             *last = Instant::now();
         }
     }
 
-    /// Reports what `news` returns, which is called only if the interval is over.
+    /// Reports what `news` returns. `news` is called only if the interval is over.
     pub fn report(&self, news: impl FnOnce() -> T) {
-        // Another thread reports at this moment.
+        // If the lock is taken, another thread is reporting.
         let Ok(mut last) = self.last.try_lock() else {
             return;
         };
@@ -79,7 +80,7 @@ impl<T> std::fmt::Debug for ProgressReporter<T> {
     }
 }
 
-/// Bytes as people read them.
+/// Formats a number of bytes for people.
 #[must_use]
 pub fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_read_well() {
+    fn bytes_are_shown_in_mebibytes() {
         assert_eq!(mebibytes(1_600_000), "1.5 MiB");
     }
 }

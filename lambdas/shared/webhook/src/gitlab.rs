@@ -13,12 +13,14 @@ pub use payload::{Commit, Delivery, Person, PushHook, USER_AGENT};
 
 use crate::Report;
 
-/// The header in which GitLab sends the webhook's token as it is, in the lower case that API Gateway gives header names.
+/// The header in which GitLab sends the webhook's token in plain text, in lower case as API Gateway passes header names
+/// on.
 pub const TOKEN_HEADER: &str = "x-gitlab-token";
 
-/// No longer URL is taken, and a longer name is cut: an execution's input has at most 256 KiB.
-const URL_BYTES: usize = 2_048;
-const PUSHER_CHARACTERS: usize = 200;
+/// A longer URL is left out, because the input of an execution is limited to 256 KiB.
+const MAX_URL_BYTES: usize = 2_048;
+/// A longer name of the pusher is cut.
+const MAX_PUSHER_CHARACTERS: usize = 200;
 
 /// Why a request cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +28,7 @@ pub enum Error {
     /// The header that names the event is missing.
     #[error("the header X-Gitlab-Event is missing: this is not a GitLab webhook")]
     NotGitLab,
-    /// The body is not JSON, or not of this shape.
+    /// The body is not JSON, or lacks fields.
     #[error("the body is not the JSON of a GitLab {event}: {source}")]
     Json {
         /// The event, as GitLab names it.
@@ -34,7 +36,7 @@ pub enum Error {
         /// What is wrong.
         source: serde_json::Error,
     },
-    /// A field has no value that it may have.
+    /// A field has an invalid value.
     #[error("the body of the GitLab {event} has a {source}")]
     Field {
         /// The event, as GitLab names it.
@@ -44,7 +46,7 @@ pub enum Error {
     },
 }
 
-/// The part of the payload that says what it is.
+/// The part of a payload that names the event.
 #[derive(Deserialize)]
 struct Kind {
     #[serde(default)]
@@ -76,10 +78,10 @@ struct Project {
     git_ssh_url: Option<String>,
 }
 
-/// Reads a request of GitLab, whose headers `header` finds by their names in lower case.
+/// Parses a request of GitLab. `header` returns the value of a header by its name in lower case.
 ///
 /// # Errors
-/// [`Error`].
+/// Returns an [`Error`] if the request is not a webhook of GitLab, or malformed.
 pub fn read<'a>(
     source: &SourceName,
     header: impl Fn(&str) -> Option<&'a str>,
@@ -91,7 +93,7 @@ pub fn read<'a>(
         source,
     };
     let kind: Kind = serde_json::from_slice(body).map_err(json)?;
-    // System hooks have event_name, and object_kind only for some events.
+    // System hooks have event_name, and only some of them have object_kind.
     let kind = kind.object_kind.or(kind.event_name).unwrap_or_default();
     if !matches!(kind.as_str(), "push" | "tag_push") {
         return Ok(Report::NotForUs(format!("a {event} is not a push")));
@@ -101,7 +103,7 @@ pub fn read<'a>(
         event: event.clone(),
         source,
     };
-    // Idempotency-Key is the same for each try of one delivery; GitLab before 17.4 has only the other one.
+    // Idempotency-Key is the same for all attempts of one delivery. GitLab before 17.4 sends only the other header.
     let delivery_id = header("idempotency-key").or_else(|| header("x-gitlab-event-uuid"));
     let delivery_id = match delivery_id {
         Some(text) => text.parse().map_err(field)?,
@@ -117,7 +119,7 @@ pub fn read<'a>(
         clone_urls: [project.git_http_url, project.git_ssh_url]
             .into_iter()
             .flatten()
-            .filter(|url| url.len() <= URL_BYTES)
+            .filter(|url| url.len() <= MAX_URL_BYTES)
             .filter_map(|url| policy::public_url(&url))
             .collect(),
         ref_name,
@@ -126,6 +128,6 @@ pub fn read<'a>(
         pusher: payload
             .user_username
             .or(payload.user_name)
-            .map(|name| plain(&name, PUSHER_CHARACTERS)),
+            .map(|name| plain(&name, MAX_PUSHER_CHARACTERS)),
     }))
 }

@@ -1,6 +1,6 @@
-//! What git hosts send when something is pushed, one module for each kind of host: which header proves where a request
-//! comes from, how its body is read, and how such a request is built, for tests and for `push-code local push`. Nothing
-//! here answers HTTP or calls AWS: the functions of the edge do.
+//! The webhooks of git hosts, with one module for each kind of host: which header authenticates a request, how its body
+//! is parsed, and how such a request is built for tests and for `push-code local push`. This library neither serves
+//! HTTP nor calls AWS, which the functions of the edge do.
 
 pub mod gitlab;
 mod secret;
@@ -14,6 +14,6 @@ use domain::push::Push;
 pub enum Report {
     /// A push.
     Push(Push),
-    /// Something else, with the reason why it is of no interest.
+    /// An event that is not a push, with the reason why it is ignored.
     NotForUs(String),
 }

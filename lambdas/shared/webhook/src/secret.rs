@@ -4,27 +4,27 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
-/// The webhook secret's JSON.
+/// The JSON of a webhook secret.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookSecret {
-    /// The token that new webhooks are given.
+    /// The token for new webhooks.
     pub token: SecretString,
-    /// Tokens that are accepted too, while they are being replaced.
+    /// Other tokens that are accepted while they are being replaced.
     #[serde(default)]
     pub also_accepted: Vec<SecretString>,
 }
 
 impl WebhookSecret {
-    /// Whether `offered` is one of the tokens. Compares with every token, and each time all of it, so that the time it takes
-    /// tells nothing about them but their lengths.
+    /// Returns whether `offered` is one of the tokens. It is always compared with every token to its end, so that the
+    /// time reveals nothing about the tokens except their lengths.
     #[must_use]
     pub fn accepts(&self, offered: &[u8]) -> bool {
         let tokens = std::iter::once(&self.token).chain(&self.also_accepted);
         let mut accepted = subtle::Choice::from(0);
         for token in tokens {
             let token = token.expose_secret().as_bytes();
-            // An empty token in the secret would let everybody in.
+            // An empty token in the secret would let everyone in.
             if !token.is_empty() {
                 accepted |= token.ct_eq(offered);
             }
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_token_lets_nobody_in() {
+    fn an_empty_token_is_never_accepted() {
         assert!(!secret(r#"{"token":"","also_accepted":[""]}"#).accepts(b""));
     }
 }

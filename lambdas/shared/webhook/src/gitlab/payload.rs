@@ -1,4 +1,4 @@
-//! Requests as GitLab sends them.
+//! Builds requests as GitLab sends them.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
@@ -8,32 +8,32 @@ use uuid::Uuid;
 
 use super::TOKEN_HEADER;
 
-/// What GitLab calls itself.
+/// The value of the header `User-Agent`.
 pub const USER_AGENT: &str = "GitLab/18.5.0";
 
-/// Git hosts write this for "no object".
+/// The id that git hosts write if there is no object.
 const ZEROS: &str = "0000000000000000000000000000000000000000";
 
-/// A push of one ref, as a git host knows it.
+/// A push of one ref, as a git host reports it.
 #[derive(Debug, Clone)]
 pub struct PushHook {
     /// The repository's path, such as `group/project`.
     pub repository: String,
-    /// Where it can be cloned by HTTP.
+    /// The URL to clone it by HTTP.
     pub git_http_url: String,
-    /// Where it can be cloned by SSH.
+    /// The URL to clone it by SSH.
     pub git_ssh_url: String,
     /// The full name of the ref.
     pub ref_name: String,
-    /// What it pointed to before. `None` if the push created it.
+    /// What the ref pointed to before, or `None` if the push created it.
     pub before: Option<String>,
-    /// What it points to now, a commit or an annotated tag. `None` if the push deleted it.
+    /// The commit or annotated tag that the ref points to now, or `None` if the push deleted it.
     pub after: Option<String>,
-    /// The commit that it leads to.
+    /// The commit that the ref leads to.
     pub commit: Option<String>,
-    /// The last commits that came with the push, the oldest first.
+    /// The last commits that came with the push, oldest first.
     pub commits: Vec<Commit>,
-    /// How many commits came with it.
+    /// How many commits came with the push.
     pub total_commits: usize,
     /// Who pushed.
     pub user: Person,
@@ -46,9 +46,9 @@ pub struct Commit {
     pub id: String,
     /// Its message.
     pub message: String,
-    /// When it was made.
+    /// Its time.
     pub timestamp: DateTime<Utc>,
-    /// Who wrote it.
+    /// Its author.
     pub author: Person,
 }
 
@@ -66,7 +66,7 @@ impl PushHook {
         self.ref_name.starts_with("refs/tags/")
     }
 
-    /// The value of the header `X-Gitlab-Event`.
+    /// Returns the value of the header `X-Gitlab-Event`.
     #[must_use]
     pub fn event(&self) -> &'static str {
         if self.is_tag() {
@@ -76,7 +76,7 @@ impl PushHook {
         }
     }
 
-    /// The JSON body, as <https://docs.gitlab.com/user/project/integrations/webhook_events/#push-events> has it.
+    /// Returns the JSON body, by <https://docs.gitlab.com/user/project/integrations/webhook_events/#push-events>.
     #[must_use]
     pub fn payload(&self) -> Value {
         let kind = if self.is_tag() { "tag_push" } else { "push" };
@@ -149,19 +149,19 @@ impl Commit {
     }
 }
 
-/// One sending of a webhook. Sent again, it is the same delivery.
+/// One delivery of a webhook. A delivery that is sent again stays the same.
 #[derive(Debug, Clone, Copy)]
 pub struct Delivery {
-    /// The event that it reports.
+    /// The id of the event.
     pub event: Uuid,
-    /// The webhook that reports it.
+    /// The id of the webhook.
     pub webhook: Uuid,
-    /// What stays the same when it is sent again.
+    /// The key that stays the same when the delivery is sent again.
     pub idempotency_key: Uuid,
 }
 
 impl Delivery {
-    /// One that there never was before.
+    /// Creates a new delivery.
     #[must_use]
     pub fn fresh() -> Self {
         Self {
@@ -171,8 +171,8 @@ impl Delivery {
         }
     }
 
-    /// The headers of a request that sends `payload` as `event` with the webhook's token. Their names are in lower case, as
-    /// API Gateway hands them on.
+    /// Returns the headers of a request that sends `payload` as `event` with the webhook's token. Their names are in
+    /// lower case, as API Gateway passes them on.
     #[must_use]
     pub fn headers(&self, event: &str, token: &str, payload: &Value) -> [(&'static str, String); 7] {
         [
@@ -187,7 +187,7 @@ impl Delivery {
     }
 }
 
-/// The host that the payload speaks of.
+/// Returns the host that the payload names.
 fn instance(payload: &Value) -> String {
     let url = payload["project"]["web_url"]
         .as_str()
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_says_what_gitlab_says() {
+    fn a_payload_has_the_fields_that_gitlab_sends() {
         let payload = hook("refs/heads/main").payload();
         assert_eq!(payload["before"], ZEROS);
         assert_eq!(payload["after"], "a".repeat(40));
