@@ -102,7 +102,7 @@ impl Error {
     /// The error without the texts of `secret` in it.
     pub(crate) fn without(self, secret: &GitSecret) -> Self {
         let text = chain(&self);
-        let told = secret.credentials().taken_out_of(&text);
+        let told = secret.credentials().redact(&text);
         if told == text {
             return self;
         }

@@ -331,7 +331,7 @@ async fn a_signed_tag_that_is_pushed_by_another_name_is_refused() {
             assert_refused(
                 &scene,
                 &ask,
-                &format!("it is the tag \"v1\", which {other} is not"),
+                &format!("it is the tag \"v1\", but was pushed to {other}"),
             )
             .await;
             scene.git(&["update-ref", "-d", other], b"");
@@ -378,7 +378,7 @@ async fn a_tag_that_was_altered_after_signing_is_refused() {
     assert_refused(
         &scene,
         &ask,
-        "of the tag: its signature is invalid: it is not of what was pushed",
+        "of the tag: its signature is invalid: it does not match what was pushed",
     )
     .await;
     assert_refused(&scene, &ask, "of its commit: it is not signed").await;
@@ -438,7 +438,7 @@ async fn a_commit_that_was_altered_after_signing_is_refused() {
             assert_refused(
                 &scene,
                 &ask,
-                "its signature is invalid: it is not of what was pushed",
+                "its signature is invalid: it does not match what was pushed",
             )
             .await;
             assert!(!git_verifies(&scene, "commit", &altered, &allowed, Some(&gnupg)));
@@ -455,14 +455,14 @@ async fn an_ssh_key_signs_in_its_time_and_for_git_only() {
     // The commit is of 2023-11-14 22:13:21 UTC.
     let expired = "by the key SHA256:";
     for (options, reason) in [
-        ("valid-before=\"20231114221320Z\"", "after that had expired"),
-        ("valid-before=\"20231114\"", "after that had expired"),
-        ("valid-after=\"20231114221322Z\"", "before that was valid"),
+        ("valid-before=\"20231114221320Z\"", "after the key had expired"),
+        ("valid-before=\"20231114\"", "after the key had expired"),
+        ("valid-after=\"20231114221322Z\"", "before the key was valid"),
         (
             "namespaces=\"file\"",
-            "may not sign commits: its namespaces in allowed_signers leave out git",
+            "may not sign commits: its namespaces in allowed_signers do not include git",
         ),
-        ("namespaces=\"!git,*\"", "leave out git"),
+        ("namespaces=\"!git,*\"", "do not include git"),
     ] {
         let allowed = key.allowed(options);
         let ask = Ask::new(&host.url(), &commit).signed_by(&allowed, "");
@@ -521,7 +521,7 @@ async fn an_openpgp_key_signs_in_its_time_only() {
     assert_refused(
         &scene,
         &ask(&commits[1]),
-        &format!("signed by the key {key} after that had expired"),
+        &format!("signed by the key {key} after the key had expired"),
     )
     .await;
     assert!(!git_verifies(&scene, "commit", &commits[1], "", Some(&gnupg)));
@@ -550,7 +550,7 @@ async fn an_expired_subkey_is_refused() {
     assert_refused(
         &scene,
         &ask,
-        &format!("signed by the key {subkey} after that had expired"),
+        &format!("signed by the key {subkey} after the key had expired"),
     )
     .await;
 }
@@ -607,7 +607,7 @@ async fn an_openpgp_key_that_is_not_for_signing_is_refused() {
         answers,
     );
     let ask = Ask::new(&host.url(), &commit).signed_by("", &gnupg.public(&key));
-    assert_refused(&scene, &ask, "may not sign commits: it is for something else").await;
+    assert_refused(&scene, &ask, "may not sign commits: it is not a signing key").await;
 }
 
 #[tokio::test]
@@ -635,7 +635,7 @@ async fn a_subkey_that_does_not_bind_itself_is_refused() {
     binding.unhashed_subpacket_remove(position).unwrap();
     let public = public.to_armored_string(ArmorOptions::default()).unwrap();
     let ask = Ask::new(&host.url(), &commit).signed_by("", &public);
-    assert_refused(&scene, &ask, "it does not bind itself to its primary key").await;
+    assert_refused(&scene, &ask, "it has not signed its binding to the primary key").await;
 }
 
 #[tokio::test]
@@ -771,7 +771,7 @@ async fn a_list_that_cannot_be_read_is_an_invalid_secret() {
         (
             SshKey::with_bits("rsa", "1024").allowed(""),
             String::new(),
-            "less than 2048 bits",
+            "fewer than 2048 bits",
         ),
         (
             String::new(),

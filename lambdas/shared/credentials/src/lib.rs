@@ -1,5 +1,5 @@
-//! The credentials of a git secret: how to log in at each host of a source. A git transfer and Git LFS log in by the same
-//! ones; both find here which login is for which host, and what has to be taken out of a text before people see it.
+//! The credentials of a git secret, which are the logins at the hosts of a source. Git transfers and Git LFS use the
+//! same ones. This library finds the login for a host, and removes secrets from texts that people see.
 
 use domain::error::{Code, Coded};
 use domain::source::origin;
@@ -10,7 +10,7 @@ use url::Url;
 /// The logins at the hosts of a source, as the git secret lists them.
 #[derive(Deserialize)]
 #[serde(transparent)]
-pub struct Credentials(Vec<Entry>);
+pub struct Credentials(Vec<HostLogin>);
 
 /// The git secret has no login for a host that needs one.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +20,7 @@ pub struct MissingCredentials {
 }
 
 impl MissingCredentials {
-    /// For the host of `url`, which is named as in the git secret: `scheme://host[:port]`.
+    /// Creates the error for the host of `url`, which is named as in the git secret: `scheme://host[:port]`.
     #[must_use]
     pub fn of(url: &Url) -> Self {
         let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
@@ -39,7 +39,7 @@ impl Coded for MissingCredentials {
 
 /// The login at one host.
 #[derive(Deserialize)]
-struct Entry {
+struct HostLogin {
     /// `scheme://host[:port]`.
     host: Url,
     #[serde(flatten)]
@@ -62,7 +62,7 @@ enum Login {
 }
 
 impl Login {
-    /// All texts that would let somebody in, in each form that is sent.
+    /// Returns all secret texts, in each form in which they are sent.
     fn secrets(&self) -> Vec<SecretString> {
         let mut secrets = Vec::new();
         match self {
@@ -81,18 +81,18 @@ impl Login {
                 secrets.extend(passphrase.clone());
             }
         }
-        // Nothing this short keeps anybody out, and it may be a part of any word.
+        // A text this short protects nothing, and may be part of any word.
         secrets.retain(|secret: &SecretString| secret.expose_secret().len() >= 4);
         secrets
     }
 }
 
-/// How to log in for one fetch. It can be written down, to hand it to the process that transfers.
+/// How to log in for one fetch. It can be serialized for the process that transfers.
 #[derive(Clone, Serialize, Deserialize)]
 pub enum Access {
-    /// Over HTTP(S), where the host does not ask.
+    /// Over HTTP(S), without a login.
     Anonymous,
-    /// Over HTTP(S), where it asks: a password or token.
+    /// Over HTTP(S), with a password or token.
     Password {
         /// The user name.
         username: String,
@@ -100,7 +100,7 @@ pub enum Access {
         #[serde(serialize_with = "expose")]
         password: SecretString,
     },
-    /// Over SSH.
+    /// Over SSH, with a key.
     Key {
         /// The private key, in OpenSSH's or PEM form.
         #[serde(serialize_with = "expose")]
@@ -125,9 +125,9 @@ fn expose_optional<S: Serializer>(secret: &Option<SecretString>, serializer: S) 
 }
 
 impl Credentials {
-    /// `text` without what must be told to nobody. A host may send back what it was sent.
+    /// Replaces the secrets in `text`, because a host may send back what it was sent.
     #[must_use]
-    pub fn taken_out_of(&self, text: &str) -> String {
+    pub fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for entry in &self.0 {
             for secret in entry.login.secrets() {
@@ -137,10 +137,10 @@ impl Credentials {
         text
     }
 
-    /// How to log in at the host of `url`. What is for one host is never given to another, nor to another port.
+    /// Returns how to log in at the host of `url`. A login for one host is never used for another host or port.
     ///
     /// # Errors
-    /// [`MissingCredentials`] for SSH without a key.
+    /// Returns [`MissingCredentials`] if `url` is for SSH and there is no key for its host.
     pub fn access(&self, url: &Url) -> Result<Access, MissingCredentials> {
         let wanted = origin(url);
         let entry = self.0.iter().find(|entry| origin(&entry.host) == wanted);

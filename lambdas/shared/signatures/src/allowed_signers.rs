@@ -9,20 +9,21 @@ use crate::Invalid;
 /// The shortest RSA key, in bits.
 pub const RSA_BITS: usize = 2048;
 
-/// One line.
+/// A line of the list.
 #[derive(Clone, Debug)]
 pub struct AllowedSigner {
-    /// Whose key it is: patterns, separated by commas.
+    /// The owners of the key, as patterns separated by commas.
     pub principals: String,
     pub key: PublicKey,
-    /// Patterns, separated by commas.
+    /// The namespaces that the key may sign for, as patterns separated by commas. `None` means all.
     pub namespaces: Option<String>,
-    /// Seconds since 1970; both ends are within.
+    /// The first time at which the key is valid, in seconds since 1970.
     pub valid_after: Option<i64>,
+    /// The last time at which the key is valid, in seconds since 1970.
     pub valid_before: Option<i64>,
 }
 
-/// Reads the list. An error quotes nothing of it.
+/// Parses the list. An error quotes none of its text.
 pub fn parse(text: &str) -> Result<Vec<AllowedSigner>, Invalid> {
     let mut signers = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -75,7 +76,7 @@ fn begins_with_option(text: &str) -> bool {
         .any(|name| word.eq_ignore_ascii_case(name))
 }
 
-/// The options, which end at the first blank outside of quotation marks, and what follows.
+/// Splits off the options, which end at the first blank outside of quotation marks.
 fn split_options(text: &str) -> Result<(&str, &str), &'static str> {
     let mut quoted = false;
     let end = text.find(|character| {
@@ -98,18 +99,18 @@ fn parse_key(text: &str) -> Result<PublicKey, &'static str> {
         .map_err(|_| "neither an option nor a key can be read after the principals")?;
     match key.key_data() {
         KeyData::Rsa(rsa) if bits(rsa.n.as_positive_bytes().unwrap_or_default()) < RSA_BITS => {
-            Err("the RSA key has less than 2048 bits")
+            Err("the RSA key has fewer than 2048 bits")
         }
         KeyData::Rsa(_)
         | KeyData::Ed25519(_)
         | KeyData::SkEd25519(_)
         | KeyData::Ecdsa(_)
         | KeyData::SkEcdsaSha2NistP256(_) => Ok(key),
-        _ => Err("the key is of a type that is not supported: Ed25519, ECDSA and RSA are"),
+        _ => Err("the type of the key is not supported: use Ed25519, ECDSA or RSA"),
     }
 }
 
-/// The length of a number without leading zeros.
+/// Returns the length of a number in bits, without leading zeros.
 fn bits(number: &[u8]) -> usize {
     let unused = number.first().map_or(0, |first| first.leading_zeros() as usize);
     (number.len() * 8).saturating_sub(unused)
@@ -152,11 +153,11 @@ impl AllowedSigner {
 fn set<T>(option: &mut Option<T>, value: T) -> Result<(), &'static str> {
     match option.replace(value) {
         None => Ok(()),
-        Some(_) => Err("an option is there twice"),
+        Some(_) => Err("an option occurs twice"),
     }
 }
 
-/// `YYYYMMDD[HHMM[SS]][Z]`. OpenSSH takes a time without `Z` for one of the machine's zone: here that is UTC.
+/// Parses `YYYYMMDD[HHMM[SS]][Z]`. OpenSSH reads a time without `Z` in the machine's time zone, which is UTC here.
 fn parse_time(text: &str) -> Result<i64, &'static str> {
     const WRONG: &str = "a time is not of the form YYYYMMDD[HHMM[SS]][Z]";
     let digits = text.strip_suffix(['Z', 'z']).unwrap_or(text);
@@ -211,7 +212,7 @@ mod tests {
         for part in ["jo@example.com,", "\"", "jo ", "=,", "namespaces=\"\","] {
             assert_linear(50_000, |parts| {
                 let text = format!("jo {}{KEY}\n", part.repeat(parts));
-                // Most of these lines are wrong, which has to be found out as fast.
+                // Most of these lines are malformed, which must be found in linear time too.
                 move || drop(parse(&text))
             });
         }
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_line() {
+    fn an_error_names_its_line() {
         assert_eq!(
             parse(&format!("jo {KEY}\n# x\nmo cert-authority {KEY}")).unwrap_err(),
             Invalid {
@@ -269,7 +270,7 @@ mod tests {
         }
     }
 
-    /// Lines of the parts that the list is made of, in any order, and any text.
+    /// Generates lines of the parts of a list in any order, and any text.
     fn any_list() -> impl Strategy<Value = String> {
         let part = prop_oneof![
             Just(KEY.to_owned()),
@@ -303,7 +304,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused_without_a_word_of_it(text in any_list()) {
+        fn any_text_is_parsed_or_refused_without_quoting_it(text in any_list()) {
             match parse(&text) {
                 Ok(signers) => prop_assert!(signers.is_empty() || text.contains(KEY)),
                 Err(Invalid { line, reason }) => {

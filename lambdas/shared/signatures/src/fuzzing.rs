@@ -1,10 +1,10 @@
-//! For fuzz targets: what is private otherwise.
+//! Opens private functions to the fuzz targets.
 
 use git2::ObjectType;
 
 use crate::object::Signed;
 
-/// What the signature of a commit or tag is of.
+/// Returns the payload that the signature of a commit or tag signs.
 #[must_use]
 pub fn payload(kind: ObjectType, raw: &[u8]) -> Option<Vec<u8>> {
     let signed = match kind {

@@ -1,7 +1,7 @@
-//! Who signed what was pushed: verifies the signature of a commit or tag, by SSH or OpenPGP, against the keys that the git
-//! secret lists. It reads a repository, and speaks to nobody.
+//! Verifies the SSH or OpenPGP signature of a commit or tag against the keys that the git secret lists. It reads a
+//! repository, and uses no network.
 //!
-//! The rules are those of `git verify-commit` and `git verify-tag`, and where they leave a choice, the strict one.
+//! The rules are those of `git verify-commit` and `git verify-tag`. If these leave a choice, the stricter rule is used.
 
 mod allowed_signers;
 #[cfg(feature = "fuzzing")]
@@ -27,10 +27,10 @@ pub struct Signers {
 }
 
 impl Signers {
-    /// Reads the two lists of the git secret.
+    /// Parses the two lists of the git secret.
     ///
     /// # Errors
-    /// The field and the line that cannot be read, and never what is there.
+    /// Returns the field and the line of the first error. The text never quotes the list.
     pub fn parse(allowed_signers: &str, openpgp_keys: &str) -> Result<Self, String> {
         let invalid = |field: &'static str| {
             move |Invalid { line, reason }: Invalid| format!("{field}, line {line}: {reason}")
@@ -45,7 +45,7 @@ impl Signers {
 /// What is wrong with a list of keys.
 #[derive(Debug, PartialEq, Eq)]
 struct Invalid {
-    /// From 1.
+    /// The number of the line, from 1.
     line: usize,
     reason: &'static str,
 }
@@ -54,37 +54,37 @@ struct Invalid {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum NotVerified {
-    /// Nobody may sign.
+    /// The git secret lists no keys.
     #[error("the git secret lists no keys: fill allowed_signers or openpgp_keys")]
     NoSigners,
-    /// No signature.
+    /// There is no signature.
     #[error("it is not signed")]
     NotSigned,
-    /// A signature by somebody else.
+    /// The git secret does not list the key.
     #[error("it is signed by the key {key}, which the git secret does not list")]
     UnknownKey { key: String },
-    /// A signature that proves nothing.
+    /// The signature is invalid.
     #[error("its signature is invalid: {reason}")]
     Invalid { reason: &'static str },
-    /// The signature is later than the key's end.
-    #[error("it was signed by the key {key} after that had expired")]
+    /// The signature was made after the key had expired.
+    #[error("it was signed by the key {key} after the key had expired")]
     KeyExpired { key: String },
-    /// The signature is earlier than the key's begin.
-    #[error("it was signed by the key {key} before that was valid")]
+    /// The signature was made before the key was valid.
+    #[error("it was signed by the key {key} before the key was valid")]
     KeyNotYetValid { key: String },
-    /// The key's owner has revoked it.
+    /// The key's owner has revoked the key.
     #[error("it is signed by the key {key}, which is revoked")]
     KeyRevoked { key: String },
-    /// The key is listed, but not for this.
+    /// The key is listed, but not for signing commits.
     #[error("it is signed by the key {key}, which may not sign commits: {reason}")]
     KeyMayNotSign { key: String, reason: &'static str },
-    /// A signature of gpgsm.
+    /// The signature is of the form X.509, which gpgsm makes.
     #[error("it has an X.509 signature, which is not supported: sign with SSH or OpenPGP")]
     X509,
-    /// A tag was pushed as another one.
-    #[error("it is the tag {tag:?}, which {ref_name} is not: push a tag by its own name")]
+    /// A tag object was pushed to a ref of another name.
+    #[error("it is the tag {tag:?}, but was pushed to {ref_name}: push a tag by its own name")]
     Renamed { tag: String, ref_name: String },
-    /// A tag was pushed, and neither it nor its commit is verified.
+    /// A tag was pushed, and neither the tag nor its commit is verified.
     #[error("of the tag: {tag}; of its commit: {commit}")]
     Neither { tag: Box<Self>, commit: Box<Self> },
     /// The object cannot be read.
@@ -92,21 +92,21 @@ pub enum NotVerified {
     Unreadable,
 }
 
-/// A signature that holds.
+/// A valid signature.
 struct Signature {
     signer: String,
     key: String,
 }
 
-/// Verifies `pushed`, a commit or an annotated tag of `commit`. Where a tag was pushed, its signature counts, or else the
-/// commit's.
+/// Verifies `pushed`, which is `commit` or an annotated tag of it. If a tag was pushed, either the tag or its commit
+/// must be signed.
 ///
-/// A signature does not say which ref a commit is for. Of a tag it does: the tag has to be that of `ref_name`, or an old
-/// release could be pushed as a new one by somebody who cannot sign. A tag that says another name is refused, whatever
-/// its commit has.
+/// The signature of a commit does not cover the ref, but that of a tag covers the tag's name. So the tag must be named
+/// like `ref_name`, or somebody who cannot sign could push an old release as a new one. A tag of another name is
+/// refused even if its commit is signed.
 ///
 /// # Errors
-/// [`NotVerified`].
+/// Returns [`NotVerified`] if there is no valid signature by a listed key.
 pub fn verify(
     repository: &Repository,
     pushed: Oid,
@@ -151,7 +151,7 @@ fn verify_object(
 ) -> Result<VerifiedSignature, NotVerified> {
     let database = repository.odb().map_err(|_| NotVerified::Unreadable)?;
     let object = database.read(id).map_err(|_| NotVerified::Unreadable)?;
-    // Whoever made the pack's index says what is where in it.
+    // The pack's index is not trusted to name the object correctly.
     if Oid::hash_object(object.kind(), object.data()).ok() != Some(id) {
         return Err(NotVerified::Unreadable);
     }

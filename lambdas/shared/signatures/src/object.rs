@@ -1,19 +1,19 @@
-//! Where git keeps the signature of a commit or tag, and what it is a signature of.
+//! Splits a commit or tag into its signature and the payload that is signed.
 
 use crate::NotVerified;
 
 /// A signed object.
 #[derive(Debug)]
 pub struct Signed {
-    /// What is signed: the object's bytes without those of the signature.
+    /// The signed bytes, which are the object without the signature.
     pub payload: Vec<u8>,
     /// The armoured block, with `\n` at the end of each line.
     pub block: String,
-    /// When the object says that it was made: the committer's or tagger's time, in seconds since 1970.
+    /// The committer's or tagger's time, in seconds since 1970.
     pub time: Option<i64>,
 }
 
-/// Who can read a signature.
+/// The kind of a signature.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Kind {
     Ssh,
@@ -22,21 +22,21 @@ pub enum Kind {
 
 const SSH: &str = "SSH SIGNATURE";
 const OPENPGP: &str = "PGP SIGNATURE";
-/// The names of the blocks that git takes for a signature: OpenPGP has two, the last one is X.509's.
+/// The names of the blocks that git takes for a signature. OpenPGP has two, and the last one is of X.509.
 const BLOCKS: [&str; 4] = [SSH, OPENPGP, "PGP MESSAGE", "SIGNED MESSAGE"];
 /// The longest block, in bytes.
-const LONGEST: usize = 64 << 10;
+const MAX_BLOCK_BYTES: usize = 64 << 10;
 
-/// The lines of an object's head, apart from those of the signatures.
+/// An object's header, split into its signatures and the other lines.
 struct Head<'a> {
     rest: Vec<u8>,
     signatures: Vec<Vec<u8>>,
-    /// From the empty line on.
+    /// The rest of the object, from the empty line on.
     message: &'a [u8],
 }
 
 impl Signed {
-    /// Of a commit's bytes: the signature is in its head.
+    /// Splits a commit, whose signature is in its header.
     pub fn commit(raw: &[u8]) -> Result<Self, NotVerified> {
         let head = Head::read(raw);
         let time = head.time(b"committer ");
@@ -49,7 +49,7 @@ impl Signed {
         Ok(Self { payload, block, time })
     }
 
-    /// Of an annotated tag's bytes: the signature is the end of its message.
+    /// Splits an annotated tag, whose signature is at the end of its message.
     pub fn tag(raw: &[u8]) -> Result<Self, NotVerified> {
         let head = Head::read(raw);
         let time = head.time(b"tagger ");
@@ -66,7 +66,10 @@ impl Signed {
         Err(NotVerified::NotSigned)
     }
 
-    /// The kind of the signature, which is one whole block and nothing else.
+    /// Returns the kind of the signature.
+    ///
+    /// # Errors
+    /// Returns [`NotVerified`] if the signature is not exactly one whole block of a supported kind.
     pub fn kind(&self) -> Result<Kind, NotVerified> {
         let is_whole = |name| {
             let begins = self.block.lines().filter(|line| line.starts_with("-----BEGIN "));
@@ -79,7 +82,7 @@ impl Signed {
         };
         let named = |name| self.block.starts_with(&begin(name));
         match BLOCKS.into_iter().find(|name| named(name)) {
-            None => Err(invalid("it is of no known kind")),
+            None => Err(invalid("its kind is unknown")),
             Some("SIGNED MESSAGE") => Err(NotVerified::X509),
             Some("PGP MESSAGE") => Err(invalid("it is a message instead of a signature")),
             Some(name) if !is_whole(name) => Err(invalid("it is not one whole block")),
@@ -90,8 +93,8 @@ impl Signed {
 }
 
 impl<'a> Head<'a> {
-    /// As git reads it: a field goes on in the lines that begin with a space. `gpgsig-sha256` signs the same object under
-    /// its SHA-256 name, so it is in no payload of the other one.
+    /// Parses the header as git does: lines that begin with a space continue a field. `gpgsig-sha256` is the signature
+    /// of the same object in SHA-256 repositories, and is not part of the payload either.
     fn read(raw: &'a [u8]) -> Self {
         let (mut rest, mut signatures) = (Vec::new(), Vec::<Vec<u8>>::new());
         let mut position = 0;
@@ -120,7 +123,7 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The time in the person's line that begins with `field`.
+    /// Returns the time in the line of the person that begins with `field`.
     fn time(&self, field: &[u8]) -> Option<i64> {
         let mut lines = self.rest.split(|&byte| byte == b'\n');
         let person = lines.find_map(|line| line.strip_prefix(field))?;
@@ -138,9 +141,9 @@ fn begin(name: &str) -> String {
     format!("-----BEGIN {name}-----")
 }
 
-/// The block as text. It is ASCII, but for what people write into its comments.
+/// Converts the block to text. It is ASCII, except for comments that people write into it.
 fn text(block: &[u8]) -> Result<String, NotVerified> {
-    if block.len() > LONGEST {
+    if block.len() > MAX_BLOCK_BYTES {
         return Err(invalid("it is too long"));
     }
     Ok(String::from_utf8_lossy(block).replace("\r\n", "\n"))
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commits_signature_is_taken_out_of_its_head() {
+    fn a_commits_signature_is_removed_from_its_header() {
         let raw = format!("{HEAD}{}encoding x\n\ngpgsig text\n", header("gpgsig", BLOCK));
         let signed = Signed::commit(raw.as_bytes()).unwrap();
         assert_eq!(

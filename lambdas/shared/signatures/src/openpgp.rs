@@ -17,15 +17,15 @@ pub use keyring::parse;
 
 /// Verifies a signature by a key, or a subkey, of `keys`.
 pub fn verify(keys: &[SignedPublicKey], signed: &Signed) -> Result<Signature, NotVerified> {
-    let signature = read(&signed.block).ok_or_else(|| invalid("it cannot be read as one of OpenPGP's"))?;
+    let signature = read(&signed.block).ok_or_else(|| invalid("it is not an OpenPGP signature"))?;
     if !matches!(signature.version(), SignatureVersion::V4 | SignatureVersion::V6) {
-        return Err(invalid("it is of an OpenPGP version that is not supported"));
+        return Err(invalid("its OpenPGP version is not supported"));
     }
     if !matches!(signature.typ(), Some(SignatureType::Binary | SignatureType::Text)) {
-        return Err(invalid("it is not one of a document"));
+        return Err(invalid("it is not a signature of a document"));
     }
     if !has_strong_hash(&signature) {
-        return Err(invalid("its hash is too weak, or not known"));
+        return Err(invalid("its hash algorithm is too weak, or unknown"));
     }
     let made = signature
         .created()
@@ -34,9 +34,7 @@ pub fn verify(keys: &[SignedPublicKey], signed: &Signed) -> Result<Signature, No
         return Err(invalid("it has expired"));
     }
     if has_critical_notation(&signature) {
-        return Err(invalid(
-            "it has a critical notation, which nobody here understands",
-        ));
+        return Err(invalid("it has a critical notation, which is not supported"));
     }
     let mut candidates = keys
         .iter()
@@ -48,14 +46,14 @@ pub fn verify(keys: &[SignedPublicKey], signed: &Signed) -> Result<Signature, No
             key: issuer(&signature),
         });
     }
-    // An id is shorter than a fingerprint: more than one key may have it.
+    // A key id is shorter than a fingerprint, so several keys may have the same one.
     match candidates.find(|key| key.made(&signature, &signed.payload)) {
         Some(key) => key.check(made.as_secs()),
-        None => Err(invalid("it is not of what was pushed")),
+        None => Err(invalid("it does not match what was pushed")),
     }
 }
 
-/// The one signature of a block.
+/// Parses the signature of a block, or returns `None` if the block is not exactly one signature.
 fn read(block: &str) -> Option<packet::Signature> {
     let mut packets = PacketParser::new(std::io::BufReader::new(Dearmor::new(block.as_bytes())));
     match (packets.next(), packets.next()) {
@@ -64,7 +62,7 @@ fn read(block: &str) -> Option<packet::Signature> {
     }
 }
 
-/// Whether the signature names this key, or none.
+/// Returns whether the signature names this key, or names no key.
 fn is_issuer(signature: &packet::Signature, key: &dyn KeyDetails) -> bool {
     let (fingerprints, ids) = (signature.issuer_fingerprint(), signature.issuer_key_id());
     if fingerprints.is_empty() && ids.is_empty() {
@@ -82,7 +80,7 @@ fn issuer(signature: &packet::Signature) -> String {
         .unwrap_or_else(|| "that it does not name".to_owned())
 }
 
-/// What is known to collide, or is close to it, is not among these.
+/// Returns whether the hash algorithm of the signature has no known or feared collisions.
 fn has_strong_hash(signature: &packet::Signature) -> bool {
     use HashAlgorithm::{Sha3_256, Sha3_512, Sha224, Sha256, Sha384, Sha512};
     signature
@@ -90,7 +88,7 @@ fn has_strong_hash(signature: &packet::Signature) -> bool {
         .is_some_and(|hash| matches!(hash, Sha224 | Sha256 | Sha384 | Sha512 | Sha3_256 | Sha3_512))
 }
 
-/// Whether the signature itself has an end that is over.
+/// Returns whether the signature itself has expired.
 fn has_expired(signature: &packet::Signature) -> bool {
     let lasts = signature
         .signature_expiration_time()
@@ -99,7 +97,7 @@ fn has_expired(signature: &packet::Signature) -> bool {
     lasts != 0 && chrono::Utc::now().timestamp() >= i64::from(made) + i64::from(lasts)
 }
 
-/// Whether the signer wants it to be refused by whoever does not understand a notation.
+/// Returns whether the signature has a critical notation: whoever does not understand it must refuse the signature.
 fn has_critical_notation(signature: &packet::Signature) -> bool {
     let subpackets = signature
         .config()

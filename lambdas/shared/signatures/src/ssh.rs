@@ -13,14 +13,14 @@ use crate::allowed_signers::AllowedSigner;
 use crate::object::{Signed, invalid};
 use crate::{NotVerified, Signature};
 
-/// What git says that its signatures are for.
+/// The namespace of git's signatures.
 const NAMESPACE: &str = "git";
-/// The length of a line that ssh-key wants. OpenSSH takes any.
-const LINE: usize = 70;
+/// The line length that ssh-key requires. OpenSSH accepts any.
+const LINE_CHARACTERS: usize = 70;
 
 /// Verifies a signature by one of `signers`.
 pub fn verify(signers: &[AllowedSigner], signed: &Signed) -> Result<Signature, NotVerified> {
-    let signature = read(&signed.block).ok_or_else(|| invalid("it cannot be read as one of SSH's"))?;
+    let signature = read(&signed.block).ok_or_else(|| invalid("it is not an SSH signature"))?;
     let key = signature.public_key().fingerprint(HashAlg::Sha256).to_string();
     let is_signer = |signer: &&AllowedSigner| signer.key.key_data() == signature.public_key();
     let mut entries = signers.iter().filter(is_signer).peekable();
@@ -35,9 +35,9 @@ pub fn verify(signers: &[AllowedSigner], signed: &Signed) -> Result<Signature, N
         _ => entry.key.verify(NAMESPACE, &signed.payload, &signature).is_ok(),
     };
     if !holds {
-        return Err(invalid("it is not of what was pushed"));
+        return Err(invalid("it does not match what was pushed"));
     }
-    // As for git, what counts is when the object says that it was made.
+    // Like git, we check the key at the time that the object names.
     let time = signed.time.unwrap_or_else(|| chrono::Utc::now().timestamp());
     let mut refused = None;
     for entry in entries {
@@ -52,7 +52,7 @@ pub fn verify(signers: &[AllowedSigner], signed: &Signed) -> Result<Signature, N
     Err(refused.unwrap_or(NotVerified::UnknownKey { key }))
 }
 
-/// One key may be in more than one line, and one line that lets it is enough.
+/// Returns whether a line allows its key to sign. A key may be in several lines, one of which is enough.
 fn may_sign(entry: &AllowedSigner, time: i64, key: &str) -> Result<(), NotVerified> {
     let key = key.to_owned();
     if entry
@@ -60,7 +60,7 @@ fn may_sign(entry: &AllowedSigner, time: i64, key: &str) -> Result<(), NotVerifi
         .as_deref()
         .is_some_and(|patterns| !matches_list(NAMESPACE, patterns))
     {
-        let reason = "its namespaces in allowed_signers leave out git";
+        let reason = "its namespaces in allowed_signers do not include git";
         return Err(NotVerified::KeyMayNotSign { key, reason });
     }
     if entry.valid_after.is_some_and(|begin| time < begin) {
@@ -80,17 +80,17 @@ fn read(block: &str) -> Option<SshSig> {
         .filter(|byte| !byte.is_ascii_whitespace())
         .collect();
     let mut wrapped = format!("{begin}\n").into_bytes();
-    for line in base64.chunks(LINE) {
+    for line in base64.chunks(LINE_CHARACTERS) {
         wrapped.extend(line);
         wrapped.push(b'\n');
     }
     wrapped.extend(end.as_bytes());
     let signature = SshSig::from_pem(wrapped).ok()?;
-    // What is reserved is not signed by OpenSSH: nothing is there yet.
+    // OpenSSH does not sign the reserved field, which must be empty so far.
     (signature.version() == SshSig::VERSION && signature.reserved().is_empty()).then_some(signature)
 }
 
-/// By OpenSSL, which knows RSA keys of every length.
+/// Verifies an RSA signature by OpenSSL, which supports keys of every length.
 fn holds_by_rsa(key: &RsaPublicKey, signature: &SshSig, payload: &[u8]) -> bool {
     let digest = match signature.algorithm() {
         Algorithm::Rsa {
@@ -115,7 +115,8 @@ fn holds_by_rsa(key: &RsaPublicKey, signature: &SshSig, payload: &[u8]) -> bool 
     verify().unwrap_or(false)
 }
 
-/// OpenSSH's pattern lists: one that begins with `!` and matches ends the matter.
+/// Returns whether `name` matches one of OpenSSH's patterns. A pattern that begins with `!` and matches excludes the
+/// name.
 fn matches_list(name: &str, patterns: &str) -> bool {
     let mut found = false;
     for pattern in patterns.split(',') {
@@ -128,7 +129,8 @@ fn matches_list(name: &str, patterns: &str) -> bool {
     found
 }
 
-/// `*` stands for any characters, `?` for one. The name is short, so the time that this takes is too.
+/// Matches a pattern in which `*` stands for any characters, and `?` for one. The name is short, so this takes little
+/// time.
 fn matches(name: &[u8], pattern: &[u8]) -> bool {
     match pattern {
         [] => name.is_empty(),

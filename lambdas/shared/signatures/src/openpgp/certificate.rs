@@ -1,4 +1,5 @@
-//! What the owner of an OpenPGP key says of it: what it is for, how long, and whether it is revoked.
+//! The self-signatures of an OpenPGP key, by which its owner says what it is for, how long it is valid, and whether it
+//! is revoked.
 
 use pgp::composed::{SignedPublicKey, SignedPublicSubKey};
 use pgp::packet::{self, KeyFlags, SignatureType};
@@ -24,7 +25,7 @@ impl<'a> Component<'a> {
             .map(move |subkey| Self { certificate, subkey })
     }
 
-    /// Whether the key has made the signature over `payload`.
+    /// Returns whether this key has made the signature over `payload`.
     pub fn made(&self, signature: &packet::Signature, payload: &[u8]) -> bool {
         match self.subkey {
             Some(subkey) => signature.verify(&subkey.key, payload),
@@ -33,8 +34,8 @@ impl<'a> Component<'a> {
         .is_ok()
     }
 
-    /// Whether the key could sign at `time`. A revocation is for ever: who has the key of one that is revoked can write
-    /// any time into a signature.
+    /// Returns a [`Signature`] if this key was allowed to sign at `time`. A revoked key is refused for any time,
+    /// because whoever has a stolen key can write any time into a signature.
     pub fn check(&self, time: u32) -> Result<Signature, NotVerified> {
         let primary = &self.certificate.primary_key;
         let key = format!("{:X}", self.details().fingerprint());
@@ -47,10 +48,10 @@ impl<'a> Component<'a> {
         }
         let own = self
             .certificate
-            .own_word()
+            .self_signature()
             .ok_or_else(|| may_not("it has no valid self-signature"))?;
         in_time(primary, own, time, &key)?;
-        let word = match self.subkey {
+        let self_signature = match self.subkey {
             None => own,
             Some(subkey) => {
                 if subkey.is_revoked(primary) {
@@ -63,13 +64,13 @@ impl<'a> Component<'a> {
                 binding
             }
         };
-        if !flags(word).is_some_and(|flags| flags.sign()) {
-            return Err(may_not("it is for something else"));
+        if !flags(self_signature).is_some_and(|flags| flags.sign()) {
+            return Err(may_not("it is not a signing key"));
         }
         if let Some(subkey) = self.subkey
-            && !subkey.is_consenting(word, primary)
+            && !subkey.is_consenting(self_signature, primary)
         {
-            return Err(may_not("it does not bind itself to its primary key"));
+            return Err(may_not("it has not signed its binding to the primary key"));
         }
         for params in [primary.public_params(), self.details().public_params()] {
             if is_weak(params) {
@@ -81,16 +82,16 @@ impl<'a> Component<'a> {
     }
 }
 
-/// Refuses a time before the key was made or after its end.
+/// Refuses a time before the key was created or after it expired.
 fn in_time(
     key: &impl KeyDetails,
-    word: &packet::Signature,
+    self_signature: &packet::Signature,
     time: u32,
     name: &str,
 ) -> Result<(), NotVerified> {
     let name = || name.to_owned();
     let made = key.created_at().as_secs();
-    let lasts = word.key_expiration_time().map_or(0, Duration::as_secs);
+    let lasts = self_signature.key_expiration_time().map_or(0, Duration::as_secs);
     if time < made {
         return Err(NotVerified::KeyNotYetValid { key: name() });
     }
@@ -100,15 +101,15 @@ fn in_time(
     Ok(())
 }
 
-/// What its owner says of a certificate. The last word counts, as for GnuPG.
-trait OwnWord {
+/// The self-signatures of a primary key. The latest one counts, as for GnuPG.
+trait SelfSigned {
     fn is_revoked(&self) -> bool;
-    fn own_word(&self) -> Option<&packet::Signature>;
+    fn self_signature(&self) -> Option<&packet::Signature>;
     fn name(&self) -> Option<String>;
 }
 
-impl OwnWord for SignedPublicKey {
-    /// A weak hash is enough for a revocation: it only takes away.
+impl SelfSigned for SignedPublicKey {
+    /// A weak hash is accepted in a revocation, because a revocation only takes rights away.
     fn is_revoked(&self) -> bool {
         let revocations = &self.details.revocation_signatures;
         revocations
@@ -116,7 +117,7 @@ impl OwnWord for SignedPublicKey {
             .any(|one| one.verify_key(&self.primary_key).is_ok())
     }
 
-    fn own_word(&self) -> Option<&packet::Signature> {
+    fn self_signature(&self) -> Option<&packet::Signature> {
         let direct = self.details.direct_signatures.iter();
         let direct = direct
             .filter(|one| one.typ() == Some(SignatureType::Key) && one.verify_key(&self.primary_key).is_ok())
@@ -128,7 +129,7 @@ impl OwnWord for SignedPublicKey {
     fn name(&self) -> Option<String> {
         let users = self.details.users.iter();
         let named = users.filter_map(|user| Some((certification(user, &self.primary_key)?, user)));
-        // The first of those that are the most primary ones.
+        // The first one that is marked as primary, or else the first one.
         let (_, user) = named.reduce(|one, other| {
             if other.0.is_primary() && !one.0.is_primary() {
                 other
@@ -140,7 +141,7 @@ impl OwnWord for SignedPublicKey {
     }
 }
 
-/// What binds a subkey.
+/// The binding of a subkey to its primary key.
 trait Bound {
     fn is_revoked(&self, primary: &packet::PublicKey) -> bool;
     fn binding(&self, primary: &packet::PublicKey) -> Option<&packet::Signature>;
@@ -163,7 +164,8 @@ impl Bound for SignedPublicSubKey {
         }))
     }
 
-    /// Without this, anybody could call another's signing key a subkey of his.
+    /// Returns whether the subkey has signed the binding too. Otherwise anyone could claim another's signing key as a
+    /// subkey.
     fn is_consenting(&self, binding: &packet::Signature, primary: &packet::PublicKey) -> bool {
         binding
             .embedded_signature()
@@ -171,7 +173,7 @@ impl Bound for SignedPublicSubKey {
     }
 }
 
-/// The owner's last word for a name, unless a later one revokes it.
+/// Returns the latest self-signature of a user id, unless a later one revokes it.
 fn certification<'a>(user: &'a SignedUser, primary: &packet::PublicKey) -> Option<&'a packet::Signature> {
     let own = |one: &&packet::Signature| one.verify_certification(primary, Tag::UserId, &user.id).is_ok();
     let is_revocation = |one: &&packet::Signature| one.typ() == Some(SignatureType::CertRevocation);
@@ -197,9 +199,10 @@ fn latest<'a>(signatures: impl Iterator<Item = &'a packet::Signature>) -> Option
     signatures.max_by_key(|one| one.created().map(Timestamp::as_secs))
 }
 
-/// None where nothing is said: such keys are as old as their algorithms.
-fn flags(word: &packet::Signature) -> Option<KeyFlags> {
-    let mut subpackets = word.config()?.hashed_subpackets();
+/// Returns what the key is for, or `None` if the self-signature does not say: only keys with obsolete algorithms lack
+/// it.
+fn flags(self_signature: &packet::Signature) -> Option<KeyFlags> {
+    let mut subpackets = self_signature.config()?.hashed_subpackets();
     subpackets.find_map(|one| match &one.data {
         packet::SubpacketData::KeyFlags(flags) => Some(flags.clone()),
         _ => None,
@@ -208,7 +211,7 @@ fn flags(word: &packet::Signature) -> Option<KeyFlags> {
 
 fn is_weak(params: &PublicParams) -> bool {
     match params {
-        // It begins with the modulus, which begins with the number of its bits.
+        // The modulus comes first, and begins with its length in bits.
         PublicParams::RSA(rsa) => match rsa.to_bytes().as_deref() {
             Ok([high, low, ..]) => usize::from(u16::from_be_bytes([*high, *low])) < RSA_BITS,
             _ => true,

@@ -1,4 +1,4 @@
-//! The list of OpenPGP keys: ASCII-armoured blocks.
+//! The list of OpenPGP keys, which are ASCII-armoured blocks.
 
 use std::io::BufReader;
 
@@ -13,7 +13,7 @@ use crate::Invalid;
 const BEGIN: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
 const END: &str = "-----END PGP PUBLIC KEY BLOCK-----";
 
-/// Reads the list. An error quotes nothing of it.
+/// Parses the list. An error quotes none of its text.
 pub fn parse(text: &str) -> Result<Vec<SignedPublicKey>, Invalid> {
     let mut keys: Vec<SignedPublicKey> = Vec::new();
     let mut block: Option<(usize, String)> = None;
@@ -27,7 +27,7 @@ pub fn parse(text: &str) -> Result<Vec<SignedPublicKey>, Invalid> {
                 return invalid("this is a private key: export the public one");
             }
             (None, line) if line.starts_with('#') => {}
-            (None, _) => return invalid("this is not the begin of a public key's block"),
+            (None, _) => return invalid("this is not the beginning of a public key block"),
             (Some((begin, armour)), END) => {
                 armour.push_str(END);
                 armour.push('\n');
@@ -55,7 +55,7 @@ pub fn parse(text: &str) -> Result<Vec<SignedPublicKey>, Invalid> {
 }
 
 fn parse_block(armour: &str) -> Option<Vec<SignedPublicKey>> {
-    // The next reader leaves out what it does not know, and what was cut off too.
+    // The parser below skips unknown packets, but also packets that were cut off, which are found here.
     let whole = PacketParser::new(BufReader::new(Dearmor::new(armour.as_bytes())))
         .all(|packet| !matches!(packet, Err(Error::PacketIncomplete { .. } | Error::IO { .. })));
     let (keys, _) = SignedPublicKey::from_string_many(armour).ok()?;
@@ -63,7 +63,7 @@ fn parse_block(armour: &str) -> Option<Vec<SignedPublicKey>> {
     (whole && !keys.is_empty()).then_some(keys)
 }
 
-/// A key that is there twice is one, with all that its owner says of it: above all its revocation.
+/// Adds a key. If it is in the list already, the self-signatures of both are merged, above all revocations.
 fn merge(keys: &mut Vec<SignedPublicKey>, new: SignedPublicKey) {
     let Some(old) = keys.iter_mut().find(|key| key.fingerprint() == new.fingerprint()) else {
         keys.push(new);
@@ -107,9 +107,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_line() {
+    fn an_error_names_its_line() {
         let cases = [
-            ("hunter2", 1, "not the begin"),
+            ("hunter2", 1, "not the beginning"),
             ("\n-----BEGIN PGP PRIVATE KEY BLOCK-----\n", 2, "private key"),
             (&format!("# note\n{BEGIN}\n\nAAAA\n"), 2, "no end"),
             (&format!("\n\n{BEGIN}\n\nAAAA\n{END}\n"), 3, "cannot be read"),
