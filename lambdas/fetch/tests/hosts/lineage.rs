@@ -136,7 +136,7 @@ async fn a_commit_whose_ref_is_gone_is_refused() {
     point(&scene, "refs/heads/other", &third);
     scene.git(&["update-ref", "-d", MAIN], b"");
     let host = Host::of(&scene).await;
-    is_refused(&scene, &Ask::new(&host.url(), &second), "is not there").await;
+    is_refused(&scene, &Ask::new(&host.url(), &second), "does not exist").await;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A bare repository, and what libgit2 fetches into it.
+//! Fetches by libgit2 into a bare repository.
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;
@@ -23,36 +23,36 @@ use crate::progress::Progress;
 use crate::request::FetchRequest;
 use crate::side_band::SideBand;
 
-/// The user of an SSH URL that names none.
+/// The user if an SSH URL names none.
 const SSH_USER: &str = "git";
 
 /// Why an attempt failed.
-pub enum Failed {
-    /// The host does not give what was asked for: there may be another way.
+pub enum FetchError {
+    /// The host refuses what was requested, but may allow another request.
     Refused(git2::Error),
-    /// Any other way would fail too.
+    /// Any other request would fail too.
     Other(Error),
 }
 
-/// A repository of its own, with one pack for each fetch into it.
+/// A new repository, which has one pack for each fetch into it.
 pub struct Attempt<'a> {
     request: &'a FetchRequest,
     progress: &'a ProgressReporter<Progress>,
     repository: Repository,
-    /// The bytes that the host has sent in the fetches before this one.
+    /// The bytes that the host has sent in earlier fetches.
     received: Cell<u64>,
-    /// Why a callback has stopped the transfer.
+    /// Why a callback has stopped the transfer, if it has.
     stopped: RefCell<Option<Error>>,
-    /// Why the authorities of the git secret do not vouch for the host.
+    /// Why the authorities of the git secret do not trust the host's certificate, if they do not.
     untrusted: RefCell<Option<String>>,
     credentials_asked: Cell<bool>,
-    /// When the host was heard the last time, as far as libgit2 says.
+    /// When the host last sent anything that libgit2 reports.
     heard: Cell<Instant>,
     side_band: RefCell<SideBand>,
 }
 
 impl<'a> Attempt<'a> {
-    /// Makes the repository in the new folder `folder`.
+    /// Creates the repository in the new folder `folder`.
     pub fn new(
         request: &'a FetchRequest,
         progress: &'a ProgressReporter<Progress>,
@@ -85,19 +85,20 @@ impl<'a> Attempt<'a> {
         &self.repository
     }
 
-    /// The bytes that the host has sent.
+    /// Returns the number of bytes that the host has sent.
     pub fn received(&self) -> u64 {
         self.received.get()
     }
 
-    /// Fetches `from`, an object's id or a ref, into the ref `to`, with as many generations of commits as `depth` says; 0
-    /// stands for all of them that are not there. Gives what the host says that the wanted ref points to.
-    pub fn fetch(&self, from: &str, to: &str, depth: i32) -> Result<Option<ObjectId>, Failed> {
+    /// Fetches `from`, which is an object's id or a ref, into the ref `to`, with `depth` generations of commits. A
+    /// `depth` of 0 fetches all that are missing. Returns what the target's ref points to, or `None` if the host does
+    /// not say.
+    pub fn fetch(&self, from: &str, to: &str, depth: i32) -> Result<Option<ObjectId>, FetchError> {
         let mut remote = self
             .repository
             .remote_anonymous(self.request.target.url.as_str())
             .map_err(|source| {
-                Failed::Other(Error::Invalid {
+                FetchError::Other(Error::Invalid {
                     url: self.request.url(),
                     source,
                 })
@@ -112,13 +113,13 @@ impl<'a> Attempt<'a> {
             .remote_callbacks(self.callbacks());
         remote
             .fetch(&[format!("+{from}:{to}")], Some(&mut options), None)
-            .map_err(|error| self.explain(error))?;
+            .map_err(|error| self.classify(error))?;
         self.received
             .set(self.received.get() + remote.stats().received_bytes() as u64);
         Ok(self.ref_now(&remote))
     }
 
-    /// What the host says that the ref points to.
+    /// Returns what the target's ref points to, or `None` if the host does not say.
     fn ref_now(&self, remote: &git2::Remote<'_>) -> Option<ObjectId> {
         let heads = remote.list().ok()?;
         let head = heads
@@ -148,7 +149,7 @@ impl<'a> Attempt<'a> {
         });
         callbacks.sideband_progress(|said| {
             self.heard.set(Instant::now());
-            let line = self.side_band.borrow_mut().hear(said);
+            let line = self.side_band.borrow_mut().read(said);
             if let Some(progress) = line.as_deref().and_then(Progress::host) {
                 self.progress.report(|| progress);
             }
@@ -163,7 +164,7 @@ impl<'a> Attempt<'a> {
         username: Option<&str>,
         allowed: CredentialType,
     ) -> Result<Cred, git2::Error> {
-        // libgit2 follows a redirect to another port of the same host.
+        // libgit2 follows redirects to another port of the same host.
         if Url::parse(url).ok().as_ref().and_then(origin) != origin(&self.request.target.url) {
             let text = "another host asks for the credentials";
             let error = || git2::Error::new(ErrorCode::Auth, ErrorClass::Http, text);
@@ -173,11 +174,11 @@ impl<'a> Attempt<'a> {
             });
             return Err(error());
         }
-        // An SSH URL without a user: libgit2 asks for the user first.
+        // If an SSH URL has no user, libgit2 asks for the user first.
         if allowed.contains(CredentialType::USERNAME) {
             return Cred::username(SSH_USER);
         }
-        // libgit2 asks again where the host refuses. The same answer would be refused for ever.
+        // libgit2 asks again if the host refuses the credentials. The same ones would be refused for ever.
         if self.credentials_asked.replace(true) {
             let error = git2::Error::new(ErrorCode::Auth, ErrorClass::Http, "the credentials were refused");
             self.stop(Error::Authentication {
@@ -218,7 +219,7 @@ impl<'a> Attempt<'a> {
                 Err(reason) => *self.untrusted.borrow_mut() = Some(reason),
             }
         }
-        // OpenSSL's verdict stands, by the public authorities.
+        // OpenSSL's own result applies, which is by the public authorities.
         CertificateCheckStatus::CertificatePassthrough
     }
 
@@ -247,23 +248,23 @@ impl<'a> Attempt<'a> {
     fn check_limits(&self, progress: &git2::Progress<'_>) -> Result<(), Error> {
         let request = self.request;
         let received = self.received.get() + progress.received_bytes() as u64;
-        let (limit, met) = if received > request.pack_bytes {
-            let met = format!("the host sends more than {} bytes", request.limits.pack_bytes);
-            ("pack_bytes", met)
+        let (limit, reason) = if received > request.pack_bytes {
+            let reason = format!("the host sends more than {} bytes", request.limits.pack_bytes);
+            ("pack_bytes", reason)
         } else if progress.total_objects() as u64 > request.limits.objects {
             let objects = progress.total_objects();
-            let met = format!(
+            let reason = format!(
                 "the pack has {objects} objects, more than {}",
                 request.limits.objects
             );
-            ("objects", met)
+            ("objects", reason)
         } else {
             return Ok(());
         };
         Err(Error::Limit {
             url: request.url(),
             limit,
-            met,
+            reason,
         })
     }
 
@@ -277,19 +278,19 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Remembers why the transfer is about to be stopped; the first reason counts.
+    /// Records why the transfer is about to be stopped. The first reason counts.
     fn stop(&self, reason: Error) {
         self.stopped.borrow_mut().get_or_insert(reason);
     }
 
-    /// What has gone wrong where libgit2 fails.
-    fn explain(&self, error: git2::Error) -> Failed {
+    /// Converts an error of libgit2.
+    fn classify(&self, error: git2::Error) -> FetchError {
         if let Some(reason) = self.stopped.take() {
-            return Failed::Other(reason);
+            return FetchError::Other(reason);
         }
         let url = self.request.url();
-        Failed::Other(match Meaning::of(&error) {
-            Meaning::Refused => return Failed::Refused(error),
+        FetchError::Other(match Meaning::of(&error) {
+            Meaning::Refused => return FetchError::Refused(error),
             Meaning::Unconnected => Error::Unreachable { url, source: error },
             Meaning::NoMemory => Error::Died {
                 url,
@@ -302,11 +303,11 @@ impl<'a> Attempt<'a> {
             Meaning::Redirected => Error::Redirected { url, source: error },
             Meaning::Cut if self.heard.get().elapsed() >= self.silence() => self.silent(error),
             Meaning::Cut | Meaning::Disconnected => match self.side_band.borrow_mut().reason() {
-                Some(reason) => dead(url, &error, &reason),
+                Some(reason) => host_failed(url, &error, &reason),
                 None => Error::Unreachable { url, source: error },
             },
             Meaning::PackDamaged => match self.side_band.borrow_mut().reason() {
-                Some(reason) => dead(url, &error, &reason),
+                Some(reason) => host_failed(url, &error, &reason),
                 None => Error::Invalid { url, source: error },
             },
             Meaning::Sha256 => Error::Sha256 { url },
@@ -315,7 +316,7 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    /// How long the host may be silent.
+    /// Returns how long the host may be silent.
     fn silence(&self) -> Duration {
         Duration::from_secs(self.request.limits.silence_seconds)
     }
@@ -350,8 +351,8 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// The host's git has died and said why, before it hung up.
-fn dead(url: String, error: &git2::Error, reason: &str) -> Error {
+/// Returns the error of a host whose git gave a reason before it ended the connection.
+fn host_failed(url: String, error: &git2::Error, reason: &str) -> Error {
     let source = git2::Error::new(
         error.code(),
         error.class(),

@@ -1,9 +1,9 @@
-//! TLS certificates of hosts whose authority is not a public one.
+//! Checks TLS certificates of hosts whose authority is not a public one.
 //!
-//! libgit2 can be given more authorities, but only for the whole process and for good: those of one source would then
-//! vouch for the hosts of every other. So a certificate is checked here, against the authorities of one fetch. libgit2
-//! shows the host's own certificate only, not those that came with it: its issuer has to be among the authorities, and
-//! does not have to be a root.
+//! libgit2 accepts further authorities only for the whole process and for good, so those of one source would be trusted
+//! for the hosts of all others. So a certificate is checked here, against the authorities of one fetch. libgit2 shows
+//! only the host's own certificate, not those that came with it: its issuer must be among the authorities, and need not
+//! be a root.
 
 use openssl::error::ErrorStack;
 use openssl::stack::Stack;
@@ -11,7 +11,10 @@ use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::verify::{X509CheckFlags, X509VerifyFlags, X509VerifyParam};
 use openssl::x509::{X509, X509PurposeId, X509StoreContext};
 
-/// Whether `authorities` vouch for the certificate `presented`, in DER form, of `host`. An error says why they do not.
+/// Checks that `authorities` trust the certificate `presented`, in DER form, for `host`.
+///
+/// # Errors
+/// Returns why they do not trust it.
 pub fn check(authorities: &[X509], host: &str, presented: &[u8]) -> Result<(), String> {
     let verify = || -> Result<_, ErrorStack> {
         let presented = X509::from_der(presented)?;

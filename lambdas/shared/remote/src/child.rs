@@ -1,12 +1,12 @@
-//! The transfer is a process of its own: this program, started once more.
+//! Runs the transfer in a process of its own, which is this program, started once more.
 //!
-//! libgit2 speaks to hosts that may send anything. It dies of some answers, fills the memory with others, and asks whether
-//! to go on only while a pack comes, and not for every byte of it: a host whose HTTP head or refs have no end holds it for
-//! as long as it likes. A process can be ended, and leaves nothing behind. It has one login at most, and no AWS
-//! credentials.
+//! libgit2 speaks to hosts that may send anything. It crashes on some responses, and fills the memory with others. It
+//! asks whether to continue only while a pack comes, and not for every byte of it, so a host whose HTTP header or refs
+//! never end can hold it as long as it likes. A process can be ended, and leaves nothing behind. It has at most one
+//! login, and no AWS credentials.
 //!
-//! The request comes on its standard input, as one line of JSON. It says how far it is and what came of it on its standard
-//! output, a line of JSON each. It ends when its input does, which is when whoever started it has ended.
+//! The request is one line of JSON on its standard input. Its progress and its result are lines of JSON on its standard
+//! output. It ends when its input does, which happens when the process that started it ends.
 
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
@@ -27,27 +27,28 @@ use crate::progress::Progress;
 use crate::request::FetchRequest;
 use crate::transfer::{self, FetchedPack};
 
-/// The first argument of a process that is to transfer.
+/// The first argument of a transfer process.
 const ARGUMENT: &str = "internal-transfer";
-/// What of the environment it needs: where the system's certificates are, if they are not in the usual place.
+/// The environment variables that a transfer process needs: they name the system's certificates, if these are not in
+/// the usual place.
 const CERTIFICATES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
-/// How long after its deadline a transfer may still end by itself.
+/// How long after its deadline a transfer may take to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
-/// All that it says, in bytes, at most.
-const MAX_ANSWER: u64 = 16 << 20;
-/// How much memory it may take if there is no other limit, in bytes.
-const MEMORY: u64 = 4 << 30;
-/// What is left of a function's memory for the function itself, in bytes.
-const RESERVE: u64 = 256 << 20;
+/// The most output of a transfer process, in bytes.
+const MAX_OUTPUT_BYTES: u64 = 16 << 20;
+/// The memory limit of a transfer process if there is no other, in bytes.
+const DEFAULT_MEMORY: u64 = 4 << 30;
+/// The part of a function's memory that is reserved for the function itself, in bytes.
+const RESERVED_MEMORY: u64 = 256 << 20;
 
-/// The program that transfers, whose `main` begins with [`transfer_if_asked`].
+/// A program that can run as a transfer process, because its `main` begins with [`transfer_if_asked`].
 #[derive(Debug, Clone)]
 pub struct TransferProgram {
     path: PathBuf,
     memory: u64,
 }
 
-/// What a process that transfers says.
+/// A line of a transfer process's output.
 #[derive(Serialize, Deserialize)]
 enum Line {
     Progress(Progress),
@@ -55,7 +56,7 @@ enum Line {
     Failed { code: String, cause: String },
 }
 
-/// The request, and what the process may take.
+/// The request, and the memory limit of the process.
 #[derive(Serialize, Deserialize)]
 struct Job<R> {
     request: R,
@@ -63,29 +64,32 @@ struct Job<R> {
 }
 
 impl TransferProgram {
-    /// This program. In a Lambda it may take the function's memory, but for what the function itself needs.
+    /// Returns this program. In a Lambda function the transfer may use the function's memory, except what is reserved
+    /// for the function itself.
     ///
     /// # Errors
-    /// Where the system does not say which program this is.
+    /// Returns an error if the path of this program cannot be found.
     pub fn this() -> io::Result<Self> {
         let mebibytes: Option<u64> = std::env::var("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
             .ok()
             .and_then(|size| size.parse().ok());
-        let memory = mebibytes.map_or(MEMORY, |size| (size << 20).saturating_sub(RESERVE).max(RESERVE));
+        let memory = mebibytes.map_or(DEFAULT_MEMORY, |size| {
+            (size << 20).saturating_sub(RESERVED_MEMORY).max(RESERVED_MEMORY)
+        });
         Ok(Self::new(std::env::current_exe()?, memory))
     }
 
-    /// The program at `path`, which may take so many bytes of `memory`.
+    /// Creates the program at `path`, which may use `memory` bytes of memory.
     #[must_use]
     pub fn new(path: PathBuf, memory: u64) -> Self {
         Self { path, memory }
     }
 
-    /// Fetches what is requested, in a process of its own, which has ended when this returns. If this is dropped, the
-    /// process is ended too. `progress` is told at most once in the request's interval.
+    /// Fetches what is requested, in a process of its own, which has ended when this returns. If the future is dropped,
+    /// the process is killed. `progress` is reported to at most once in the request's interval.
     ///
     /// # Errors
-    /// [`Error`].
+    /// Returns an [`Error`] if the commit cannot be fetched.
     pub async fn fetch(
         &self,
         request: &FetchRequest,
@@ -118,7 +122,7 @@ impl TransferProgram {
     }
 }
 
-/// Hands the request over, and listens until there is an answer.
+/// Sends the request, and reads the output until there is a result.
 async fn converse(
     child: &mut Child,
     (mut stdin, stdout): (ChildStdin, ChildStdout),
@@ -126,9 +130,9 @@ async fn converse(
     request: &FetchRequest,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<FetchedPack, Error> {
-    // Where this fails the process has died, and how it did says more. The pipe stays open until there is an answer.
+    // If this fails the process has died, and its exit status says more. The pipe stays open until there is a result.
     let _ = stdin.write_all(format!("{job}\n").as_bytes()).await;
-    let mut lines = BufReader::new(stdout.take(MAX_ANSWER)).lines();
+    let mut lines = BufReader::new(stdout.take(MAX_OUTPUT_BYTES)).lines();
     let died = |how: String| Error::Died {
         url: request.url(),
         how,
@@ -148,8 +152,8 @@ async fn converse(
     Err(died(status.to_string()))
 }
 
-/// Transfers, and ends the process, if that is what it was started for. `main` has to begin with this in every program that
-/// fetches: it is the program that it starts.
+/// If this process was started as a transfer process, transfers and ends it. `main` must begin with this in every
+/// program that fetches, because the program starts itself.
 pub fn transfer_if_asked() {
     if std::env::args_os()
         .nth(1)
@@ -164,7 +168,7 @@ fn transfer() -> io::Result<()> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
     let Job { request, memory }: Job<FetchRequest> = serde_json::from_str(&line)?;
-    // What has the login in it is written nowhere if the process dies.
+    // No core dump, because it would contain the login.
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     setrlimit(Resource::RLIMIT_DATA, memory, memory)?;
     std::thread::spawn(|| {
@@ -172,7 +176,7 @@ fn transfer() -> io::Result<()> {
         let _ = raise(Signal::SIGKILL);
     });
     let progress = ProgressReporter::every(request.interval, |progress| {
-        // Where nobody listens this process is about to end.
+        // If the output is closed this process is about to end.
         let _ = say(&Line::Progress(progress));
     });
     say(&match transfer::fetch(&request, &progress) {

@@ -3,39 +3,39 @@
 use credentials::MissingCredentials;
 use domain::error::{Code, Coded};
 
-/// Why a commit cannot be fetched. `url` is always without credentials.
+/// Why a commit cannot be fetched. `url` never contains credentials.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum Error {
-    /// No login for the host.
+    /// There is no login for the host.
     #[error(transparent)]
     Credentials(#[from] MissingCredentials),
-    /// No connection, or an answer that says "not now".
+    /// There is no connection, or the host responds that it is not available now.
     #[error("{url} could not be reached")]
     Unreachable { url: String, source: git2::Error },
-    /// Silence.
+    /// The host was silent for too long.
     #[error("{url} sent nothing for {seconds} s")]
     Silent {
         url: String,
         seconds: u64,
         source: git2::Error,
     },
-    /// A certificate that is not trusted.
+    /// The host's certificate is not trusted.
     #[error("the TLS certificate of {url} is not trusted: {reason}")]
     Certificate { url: String, reason: String },
-    /// A host key that is not pinned.
+    /// The host's key is not pinned.
     #[error("the SSH host key of {url} is not pinned: {reason}")]
     HostKey { url: String, reason: String },
-    /// The login was refused.
+    /// The host refused the login.
     #[error("{url} refused the credentials of the git secret")]
     Authentication { url: String, source: git2::Error },
-    /// The host wants the client to go elsewhere.
-    #[error("{url} redirects elsewhere, where credentials must not go")]
+    /// The host redirects to another one.
+    #[error("{url} redirects to another host, which must not get the credentials")]
     Redirected { url: String, source: git2::Error },
-    /// The repository is not there.
-    #[error("{url} is not there, or may not be read")]
+    /// The repository does not exist, or may not be read.
+    #[error("{url} does not exist, or may not be read")]
     RepositoryNotFound { url: String, source: git2::Error },
-    /// The commit is not there.
+    /// The repository does not have the commit.
     #[error("{object} is not in {url}, and {from} does not lead to it")]
     CommitNotFound {
         url: String,
@@ -44,46 +44,46 @@ pub enum Error {
         from: String,
         source: Option<git2::Error>,
     },
-    /// The process that transfers has died.
+    /// The transfer process has died.
     #[error("the transfer from {url} broke down: {how}")]
     Died { url: String, how: String },
-    /// What the process that transfers says.
+    /// The transfer process has reported an error.
     #[error("{cause}")]
     Transfer { code: Code, cause: String },
-    /// The commit is there, and not on the ref.
+    /// The repository has the commit, but not on the ref.
     #[error(
         "{object} in {url} is not on {ref_name}, which {}",
-        .ref_now.as_ref().map_or_else(|| "is not there".to_owned(), |now| format!("points to {now}"))
+        .ref_now.as_ref().map_or_else(|| "does not exist".to_owned(), |now| format!("points to {now}"))
     )]
     NotOnRef {
         url: String,
         object: String,
         ref_name: String,
-        /// What the ref points to. `None` if it is not there.
+        /// What the ref points to, or `None` if it does not exist.
         ref_now: Option<String>,
         source: Option<git2::Error>,
     },
-    /// The id is of something else.
+    /// The id is not that of a commit or of a tag of one.
     #[error("{object} in {url} is neither a commit nor a tag of one")]
     NotACommit {
         url: String,
         object: String,
         source: git2::Error,
     },
-    /// SHA-256 object ids.
+    /// The repository has SHA-256 object ids.
     #[error("{url} has SHA-256 object ids, which cannot be fetched yet")]
     Sha256 { url: String },
-    /// A limit.
-    #[error("{url} meets options.limits.{limit}: {met}")]
+    /// The fetch exceeds a limit.
+    #[error("{url} exceeds options.limits.{limit}: {reason}")]
     Limit {
         url: String,
         limit: &'static str,
-        met: String,
+        reason: String,
     },
-    /// The host's answer or its objects are damaged.
+    /// The host's response or its objects are damaged.
     #[error("what {url} sent cannot be used")]
     Invalid { url: String, source: git2::Error },
-    /// The function's own storage failed.
+    /// The function's own disk failed.
     #[error("the function's ephemeral storage could not be used")]
     Workspace(#[source] std::io::Error),
 }

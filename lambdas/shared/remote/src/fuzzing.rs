@@ -1,16 +1,16 @@
-//! For fuzz targets: what is private otherwise.
+//! Opens private functions to the fuzz targets.
 
 use crate::known_hosts::{self, Verdict};
 use crate::progress::Progress;
 use crate::side_band::SideBand;
 
-/// What is told of what a git host says while it prepares a pack.
+/// Returns the progress that is reported of what a git host says while it prepares a pack.
 pub fn host_progress(said: &[u8]) -> Option<String> {
-    let line = SideBand::default().hear(&[said, b"\n"].concat())?;
+    let line = SideBand::default().read(&[said, b"\n"].concat())?;
     Progress::host(&line).map(|progress| progress.to_string())
 }
 
-/// Whether the key that `host` has presented is pinned.
+/// Returns whether the key that `host` has presented is pinned.
 pub fn is_pinned(known_hosts: &str, host: &str, port: u16, key: &[u8]) -> bool {
     known_hosts::check(known_hosts, host, port, key) == Verdict::Pinned
 }

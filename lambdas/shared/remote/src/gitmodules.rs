@@ -1,30 +1,30 @@
-//! `.gitmodules`: where each submodule comes from (<https://git-scm.com/docs/gitmodules>).
+//! Parses `.gitmodules`, which says where each submodule comes from (<https://git-scm.com/docs/gitmodules>).
 
 use std::collections::{BTreeSet, HashMap};
 
 use bstr::BStr;
 
-/// Whether, and from where, a submodule is fetched.
+/// Where a submodule is fetched from, and whether it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submodule {
-    /// Its URL, absolute or relative to its parent's. Whoever wrote the repository chose it.
+    /// Its URL, absolute or relative to its parent's. It is untrusted, because whoever wrote the repository chose it.
     pub url: Option<String>,
-    /// `update = none`: git leaves it out.
+    /// Whether git leaves it out, by `update = none`.
     pub left_out: bool,
 }
 
-/// The submodules by their paths. Where two sections have one path the last counts, as in git.
+/// Returns the submodules by path. If two sections have the same path the last one counts, as in git.
 ///
 /// # Errors
-/// Why it cannot be read. Nothing of it is quoted.
+/// Returns why the file cannot be parsed. The text never quotes the file.
 pub fn parse(text: &[u8]) -> Result<HashMap<Vec<u8>, Submodule>, &'static str> {
-    // An include would be a file of this function's: they are not followed.
+    // Includes are not followed, because they would name files of this function.
     let file = gix_config::File::from_bytes_no_includes(
         text,
         gix_config::file::Metadata::default(),
         gix_config::file::init::Options::default(),
     )
-    // The parser's own message quotes what it met, which may be a password.
+    // The parser's own message quotes the file, which may have a password.
     .map_err(|_| "it is not in the form of git's configuration")?;
     let names: BTreeSet<_> = file
         .sections_by_name("submodule")
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sections_of_one_name_are_one_submodule() {
+    fn sections_of_the_same_name_are_one_submodule() {
         let parsed = parse(
             b"[submodule \"a b\"]\n\tpath = libs/a\n[submodule \"x\"]\npath=x/\nurl=../x.git\nupdate = none\n\
             [submodule \"a b\"]\n\turl = https://h/a.git # comment\n[core]\nfsmonitor = /bin/sh\n[submodule \"lost\"]\nurl=y",
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_configuration_is_an_error() {
+    fn a_malformed_file_is_an_error() {
         assert!(parse(b"[submodule \"a\"").is_err());
     }
 

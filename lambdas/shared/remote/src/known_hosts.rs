@@ -4,24 +4,24 @@
 use ssh_key::known_hosts::{Entry, HostPatterns, KnownHosts, Marker};
 use ssh_key::{HashAlg, PublicKey};
 
-/// What a host's key is, compared with the pins.
+/// Whether a host's key is pinned.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is pinned.
+    /// The key is pinned.
     Pinned,
-    /// It is not. The text says what came and what is pinned.
+    /// The key is not pinned, for a reason that names it and the pinned ones.
     Refused(String),
 }
 
-/// Compares the key that `host` has presented, in the form of RFC 4253, with the pins.
+/// Compares the key that `host` has presented, in the form of RFC 4253, with the pinned keys.
 pub fn check(known_hosts: &str, host: &str, port: u16, bytes: &[u8]) -> Verdict {
     let presented = match PublicKey::from_bytes(bytes) {
-        // ssh-key is lenient about lengths in it.
+        // ssh-key tolerates wrong lengths, so the key is encoded again and compared.
         Ok(key) if key.to_bytes().is_ok_and(|again| again == bytes) => key,
         Ok(_) => return Verdict::Refused("the host's key cannot be read: it has odd bytes".to_owned()),
         Err(error) => return Verdict::Refused(format!("the host's key cannot be read: {error}")),
     };
-    // OpenSSH writes another port than 22 like this.
+    // This is how OpenSSH writes a port other than 22.
     let name = if port == 22 {
         host.to_owned()
     } else {
@@ -31,7 +31,7 @@ pub fn check(known_hosts: &str, host: &str, port: u16, bytes: &[u8]) -> Verdict 
         Ok(entries) => entries,
         Err(error) => return Verdict::Refused(format!("known_hosts cannot be read: {error}")),
     };
-    // A revocation counts wherever it stands, and for every host.
+    // A revocation applies to every host, on whatever line it is.
     let is_presented = |entry: &Entry| entry.public_key().key_data() == presented.key_data();
     if entries
         .iter()
@@ -42,7 +42,7 @@ pub fn check(known_hosts: &str, host: &str, port: u16, bytes: &[u8]) -> Verdict 
     let mut pinned = Vec::new();
     for entry in &entries {
         let names = match entry.host_patterns() {
-            // Where a line leaves hosts out by `!`, this may be one of them.
+            // A line that excludes hosts by `!` is not used, because this host may be one of them.
             HostPatterns::Patterns(patterns) => {
                 patterns.contains(&name) && !patterns.iter().any(|pattern| pattern.starts_with('!'))
             }
@@ -66,7 +66,7 @@ pub fn check(known_hosts: &str, host: &str, port: u16, bytes: &[u8]) -> Verdict 
     Verdict::Refused(format!("the host presented {}, and {pinned}", print(&presented)))
 }
 
-/// A key as OpenSSH prints it: its algorithm and the SHA-256 of it.
+/// Formats a key as OpenSSH does: its algorithm and its SHA-256.
 fn print(key: &PublicKey) -> String {
     format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256))
 }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pinned_key_is_taken_and_no_other() {
+    fn only_a_pinned_key_is_accepted() {
         assert_eq!(verdict(&format!("git.example.com {ONE}"), 22), Verdict::Pinned);
         assert_eq!(verdict(&format!("a,git.example.com {ONE}"), 22), Verdict::Pinned);
         assert_eq!(
@@ -136,7 +136,7 @@ mod tests {
         }
     }
 
-    /// Lines of parts that known_hosts is made of, in any order, and any text.
+    /// Generates lines of the parts of known_hosts in any order, and any text.
     fn any_known_hosts() -> impl Strategy<Value = String> {
         let part = prop_oneof![
             Just(ONE.to_owned()),
@@ -174,7 +174,7 @@ mod tests {
         })
     }
 
-    /// What OpenSSH has for a host: its lines, each with a comment about it before it.
+    /// Returns the lines that OpenSSH finds for a host, each after a comment about it.
     fn found_by_openssh(known_hosts: &str, name: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("known_hosts");
@@ -187,7 +187,7 @@ mod tests {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Lines as operators write them.
+    /// Generates lines as operators write them.
     fn any_lines() -> impl Strategy<Value = String> {
         let marker = prop::sample::select(vec!["", "", "", "@revoked ", "@cert-authority "]);
         let pattern = prop::sample::select(vec![
@@ -258,7 +258,7 @@ mod tests {
         }
 
         #[test]
-        fn bytes_that_are_no_key_are_refused(key in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn bytes_that_are_not_a_key_are_refused(key in prop::collection::vec(any::<u8>(), 0..200)) {
             let known_hosts = format!("git.example.com {ONE}");
             prop_assert_ne!(check(&known_hosts, "git.example.com", 22, &key), Verdict::Pinned);
         }

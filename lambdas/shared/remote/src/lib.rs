@@ -1,9 +1,9 @@
-//! Git hosts: fetches one commit, as one pack, from a repository that somebody else serves, by HTTP(S) or SSH.
+//! Fetches one commit from a git host, as one pack, by HTTP(S) or SSH.
 //!
-//! The host may send anything, so libgit2 speaks to it in a process of its own, a [`TransferProgram`], which has one login
-//! at most. A [`FetchRequest`] says what is wanted, how to log in and which limits hold; a [`FetchedPack`] is what came of
-//! it. Which certificates and host keys are trusted, and what the host shows on its refs, is decided here too. What else
-//! is done with a commit, or with more than one, is up to whoever fetches.
+//! The host is not trusted and may send anything, so libgit2 speaks to it in a process of its own, by a
+//! [`TransferProgram`], which has at most one login. A [`FetchRequest`] says what to fetch, how to log in and which
+//! limits apply; a [`FetchedPack`] is the result. This library also decides which certificates and host keys are
+//! trusted, and whether the host shows the commit on its ref. What is done with the commit is decided by the caller.
 
 mod attempt;
 mod certificates;

@@ -1,12 +1,12 @@
-//! What is set for libgit2 in the whole process.
+//! Settings of libgit2, which apply to the whole process.
 
 use std::sync::Once;
 
 use domain::source::CONNECT_SECONDS;
 use git2::ConfigLevel;
 
-/// Lets libgit2 read no configuration of the system or the user, in this process. A `url.insteadOf` must not send the
-/// credentials elsewhere, and what is in such a file must not decide what comes of a push.
+/// Makes libgit2 ignore the configuration of the system and the user in this process. A `url.insteadOf` must not send
+/// the credentials elsewhere, and no such file may influence the result of a push.
 pub fn ignore_configuration() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -16,14 +16,14 @@ pub fn ignore_configuration() {
                 unsafe_code,
                 reason = "libgit2 has no other way; it is set before libgit2 is used"
             )]
-            // Where this fails there are no such files.
+            // If this fails there are no such files.
             let _ = unsafe { git2::opts::set_search_path(level, "") };
         }
     });
 }
 
-/// Sets how long a connection may take, and how long a host may be silent. libgit2's timeouts are the process's, not a
-/// connection's: this one fetches one commit.
+/// Sets how long connecting may take, and how long a host may be silent. libgit2's timeouts apply to the whole process,
+/// which fetches only one commit.
 pub fn set_timeouts(silence_seconds: u64) -> Result<(), git2::Error> {
     let milliseconds = |seconds: u64| i32::try_from(seconds.saturating_mul(1_000)).unwrap_or(i32::MAX);
     #[expect(

@@ -1,29 +1,29 @@
-//! Whether the git host shows what was pushed on its ref.
+//! Checks that the git host shows the pushed object on its ref.
 //!
-//! A webhook says that something happened, and so can everybody who knows its token. What is on a ref the host alone can
-//! say.
+//! Anyone who knows a webhook's token can claim that something was pushed. Only the host can say what is on a ref.
 
 use std::collections::HashSet;
 
 use domain::git::{ObjectId, RefName};
 use git2::{Oid, Repository};
 
-use crate::attempt::{Attempt, Failed};
+use crate::attempt::{Attempt, FetchError};
 use crate::error::Error;
 
 /// The local ref that the tip is fetched into.
 const LOCAL_TIP: &str = "refs/push/tip";
-/// How many generations of commits before the tip are asked for, one number after the other, until the commit is among
+/// How many generations of commits before the tip are fetched. The depths are tried in turn until the commit is among
 /// them. Mostly few commits lie between, but a branch that was merged since may have begun long before the commit, and
-/// would bring all history before its beginning. The last one stands for all there are.
+/// would bring all history before its beginning. The last depth stands for all generations.
 const DEPTHS: [i32; 3] = [50, 1_000, i32::MAX];
-/// All that is not there, where nothing is cut off.
+/// The depth that fetches all missing commits, for a history that is not cut off.
 const THE_REST: [i32; 1] = [0];
 
-/// Gives what the ref points to, if that is what was pushed or leads to it. `ref_now` is what the host has said so far.
+/// Returns what the ref points to, if that is the pushed object or leads to it. `ref_now` is what the host has said so
+/// far.
 ///
-/// A branch leads to all commits before its tip: the pushed one may have been overtaken by newer ones. A tag stands for
-/// one object, annotated or not: a tag that was moved is no longer on what it was before.
+/// A branch leads to all commits before its tip, because newer commits may have followed the pushed one. A tag,
+/// annotated or not, stands for one object: a tag that was moved does not lead to its former one.
 pub fn find_on_ref(
     attempt: &Attempt<'_>,
     ref_name: &RefName,
@@ -48,9 +48,9 @@ pub fn find_on_ref(
             Some(tip) if tip == pushed => return Ok(tip.clone()),
             Some(tip) if !ref_name.as_str().starts_with("refs/tags/") => {
                 match leads_to(attempt, tip, pushed)? {
-                    Answer::Yes => return Ok(tip.clone()),
-                    Answer::No => return Err(not_on_ref(None)),
-                    Answer::Unknown => {}
+                    Lineage::Yes => return Ok(tip.clone()),
+                    Lineage::No => return Err(not_on_ref(None)),
+                    Lineage::Unknown => {}
                 }
             }
             _ => return Err(not_on_ref(None)),
@@ -61,24 +61,24 @@ pub fn find_on_ref(
         request.check_time()?;
         ref_now = match attempt.fetch(ref_name.as_str(), LOCAL_TIP, depth) {
             Ok(ref_now) => ref_now,
-            // It was there a moment ago.
-            Err(Failed::Refused(error)) => return Err(not_on_ref(Some(error))),
-            Err(Failed::Other(error)) => return Err(error),
+            // The ref was deleted a moment ago.
+            Err(FetchError::Refused(error)) => return Err(not_on_ref(Some(error))),
+            Err(FetchError::Other(error)) => return Err(error),
         };
     }
 }
 
-enum Answer {
+enum Lineage {
     Yes,
     No,
-    /// Some of the history is not there.
+    /// Some of the history is missing.
     Unknown,
 }
 
-/// Whether `object` is a commit that is `tip` or before it, as far as the repository goes.
+/// Returns whether `object` is `tip` or a commit before it, as far as the repository has the history.
 ///
-/// libgit2's own search fails where the history is cut off.
-fn leads_to(attempt: &Attempt<'_>, tip: &ObjectId, object: &ObjectId) -> Result<Answer, Error> {
+/// libgit2's own search fails if the history is cut off.
+fn leads_to(attempt: &Attempt<'_>, tip: &ObjectId, object: &ObjectId) -> Result<Lineage, Error> {
     let request = attempt.request();
     let invalid = |source| Error::Invalid {
         url: request.url(),
@@ -86,14 +86,14 @@ fn leads_to(attempt: &Attempt<'_>, tip: &ObjectId, object: &ObjectId) -> Result<
     };
     let parse = |id: &ObjectId| Oid::from_str(id.as_str()).map_err(invalid);
     let (tip, object) = (parse(tip)?, parse(object)?);
-    // An open one goes on to cut the history off where it was cut off first.
+    // The repository is opened again, because an open one keeps cutting off the history where it was cut off first.
     let repository = Repository::open(attempt.repository().path()).map_err(invalid)?;
     let mut is_whole = !repository.is_shallow();
     let mut seen = HashSet::from([tip]);
     let mut next = vec![tip];
     while let Some(id) = next.pop() {
         if id == object {
-            return Ok(Answer::Yes);
+            return Ok(Lineage::Yes);
         }
         request.check_time()?;
         match repository.find_commit(id) {
@@ -101,5 +101,5 @@ fn leads_to(attempt: &Attempt<'_>, tip: &ObjectId, object: &ObjectId) -> Result<
             Err(_) => is_whole = false,
         }
     }
-    Ok(if is_whole { Answer::No } else { Answer::Unknown })
+    Ok(if is_whole { Lineage::No } else { Lineage::Unknown })
 }

@@ -1,7 +1,8 @@
-//! What libgit2's errors mean.
+//! Classifies the errors of libgit2.
 //!
-//! libgit2 has no codes for most of them: its texts hand on what HTTP, OpenSSL, libssh2 and the host's git say. So the texts
-//! are compared, which a new libgit2 may word differently: the tests against real and hostile hosts notice it.
+//! libgit2 has no codes for most errors: its texts pass on what HTTP, OpenSSL, libssh2 and the host's git say. So the
+//! texts are compared. A new libgit2 may word them differently, which the tests against real and hostile hosts would
+//! show.
 
 use git2::{ErrorClass, ErrorCode};
 
@@ -10,23 +11,23 @@ use git2::{ErrorClass, ErrorCode};
 pub enum Meaning {
     /// There is no connection.
     Unconnected,
-    /// The host does not give what was asked for, or has no such ref.
+    /// The host refuses the requested object, or has no such ref.
     Refused,
-    /// The process may take no more memory.
+    /// The process has reached its memory limit.
     NoMemory,
     /// The host was silent for too long.
     Silent,
     /// The host's certificate or key is not trusted.
     Untrusted,
-    /// The host wants a login, or another one.
+    /// The host requires a login, or refuses this one.
     LoginRefused,
     /// There is no such repository.
     NoRepository,
-    /// The host wants the client to go elsewhere.
+    /// The host redirects to another one.
     Redirected,
-    /// A TLS connection was cut, or has been silent for too long: libgit2 says no more.
+    /// A TLS connection was cut, or was silent for too long: libgit2 does not tell which.
     Cut,
-    /// The connection has ended, or the host says "not now".
+    /// The connection has ended, or the host is not available now.
     Disconnected,
     /// The pack cannot be indexed.
     PackDamaged,
@@ -38,7 +39,7 @@ pub enum Meaning {
     Unknown,
 }
 
-/// What has to be true of an error for it to have the meaning.
+/// The conditions for an error to have a meaning.
 struct Row {
     code: Option<ErrorCode>,
     class: Option<ErrorClass>,
@@ -46,7 +47,7 @@ struct Row {
     meaning: Meaning,
 }
 
-/// Texts in lower case, any of which is enough.
+/// A condition on an error's text: texts in lower case, any of which is enough.
 enum Text {
     Any,
     Begins(&'static [&'static str]),
@@ -80,9 +81,9 @@ const fn has(texts: &'static [&'static str], meaning: Meaning) -> Row {
     }
 }
 
-/// The first row that is true of an error counts.
+/// The rows, of which the first one that matches an error counts.
 const TABLE: &[Row] = &[
-    // These two end with the host's name, which may have any word in it.
+    // These two come first, because they end with the host's name, which may contain any word.
     Row {
         code: None,
         class: None,
@@ -93,8 +94,8 @@ const TABLE: &[Row] = &[
         class: Some(ErrorClass::Reference),
         ..code(ErrorCode::NotFound, Meaning::Refused)
     },
-    // The last one is all that libgit2 says of any error that a host answers where its shallow commits were to come, such as
-    // "not our ref".
+    // The last one is libgit2's text for any error, such as "not our ref", that a host sends in place of its shallow
+    // commits.
     has(
         &[
             "not our ref",
@@ -157,14 +158,14 @@ const TABLE: &[Row] = &[
     class(ErrorClass::Ssh, Meaning::Disconnected),
     class(ErrorClass::Indexer, Meaning::PackDamaged),
     has(&["unknown remote object format"], Meaning::Sha256),
-    // The class alone says nothing: where libgit2 sets no error of its own, an old one is read.
+    // The class alone is not enough: if libgit2 sets no error of its own, an old one is read.
     Row {
         class: Some(ErrorClass::Os),
         ..has(&["cannot extend packfile", "no space left"], Meaning::DiskFull)
     },
 ];
 
-/// What git says of objects that are not there, or not what they should be.
+/// What git says of objects that are missing or damaged.
 const DAMAGE: [&str; 7] = [
     "unable to read",
     "bad object",
@@ -176,7 +177,7 @@ const DAMAGE: [&str; 7] = [
 ];
 
 impl Meaning {
-    /// The meaning of `error`.
+    /// Returns the meaning of `error`.
     pub fn of(error: &git2::Error) -> Self {
         let message = error.message().to_lowercase();
         let row = TABLE.iter().find(|row| row.is_true_of(error, &message));
@@ -196,7 +197,7 @@ impl Row {
     }
 }
 
-/// Whether the reason that the host's git gave for its end is that the repository is damaged.
+/// Returns whether the host's git has ended because its repository is damaged, by the reason that it gave.
 pub fn is_damage(reason: &str) -> bool {
     DAMAGE.iter().any(|text| reason.contains(text))
 }
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_no_row_is_not_known() {
+    fn an_error_that_matches_no_row_is_unknown() {
         for class in [ErrorClass::Os, ErrorClass::Net, ErrorClass::None] {
             let error = git2::Error::new(ErrorCode::GenericError, class, "an odd thing");
             assert_eq!(Meaning::of(&error), Meaning::Unknown);

@@ -1,10 +1,10 @@
-//! How far a transfer is.
+//! The progress of a transfer.
 
 use reporter::mebibytes;
 use serde::{Deserialize, Serialize};
 
-/// What git says while it prepares a pack. Nothing else of what a host says is told: it may be anything, and have a
-/// credential in it.
+/// What git says while it prepares a pack. Nothing else that a host says is reported, because it may be anything,
+/// including a credential.
 const PHASES: [(&str, Phase); 3] = [
     ("Enumerating objects:", Phase::Lists),
     ("Counting objects:", Phase::Counts),
@@ -14,11 +14,11 @@ const PHASES: [(&str, Phase); 3] = [
 /// What a git host does while it prepares a pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
-    /// It lists objects.
+    /// The host lists objects.
     Lists,
-    /// It counts objects.
+    /// The host counts objects.
     Counts,
-    /// It compresses objects.
+    /// The host compresses objects.
     Compresses,
 }
 
@@ -32,38 +32,38 @@ impl std::fmt::Display for Phase {
     }
 }
 
-/// See the module.
+/// How far a transfer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Progress {
     /// The git host prepares the pack.
     Host {
-        /// What it does.
+        /// What the host does.
         phase: Phase,
         /// How far it is, in objects or percent.
         done: u64,
-        /// Whether that is percent.
+        /// Whether `done` is in percent.
         percent: bool,
     },
-    /// The pack comes.
+    /// The pack is being received.
     Objects {
-        /// The bytes that have come.
+        /// The number of bytes received so far.
         bytes: u64,
-        /// The objects that have come.
+        /// The number of objects received so far.
         objects: usize,
-        /// The objects that will come.
+        /// The number of all objects.
         total: usize,
     },
-    /// The pack is there, and its index is made.
+    /// The pack was received, and is being indexed.
     Deltas {
-        /// The deltas that are resolved.
+        /// The number of deltas resolved so far.
         deltas: usize,
-        /// All deltas of the pack.
+        /// The number of all deltas.
         total: usize,
     },
 }
 
 impl Progress {
-    /// A line that a host says. `None` if it is not git's own progress.
+    /// Parses a line of a host. Returns `None` if it is not git's own progress.
     pub(crate) fn host(line: &[u8]) -> Option<Self> {
         let line = std::str::from_utf8(line).ok()?;
         let (rest, phase) = PHASES
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn gits_own_progress_is_told() {
+    fn gits_own_progress_is_reported() {
         assert_eq!(
             said(b"Compressing objects:  40% (2/5)").as_deref(),
             Some("the git host compresses objects: 40 %")
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_gits_own_progress_is_not_told() {
+    fn anything_but_gits_own_progress_is_not_reported() {
         for bytes in [
             b"".as_slice(),
             b" \r\n",

@@ -1,4 +1,4 @@
-//! What is asked of a git host.
+//! The request for a fetch.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -12,18 +12,18 @@ use url::Url;
 
 use crate::error::Error;
 
-/// What is asked of a git host.
+/// What to fetch.
 #[derive(Serialize, Deserialize)]
 pub struct Target {
-    /// Where the repository is.
+    /// The URL of the repository.
     pub url: Url,
-    /// A commit or an annotated tag.
+    /// The commit or annotated tag.
     pub object: ObjectId,
-    /// The ref that leads to it. `None` if it is not known.
+    /// The ref that leads to it, if it is known.
     pub ref_name: Option<RefName>,
-    /// Whether the host has to show the object on that ref.
+    /// Whether the host must show the object on that ref.
     pub on_ref: bool,
-    /// Whether with all that came before.
+    /// Whether to fetch the whole history too.
     pub history: bool,
 }
 
@@ -34,29 +34,29 @@ pub struct FetchRequest {
     pub target: Target,
     /// How to log in.
     pub access: Access,
-    /// Trusted besides the public ones.
+    /// The authorities that are trusted besides the public ones.
     #[serde(with = "pem")]
     pub authorities: Vec<X509>,
-    /// What is left of the limit `pack_bytes`.
+    /// The rest of the limit `pack_bytes`.
     pub pack_bytes: u64,
-    /// `pack_bytes`, `objects`, `silence_seconds` and `fetch_seconds` hold.
+    /// The limits, of which `pack_bytes`, `objects`, `silence_seconds` and `fetch_seconds` apply.
     pub limits: Limits,
-    /// When all has to have come.
+    /// When the fetch must have ended.
     #[serde(with = "from_now")]
     pub deadline: Instant,
-    /// Where it goes: there is no such folder yet.
+    /// The folder to fetch into, which must not exist yet.
     pub folder: PathBuf,
-    /// How often progress is told.
+    /// How often progress is reported.
     pub interval: Duration,
 }
 
 impl FetchRequest {
-    /// The URL, for messages.
+    /// Returns the URL for messages.
     pub(crate) fn url(&self) -> String {
         self.target.url.to_string()
     }
 
-    /// Fails if the deadline has passed.
+    /// Returns an error if the deadline has passed.
     pub(crate) fn check_time(&self) -> Result<(), Error> {
         if Instant::now() < self.deadline {
             return Ok(());
@@ -68,12 +68,12 @@ impl FetchRequest {
         Error::Limit {
             url: self.url(),
             limit: "fetch_seconds",
-            met: format!("the fetch takes more than {} s", self.limits.fetch_seconds),
+            reason: format!("the fetch takes more than {} s", self.limits.fetch_seconds),
         }
     }
 }
 
-/// Certificates as PEM text.
+/// Serializes certificates as PEM text.
 mod pem {
     use openssl::x509::X509;
     use serde::{Deserialize, Deserializer, Serializer, de, ser};
@@ -92,7 +92,8 @@ mod pem {
     }
 }
 
-/// An instant as the time until it comes: processes have no clock in common that could be written down.
+/// Serializes an instant as the time until it, because an [`Instant`](std::time::Instant) has no meaning in another
+/// process.
 mod from_now {
     use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The transfer: libgit2 fetches into a new bare repository, which then holds one pack.
+//! The transfer, in which libgit2 fetches into a new bare repository, which then has one pack.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use git2::{Oid, Repository};
 use reporter::ProgressReporter;
 use serde::{Deserialize, Serialize};
 
-use crate::attempt::{Attempt, Failed};
+use crate::attempt::{Attempt, FetchError};
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::request::FetchRequest;
@@ -21,37 +21,41 @@ const LOCAL_REF: &str = "refs/push/fetched";
 /// All branches of the host, and the local refs that a fetch of them writes.
 const BRANCHES: &str = "refs/heads/*";
 const LOCAL_BRANCHES: &str = "refs/push/heads/*";
-/// The longest subject, and the author's longest name and address, in characters.
-const TEXT_CHARACTERS: usize = 200;
+/// The longest subject, name of the author, and address of the author, in characters.
+const MAX_TEXT_CHARACTERS: usize = 200;
 
-/// What was fetched.
+/// The result of a fetch.
 #[derive(Serialize, Deserialize)]
 pub struct FetchedPack {
-    /// The commit: the target itself, or what the tag is of.
+    /// The commit, which is the target itself, or the one that the tag is of.
     pub commit: CommitId,
     /// Its tree.
     pub tree: ObjectId,
-    /// Who wrote it.
+    /// Its author.
     pub author: Author,
-    /// When it was committed.
+    /// The time of the commit.
     pub committed_at: DateTime<Utc>,
     /// The first line of its message.
     pub subject: String,
-    /// What the host says that the target's ref points to. `None` if it does not say.
+    /// What the target's ref points to, or `None` if the host does not say.
     pub ref_now: Option<ObjectId>,
-    /// The pack's file.
+    /// The file with the pack.
     pub pack: PathBuf,
-    /// The file of its index.
+    /// The file with the pack's index.
     pub index: PathBuf,
-    /// The bytes that the host has sent.
+    /// The number of bytes that the host has sent.
     pub bytes: u64,
 }
 
 /// Fetches into the request's folder.
 ///
-/// First exactly the object, where the host says that it gives objects by their id, as GitLab and GitHub do. Any other
-/// host, and one that refuses this id, is asked for the ref: first for its tip alone, which mostly is what was pushed,
-/// then with its history, where the object must be. Where no ref is known all branches are asked for.
+/// If the host says that it serves objects by their id, as GitLab and GitHub do, exactly the object is fetched. From
+/// any other host, and from one that refuses this id, the ref is fetched: first only its tip, which mostly is the
+/// pushed object, then its whole history, which must contain the object. If no ref is known, all branches are fetched
+/// instead.
+///
+/// # Errors
+/// Returns an [`Error`] if the object cannot be fetched, or is not a commit or a tag of one.
 pub fn fetch(request: &FetchRequest, progress: &ProgressReporter<Progress>) -> Result<FetchedPack, Error> {
     let target = &request.target;
     if target.object.as_str().len() == 64 {
@@ -93,10 +97,10 @@ pub fn fetch(request: &FetchRequest, progress: &ProgressReporter<Progress>) -> R
                     return Ok(fetched);
                 }
             },
-            Err(Failed::Refused(error)) => refused = Some(error),
-            Err(Failed::Other(error)) => return Err(error),
+            Err(FetchError::Refused(error)) => refused = Some(error),
+            Err(FetchError::Other(error)) => return Err(error),
         }
-        // What it has fetched is of no use, and there is room for one such.
+        // The disk may only have room for one repository, and this one is of no use.
         let _ = std::fs::remove_dir_all(request.folder.join(name));
     }
     Err(not_found(request, refused))
@@ -115,7 +119,7 @@ fn not_found(request: &FetchRequest, source: Option<git2::Error>) -> Error {
     }
 }
 
-/// Finds the commit in what was fetched.
+/// Describes the commit that was fetched.
 fn find(request: &FetchRequest, repository: &Repository) -> Result<FetchedPack, Error> {
     let url = || request.url();
     let oid = Oid::from_str(request.target.object.as_str())
@@ -129,8 +133,8 @@ fn find(request: &FetchRequest, repository: &Repository) -> Result<FetchedPack, 
         source,
     })?;
     let author = commit.author();
-    // A commit's texts may have megabytes.
-    let short = |bytes: &[u8]| plain(&String::from_utf8_lossy(bytes), TEXT_CHARACTERS);
+    // The texts of a commit may have megabytes.
+    let short = |bytes: &[u8]| plain(&String::from_utf8_lossy(bytes), MAX_TEXT_CHARACTERS);
     let id = |oid: Oid| {
         oid.to_string()
             .parse::<ObjectId>()
@@ -156,7 +160,7 @@ fn find(request: &FetchRequest, repository: &Repository) -> Result<FetchedPack, 
     })
 }
 
-/// The one pack of a repository that was fetched once.
+/// Returns the only pack of a repository, and its index.
 fn find_pack(repository: &Path) -> Result<(PathBuf, PathBuf), Error> {
     let folder = repository.join("objects").join("pack");
     let entries = std::fs::read_dir(&folder).map_err(Error::Workspace)?;

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{SizeAndDigest, Piece, Staging, StorageError, hex};
+use super::{Piece, SizeAndDigest, Staging, StorageError, hex};
 
 /// A staging area in a folder.
 #[derive(Debug, Clone)]

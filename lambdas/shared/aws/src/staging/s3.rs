@@ -16,7 +16,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::{SizeAndDigest, Piece, Staging, StorageError, hex};
+use super::{Piece, SizeAndDigest, Staging, StorageError, hex};
 use crate::AwsFailure;
 use reporter::{ProgressReporter, mebibytes};
 
