@@ -674,7 +674,7 @@ async fn an_openpgp_signature_with_a_weak_hash_is_refused() {
             vec![gnupg.sign(NOW, &key, &["--digest-algo", hash], payload)]
         });
         let ask = Ask::new(&host.url(), &commit).signed_by("", &gnupg.public(&key));
-        assert_refused(&scene, &ask, "its hash is too weak").await;
+        assert_refused(&scene, &ask, "its hash algorithm is too weak").await;
     }
 }
 
