@@ -1,7 +1,7 @@
 //! Many webhooks at once.
 
 use futures::future::join_all;
-use push_code::git_host::Options;
+use git_host::Options;
 use serde_json::json;
 use webhook::gitlab::Delivery;
 

@@ -28,7 +28,7 @@ use fixtures::aws::Caller;
 use fixtures::repository::{MAIN, Repository, noise};
 use fixtures::scene::{Run, Scene, cause_of, http_secret, login, names, ssh_secret, webhook};
 use fixtures::stack::{Stack, stack};
-use push_code::git_host::{Credentials, Options};
+use git_host::{Credentials, Options};
 use push_code::local::build::Profile;
 use reqwest::Method;
 use serde::Serialize;
@@ -91,14 +91,6 @@ async fn assert_is_archive(zip: &[u8], repository: &Repository, ref_name: &str, 
             "subject": git("%s"),
         })
     );
-}
-
-/// A host that gives any commit by its id, as GitLab does.
-fn any_commit() -> Options {
-    Options {
-        config: vec![("uploadpack.allowAnySHA1InWant".to_owned(), "true".to_owned())],
-        ..Options::default()
-    }
 }
 
 /// The id that a push gets.
@@ -516,7 +508,7 @@ async fn a_commit_that_is_gone_fails_the_push_where_the_host_refuses_ids() {
 
 #[tokio::test]
 async fn a_commit_that_is_gone_fails_the_push_where_the_host_allows_any_id() {
-    assert_commit_is_not_found("gone-allowed", any_commit()).await;
+    assert_commit_is_not_found("gone-allowed", Options::with_any_commit()).await;
 }
 
 /// Pushes a commit after which the ref has moved on.
@@ -542,12 +534,12 @@ async fn exactly_the_pushed_commit_is_delivered_where_the_ref_has_moved_on_and_t
 
 #[tokio::test]
 async fn exactly_the_pushed_commit_is_delivered_where_the_ref_has_moved_on_and_the_host_allows_any_id() {
-    assert_delivers_what_was_pushed("moved-allowed", any_commit()).await;
+    assert_delivers_what_was_pushed("moved-allowed", Options::with_any_commit()).await;
 }
 
 #[tokio::test]
 async fn a_commit_that_the_host_does_not_show_on_the_ref_fails_the_push_unless_any_is_allowed() {
-    let (scene, _host) = Scene::over_http("forged", any_commit()).await;
+    let (scene, _host) = Scene::over_http("forged", Options::with_any_commit()).await;
     let repository = scene.repository("group/project");
     let tip = repository.commit_file("file", "reviewed");
     repository.git(["switch", "--quiet", "--create", "next"]);
@@ -630,7 +622,7 @@ async fn the_same_change_under_another_delivery_is_ignored_as_a_duplicate_where_
 
 #[tokio::test]
 async fn an_older_push_that_comes_late_is_superseded_and_the_newer_zip_stays() {
-    let (scene, _host) = Scene::over_http("late", any_commit()).await;
+    let (scene, _host) = Scene::over_http("late", Options::with_any_commit()).await;
     let repository = scene.repository("group/project");
     let [zero, one, two] = ["0", "1", "2"].map(|content| repository.commit_file("file", content));
     let newer = scene
@@ -668,7 +660,7 @@ async fn an_older_push_that_comes_late_is_superseded_and_the_newer_zip_stays() {
 
 #[tokio::test]
 async fn of_pushes_that_come_at_once_in_any_order_the_newest_is_what_stays() {
-    let (scene, _host) = Scene::over_http("at-once", any_commit()).await;
+    let (scene, _host) = Scene::over_http("at-once", Options::with_any_commit()).await;
     let repository = scene.repository("group/project");
     let commits: Vec<String> = (0..6)
         .map(|number| repository.commit_file("file", &number.to_string()))

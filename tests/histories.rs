@@ -1,15 +1,14 @@
 //! Histories of a ref, from outside: whatever happens to it, the destination ends at what the git host says.
 
+use git_host::Options;
 use std::collections::HashMap;
 
 use domain::contract::IgnoreReason;
 use domain::state::Status;
 use futures::future::join_all;
-use push_code::git_host::Options;
 use serde_json::json;
 use webhook::gitlab::{Delivery, PushHook};
 
-use crate::any_commit;
 use crate::fixtures::repository::{MAIN, Repository};
 use crate::fixtures::scene::{Run, Scene};
 
@@ -66,7 +65,7 @@ fn commits(repository: &Repository) -> [String; 3] {
 
 #[tokio::test]
 async fn a_ref_that_is_deleted_and_made_again_where_it_was_before_ends_there() {
-    let (scene, _host) = Scene::over_http("made-again", any_commit()).await;
+    let (scene, _host) = Scene::over_http("made-again", Options::with_any_commit()).await;
     let repository = scene.repository("group/project");
     let [a, b, _] = commits(&repository);
     let mut branch = Mover::new(&scene, &repository, "refs/heads/next");
@@ -83,7 +82,7 @@ async fn a_ref_that_is_deleted_and_made_again_where_it_was_before_ends_there() {
 
 #[tokio::test]
 async fn a_ref_that_is_reset_past_a_push_that_failed_ends_where_it_was_reset_to() {
-    let (scene, _host) = Scene::over_http("reset", any_commit()).await;
+    let (scene, _host) = Scene::over_http("reset", Options::with_any_commit()).await;
     let repository = scene.repository("group/project");
     let [a, b, c] = commits(&repository);
     let mut branch = Mover::new(&scene, &repository, MAIN);
@@ -110,7 +109,7 @@ async fn a_ref_that_is_reset_past_a_push_that_failed_ends_where_it_was_reset_to(
 
 #[tokio::test]
 async fn a_tag_that_is_deleted_and_pushed_again_is_delivered_again() {
-    let (scene, _host) = Scene::over_http("tag-again", any_commit()).await;
+    let (scene, _host) = Scene::over_http("tag-again", Options::with_any_commit()).await;
     let repository = scene.repository("group/project");
     let [a, b, _] = commits(&repository);
     let mut tag = Mover::new(&scene, &repository, TAG);
@@ -132,7 +131,7 @@ async fn a_tag_that_is_deleted_and_pushed_again_is_delivered_again() {
 
 #[tokio::test]
 async fn a_ref_that_is_forced_back_and_forth_at_once_ends_at_what_the_host_says() {
-    let (scene, _host) = Scene::over_http("back-and-forth", any_commit()).await;
+    let (scene, _host) = Scene::over_http("back-and-forth", Options::with_any_commit()).await;
     let repository = scene.repository("group/project");
     let [a, b, c] = commits(&repository);
     let mut branch = Mover::new(&scene, &repository, "refs/heads/next");
@@ -154,7 +153,7 @@ async fn a_ref_that_is_forced_back_and_forth_at_once_ends_at_what_the_host_says(
 
 #[tokio::test]
 async fn an_older_push_does_not_come_back_where_the_zip_was_removed() {
-    let (scene, _host) = Scene::over_http("removed", any_commit()).await;
+    let (scene, _host) = Scene::over_http("removed", Options::with_any_commit()).await;
     let repository = scene.repository("group/project");
     let [a, b, _] = commits(&repository);
     let mut branch = Mover::new(&scene, &repository, "refs/heads/next");

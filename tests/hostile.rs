@@ -1,9 +1,9 @@
 //! Hosts that do what they should not, and a commit that is far larger than what the host sends of it: each fails the push
 //! with an error of its own, and leaves nothing in the destination and nothing staged.
 
+use git_host::Options;
 use std::time::Duration;
 
-use push_code::git_host::Options;
 use serde_json::{Value, json};
 use servers::endless::{Phase, endless, endless_pack};
 use servers::http::{Answer, Host, before_pack, sending};

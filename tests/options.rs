@@ -1,9 +1,9 @@
 //! What a source's options make of a push.
 
+use git_host::Options;
 use std::path::Path;
 use std::process::Command;
 
-use push_code::git_host::Options;
 use serde_json::{Value, json};
 use servers::Giftless;
 use sha2::{Digest, Sha256};

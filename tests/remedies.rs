@@ -1,10 +1,10 @@
 //! What the messages say is to be done about a push that has failed, or was ignored, works.
 
+use git_host::Options;
 use std::time::Duration;
 
 use domain::event::PushEvent;
 use domain::state::Status;
-use push_code::git_host::Options;
 use serde_json::json;
 use servers::http::Host;
 use webhook::gitlab::Delivery;

@@ -9,9 +9,8 @@ use domain::contract::{Archive, Deliver, Envelope, Execution, FetchInput, Fetche
 use domain::destination::Destination;
 use domain::push::{DeliveryId, Push, PushId, SourceName};
 use domain::source::Options;
+use git_host::GitHost;
 use indicatif::{ProgressBar, ProgressStyle};
-use push_code::git_host::{self, GitHost};
-use push_code::repository::{Folder, Tip};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -19,6 +18,7 @@ use crate::check::{self, Listing};
 use crate::error::Error;
 use crate::measure::{self, Cost};
 use crate::old_way::Cloner;
+use crate::repository::{self, Tip};
 use crate::stage::{self, Answer, Stage};
 use crate::{Cli, peers};
 
@@ -61,19 +61,13 @@ pub fn compare(repository: &Path, cli: &Cli) -> Result<Comparison, Error> {
         .enable_all()
         .build()
         .map_err(Error::io("start", Path::new("tokio")))?;
-    let opened = runtime.block_on(Folder::open(repository))?;
-    let tip = runtime.block_on(opened.tip(cli.ref_name.as_deref()))?;
+    let tip = repository::tip(repository, cli.ref_name.as_deref())?;
+    let name = repository::name(repository);
     let folder = tempfile::tempdir().map_err(Error::io("make a folder in", &std::env::temp_dir()))?;
     let hosted = folder.path().join("hosted");
     let mirror = hosted.join(format!("{SERVED}.git"));
-    std::fs::create_dir(&hosted).map_err(Error::io("make", &hosted))?;
-    runtime.block_on(opened.create_bare_mirror(&mirror, &tip))?;
-    // As GitLab and GitHub are set.
-    let options = git_host::Options {
-        config: vec![("uploadpack.allowAnySHA1InWant".to_owned(), "true".to_owned())],
-        ..git_host::Options::default()
-    };
-    let host = runtime.block_on(GitHost::serve(&hosted, options))?;
+    repository::create_mirror(repository, &tip, &mirror)?;
+    let host = runtime.block_on(GitHost::serve(&hosted, git_host::Options::with_any_commit()))?;
     let branch = ["refs/heads/", "refs/tags/"]
         .iter()
         .find_map(|prefix| tip.ref_name.strip_prefix(prefix))
@@ -88,7 +82,7 @@ pub fn compare(repository: &Path, cli: &Cli) -> Result<Comparison, Error> {
         listing,
         bar: ProgressBar::no_length()
             .with_style(style())
-            .with_prefix(opened.name.clone()),
+            .with_prefix(name.clone()),
     };
     bench
         .bar
@@ -101,7 +95,7 @@ pub fn compare(repository: &Path, cli: &Cli) -> Result<Comparison, Error> {
     let sizes = check::sizes(&bench.zip())?;
     bench.bar.finish_and_clear();
     Ok(Comparison {
-        name: opened.name,
+        name,
         commit: bench.tip.commit,
         sizes,
         rounds,

@@ -24,9 +24,9 @@ pub enum Error {
         status: ExitStatus,
         stderr: String,
     },
-    /// The repository or its ref.
+    /// The host of what is measured.
     #[error(transparent)]
-    PushCode(#[from] push_code::Error),
+    Host(#[from] git_host::Error),
     /// A path, ref or URL that Push Code does not take.
     #[error(transparent)]
     Invalid(#[from] domain::Invalid),

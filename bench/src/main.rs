@@ -8,6 +8,7 @@ mod measure;
 mod old_way;
 mod peers;
 mod report;
+mod repository;
 mod stage;
 mod synthetic;
 
@@ -16,7 +17,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use push_code::report::report;
 
 use crate::error::Error;
 
@@ -65,10 +65,22 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            report(&error);
+            tell(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes the error with all its causes to stderr.
+fn tell(error: &dyn std::error::Error) {
+    let mut text = format!("error: {error}\n");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!("  because: {error}\n");
+        cause = error.source();
+    }
+    // A closed stderr leaves the exit code to speak.
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 fn run(cli: &Cli) -> Result<(), Error> {

@@ -133,6 +133,9 @@ pub enum Error {
         /// The option that chooses another.
         remedy: &'static str,
     },
+    /// The git host does not serve.
+    #[error(transparent)]
+    GitHost(git_host::Error),
     /// The functions could not be built.
     #[error("{command} failed: correct what it names, then run this again\n{tail}\nThe whole log: {}", log.display())]
     Build {
@@ -311,6 +314,19 @@ fn remedy(error: &str, cause: &str) -> String {
         String::new()
     } else {
         format!(" {remedy}")
+    }
+}
+
+impl From<git_host::Error> for Error {
+    fn from(error: git_host::Error) -> Self {
+        match error {
+            git_host::Error::PortInUse(port) => Self::PortInUse {
+                port,
+                purpose: "the git host",
+                remedy: "--git-port",
+            },
+            other => Self::GitHost(other),
+        }
     }
 }
 

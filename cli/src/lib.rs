@@ -1,9 +1,8 @@
-//! The `push-code` command, as a library: the project's end-to-end tests use the same local AWS, git host and webhook.
+//! The `push-code` command, as a library: the project's end-to-end tests use the same local AWS and webhook.
 
 pub mod args;
 mod error;
 pub mod follow;
-pub mod git_host;
 pub mod local;
 pub mod origin;
 pub mod output;

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use git_host::{Credentials, GitHost, Options};
 use serde_json::Value;
 use url::Url;
 
-use crate::git_host::{Credentials, GitHost, Options};
 use crate::progress::Progress;
 use crate::repository::{self, Folder, Location, Login, Tip};
 use crate::{Error, process};
@@ -128,10 +128,8 @@ impl Folder {
                 username: GIT_USER.to_owned(),
                 password,
             }),
-            // As GitLab has it: a commit can be fetched by its id.
-            config: vec![("uploadpack.allowAnySHA1InWant".to_owned(), "true".to_owned())],
             log,
-            ..Options::default()
+            ..Options::with_any_commit()
         };
         Ok(Served {
             host: GitHost::serve(root.path(), options).await?,

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
+use git_host::Credentials;
 use url::Url;
 
-use crate::git_host::Credentials;
 use crate::{Error, process};
 use webhook::gitlab::{Commit, Person};
 

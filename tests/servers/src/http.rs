@@ -1,11 +1,13 @@
-//! HTTP hosts: git's own behind a bridge, and whatever a test answers. A connection is for one request.
+//! HTTP hosts: git's own, behind what a test puts before it, and whatever else a test answers. A connection is for one request.
 
-use std::io::Result;
+use std::io::{Error, Result};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue};
+use git_host::Repositories;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
@@ -77,13 +79,16 @@ impl Host {
     where
         F: Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
     {
-        let root = root.as_ref().to_owned();
+        let repositories = Arc::new(Repositories {
+            root: root.as_ref().to_owned(),
+            ..Repositories::default()
+        });
         Self::serve(move |request, mut connection| {
-            let (answer, root) = (guard(&request), root.clone());
+            let (answer, repositories) = (guard(&request), Arc::clone(&repositories));
             async move {
                 let answer = match answer {
                     Some(answer) => answer,
-                    None => backend(&root, &request).await?,
+                    None => answer_of(&repositories, &request).await?,
                 };
                 answer.send(&mut connection).await
             }
@@ -238,37 +243,25 @@ pub async fn sending(commit: &str, pack: &[u8]) -> Host {
     .await
 }
 
-/// One call of `git http-backend`.
-async fn backend(root: &Path, request: &Request) -> Result<Answer> {
-    let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
-    let header = |name| request.headers.get(name).map_or("", String::as_str);
-    let mut child = tokio::process::Command::new("git")
-        .arg("http-backend")
-        .env("GIT_PROJECT_ROOT", root)
-        .env("GIT_HTTP_EXPORT_ALL", "1")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("REQUEST_METHOD", &request.method)
-        .env("PATH_INFO", path)
-        .env("QUERY_STRING", query)
-        .env("CONTENT_TYPE", header("content-type"))
-        .env("CONTENT_LENGTH", header("content-length"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    child.stdin.take().unwrap().write_all(&request.body).await?;
-    let output = child.wait_with_output().await?.stdout;
-    let end = output
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .unwrap();
-    let mut answer = Answer::new(200, &[], &output[end + 4..]);
-    for line in String::from_utf8_lossy(&output[..end]).lines() {
-        match line.strip_prefix("Status: ") {
-            Some(status) => answer.status = status[..3].parse().unwrap(),
-            None => answer.headers.push(line.to_owned()),
-        }
+/// What git answers to `request`.
+async fn answer_of(repositories: &Repositories, request: &Request) -> Result<Answer> {
+    let mut asked = axum::http::Request::builder()
+        .method(request.method.as_str())
+        .uri(&request.target);
+    for (name, value) in &request.headers {
+        asked = asked.header(name, value);
     }
-    Ok(answer)
+    let asked = asked
+        .body(Body::from(request.body.clone()))
+        .map_err(Error::other)?;
+    let (head, body) = repositories.answer(asked).await.into_parts();
+    let line = |(name, value): (&HeaderName, &HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
+    Ok(Answer {
+        status: head.status.as_u16(),
+        headers: head.headers.iter().map(line).collect(),
+        body: axum::body::to_bytes(body, usize::MAX)
+            .await
+            .map_err(Error::other)?
+            .into(),
+    })
 }
