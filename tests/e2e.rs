@@ -1071,7 +1071,7 @@ async fn people_are_told_of_a_failure_even_where_it_cannot_be_recorded() {
 
 #[tokio::test]
 async fn the_trail_in_dynamodb_does_what_every_trail_does() {
-    let trail = stack().await.local.trail().unwrap();
+    let trail = stack().await.handle().trail().unwrap();
     audit::conformance::check_all(&trail).await;
 }
 
@@ -1114,7 +1114,7 @@ async fn authorize_may_read_the_webhook_secret_and_not_the_git_secret() {
 async fn accept_may_look_at_executions_and_not_at_the_table() {
     let stack = stack().await;
     let role = stack.role_of("Accept").await;
-    let execution = json!({"executionArn": stack.local.execution_arn("none").unwrap()});
+    let execution = json!({"executionArn": stack.handle().execution_arn("none").unwrap()});
     let answer = role
         .json("states", "AWSStepFunctions.DescribeExecution", &execution)
         .await;

@@ -53,7 +53,7 @@ impl<'a> Mover<'a> {
 async fn zip(scene: &Scene) -> HashMap<String, String> {
     let keys = scene.delivered_keys().await;
     assert_eq!(keys.len(), 1, "{keys:?}");
-    let head = scene.stack.local.s3().head_object();
+    let head = scene.stack.handle().s3().head_object();
     let head = head.bucket(scene.stack.output("DestinationBucket")).key(&keys[0]);
     head.send().await.unwrap().metadata.unwrap()
 }

@@ -158,7 +158,11 @@ async fn an_execution_that_was_stopped_is_closed_and_may_be_followed_by_another(
     assert_eq!(failure.execution_id, accepted.pushes[0].execution);
 
     let again = scene.webhook.send(&hook, &delivery).await.unwrap();
-    let arn = scene.stack.local.execution_arn(&format!("{push_id}-2")).unwrap();
+    let arn = scene
+        .stack
+        .handle()
+        .execution_arn(&format!("{push_id}-2"))
+        .unwrap();
     assert_eq!(again.pushes[0].execution, arn);
     let state = scene
         .wait_for(push_id, |state| state.status == Status::Validated)

@@ -200,6 +200,9 @@ pub enum Error {
         /// What happened.
         cause: String,
     },
+    /// No stack is deployed in the local AWS.
+    #[error("no stack is deployed in the local AWS: `push-code local up` deploys it")]
+    NotDeployed,
     /// The stack lacks an output that this command reads.
     #[error(
         "the stack {stack} has no output {name}: template.yaml is of another version than this command; build both from one checkout"

@@ -12,6 +12,7 @@ pub mod progress;
 pub mod push;
 pub mod report;
 pub mod repository;
+pub mod stack;
 pub mod trail;
 pub mod webhook_client;
 

@@ -4,21 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 
-use audit::DynamoTrail;
-use aws_config::SdkConfig;
-use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
-use webhook::WebhookSecret;
 
 use super::build::{Build, Profile, build};
 use super::checkout::{Checkout, read_json, write_json};
 use super::ministack::{Ministack, Settings};
-use super::sam::{self, Stack};
+use super::sam::{self, Deployment};
 use super::tools::{Lock, Tools, lock};
 use crate::Error;
 use crate::progress::Progress;
 use crate::repository::Tip;
-use crate::webhook_client::Webhook;
+use crate::stack::Stack;
 
 /// What runs, and what is deployed.
 #[derive(Debug, Clone)]
@@ -163,14 +159,14 @@ impl LocalAws {
             .entry("Architecture".to_owned())
             .or_insert_with(|| sam::ARCHITECTURE.to_owned());
         let endpoint = self.endpoint();
-        let stack = Stack {
+        let deployment = Deployment {
             name,
             parameters: &parameters,
             endpoint: &endpoint,
             secret_key: &self.record.ministack.secret_key,
             template: &built.template,
         };
-        let fingerprint = stack.fingerprint(&built.fingerprint);
+        let fingerprint = deployment.fingerprint(&built.fingerprint);
         if self
             .record
             .deployed
@@ -180,35 +176,24 @@ impl LocalAws {
             return Ok(());
         }
         let log = self.folder.join("sam-deploy.log");
-        stack
+        deployment
             .deploy(&self.checkout, &self.tools, &log, self.progress)
             .await?;
         let step = self.progress.step("Reading the stack's outputs");
-        let mut outputs = stack.outputs(&self.checkout, &self.tools, &log).await?;
-        if let Some(url) = webhook_url(&outputs, &self.endpoint()) {
+        let stack = Stack::deployed(name, self.record.ministack.sdk_config(), &self.tools).await?;
+        let mut outputs = stack.outputs().clone();
+        if let Some(url) = webhook_url(&outputs, &endpoint) {
             outputs.insert("WebhookUrl".to_owned(), url);
         }
         drop(step);
+        admit_plain_http(&stack).await?;
         self.record.deployed = Some(Deployed {
             stack: name.to_owned(),
             parameters,
             fingerprint,
             outputs,
         });
-        self.admit_plain_http().await?;
         self.save()
-    }
-
-    /// Takes off the buckets' policies, which refuse what does not come over TLS: nothing on the loopback does.
-    async fn admit_plain_http(&self) -> Result<(), Error> {
-        for output in ["StagingBucketName", "DestinationBucket"] {
-            let bucket = self.output(output)?;
-            let delete = self.s3().delete_bucket_policy().bucket(bucket).send();
-            delete
-                .await
-                .map_err(Error::aws(format!("take off the policy of the bucket {bucket}")))?;
-        }
-        Ok(())
     }
 
     /// Writes the record down, where it is to be found by the next command.
@@ -251,99 +236,12 @@ impl LocalAws {
         &self.folder
     }
 
-    /// The stack's outputs.
-    #[must_use]
-    pub fn outputs(&self) -> &BTreeMap<String, String> {
-        static NONE: BTreeMap<String, String> = BTreeMap::new();
-        self.record
-            .deployed
-            .as_ref()
-            .map_or(&NONE, |deployed| &deployed.outputs)
-    }
-
-    /// One of the stack's outputs.
+    /// The stack in it.
     ///
     /// # Errors
-    /// [`Error::OutputMissing`].
-    pub fn output(&self, name: &str) -> Result<&str, Error> {
-        let missing = || Error::OutputMissing {
-            stack: self
-                .record
-                .deployed
-                .as_ref()
-                .map(|deployed| deployed.stack.clone())
-                .unwrap_or_default(),
-            name: name.to_owned(),
-        };
-        self.outputs().get(name).map(String::as_str).ok_or_else(missing)
-    }
-
-    /// The SDK's configuration for the local AWS, as its administrator.
-    #[must_use]
-    pub fn sdk_config(&self) -> SdkConfig {
-        self.record.ministack.sdk_config()
-    }
-
-    /// A client of Step Functions.
-    #[must_use]
-    pub fn step_functions(&self) -> aws_sdk_sfn::Client {
-        aws_sdk_sfn::Client::new(&self.sdk_config())
-    }
-
-    /// A client of S3.
-    #[must_use]
-    pub fn s3(&self) -> aws_sdk_s3::Client {
-        let config = aws_sdk_s3::config::Builder::from(&self.sdk_config());
-        aws_sdk_s3::Client::from_conf(config.force_path_style(true).build())
-    }
-
-    /// A client of Secrets Manager.
-    #[must_use]
-    pub fn secrets(&self) -> aws_sdk_secretsmanager::Client {
-        aws_sdk_secretsmanager::Client::new(&self.sdk_config())
-    }
-
-    /// The audit trail.
-    ///
-    /// # Errors
-    /// Where the stack does not say which table it is.
-    pub fn trail(&self) -> Result<DynamoTrail, Error> {
-        Ok(DynamoTrail::new(
-            &self.sdk_config(),
-            self.output("TableName")?.to_owned(),
-        ))
-    }
-
-    /// The ARN of the execution of this name.
-    ///
-    /// # Errors
-    /// Where the stack does not say which state machine it is.
-    pub fn execution_arn(&self, push_id: &str) -> Result<String, Error> {
-        let arn = self
-            .output("StateMachineArn")?
-            .replace(":stateMachine:", ":execution:");
-        Ok(format!("{arn}:{push_id}"))
-    }
-
-    /// The webhook, where the local AWS answers for it, with the token that it wants.
-    ///
-    /// # Errors
-    /// Where the secret cannot be read.
-    pub async fn webhook(&self) -> Result<Webhook, Error> {
-        let name = self.output("WebhookSecretName")?;
-        let text = self.read_secret(name).await?;
-        let secret: WebhookSecret = serde_json::from_str(&text).map_err(|error| Error::Aws {
-            action: format!("read the secret {name}"),
-            message: format!("it is not JSON with a token: {error}"),
-        })?;
-        let url = self.output("WebhookUrl")?.to_owned();
-        Ok(Webhook::new(url, secret.token.expose_secret().to_owned()))
-    }
-
-    async fn read_secret(&self, name: &str) -> Result<String, Error> {
-        let secret = self.secrets().get_secret_value().secret_id(name).send().await;
-        let secret = secret.map_err(Error::aws(format!("read the secret {name}")))?;
-        Ok(secret.secret_string.unwrap_or_default())
+    /// [`Error::NotDeployed`].
+    pub fn stack(&self) -> Result<Stack, Error> {
+        self.record.stack().ok_or(Error::NotDeployed)
     }
 
     /// The functions as they are built, with the values of all `variables` that the template gives them.
@@ -369,34 +267,6 @@ impl LocalAws {
             arguments,
         })
     }
-
-    /// What the names of all sources' secrets begin with.
-    ///
-    /// # Errors
-    /// If no stack is deployed.
-    pub(super) fn secret_prefix(&self) -> Result<String, Error> {
-        let name = self.output("GitSecretName")?;
-        let prefix = name.strip_suffix("/git").and_then(|name| name.rsplit_once('/'));
-        Ok(prefix.map_or_else(String::new, |(prefix, _)| format!("{prefix}/")))
-    }
-
-    /// Puts the credentials for git hosts into the stack's secret.
-    ///
-    /// # Errors
-    /// Where Secrets Manager refuses.
-    pub async fn put_git_secret(&self, credentials: &[serde_json::Value]) -> Result<(), Error> {
-        let text = serde_json::json!({ "credentials": credentials }).to_string();
-        let name = self.output("GitSecretName")?;
-        let put = self
-            .secrets()
-            .put_secret_value()
-            .secret_id(name)
-            .secret_string(text);
-        put.send()
-            .await
-            .map_err(Error::aws(format!("write the secret {name}")))?;
-        Ok(())
-    }
 }
 
 impl Drop for LocalAws {
@@ -420,6 +290,26 @@ impl Record {
             pushed: BTreeMap::new(),
         }
     }
+
+    /// The stack that is deployed. `None` if none is.
+    #[must_use]
+    pub fn stack(&self) -> Option<Stack> {
+        let deployed = self.deployed.as_ref()?;
+        let config = self.ministack.sdk_config();
+        Some(Stack::new(&deployed.stack, deployed.outputs.clone(), config))
+    }
+}
+
+/// Takes off the buckets' policies, which refuse what does not come over TLS: nothing on the loopback does.
+async fn admit_plain_http(stack: &Stack) -> Result<(), Error> {
+    for output in ["StagingBucketName", "DestinationBucket"] {
+        let bucket = stack.output(output)?;
+        let delete = stack.s3().delete_bucket_policy().bucket(bucket).send();
+        delete
+            .await
+            .map_err(Error::aws(format!("take off the policy of the bucket {bucket}")))?;
+    }
+    Ok(())
 }
 
 /// Ends the checkout's local AWS. `false` where none runs.

@@ -10,6 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::aws::LocalAws;
 use super::sam;
 use crate::progress::Progress;
+use crate::stack::Stack;
 use crate::{Error, process};
 
 /// Runs functions in containers, against a local AWS that listens on the loopback alone.
@@ -45,7 +46,7 @@ impl Containers {
         let endpoint = format!("http://{host}:{port}");
         Ok(Self {
             host,
-            functions: local.functions(&variables(local, endpoint)?, arguments)?,
+            functions: local.functions(&variables(&local.stack()?, endpoint)?, arguments)?,
             progress,
             _forward: forward(host, port).await?,
         })
@@ -95,11 +96,11 @@ pub const VARIABLES: [&str; 5] = [
     "TABLE_NAME",
 ];
 
-fn variables(local: &LocalAws, endpoint: String) -> Result<BTreeMap<&'static str, String>, Error> {
-    let output = |name| local.output(name).map(str::to_owned);
+fn variables(stack: &Stack, endpoint: String) -> Result<BTreeMap<&'static str, String>, Error> {
+    let output = |name| stack.output(name).map(str::to_owned);
     let values = [
         endpoint,
-        local.secret_prefix()?,
+        stack.secret_prefix()?,
         output("StagingBucketName")?,
         output("StateMachineArn")?,
         output("TableName")?,

@@ -19,7 +19,7 @@ use super::build::Profile;
 use super::checkout::Checkout;
 use super::containers::{Containers, Forward};
 use super::push::{deliver, hook};
-use super::session::session;
+use super::session::{push_lock, session};
 use super::{AwsArgs, SOURCE, allow_host_of, up_options};
 use crate::Error;
 use crate::origin::{self, LoginArgs, Origin, Served};
@@ -82,28 +82,29 @@ pub(super) async fn run(args: InvokeArgs, out: &mut impl Write, progress: Progre
     options.profile = Profile::Release;
     let mut local = LocalAws::up(&options, progress).await?;
     let git_port = args.git_port.unwrap_or(local.record.ministack.port + 1);
-    let invoke = async |local: &mut LocalAws| {
-        let containers = Containers::reach(local, args.container_host, args.sam, progress).await?;
+    let (ministack, stack) = (local.record.ministack.clone(), local.stack()?);
+    let invoke = async {
+        let containers = Containers::reach(&local, args.container_host, args.sam, progress).await?;
         match args.function {
             Function::Authorize => {
                 let hook = hook(&origin, &tip, None, Some(format!("http://127.0.0.1:{git_port}"))).await?;
-                let event = local.webhook().await?.authorizer_event(&hook, &Delivery::fresh());
+                let event = stack.webhook().await?.authorizer_event(&hook, &Delivery::fresh());
                 containers.invoke("Authorize", &event).await
             }
             Function::Accept => {
                 let send =
                     async |webhook: &Webhook, hook: &PushHook| accept(&containers, webhook, hook).await;
                 let (_, delivered) =
-                    deliver(local, &origin, &tip, git_port, &mut *out, progress, send).await?;
+                    deliver(&mut local, &origin, &tip, git_port, out, progress, send).await?;
                 Ok(json!(delivered))
             }
             _ => {
-                let run = Run::new(local, &containers, &origin, &tip, git_port).await?;
+                let run = Run::new(&mut local, &containers, &origin, &tip, git_port).await?;
                 run.through(args.function).await
             }
         }
     };
-    let answer = session(&checkout, &mut local, progress, invoke).await?;
+    let answer = session(&push_lock(&checkout)?, &ministack, &stack, progress, invoke).await?;
     writeln!(out, "{answer:#}").map_err(Error::io("write to", Path::new("standard output")))
 }
 
@@ -147,7 +148,8 @@ impl<'a> Run<'a> {
             }
             Origin::Remote { url, .. } => (None, url.to_string(), origin.login().await?),
         };
-        local
+        let stack = local.stack()?;
+        stack
             .put_git_secret(&login.into_iter().collect::<Vec<_>>())
             .await?;
         // A ref that was pushed before moves from where it was then: otherwise this would be the same change again.
@@ -156,14 +158,14 @@ impl<'a> Run<'a> {
         local.set_last_pushed(&origin.repository(), tip)?;
         let settings = settings(
             &clone_url,
-            local.output("DestinationBucket")?,
+            stack.output("DestinationBucket")?,
             KEY_TEMPLATE,
             &json!({}),
         )?;
         Ok(Self {
             containers,
             execution: Execution {
-                id: format!("{}-invoke", local.execution_arn(&push.push_id.to_string())?),
+                id: format!("{}-invoke", stack.execution_arn(&push.push_id.to_string())?),
                 started_at: Utc::now(),
             },
             push,

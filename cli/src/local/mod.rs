@@ -197,10 +197,10 @@ fn describe(record: &Record) -> String {
         aws.pid,
         aws.log.display(),
     );
-    match &record.deployed {
-        Some(deployed) => {
-            text.push_str(&format!("\nThe stack {}:\n", deployed.stack));
-            for (name, value) in &deployed.outputs {
+    match record.stack() {
+        Some(stack) => {
+            text.push_str(&format!("\nThe stack {}:\n", stack.name()));
+            for (name, value) in stack.outputs() {
                 text.push_str(&format!("  {name:<20} {value}\n"));
             }
         }

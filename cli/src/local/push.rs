@@ -12,13 +12,14 @@ use sha2::{Digest, Sha256};
 
 use super::aws::LocalAws;
 use super::checkout::Checkout;
-use super::session::session;
+use super::session::{push_lock, session};
 use super::{AwsArgs, allow_host_of, up_options};
 use crate::Error;
 use crate::follow::{self, Ended, Moment};
 use crate::origin::{self, GIT_USER, LoginArgs, Origin, Served};
 use crate::progress::{Progress, Step, seconds};
 use crate::repository::Tip;
+use crate::stack::Stack;
 use crate::trail::{self, Trail};
 use crate::webhook_client::{Accepted, Webhook};
 use webhook::gitlab::{Commit, Delivery, Person, PushHook};
@@ -95,9 +96,10 @@ pub(super) async fn run(args: PushArgs, out: &mut impl Write, progress: Progress
     allow_host_of(&origin, &mut options);
     let mut local = LocalAws::up(&options, progress).await?;
     let git_port = args.git_port.unwrap_or(local.record.ministack.port + 1);
-    let save = async |local: &mut LocalAws| {
+    let (ministack, stack) = (local.record.ministack.clone(), local.stack()?);
+    let save = async {
         let send = async |webhook: &Webhook, hook: &PushHook| webhook.send(hook, &Delivery::fresh()).await;
-        let (trail, delivered) = deliver(local, &origin, &tip, git_port, &mut *out, progress, send).await?;
+        let (trail, delivered) = deliver(&mut local, &origin, &tip, git_port, out, progress, send).await?;
         let name = file_name(&origin.short_name(), &tip);
         let file = match args.output {
             Some(folder) if folder.is_dir() => folder.join(name),
@@ -105,10 +107,11 @@ pub(super) async fn run(args: PushArgs, out: &mut impl Write, progress: Progress
             None => PathBuf::from(name),
         };
         let _step = progress.step("Downloading the zip");
-        let sha256 = download(local, &delivered, &trail, &file).await?;
+        let sha256 = download(&stack, &delivered, &trail, &file).await?;
         Ok((trail, delivered, file, sha256))
     };
-    let (trail, delivered, file, sha256) = session(&checkout, &mut local, progress, save).await?;
+    let (trail, delivered, file, sha256) =
+        session(&push_lock(&checkout)?, &ministack, &stack, progress, save).await?;
     let write = |error| Error::io("write to", Path::new("standard output"))(error);
     let commit = trail
         .state
@@ -150,10 +153,11 @@ pub(super) async fn deliver(
         &local.record.git_password,
     )];
     credentials.extend(origin.login().await?);
-    local.put_git_secret(&credentials).await?;
+    let stack = local.stack()?;
+    stack.put_git_secret(&credentials).await?;
     let last = local.last_pushed(&origin.repository(), tip);
     let hook = hook(origin, tip, last, served.as_ref().map(Served::origin)).await?;
-    let webhook = local.webhook().await?;
+    let webhook = stack.webhook().await?;
     let step = progress.step(format!("Sending the webhook to {}", webhook.url));
     let accepted = send(&webhook, &hook).await?;
     let Some(push) = accepted.pushes.first() else {
@@ -163,7 +167,7 @@ pub(super) async fn deliver(
     };
     step.done(&format!("Sent the webhook; it started push {}", push.push_id));
     local.set_last_pushed(&origin.repository(), tip)?;
-    let ended = follow(local, &push.push_id, progress).await?;
+    let ended = follow(&stack, &push.push_id, progress).await?;
     let push_id: PushId = push
         .push_id
         .parse()
@@ -171,7 +175,7 @@ pub(super) async fn deliver(
             push_id: push.push_id.clone(),
             message: error.to_string(),
         })?;
-    let trail = trail::read(&local.trail()?, push_id).await?;
+    let trail = trail::read(&stack.trail()?, push_id).await?;
     let lines = trail.lines();
     writeln!(out, "Audit trail of push {push_id}\n{}", lines.trim_end())
         .map_err(Error::io("write to", Path::new("standard output")))?;
@@ -234,10 +238,10 @@ pub(super) async fn hook(
     })
 }
 
-async fn follow(local: &LocalAws, push_id: &str, progress: Progress) -> Result<Ended, Error> {
-    let arn = local.execution_arn(push_id)?;
+async fn follow(stack: &Stack, push_id: &str, progress: Progress) -> Result<Ended, Error> {
+    let arn = stack.execution_arn(push_id)?;
     let step: Step = progress.step("Following the execution");
-    let ended = follow::follow(&local.step_functions(), &arn, |moment| match moment {
+    let ended = follow::follow(&stack.step_functions(), &arn, |moment| match moment {
         Moment::Entered { state } => step.now(state),
         Moment::AttemptFailed { state, error } => step.say(&format!("  ! {state}: {error}")),
         Moment::Exited { state, took } => step.say(&format!("  ✓ {state} ({})", seconds(took))),
@@ -271,14 +275,9 @@ fn outcome(push_id: &str, ended: Ended, trail: &Trail) -> Result<Delivered, Erro
 }
 
 /// Saves the zip, whole and checked or not at all. Gives its SHA-256.
-async fn download(
-    local: &LocalAws,
-    delivered: &Delivered,
-    trail: &Trail,
-    file: &Path,
-) -> Result<String, Error> {
+async fn download(stack: &Stack, delivered: &Delivered, trail: &Trail, file: &Path) -> Result<String, Error> {
     let place = format!("s3://{}/{}", delivered.bucket, delivered.key);
-    let mut object = local
+    let mut object = stack
         .s3()
         .get_object()
         .bucket(&delivered.bucket)

@@ -1,10 +1,11 @@
 //! `sam build`, `sam deploy` and `sam local invoke`, as users run them, against the local AWS.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 
+use aws_config::SdkConfig;
+use aws_sdk_s3::config::ProvideCredentials as _;
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -15,7 +16,7 @@ use super::checkout::Checkout;
 use super::tools::Tools;
 use super::{ACCESS_KEY, REGION};
 use crate::progress::Progress;
-use crate::{Error, private, process};
+use crate::{Error, process};
 
 /// What this machine runs, as the template names it.
 pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
@@ -29,8 +30,8 @@ pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
 /// # Errors
 /// [`Error::Build`].
 pub async fn build(checkout: &Checkout, tools: &Tools, log: &Path) -> Result<(), Error> {
-    let mut sam = sam(checkout, tools);
-    sam.args([
+    let mut sam = sam(tools);
+    sam.current_dir(checkout.root()).args([
         "build",
         "--parameter-overrides",
         &parameter("Architecture", ARCHITECTURE),
@@ -45,9 +46,9 @@ pub async fn build(checkout: &Checkout, tools: &Tools, log: &Path) -> Result<(),
     })
 }
 
-/// A stack that is to be deployed, or was.
+/// A stack that is to be deployed.
 #[derive(Debug, Clone)]
-pub struct Stack<'a> {
+pub struct Deployment<'a> {
     /// Its name.
     pub name: &'a str,
     /// The template's parameters, where they are not the default.
@@ -60,7 +61,7 @@ pub struct Stack<'a> {
     pub template: &'a Path,
 }
 
-impl Stack<'_> {
+impl Deployment<'_> {
     /// Changes when the stack is to be deployed again.
     #[must_use]
     pub fn fingerprint(&self, built: &str) -> String {
@@ -118,44 +119,45 @@ impl Stack<'_> {
         Ok(())
     }
 
-    /// The stack's outputs.
-    ///
-    /// # Errors
-    /// [`Error::Deploy`] where they cannot be listed.
-    pub async fn outputs(
-        &self,
-        checkout: &Checkout,
-        tools: &Tools,
-        log: &Path,
-    ) -> Result<BTreeMap<String, String>, Error> {
-        let mut sam = self.sam(checkout, tools);
-        sam.args([
-            "list",
-            "stack-outputs",
-            "--stack-name",
-            self.name,
-            "--region",
-            REGION,
-        ])
-        .args(["--output", "json"]);
-        let output = sam.output().await.map_err(Error::io("run", Path::new("sam")))?;
-        parse_outputs(&output.stdout).ok_or_else(|| {
-            let mut said = output.stdout;
-            said.extend(output.stderr);
-            // The log is only for people: that it cannot be written changes nothing.
-            let _ = private::create_file(log).map(|mut file| file.write_all(&said));
-            Error::Deploy {
-                tail: process::tail(log),
-                log: log.to_owned(),
-            }
-        })
-    }
-
     fn sam(&self, checkout: &Checkout, tools: &Tools) -> Command {
         let mut sam = as_administrator(checkout, tools, self.secret_key);
         sam.env("AWS_ENDPOINT_URL", self.endpoint);
         sam
     }
+}
+
+/// The outputs of the stack `name` in the CloudFormation of `config`.
+///
+/// # Errors
+/// If there is no such stack, or its outputs cannot be read.
+pub async fn outputs(
+    tools: &Tools,
+    config: &SdkConfig,
+    name: &str,
+) -> Result<BTreeMap<String, String>, Error> {
+    let mut sam = sam(tools);
+    let stack = ["list", "stack-outputs", "--output", "json", "--stack-name", name];
+    sam.args(stack);
+    if let Some(provider) = config.credentials_provider() {
+        let credentials = provider.provide_credentials().await;
+        let credentials = credentials.map_err(Error::aws("log in to AWS"))?;
+        sam.env("AWS_ACCESS_KEY_ID", credentials.access_key_id())
+            .env("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key())
+            .envs(
+                credentials
+                    .session_token()
+                    .map(|token| ("AWS_SESSION_TOKEN", token)),
+            );
+    }
+    if let Some(region) = config.region() {
+        sam.args(["--region", region.as_ref()]);
+    }
+    sam.envs(config.endpoint_url().map(|url| ("AWS_ENDPOINT_URL", url)));
+    let output = sam.output().await.map_err(Error::io("run", Path::new("sam")))?;
+    parse_outputs(&output.stdout).ok_or_else(|| Error::Aws {
+        action: format!("read the outputs of the stack {name}"),
+        message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    })
 }
 
 /// The functions that were built, to be run in containers.
@@ -215,14 +217,15 @@ impl Functions {
 }
 
 fn as_administrator(checkout: &Checkout, tools: &Tools, secret_key: &str) -> Command {
-    let mut sam = sam(checkout, tools);
-    sam.env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    let mut sam = sam(tools);
+    sam.current_dir(checkout.root())
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", secret_key)
         .env("AWS_DEFAULT_REGION", REGION);
     sam
 }
 
-fn sam(checkout: &Checkout, tools: &Tools) -> Command {
+fn sam(tools: &Tools) -> Command {
     let bin = tools.sam_bin();
     let mut sam = process::command(bin.join("sam"));
     process::only_local_aws(&mut sam);
@@ -233,8 +236,7 @@ fn sam(checkout: &Checkout, tools: &Tools) -> Command {
         sam.env("PATH", path);
     }
     sam.env("SAM_CLI_TELEMETRY", "0")
-        .env("SAM_CLI_BETA_RUST_CARGO_LAMBDA", "1")
-        .current_dir(checkout.root());
+        .env("SAM_CLI_BETA_RUST_CARGO_LAMBDA", "1");
     sam
 }
 
@@ -275,17 +277,17 @@ mod tests {
     fn a_stack_is_deployed_again_for_other_builds_and_parameters() {
         let parameters = BTreeMap::from([("A".to_owned(), "b c".to_owned())]);
         let other = BTreeMap::from([("A".to_owned(), "b".to_owned())]);
-        let stack = |parameters| Stack {
+        let deployment = |parameters| Deployment {
             name: "push-code",
             parameters,
             endpoint: "http://127.0.0.1:4566",
             secret_key: "secret",
             template: Path::new("template.yaml"),
         };
-        let fingerprint = stack(&parameters).fingerprint("built");
-        assert_eq!(stack(&parameters).fingerprint("built"), fingerprint);
-        assert_ne!(stack(&parameters).fingerprint("other"), fingerprint);
-        assert_ne!(stack(&other).fingerprint("built"), fingerprint);
+        let fingerprint = deployment(&parameters).fingerprint("built");
+        assert_eq!(deployment(&parameters).fingerprint("built"), fingerprint);
+        assert_ne!(deployment(&parameters).fingerprint("other"), fingerprint);
+        assert_ne!(deployment(&other).fingerprint("built"), fingerprint);
     }
 
     #[test]

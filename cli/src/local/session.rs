@@ -1,34 +1,91 @@
 //! What the commands that push into the local AWS do around their work.
 
-use super::aws::LocalAws;
+use std::path::{Path, PathBuf};
+
 use super::checkout::Checkout;
+use super::ministack::Ministack;
 use super::tools::{Lock, lock};
 use crate::Error;
 use crate::progress::Progress;
+use crate::stack::Stack;
 
-/// Does `work`, to which the git secret of `local` belongs alone, until it is done or the user interrupts it. Empties the
-/// secret then.
+/// The file that sessions of this checkout lock.
+pub(super) fn push_lock(checkout: &Checkout) -> Result<PathBuf, Error> {
+    Ok(checkout.folder()?.join("push.lock"))
+}
+
+/// Does `work`, to which the git secret of `stack` belongs alone, until it is done or the user interrupts it. Empties the
+/// secret then. The file `lock_file` keeps others from it meanwhile.
 ///
 /// # Errors
 /// Those of `work`; [`Error::Interrupted`]; [`Error::LocalAws`] if the local AWS has ended meanwhile.
 pub(super) async fn session<T>(
-    checkout: &Checkout,
-    local: &mut LocalAws,
+    lock_file: &Path,
+    ministack: &Ministack,
+    stack: &Stack,
     progress: Progress,
-    work: impl AsyncFnOnce(&mut LocalAws) -> Result<T, Error>,
+    work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let _lock = lock(&checkout.folder()?.join("push.lock"), Lock::Exclusive, progress).await?;
+    let _lock = lock(lock_file, Lock::Exclusive, progress).await?;
     let done = tokio::select! {
-        done = work(local) => done,
+        done = work => done,
         _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
     };
-    let ministack = &local.record.ministack;
     if done.is_err() && !ministack.is_running() {
         return Err(ministack.failed("ended in the middle of the push".to_owned()));
     }
     // The local AWS goes on: it has no more use for the user's credentials.
-    let emptied = local.put_git_secret(&[]).await;
+    let emptied = stack.put_git_secret(&[]).await;
     let done = done?;
     emptied?;
     Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::super::ministack::Settings;
+    use super::super::tools::Tools;
+    use super::*;
+
+    #[tokio::test]
+    async fn the_git_secret_is_empty_after_the_work_whatever_came_of_it() {
+        let tools = Tools::install(Progress::Silent).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (ministack, mut process) = Ministack::start(&tools, &Settings::default(), folder.path(), true)
+            .await
+            .unwrap();
+        let outputs = BTreeMap::from([("GitSecretName".to_owned(), "git".to_owned())]);
+        let stack = Stack::new("push-code", outputs, ministack.sdk_config());
+        let create = stack.secrets().create_secret().name("git").secret_string("{}");
+        create.send().await.unwrap();
+        let secret = async || {
+            let secret = stack.secrets().get_secret_value().secret_id("git").send().await;
+            secret.unwrap().secret_string.unwrap()
+        };
+        let file = folder.path().join("lock");
+        for fails in [false, true] {
+            let work = async {
+                stack.put_git_secret(&[json!("a token")]).await?;
+                assert!(secret().await.contains("a token"));
+                if fails {
+                    return Err(Error::Usage("work".to_owned()));
+                }
+                Ok(())
+            };
+            let done = session(&file, &ministack, &stack, Progress::Silent, work).await;
+            assert_eq!(done.is_err(), fails);
+            assert_eq!(secret().await, r#"{"credentials":[]}"#);
+        }
+
+        process.kill().unwrap();
+        process.wait().unwrap();
+        let work = async { Err::<(), _>(Error::Usage("work".to_owned())) };
+        let error = session(&file, &ministack, &stack, Progress::Silent, work).await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("ended in the middle of the push"), "{error}");
+    }
 }

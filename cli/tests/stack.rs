@@ -1,0 +1,53 @@
+//! A handle is had for any stack that is deployed, by its name: here one with a single bucket, in the local AWS.
+
+use push_code::local::ministack::{Ministack, Settings};
+use push_code::local::tools::Tools;
+use push_code::local::{ACCESS_KEY, REGION};
+use push_code::progress::Progress;
+use push_code::stack::Stack;
+
+const DEPLOY: &str = r#"
+import boto3, json
+template = {
+    "Resources": {"Zips": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "zips"}}},
+    "Outputs": {"DestinationBucket": {"Value": {"Ref": "Zips"}}},
+}
+cloudformation = boto3.client("cloudformation")
+cloudformation.create_stack(StackName="small", TemplateBody=json.dumps(template))
+cloudformation.get_waiter("stack_create_complete").wait(StackName="small", WaiterConfig={"Delay": 1})
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployed_stack_is_found_by_its_name_with_its_outputs() {
+    let tools = Tools::install(Progress::on_stderr()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (aws, mut process) = Ministack::start(&tools, &Settings::default(), folder.path(), true)
+        .await
+        .unwrap();
+    let mut deploy = tokio::process::Command::new(tools.ministack_python());
+    deploy
+        .args(["-c", DEPLOY])
+        .env("AWS_ENDPOINT_URL", aws.endpoint())
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", &aws.secret_key)
+        .env("AWS_DEFAULT_REGION", REGION);
+    assert!(deploy.status().await.unwrap().success());
+
+    let began = std::time::Instant::now();
+    let stack = Stack::deployed("small", aws.sdk_config(), &tools).await.unwrap();
+    println!("read in {:?}", began.elapsed());
+    assert_eq!(stack.name(), "small");
+    let bucket = stack.output("DestinationBucket").unwrap();
+    stack.s3().head_bucket().bucket(bucket).send().await.unwrap();
+    let missing = stack.output("TableName").unwrap_err().to_string();
+    assert!(
+        missing.contains("small") && missing.contains("TableName"),
+        "{missing}"
+    );
+
+    let unknown = Stack::deployed("unknown", aws.sdk_config(), &tools).await;
+    let unknown = unknown.unwrap_err().to_string();
+    assert!(unknown.contains("stack unknown"), "{unknown}");
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
