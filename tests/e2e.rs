@@ -29,7 +29,7 @@ use fixtures::repository::{MAIN, Repository, noise};
 use fixtures::scene::{Run, Scene, cause_of, http_secret, login, names, ssh_secret, webhook};
 use fixtures::stack::{Stack, stack};
 use git_host::{Credentials, Options};
-use push_code::local::build::Profile;
+use local_aws::build::Profile;
 use reqwest::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -249,7 +249,7 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn lfs_objects_are_delivered_in_the_place_of_their_pointers() {
     let store = tempfile::tempdir().unwrap();
-    let server = Giftless::serve(store.path());
+    let server = Giftless::serve(store.path()).await;
     let (scene, host) = Scene::over_http("lfs", Options::default()).await;
     scene
         .configure(|settings| {

@@ -8,10 +8,10 @@ use std::process::Child;
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
-use push_code::local::ministack::{Ministack, Settings};
-use push_code::local::tools::Tools;
-use push_code::progress::Progress;
+use local_aws::ministack::{Ministack, Settings};
+use local_aws::tools::Tools;
 use serde_json::{Value, json};
+use shell::progress::Progress;
 use tempfile::TempDir;
 
 use crate::fixtures::aws::{Answer, Caller};

@@ -18,8 +18,8 @@ use domain::destination::KeyTemplate;
 use domain::error::{Class, Code};
 use domain::push::Push;
 use domain::source::{Limits, Options, SourceSettings};
-use push_code::local::containers;
-use push_code::webhook_client::Webhook;
+use local_aws::containers;
+use local_aws::webhook_client::Webhook;
 use saphyr::{LoadableYamlNode, ScalarOwned, YamlOwned};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -1012,6 +1012,27 @@ fn only_fetch_is_built_with_openssl_and_libssh2() {
     for verb in verbs() {
         assert_eq!(speaks(&verb), [verb == "fetch"; 2], "{verb}");
     }
+}
+
+/// Tests, benches and fuzz targets stand on libraries. The command is for people, and changes as they need it.
+#[test]
+fn nothing_stands_on_the_command() {
+    let output = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--workspace", "--invert", "push-code"])
+        .args([
+            "--edges",
+            "normal,build,dev",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let names: BTreeSet<_> = text.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(names, BTreeSet::from(["push-code"]));
 }
 
 /// `cargo run`, `cargo build` and `cargo test` share what they build. A dependency whose features are others for tests is

@@ -1,8 +1,10 @@
 //! What can go wrong on this machine, each with what to do about it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::output::one_line;
+use local_aws::remedy;
+use shell::IoError;
+use shell::output::one_line;
 
 /// An error of the `push-code` command.
 #[derive(Debug, thiserror::Error)]
@@ -10,48 +12,6 @@ pub enum Error {
     /// The command line asks for something that cannot be.
     #[error("{0}")]
     Usage(String),
-    /// The local AWS runs the Lambdas' Linux binaries as they are.
-    #[error(
-        "the local AWS runs on Linux only, as it runs the Lambdas' own Linux binaries: use a Linux machine, virtual machine or container"
-    )]
-    NotLinux,
-    /// Neither the current folder nor where this was built is a checkout of Push Code.
-    #[error(
-        "{} is not in a checkout of Push Code (a folder with template.yaml and lambdas/): change into one, then run it again", .0.display()
-    )]
-    NoCheckout(PathBuf),
-    /// There is no usable Python.
-    #[error(
-        "{found}: install Python 3.10 to 3.14, so that one of `{tried}` is it (Debian: apt install python3 python3-venv)"
-    )]
-    Python {
-        /// What was found instead.
-        found: String,
-        /// The names that were tried.
-        tried: String,
-    },
-    /// Python comes without venv.
-    #[error(
-        "{python} cannot make a virtual environment, as its module venv or ensurepip is missing: install it (Debian: apt install python3-venv), then run this again\n{detail}"
-    )]
-    VenvMissing {
-        /// The interpreter.
-        python: String,
-        /// What it said.
-        detail: String,
-    },
-    /// pip failed.
-    #[error(
-        "the Python tools in {requirements} could not be installed: check the network and pip's settings (pip config list), then run this again\n{tail}\nThe whole log: {}", log.display()
-    )]
-    Pip {
-        /// The requirements file.
-        requirements: &'static str,
-        /// pip's log.
-        log: PathBuf,
-        /// Its end.
-        tail: String,
-    },
     /// No AWS credentials.
     #[error(
         "there are no AWS credentials that can be used: log in (`aws sso login`), name a profile with AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -123,138 +83,24 @@ pub enum Error {
     },
     /// Something else listens there.
     #[error(
-        "port {port} of 127.0.0.1, wanted for {purpose}, is in use: end what uses it, or choose another with {remedy}"
+        "port {0} of 127.0.0.1, wanted for the git host, is in use: end what uses it, or choose another with --git-port"
     )]
-    PortInUse {
-        /// The port.
-        port: u16,
-        /// What wanted it.
-        purpose: &'static str,
-        /// The option that chooses another.
-        remedy: &'static str,
-    },
+    PortInUse(u16),
     /// The git host does not serve.
     #[error(transparent)]
     GitHost(git_host::Error),
-    /// The functions could not be built.
-    #[error("{command} failed: correct what it names, then run this again\n{tail}\nThe whole log: {}", log.display())]
-    Build {
-        /// What was run.
-        command: &'static str,
-        /// Its log.
-        log: PathBuf,
-        /// The log's end.
-        tail: String,
-    },
-    /// `sam deploy` failed.
-    #[error("sam deploy failed: correct what it names, then run this again\n{tail}\nThe whole log: {}", log.display())]
-    Deploy {
-        /// Its log.
-        log: PathBuf,
-        /// The log's end.
-        tail: String,
-    },
-    /// The local AWS did not start, or is gone.
-    #[error("the local AWS {what}: run `push-code local up` to start a new one\n{tail}\nThe whole log: {}", log.display())]
-    LocalAws {
-        /// What happened to it.
-        what: String,
-        /// Its log.
-        log: PathBuf,
-        /// The log's end.
-        tail: String,
-    },
-    /// There is nothing that runs containers.
-    #[error("no container engine answers: start Docker, or name another one with DOCKER_HOST, then run this again\ndocker says: {}", one_line(.message))]
-    NoContainerEngine {
-        /// Why not.
-        message: String,
-    },
-    /// Containers cannot be let in.
-    #[error(
-        "cannot listen on {host}:{port}, where containers are to reach this machine: name its address in their network with --container-host"
-    )]
-    Forward {
-        /// The address.
-        host: std::net::IpAddr,
-        /// The port.
-        port: u16,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// A function did not run.
-    #[error("{function} has not answered: sam local invoke ended ({status}), and says above why")]
-    Invoke {
-        /// The function.
-        function: String,
-        /// How sam ended.
-        status: std::process::ExitStatus,
-    },
-    /// A function failed.
-    #[error("{function} failed with {error}: {}{}", one_line(.cause), remedy(.error, .cause))]
-    FunctionFailed {
-        /// The function.
-        function: String,
-        /// The error's name.
-        error: String,
-        /// What happened.
-        cause: String,
-    },
-    /// No stack is deployed in the local AWS.
-    #[error("no stack is deployed in the local AWS: `push-code local up` deploys it")]
-    NotDeployed,
-    /// The stack lacks an output that this command reads.
-    #[error(
-        "the stack {stack} has no output {name}: template.yaml is of another version than this command; build both from one checkout"
-    )]
-    OutputMissing {
-        /// The stack.
-        stack: String,
-        /// The output.
-        name: String,
-    },
+    /// The local AWS, or a stack in it, failed.
+    #[error(transparent)]
+    LocalAws(#[from] local_aws::Error),
     /// The file system refused.
-    #[error("cannot {action} {}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// With what.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// A file of this command's own cannot be read.
-    #[error("{} is not what this command wrote: remove it, then run this again", path.display())]
-    State {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] IoError),
     /// An AWS call failed.
     #[error("cannot {action}: {message}")]
     Aws {
         /// What was tried.
         action: String,
         /// The whole chain of causes.
-        message: String,
-    },
-    /// An HTTP call failed.
-    #[error("cannot {action}")]
-    Http {
-        /// What was tried.
-        action: String,
-        /// Why not.
-        source: reqwest::Error,
-    },
-    /// The webhook answered with an error.
-    #[error("the webhook {url} answered {status}: {message}")]
-    WebhookRefused {
-        /// The webhook.
-        url: String,
-        /// The HTTP status.
-        status: u16,
-        /// What it said.
         message: String,
     },
     /// The webhook accepted the push and started nothing.
@@ -283,14 +129,6 @@ pub enum Error {
         /// What happened.
         cause: String,
     },
-    /// The trail cannot be read.
-    #[error("the audit trail of the push {push_id} cannot be read: {message}")]
-    Trail {
-        /// The push.
-        push_id: String,
-        /// What is wrong.
-        message: String,
-    },
     /// The user has ended it.
     #[error(
         "interrupted: the push that was begun goes on in the local AWS, without credentials for the git host"
@@ -310,24 +148,10 @@ pub enum Error {
     },
 }
 
-/// What to do, where the cause does not say it already, as that of a failed stage does.
-fn remedy(error: &str, cause: &str) -> String {
-    let remedy = domain::error::remedy(error);
-    if cause.contains(remedy) {
-        String::new()
-    } else {
-        format!(" {remedy}")
-    }
-}
-
 impl From<git_host::Error> for Error {
     fn from(error: git_host::Error) -> Self {
         match error {
-            git_host::Error::PortInUse(port) => Self::PortInUse {
-                port,
-                purpose: "the git host",
-                remedy: "--git-port",
-            },
+            git_host::Error::PortInUse(port) => Self::PortInUse(port),
             other => Self::GitHost(other),
         }
     }
@@ -336,19 +160,8 @@ impl From<git_host::Error> for Error {
 impl Error {
     /// Wraps an I/O error with what was tried, and with what.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        }
-    }
-
-    /// Wraps an HTTP error with what was tried.
-    pub fn http(action: impl Into<String>) -> impl FnOnce(reqwest::Error) -> Self {
-        move |source| Self::Http {
-            action: action.into(),
-            source,
-        }
+        let wrap = IoError::of(action, path);
+        |source| wrap(source).into()
     }
 
     /// Wraps an error of the AWS SDK, with all its causes.
@@ -362,6 +175,10 @@ impl Error {
     /// The process's exit code: 2 where the command line is at fault, 1 otherwise.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        if matches!(self, Self::Usage(_)) { 2 } else { 1 }
+        match self {
+            Self::Usage(_) => 2,
+            Self::LocalAws(error) if error.is_wrong_usage() => 2,
+            _ => 1,
+        }
     }
 }

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use push_code::args::{Cli, Command, completions, man};
-use push_code::output::PlainWriter;
-use push_code::progress::Progress;
-use push_code::report::report;
 use push_code::{Error, local, push};
+use shell::output::PlainWriter;
+use shell::progress::Progress;
+use shell::report::report;
 
 fn main() -> ExitCode {
     fetch::transfer_if_asked();

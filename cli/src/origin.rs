@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use git_host::{Credentials, GitHost, Options};
 use serde_json::Value;
+use shell::process;
+use shell::progress::Progress;
 use url::Url;
 
-use crate::progress::Progress;
+use crate::Error;
 use crate::repository::{self, Folder, Location, Login, Tip};
-use crate::{Error, process};
 
 /// The user name that the local git host wants.
 pub const GIT_USER: &str = "push-code";

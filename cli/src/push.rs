@@ -19,14 +19,14 @@ use domain::destination::KeyTemplate;
 use domain::error::{Code, Coded};
 use domain::push::{DeliveryId, Push, PushId, SourceName};
 use fetch::TransferProgram;
+use local_aws::trail::Trail;
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::{Value, json};
+use shell::progress::{Progress, Step};
 use uuid::Uuid;
 
 use crate::origin::{self, LoginArgs, Origin};
-use crate::progress::{Progress, Step};
-use crate::trail::Trail;
 use crate::{Error, repository};
 
 /// How long one stage may take, as long as the longest Lambda.

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use git_host::Credentials;
+use shell::process;
 use url::Url;
-
-use crate::{Error, process};
 use webhook::gitlab::{Commit, Person};
+
+use crate::Error;
 
 /// How many commits a webhook lists, as GitLab does.
 const LISTED_COMMITS: usize = 20;

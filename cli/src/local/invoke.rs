@@ -10,24 +10,24 @@ use domain::contract::{
     UploadInput, ValidateInput,
 };
 use domain::push::Push;
+use local_aws::aws::LocalAws;
+use local_aws::build::Profile;
+use local_aws::checkout::Checkout;
+use local_aws::containers::{Containers, Forward};
+use local_aws::webhook_client::{Accepted, Webhook};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use shell::progress::Progress;
+use webhook::gitlab::{Delivery, PushHook};
 
-use super::aws::LocalAws;
-use super::build::Profile;
-use super::checkout::Checkout;
-use super::containers::{Containers, Forward};
 use super::push::{deliver, hook};
 use super::session::{push_lock, session};
 use super::{AwsArgs, SOURCE, allow_host_of, up_options};
 use crate::Error;
 use crate::origin::{self, LoginArgs, Origin, Served};
-use crate::progress::Progress;
 use crate::push::{push, settings};
 use crate::repository::Tip;
-use crate::webhook_client::{Accepted, Webhook};
-use webhook::gitlab::{Delivery, PushHook};
 
 /// Where the zips go: the template's own default.
 const KEY_TEMPLATE: &str = "{source}/{repository}/{ref}.zip";
@@ -89,7 +89,7 @@ pub(super) async fn run(args: InvokeArgs, out: &mut impl Write, progress: Progre
             Function::Authorize => {
                 let hook = hook(&origin, &tip, None, Some(format!("http://127.0.0.1:{git_port}"))).await?;
                 let event = stack.webhook().await?.authorizer_event(&hook, &Delivery::fresh());
-                containers.invoke("Authorize", &event).await
+                Ok(containers.invoke("Authorize", &event).await?)
             }
             Function::Accept => {
                 let send =
@@ -114,7 +114,8 @@ async fn accept(containers: &Containers, webhook: &Webhook, hook: &PushHook) -> 
         .invoke("Accept", &webhook.event(hook, &Delivery::fresh()))
         .await?;
     let body = response["body"].as_str().unwrap_or_default();
-    webhook.accepted(response["statusCode"].as_u64().unwrap_or_default() as u16, body)
+    let status = response["statusCode"].as_u64().unwrap_or_default() as u16;
+    Ok(webhook.accepted(status, body)?)
 }
 
 /// One push, whose stages run in containers.
@@ -153,9 +154,9 @@ impl<'a> Run<'a> {
             .put_git_secret(&login.into_iter().collect::<Vec<_>>())
             .await?;
         // A ref that was pushed before moves from where it was then: otherwise this would be the same change again.
-        let before = local.last_pushed(&origin.repository(), tip);
+        let before = local.last_pushed(&origin.repository(), &tip.ref_name);
         let push = push(origin, tip, &clone_url, SOURCE, before.as_deref())?;
-        local.set_last_pushed(&origin.repository(), tip)?;
+        local.set_last_pushed(&origin.repository(), &tip.ref_name, &tip.object)?;
         let settings = settings(
             &clone_url,
             stack.output("DestinationBucket")?,
@@ -222,7 +223,7 @@ impl<'a> Run<'a> {
             attempt: 0,
             input,
         });
-        self.containers.invoke(&stage.to_string(), &event).await
+        Ok(self.containers.invoke(&stage.to_string(), &event).await?)
     }
 }
 

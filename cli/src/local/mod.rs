@@ -1,37 +1,25 @@
 //! `push-code local`: all of it on this machine, without an AWS account.
 
-pub mod aws;
-pub mod build;
-mod cargo;
-pub mod checkout;
-pub mod containers;
 mod invoke;
-pub mod ministack;
 pub mod push;
-pub mod sam;
 mod session;
-pub mod tools;
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
 use clap::Subcommand;
+use local_aws::aws::{self, LocalAws, Options, Record};
+use local_aws::build::Profile;
+use local_aws::checkout::Checkout;
+use local_aws::ministack::{Ministack, Settings};
+use local_aws::{ACCESS_KEY, REGION};
+use shell::progress::Progress;
 
-use self::aws::{LocalAws, Options, Record};
-use self::build::Profile;
-use self::checkout::Checkout;
 use self::invoke::InvokeArgs;
-use self::ministack::{Ministack, Settings};
 use self::push::PushArgs;
 use crate::Error;
 use crate::origin::{self, Origin};
-use crate::progress::Progress;
-
-/// The region that the local AWS plays.
-pub const REGION: &str = "us-east-1";
-/// The access key id of the local AWS's administrator. Its secret is [`Ministack::secret_key`](ministack::Ministack).
-pub const ACCESS_KEY: &str = "test";
 
 /// The source whose webhook is called.
 const SOURCE: &str = "gitlab";

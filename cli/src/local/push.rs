@@ -7,22 +7,22 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use domain::contract::Delivered;
 use domain::push::PushId;
 use domain::source::SourceSettings;
+use local_aws::Stack;
+use local_aws::aws::LocalAws;
+use local_aws::checkout::Checkout;
+use local_aws::follow::{self, Ended, Moment};
+use local_aws::trail::{self, Trail};
+use local_aws::webhook_client::{Accepted, Webhook};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use shell::progress::{Progress, Step, seconds};
+use webhook::gitlab::{Commit, Delivery, Person, PushHook};
 
-use super::aws::LocalAws;
-use super::checkout::Checkout;
 use super::session::{push_lock, session};
 use super::{AwsArgs, allow_host_of, up_options};
 use crate::Error;
-use crate::follow::{self, Ended, Moment};
 use crate::origin::{self, GIT_USER, LoginArgs, Origin, Served};
-use crate::progress::{Progress, Step, seconds};
 use crate::repository::Tip;
-use crate::stack::Stack;
-use crate::trail::{self, Trail};
-use crate::webhook_client::{Accepted, Webhook};
-use webhook::gitlab::{Commit, Delivery, Person, PushHook};
 
 /// What to push, and where to put the zip.
 #[derive(Debug, clap::Args)]
@@ -98,7 +98,9 @@ pub(super) async fn run(args: PushArgs, out: &mut impl Write, progress: Progress
     let git_port = args.git_port.unwrap_or(local.record.ministack.port + 1);
     let (ministack, stack) = (local.record.ministack.clone(), local.stack()?);
     let save = async {
-        let send = async |webhook: &Webhook, hook: &PushHook| webhook.send(hook, &Delivery::fresh()).await;
+        let send = async |webhook: &Webhook, hook: &PushHook| {
+            webhook.send(hook, &Delivery::fresh()).await.map_err(Error::from)
+        };
         let (trail, delivered) = deliver(&mut local, &origin, &tip, git_port, out, progress, send).await?;
         let name = file_name(&origin.short_name(), &tip);
         let file = match args.output {
@@ -155,7 +157,7 @@ pub(super) async fn deliver(
     credentials.extend(origin.login().await?);
     let stack = local.stack()?;
     stack.put_git_secret(&credentials).await?;
-    let last = local.last_pushed(&origin.repository(), tip);
+    let last = local.last_pushed(&origin.repository(), &tip.ref_name);
     let hook = hook(origin, tip, last, served.as_ref().map(Served::origin)).await?;
     let webhook = stack.webhook().await?;
     let step = progress.step(format!("Sending the webhook to {}", webhook.url));
@@ -166,12 +168,12 @@ pub(super) async fn deliver(
         });
     };
     step.done(&format!("Sent the webhook; it started push {}", push.push_id));
-    local.set_last_pushed(&origin.repository(), tip)?;
+    local.set_last_pushed(&origin.repository(), &tip.ref_name, &tip.object)?;
     let ended = follow(&stack, &push.push_id, progress).await?;
     let push_id: PushId = push
         .push_id
         .parse()
-        .map_err(|error: domain::Invalid| Error::Trail {
+        .map_err(|error: domain::Invalid| local_aws::Error::Trail {
             push_id: push.push_id.clone(),
             message: error.to_string(),
         })?;

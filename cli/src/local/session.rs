@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::checkout::Checkout;
-use super::ministack::Ministack;
-use super::tools::{Lock, lock};
+use local_aws::Stack;
+use local_aws::checkout::Checkout;
+use local_aws::ministack::Ministack;
+use shell::lock::{Lock, lock};
+use shell::progress::Progress;
+
 use crate::Error;
-use crate::progress::Progress;
-use crate::stack::Stack;
 
 /// The file that sessions of this checkout lock.
 pub(super) fn push_lock(checkout: &Checkout) -> Result<PathBuf, Error> {
@@ -32,7 +33,9 @@ pub(super) async fn session<T>(
         _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
     };
     if done.is_err() && !ministack.is_running() {
-        return Err(ministack.failed("ended in the middle of the push".to_owned()));
+        return Err(ministack
+            .failed("ended in the middle of the push".to_owned())
+            .into());
     }
     // The local AWS goes on: it has no more use for the user's credentials.
     let emptied = stack.put_git_secret(&[]).await;
@@ -45,10 +48,10 @@ pub(super) async fn session<T>(
 mod tests {
     use std::collections::BTreeMap;
 
+    use local_aws::ministack::Settings;
+    use local_aws::tools::Tools;
     use serde_json::json;
 
-    use super::super::ministack::Settings;
-    use super::super::tools::Tools;
     use super::*;
 
     #[tokio::test]

@@ -17,12 +17,12 @@ struct Clone {
 }
 
 impl Clone {
-    fn pushed(scene: &Scene, files: &BTreeMap<&str, Vec<u8>>) -> Self {
+    async fn pushed(scene: &Scene, files: &BTreeMap<&str, Vec<u8>>) -> Self {
         let store = scene.folder().join("store");
         std::fs::create_dir(&store).unwrap();
         let clone = Self {
             folder: scene.folder().join("clone"),
-            server: Giftless::serve(&store),
+            server: Giftless::serve(&store).await,
         };
         std::fs::create_dir(&clone.folder).unwrap();
         clone.git(&["init", "--quiet"]);
@@ -96,7 +96,7 @@ async fn what_git_lfs_has_pushed_is_staged() {
         ("large.bin", noise(33 << 20)),
         ("twin.bin", b"more".to_vec()),
     ]);
-    let clone = Clone::pushed(&scene, &files);
+    let clone = Clone::pushed(&scene, &files).await;
     scene.clone_url = format!("{}/group/project.git", clone.server.origin);
     let scene = scene.with_login(&clone.server.origin, Giftless::USERNAME, &clone.server.password);
     let pointers: Vec<_> = files.keys().map(|name| clone.pointer(name)).collect();
@@ -113,7 +113,7 @@ async fn what_git_lfs_has_pushed_is_staged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn more_objects_than_one_question_has_room_for_are_staged() {
     let mut scene = Scene::new("http://unused");
-    let clone = Clone::pushed(&scene, &BTreeMap::new());
+    let clone = Clone::pushed(&scene, &BTreeMap::new()).await;
     // Where giftless would put what is pushed.
     let store = scene.folder().join("store/group/project");
     std::fs::create_dir_all(&store).unwrap();
@@ -135,7 +135,7 @@ async fn more_objects_than_one_question_has_room_for_are_staged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_pushed_is_missing() {
     let mut scene = Scene::new("http://unused");
-    let clone = Clone::pushed(&scene, &BTreeMap::from([("a.bin", b"there".to_vec())]));
+    let clone = Clone::pushed(&scene, &BTreeMap::from([("a.bin", b"there".to_vec())])).await;
     scene.clone_url = format!("{}/group/project.git", clone.server.origin);
     let scene = scene.with_login(&clone.server.origin, Giftless::USERNAME, &clone.server.password);
     let (code, told) = scene.refused(&[clone.pointer("a.bin"), pointer(b"never")]).await;
@@ -146,7 +146,7 @@ async fn what_was_not_pushed_is_missing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn logins_are_needed_and_have_to_be_right() {
     let mut scene = Scene::new("http://unused");
-    let clone = Clone::pushed(&scene, &BTreeMap::from([("a.bin", b"there".to_vec())]));
+    let clone = Clone::pushed(&scene, &BTreeMap::from([("a.bin", b"there".to_vec())])).await;
     let origin = &clone.server.origin;
     scene.clone_url = format!("{origin}/group/project.git");
     let pointers = [clone.pointer("a.bin")];

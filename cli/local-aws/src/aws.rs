@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 
 use serde::{Deserialize, Serialize};
+use shell::lock::{Lock, lock};
+use shell::progress::Progress;
 
-use super::build::{Build, Profile, build};
-use super::checkout::{Checkout, read_json, write_json};
-use super::ministack::{Ministack, Settings};
-use super::sam::{self, Deployment};
-use super::tools::{Lock, Tools, lock};
 use crate::Error;
-use crate::progress::Progress;
-use crate::repository::Tip;
+use crate::build::{Build, Profile, build};
+use crate::checkout::{Checkout, read_json, write_json};
+use crate::ministack::{Ministack, Settings};
+use crate::sam::{self, Deployment};
 use crate::stack::Stack;
+use crate::tools::Tools;
 
 /// What runs, and what is deployed.
 #[derive(Debug, Clone)]
@@ -207,20 +207,20 @@ impl LocalAws {
         write_json(&record_file(&self.checkout)?, &self.record)
     }
 
-    /// What the ref of `tip` pointed to when it was pushed last. `None` if it never was.
+    /// What the ref pointed to when it was pushed last. `None` if it never was.
     #[must_use]
-    pub fn last_pushed(&self, repository: &str, tip: &Tip) -> Option<String> {
-        self.record.pushed.get(&pushed_key(repository, tip)).cloned()
+    pub fn last_pushed(&self, repository: &str, ref_name: &str) -> Option<String> {
+        self.record.pushed.get(&pushed_key(repository, ref_name)).cloned()
     }
 
-    /// Remembers what the ref of `tip` points to now.
+    /// Remembers that the ref points to `object` now.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn set_last_pushed(&mut self, repository: &str, tip: &Tip) -> Result<(), Error> {
+    pub fn set_last_pushed(&mut self, repository: &str, ref_name: &str, object: &str) -> Result<(), Error> {
         self.record
             .pushed
-            .insert(pushed_key(repository, tip), tip.object.clone());
+            .insert(pushed_key(repository, ref_name), object.to_owned());
         self.save()
     }
 
@@ -248,7 +248,7 @@ impl LocalAws {
     ///
     /// # Errors
     /// If a file for the values cannot be written.
-    pub(super) fn functions(
+    pub(crate) fn functions(
         &self,
         variables: &BTreeMap<&str, String>,
         arguments: Vec<String>,
@@ -272,7 +272,7 @@ impl LocalAws {
 impl Drop for LocalAws {
     fn drop(&mut self) {
         if let Some((mut child, _home)) = self.owned.take() {
-            crate::process::stop_group(self.record.ministack.pid, || {
+            shell::process::stop_group(self.record.ministack.pid, || {
                 child.try_wait().is_ok_and(|ended| ended.is_some())
             });
             // Reaped: it was killed at the latest just now.
@@ -344,8 +344,8 @@ pub fn running(checkout: &Checkout) -> Result<Option<Record>, Error> {
     Ok(record.filter(|record| record.ministack.is_running()))
 }
 
-fn pushed_key(repository: &str, tip: &Tip) -> String {
-    format!("{repository} {}", tip.ref_name)
+fn pushed_key(repository: &str, ref_name: &str) -> String {
+    format!("{repository} {ref_name}")
 }
 
 fn record_file(checkout: &Checkout) -> Result<PathBuf, Error> {
@@ -365,8 +365,7 @@ fn check_same(running: &Ministack, wanted: &Settings) -> Result<(), Error> {
     if running.port == wanted.port {
         return Ok(());
     }
-    Err(Error::Usage(format!(
-        "the local AWS runs already, at {}: end it with `push-code local down` before you start it at another port",
-        running.endpoint()
-    )))
+    Err(Error::RunsAlready {
+        endpoint: running.endpoint(),
+    })
 }

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use serde_json::Value;
+use shell::process;
+use shell::progress::Progress;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::aws::LocalAws;
-use super::sam;
-use crate::progress::Progress;
+use crate::Error;
+use crate::aws::LocalAws;
+use crate::sam;
 use crate::stack::Stack;
-use crate::{Error, process};
 
 /// Runs functions in containers, against a local AWS that listens on the loopback alone.
 #[derive(Debug)]
@@ -130,11 +131,7 @@ async fn gateway() -> Result<IpAddr, Error> {
     }
     let addresses = String::from_utf8_lossy(&output.stdout);
     let address = addresses.split_whitespace().find_map(|text| text.parse().ok());
-    address.ok_or_else(|| {
-        let missing =
-            "Docker's network `bridge` names no gateway: name this machine's address with --container-host";
-        Error::Usage(missing.to_owned())
-    })
+    address.ok_or(Error::NoGateway)
 }
 
 async fn forward(host: IpAddr, port: u16) -> Result<Forward, Error> {

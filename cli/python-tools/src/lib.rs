@@ -1,13 +1,15 @@
-//! The pinned Python tools, in private virtual environments in a cache folder.
+//! Pinned Python tools, in private virtual environments in a cache folder.
 
-use std::fs::File;
+mod error;
+
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use shell::lock::{Lock, lock};
+use shell::progress::Progress;
+use shell::{IoError, process};
 
-use crate::Error;
-use crate::process;
-use crate::progress::Progress;
+pub use error::Error;
 
 /// The names under which Python may be installed, the best one first.
 const PYTHONS: [&str; 7] = [
@@ -21,60 +23,25 @@ const PYTHONS: [&str; 7] = [
 ];
 
 /// A requirements file, for which there is one virtual environment.
-struct Requirements {
-    name: &'static str,
-    file: &'static str,
-    text: &'static str,
-    about: &'static str,
+#[derive(Debug)]
+pub struct Requirements {
+    /// What the virtual environment's name begins with.
+    pub name: &'static str,
+    /// Where the file is in the checkout.
+    pub file: &'static str,
+    /// Its text.
+    pub text: &'static str,
+    /// What is installed, for people.
+    pub about: &'static str,
 }
 
-const MINISTACK: Requirements = Requirements {
-    name: "ministack",
-    file: "cli/requirements/ministack.txt",
-    text: include_str!("../../requirements/ministack.txt"),
-    about: "the local AWS (ministack)",
-};
-
-const SAM: Requirements = Requirements {
-    name: "sam",
-    file: "cli/requirements/sam.txt",
-    text: include_str!("../../requirements/sam.txt"),
-    about: "the build tools (AWS SAM CLI, cargo-lambda, zig)",
-};
-
-/// The tools, installed.
-#[derive(Debug, Clone)]
-pub struct Tools {
-    ministack: PathBuf,
-    sam: PathBuf,
-}
-
-impl Tools {
-    /// Installs what is not there yet.
+impl Requirements {
+    /// The virtual environment, in which all of them are installed if they are not yet.
     ///
     /// # Errors
-    /// Where there is no usable Python, or pip fails.
-    pub async fn install(progress: Progress) -> Result<Self, Error> {
-        if !cfg!(target_os = "linux") {
-            return Err(Error::NotLinux);
-        }
-        let cache = cache_folder();
-        Ok(Self {
-            ministack: install(&MINISTACK, &cache, progress).await?,
-            sam: install(&SAM, &cache, progress).await?,
-        })
-    }
-
-    /// The Python that has ministack.
-    #[must_use]
-    pub fn ministack_python(&self) -> PathBuf {
-        self.ministack.join("bin/python")
-    }
-
-    /// The folder with `sam` and `cargo-lambda`.
-    #[must_use]
-    pub fn sam_bin(&self) -> PathBuf {
-        self.sam.join("bin")
+    /// If there is no usable Python, or pip fails.
+    pub async fn install(&self, progress: Progress) -> Result<PathBuf, Error> {
+        install(self, &cache_folder(), progress).await
     }
 }
 
@@ -100,7 +67,7 @@ async fn install(requirements: &Requirements, cache: &Path, progress: Progress) 
     if is_whole(&folder) {
         return Ok(folder);
     }
-    std::fs::create_dir_all(cache).map_err(Error::io("create", cache))?;
+    std::fs::create_dir_all(cache).map_err(IoError::of("create", cache))?;
     let _lock = lock(&folder.with_extension("lock"), Lock::Exclusive, progress).await?;
     if is_whole(&folder) {
         return Ok(folder);
@@ -112,11 +79,11 @@ async fn install(requirements: &Requirements, cache: &Path, progress: Progress) 
     ));
     let python = find_python().await?;
     if folder.exists() {
-        std::fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))?;
+        std::fs::remove_dir_all(&folder).map_err(IoError::of("remove", &folder))?;
     }
     make_venv(&python, &folder).await?;
     let list = folder.join("requirements.txt");
-    std::fs::write(&list, requirements.text).map_err(Error::io("write", &list))?;
+    std::fs::write(&list, requirements.text).map_err(IoError::of("write", &list))?;
     let log = folder.with_extension("log");
     let mut pip = process::command(folder.join("bin/python"));
     pip.args([
@@ -144,7 +111,7 @@ async fn install(requirements: &Requirements, cache: &Path, progress: Progress) 
         });
     }
     let marker = marker(&folder);
-    std::fs::write(&marker, "").map_err(Error::io("write", &marker))?;
+    std::fs::write(&marker, "").map_err(IoError::of("write", &marker))?;
     step.done(&format!("Installed {}", requirements.about));
     Ok(folder)
 }
@@ -173,49 +140,13 @@ fn is_whole(folder: &Path) -> bool {
     marker(folder).exists() && folder.join("bin/python").exists()
 }
 
-/// Who else may hold the same lock file.
-#[derive(Clone, Copy)]
-pub(crate) enum Lock {
-    /// Whoever shares it.
-    Shared,
-    /// Nobody.
-    Exclusive,
-}
-
-/// Holds the lock file until the returned file is dropped.
-pub(crate) async fn lock(path: &Path, kind: Lock, progress: Progress) -> Result<File, Error> {
-    let file = File::create(path).map_err(Error::io("write", path))?;
-    let at_once = match kind {
-        Lock::Shared => file.try_lock_shared(),
-        Lock::Exclusive => file.try_lock(),
-    };
-    if at_once.is_ok() {
-        return Ok(file);
-    }
-    let _step = progress.step(format!(
-        "Waiting for another push-code, which has locked {}",
-        path.display()
-    ));
-    let wait = move || {
-        match kind {
-            Lock::Shared => file.lock_shared(),
-            Lock::Exclusive => file.lock(),
-        }
-        .map(|()| file)
-    };
-    let locked = tokio::task::spawn_blocking(wait).await;
-    locked
-        .unwrap_or_else(|error| Err(std::io::Error::other(error)))
-        .map_err(Error::io("lock", path))
-}
-
 async fn make_venv(python: &str, folder: &Path) -> Result<(), Error> {
     let output = process::command(python)
         .args(["-m", "venv"])
         .arg(folder)
         .output()
         .await
-        .map_err(Error::io("run", Path::new(python)))?;
+        .map_err(IoError::of("run", Path::new(python)))?;
     if output.status.success() {
         return Ok(());
     }
@@ -283,26 +214,6 @@ mod tests {
                 .unwrap()
                 .starts_with("all 3 packages")
         );
-    }
-
-    #[test]
-    fn every_requirement_is_pinned_by_version_and_hash_and_names_no_registry() {
-        let servers = include_str!("../../../tests/servers/requirements.txt");
-        for text in [MINISTACK.text, SAM.text, servers] {
-            let lines = text.lines().filter(|line| !line.starts_with('#'));
-            let text = lines.collect::<Vec<_>>().join("\n").replace("\\\n", "");
-            for requirement in text.lines() {
-                let mut words = requirement.split_whitespace();
-                assert!(words.next().unwrap().contains("=="), "{requirement}");
-                let options: Vec<_> = words.filter(|word| word.starts_with('-')).collect();
-                assert!(!options.is_empty(), "{requirement}");
-                assert!(
-                    options.iter().all(|option| option.starts_with("--hash=sha256:")),
-                    "{requirement}"
-                );
-                assert!(!requirement.contains("//"), "{requirement}");
-            }
-        }
     }
 
     #[tokio::test]

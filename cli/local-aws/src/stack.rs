@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use webhook::WebhookSecret;
 
 use crate::Error;
-use crate::local::sam;
-use crate::local::tools::Tools;
+use crate::sam;
+use crate::tools::Tools;
 use crate::webhook_client::Webhook;
 
 /// A handle for a deployed stack.

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+use shell::private;
 
-use crate::{Error, private};
+use crate::Error;
 
 /// What `sam build` reads.
 const BUILD_INPUTS: [&str; 7] = [
@@ -35,7 +36,7 @@ impl Checkout {
         let built_from = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = here
             .ancestors()
-            .chain(built_from.parent())
+            .chain(built_from.ancestors().skip(1))
             .find(|folder| folder.join("template.yaml").is_file() && folder.join("lambdas").is_dir());
         match root {
             Some(root) => Ok(Self {

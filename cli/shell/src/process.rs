@@ -10,7 +10,7 @@ use reporter::ProgressReporter;
 use rustix::process::{Pid, Signal};
 use tokio::process::Command;
 
-use crate::{Error, private};
+use crate::{IoError, private};
 
 /// How many lines of a log an error shows.
 const TAIL_LINES: usize = 15;
@@ -54,15 +54,18 @@ pub fn only_local_aws(command: &mut Command) {
 }
 
 /// Runs `command` with all its output in `log`, which is begun anew and which only its owner may read.
-pub async fn run_logged(command: &mut Command, log: &Path) -> Result<ExitStatus, Error> {
+///
+/// # Errors
+/// If it cannot be run, or the log cannot be written.
+pub async fn run_logged(command: &mut Command, log: &Path) -> Result<ExitStatus, IoError> {
     let file = private::create_file(log)?;
-    let twin = file.try_clone().map_err(Error::io("write", log))?;
+    let twin = file.try_clone().map_err(IoError::of("write", log))?;
     command
         .stdout(file)
         .stderr(twin)
         .status()
         .await
-        .map_err(Error::io("run", Path::new(command.as_std().get_program())))
+        .map_err(IoError::of("run", Path::new(command.as_std().get_program())))
 }
 
 /// Waits for `work`, which writes to `log`, and reports what `news` finds there from time to time.

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde::{Deserialize, Serialize};
+use shell::lock::{Lock, lock};
+use shell::progress::{Progress, Step};
+use shell::{private, process};
 use tokio::sync::OnceCell;
 
-use super::checkout::{Checkout, read_json, write_json};
-use super::tools::{Lock, Tools, lock};
-use super::{cargo, sam};
-use crate::progress::{Progress, Step};
-use crate::{Error, private, process};
+use crate::Error;
+use crate::checkout::{Checkout, read_json, write_json};
+use crate::tools::Tools;
+use crate::{cargo, sam};
 
 /// The functions' packages, which are also the names of their binaries.
 pub const FUNCTIONS: [&str; 7] = [

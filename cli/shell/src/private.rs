@@ -4,35 +4,35 @@ use std::fs::{DirBuilder, File, Permissions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use crate::Error;
+use crate::IoError;
 
 /// Creates a folder that only its owner may enter. One that exists becomes so.
 ///
 /// # Errors
 /// Where it cannot be created, or is another user's.
-pub(crate) fn create_folder(path: &Path) -> Result<(), Error> {
+pub fn create_folder(path: &Path) -> Result<(), IoError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)
         .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(0o700)))
-        .map_err(Error::io("create", path))
+        .map_err(IoError::of("create", path))
 }
 
 /// Creates an empty file that only its owner may read. One that exists is emptied, and becomes so.
 ///
 /// # Errors
 /// Where it cannot be created, or is another user's.
-pub(crate) fn create_file(path: &Path) -> Result<File, Error> {
+pub fn create_file(path: &Path) -> Result<File, IoError> {
     let file = File::options()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
         .open(path)
-        .map_err(Error::io("write", path))?;
+        .map_err(IoError::of("write", path))?;
     file.set_permissions(Permissions::from_mode(0o600))
-        .map_err(Error::io("write", path))?;
+        .map_err(IoError::of("write", path))?;
     Ok(file)
 }
 

@@ -8,9 +8,9 @@ use chrono::SecondsFormat;
 use domain::event::{PushEvent, RecordedEvent};
 use domain::push::PushId;
 use domain::state::{self, PushState};
+use shell::output::one_line;
 
 use crate::Error;
-use crate::output::one_line;
 
 /// The events of a push, and the state that they fold to.
 #[derive(Debug, Clone)]

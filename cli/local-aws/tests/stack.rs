@@ -1,10 +1,10 @@
 //! A handle is had for any stack that is deployed, by its name: here one with a single bucket, in the local AWS.
 
-use push_code::local::ministack::{Ministack, Settings};
-use push_code::local::tools::Tools;
-use push_code::local::{ACCESS_KEY, REGION};
-use push_code::progress::Progress;
-use push_code::stack::Stack;
+use local_aws::ministack::{Ministack, Settings};
+use local_aws::stack::Stack;
+use local_aws::tools::Tools;
+use local_aws::{ACCESS_KEY, REGION};
+use shell::progress::Progress;
 
 const DEPLOY: &str = r#"
 import boto3, json

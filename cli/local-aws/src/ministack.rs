@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use serde::{Deserialize, Serialize};
+use shell::{private, process};
 use uuid::Uuid;
 
-use super::tools::Tools;
-use super::{ACCESS_KEY, REGION};
-use crate::{Error, private, process};
+use crate::Error;
+use crate::tools::Tools;
+use crate::{ACCESS_KEY, REGION};
 
 /// Runs ministack behind a guard.
 const GUARD: &str = include_str!("guard.py");
@@ -203,11 +204,7 @@ fn endpoint(port: u16) -> String {
 fn free_port(wanted: u16) -> Result<u16, Error> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).and_then(|socket| socket.local_addr()) {
         Ok(address) => Ok(address.port()),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(Error::PortInUse {
-            port: wanted,
-            purpose: "the local AWS",
-            remedy: "--port",
-        }),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(Error::PortInUse(wanted)),
         Err(error) => Err(Error::io("listen on", Path::new("127.0.0.1"))(error)),
     }
 }

@@ -9,11 +9,11 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_s3::presigning::PresigningConfig;
-use push_code::local::ACCESS_KEY;
-use push_code::local::ministack::{Ministack, Settings};
-use push_code::local::tools::Tools;
-use push_code::progress::Progress;
+use local_aws::ACCESS_KEY;
+use local_aws::ministack::{Ministack, Settings};
+use local_aws::tools::Tools;
 use reqwest::{Client, RequestBuilder, Response};
+use shell::progress::Progress;
 
 const ASK: &str = r#"{"SecretId": "git"}"#;
 

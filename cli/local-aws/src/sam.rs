@@ -9,14 +9,15 @@ use aws_sdk_s3::config::ProvideCredentials as _;
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use shell::process;
+use shell::progress::Progress;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use super::checkout::Checkout;
-use super::tools::Tools;
-use super::{ACCESS_KEY, REGION};
-use crate::progress::Progress;
-use crate::{Error, process};
+use crate::Error;
+use crate::checkout::Checkout;
+use crate::tools::Tools;
+use crate::{ACCESS_KEY, REGION};
 
 /// What this machine runs, as the template names it.
 pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
@@ -163,14 +164,14 @@ pub async fn outputs(
 /// The functions that were built, to be run in containers.
 #[derive(Debug)]
 pub struct Functions {
-    pub(super) checkout: Checkout,
-    pub(super) tools: Tools,
+    pub(crate) checkout: Checkout,
+    pub(crate) tools: Tools,
     /// The secret of the administrator's access key, as whom they run.
-    pub(super) secret_key: String,
+    pub(crate) secret_key: String,
     /// The values of the variables that the template gives them.
-    pub(super) variables: tempfile::NamedTempFile,
+    pub(crate) variables: tempfile::NamedTempFile,
     /// Further arguments of `sam local invoke`.
-    pub(super) arguments: Vec<String>,
+    pub(crate) arguments: Vec<String>,
 }
 
 impl Functions {

@@ -7,17 +7,16 @@ use std::process::{ExitStatus, Stdio};
 
 use reporter::ProgressReporter;
 use serde::Deserialize;
+use shell::private;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
-
-use crate::private;
 
 /// Runs a `cargo build` with messages in JSON and returns the binaries that it names. The rest of what cargo says goes to
 /// `log`.
 ///
 /// Reports crates built of crates to build, which cargo itself counts for its progress bar. It draws one without a terminal
 /// too if it is told the width.
-pub(super) async fn run(
+pub(crate) async fn run(
     command: &mut Command,
     log: &Path,
     reporter: &ProgressReporter<String>,

@@ -1,0 +1,203 @@
+//! What can go wrong with the local AWS and the stack in it, each with what to do about it.
+
+use std::path::{Path, PathBuf};
+
+use shell::IoError;
+use shell::output::one_line;
+
+/// An error of the local AWS, or of a stack.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The local AWS runs the Lambdas' Linux binaries as they are.
+    #[error(
+        "the local AWS runs on Linux only, as it runs the Lambdas' own Linux binaries: use a Linux machine, virtual machine or container"
+    )]
+    NotLinux,
+    /// Neither the current folder nor where this was built is a checkout of Push Code.
+    #[error(
+        "{} is not in a checkout of Push Code (a folder with template.yaml and lambdas/): change into one, then run it again", .0.display()
+    )]
+    NoCheckout(PathBuf),
+    /// Something else listens there.
+    #[error(
+        "port {0} of 127.0.0.1, wanted for the local AWS, is in use: end what uses it, or choose another with --port"
+    )]
+    PortInUse(u16),
+    /// The functions could not be built.
+    #[error("{command} failed: correct what it names, then run this again\n{tail}\nThe whole log: {}", log.display())]
+    Build {
+        /// What was run.
+        command: &'static str,
+        /// Its log.
+        log: PathBuf,
+        /// The log's end.
+        tail: String,
+    },
+    /// `sam deploy` failed.
+    #[error("sam deploy failed: correct what it names, then run this again\n{tail}\nThe whole log: {}", log.display())]
+    Deploy {
+        /// Its log.
+        log: PathBuf,
+        /// The log's end.
+        tail: String,
+    },
+    /// The local AWS did not start, or is gone.
+    #[error("the local AWS {what}: run `push-code local up` to start a new one\n{tail}\nThe whole log: {}", log.display())]
+    LocalAws {
+        /// What happened to it.
+        what: String,
+        /// Its log.
+        log: PathBuf,
+        /// The log's end.
+        tail: String,
+    },
+    /// There is nothing that runs containers.
+    #[error("no container engine answers: start Docker, or name another one with DOCKER_HOST, then run this again\ndocker says: {}", one_line(.message))]
+    NoContainerEngine {
+        /// Why not.
+        message: String,
+    },
+    /// Containers cannot be let in.
+    #[error(
+        "cannot listen on {host}:{port}, where containers are to reach this machine: name its address in their network with --container-host"
+    )]
+    Forward {
+        /// The address.
+        host: std::net::IpAddr,
+        /// The port.
+        port: u16,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A function did not run.
+    #[error("{function} has not answered: sam local invoke ended ({status}), and says above why")]
+    Invoke {
+        /// The function.
+        function: String,
+        /// How sam ended.
+        status: std::process::ExitStatus,
+    },
+    /// A function failed.
+    #[error("{function} failed with {error}: {}{}", one_line(.cause), remedy(.error, .cause))]
+    FunctionFailed {
+        /// The function.
+        function: String,
+        /// The error's name.
+        error: String,
+        /// What happened.
+        cause: String,
+    },
+    /// No stack is deployed in the local AWS.
+    #[error("no stack is deployed in the local AWS: `push-code local up` deploys it")]
+    NotDeployed,
+    /// The stack lacks an output that this command reads.
+    #[error(
+        "the stack {stack} has no output {name}: template.yaml is of another version than this command; build both from one checkout"
+    )]
+    OutputMissing {
+        /// The stack.
+        stack: String,
+        /// The output.
+        name: String,
+    },
+    /// The local AWS cannot move to another port.
+    #[error(
+        "the local AWS runs already, at {endpoint}: end it with `push-code local down` before you start it at another port"
+    )]
+    RunsAlready {
+        /// Where it runs.
+        endpoint: String,
+    },
+    /// Docker does not say where containers reach this machine.
+    #[error("Docker's network `bridge` names no gateway: name this machine's address with --container-host")]
+    NoGateway,
+    /// The Python tools cannot be installed.
+    #[error(transparent)]
+    Tools(#[from] python_tools::Error),
+    /// The file system refused.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// A file of this command's own cannot be read.
+    #[error("{} is not what this command wrote: remove it, then run this again", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// An AWS call failed.
+    #[error("cannot {action}: {message}")]
+    Aws {
+        /// What was tried.
+        action: String,
+        /// The whole chain of causes.
+        message: String,
+    },
+    /// An HTTP call failed.
+    #[error("cannot {action}")]
+    Http {
+        /// What was tried.
+        action: String,
+        /// Why not.
+        source: reqwest::Error,
+    },
+    /// The webhook answered with an error.
+    #[error("the webhook {url} answered {status}: {message}")]
+    WebhookRefused {
+        /// The webhook.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        message: String,
+    },
+    /// The trail cannot be read.
+    #[error("the audit trail of the push {push_id} cannot be read: {message}")]
+    Trail {
+        /// The push.
+        push_id: String,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// What to do, where the cause does not say it already, as that of a failed stage does.
+#[must_use]
+pub fn remedy(error: &str, cause: &str) -> String {
+    let remedy = domain::error::remedy(error);
+    if cause.contains(remedy) {
+        String::new()
+    } else {
+        format!(" {remedy}")
+    }
+}
+
+impl Error {
+    /// Wraps an I/O error with what was tried, and with what.
+    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let wrap = IoError::of(action, path);
+        |source| wrap(source).into()
+    }
+
+    /// Wraps an HTTP error with what was tried.
+    pub fn http(action: impl Into<String>) -> impl FnOnce(reqwest::Error) -> Self {
+        move |source| Self::Http {
+            action: action.into(),
+            source,
+        }
+    }
+
+    /// Wraps an error of the AWS SDK, with all its causes.
+    pub fn aws<E: std::error::Error>(action: impl Into<String>) -> impl FnOnce(E) -> Self {
+        move |error| Self::Aws {
+            action: action.into(),
+            message: aws_sdk_sfn::error::DisplayErrorContext(error).to_string(),
+        }
+    }
+
+    /// Whether what was asked for cannot be, and nothing has failed.
+    #[must_use]
+    pub fn is_wrong_usage(&self) -> bool {
+        matches!(self, Self::RunsAlready { .. } | Self::NoGateway)
+    }
+}

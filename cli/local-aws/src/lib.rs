@@ -1,0 +1,24 @@
+//! The local AWS, which plays AWS on this machine with the real template and the real functions in it, and a handle for the
+//! stack, there and in AWS: its webhook, its executions and its audit trail.
+
+pub mod aws;
+pub mod build;
+mod cargo;
+pub mod checkout;
+pub mod containers;
+mod error;
+pub mod follow;
+pub mod ministack;
+mod sam;
+pub mod stack;
+pub mod tools;
+pub mod trail;
+pub mod webhook_client;
+
+pub use error::{Error, remedy};
+pub use stack::Stack;
+
+/// The region that the local AWS plays.
+pub const REGION: &str = "us-east-1";
+/// The access key id of the local AWS's administrator. Its secret is [`Ministack::secret_key`](ministack::Ministack).
+pub const ACCESS_KEY: &str = "test";

@@ -1,0 +1,82 @@
+//! The pinned Python tools of the local AWS.
+
+use std::path::PathBuf;
+
+use python_tools::Requirements;
+use shell::progress::Progress;
+
+use crate::Error;
+
+const MINISTACK: Requirements = Requirements {
+    name: "ministack",
+    file: "cli/local-aws/requirements/ministack.txt",
+    text: include_str!("../requirements/ministack.txt"),
+    about: "the local AWS (ministack)",
+};
+
+const SAM: Requirements = Requirements {
+    name: "sam",
+    file: "cli/local-aws/requirements/sam.txt",
+    text: include_str!("../requirements/sam.txt"),
+    about: "the build tools (AWS SAM CLI, cargo-lambda, zig)",
+};
+
+/// The tools, installed.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    ministack: PathBuf,
+    sam: PathBuf,
+}
+
+impl Tools {
+    /// Installs what is not there yet.
+    ///
+    /// # Errors
+    /// Where there is no usable Python, or pip fails.
+    pub async fn install(progress: Progress) -> Result<Self, Error> {
+        if !cfg!(target_os = "linux") {
+            return Err(Error::NotLinux);
+        }
+        Ok(Self {
+            ministack: MINISTACK.install(progress).await?,
+            sam: SAM.install(progress).await?,
+        })
+    }
+
+    /// The Python that has ministack.
+    #[must_use]
+    pub fn ministack_python(&self) -> PathBuf {
+        self.ministack.join("bin/python")
+    }
+
+    /// The folder with `sam` and `cargo-lambda`.
+    #[must_use]
+    pub fn sam_bin(&self) -> PathBuf {
+        self.sam.join("bin")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_requirement_is_pinned_by_version_and_hash_and_names_no_registry() {
+        let servers = include_str!("../../../tests/servers/requirements.txt");
+        for text in [MINISTACK.text, SAM.text, servers] {
+            let lines = text.lines().filter(|line| !line.starts_with('#'));
+            let text = lines.collect::<Vec<_>>().join("\n").replace("\\\n", "");
+            for requirement in text.lines() {
+                let mut words = requirement.split_whitespace();
+                assert!(words.next().unwrap().contains("=="), "{requirement}");
+                let options: Vec<_> = words.filter(|word| word.starts_with('-')).collect();
+                assert!(!options.is_empty(), "{requirement}");
+                assert!(
+                    options.iter().all(|option| option.starts_with("--hash=sha256:")),
+                    "{requirement}"
+                );
+                assert!(!requirement.contains("//"), "{requirement}");
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Why Python tools cannot be installed, each with what to do about it.
+
+use std::path::PathBuf;
+
+use shell::IoError;
+
+/// An error of an installation.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no usable Python.
+    #[error(
+        "{found}: install Python 3.10 to 3.14, so that one of `{tried}` is it (Debian: apt install python3 python3-venv)"
+    )]
+    Python {
+        /// What was found instead.
+        found: String,
+        /// The names that were tried.
+        tried: String,
+    },
+    /// Python comes without venv.
+    #[error(
+        "{python} cannot make a virtual environment, as its module venv or ensurepip is missing: install it (Debian: apt install python3-venv), then run this again\n{detail}"
+    )]
+    VenvMissing {
+        /// The interpreter.
+        python: String,
+        /// What it said.
+        detail: String,
+    },
+    /// pip failed.
+    #[error(
+        "the Python tools in {requirements} could not be installed: check the network and pip's settings (pip config list), then run this again\n{tail}\nThe whole log: {}", log.display()
+    )]
+    Pip {
+        /// The requirements file.
+        requirements: &'static str,
+        /// pip's log.
+        log: PathBuf,
+        /// Its end.
+        tail: String,
+    },
+    /// The file system refused.
+    #[error(transparent)]
+    Io(#[from] IoError),
+}

@@ -1,0 +1,12 @@
+//! What the programs that people run have in common: progress and errors on a terminal, other programs that they run, and
+//! files that belong to the user alone.
+
+mod io_error;
+pub mod lock;
+pub mod output;
+pub mod private;
+pub mod process;
+pub mod progress;
+pub mod report;
+
+pub use io_error::IoError;
