@@ -1,11 +1,11 @@
-//! How far a fetch is.
+//! The progress of a fetch.
 
-/// See the module.
+/// How far a fetch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// A pack comes.
+    /// A pack is being fetched.
     Transfer(remote::Progress),
-    /// Git LFS objects come.
+    /// Git LFS objects are being downloaded.
     Lfs(lfs::Progress),
 }
 

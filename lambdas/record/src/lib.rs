@@ -66,7 +66,7 @@ pub async fn handle(
             let state = state?;
             match &envelope.input.failure {
                 Some(failure) => failed_event(state, execution_id, failure),
-                None if state.was_taken_from(execution_id) => None,
+                None if state.was_taken_over_from(execution_id) => None,
                 None => state.closing_event(),
             }
         })
@@ -77,10 +77,10 @@ pub async fn handle(
     }
     // The execution that has taken the push over also publishes how it ended. If this one succeeded too, the webhook,
     // when it is sent again, would find an execution that has succeeded without publishing anything.
-    if state.was_taken_from(execution_id) {
+    if state.was_taken_over_from(execution_id) {
         return Err(ExecutionOver::new(execution_id, &state).into());
     }
-    if !state.status.is_an_ending() {
+    if !state.status.is_complete() {
         return Err(unfinished(state.status.to_string()));
     }
     remove_staged(staging, &state).await;
@@ -94,8 +94,8 @@ fn failed_event(state: &PushState, execution_id: &str, failure: &Failure) -> Opt
         execution_id: execution_id.to_owned(),
         failure: failure.clone(),
     };
-    let is_anothers = state.was_taken_from(execution_id)
-        || (state.status.is_an_ending() && !state.is_in_charge(execution_id));
+    let is_anothers = state.was_taken_over_from(execution_id)
+        || (state.status.is_complete() && !state.is_in_charge(execution_id));
     (!is_anothers && state.failure.as_ref() != Some(&failed)).then_some(PushEvent::PushFailed(failed))
 }
 

@@ -19,7 +19,7 @@ use crate::world::{Announcement, World};
 pub fn is_well(world: &World, push_id: PushId) -> bool {
     world.trail.model_of(push_id).is_some_and(|state| {
         let is_wrongly_ignored = state.ignored.as_ref().is_some_and(is_by_mistake);
-        state.status.is_an_ending() && state.failure.is_none() && !is_wrongly_ignored
+        state.status.is_complete() && state.failure.is_none() && !is_wrongly_ignored
     })
 }
 

@@ -149,7 +149,7 @@ impl<'a> Run<'a> {
                 "Close"
             }
             "Close" => match self.closed.as_ref().map(|closed| closed.status) {
-                Some(status) if status.is_an_ending() => {
+                Some(status) if status.is_complete() => {
                     return Ok(Next::End(Status::Succeeded(status.to_string())));
                 }
                 status => {

@@ -1,4 +1,4 @@
-//! Hosts that show a certificate of no public authority.
+//! Hosts whose certificate is not from a public authority.
 
 use domain::error::Code;
 use servers::http::Host;
@@ -10,7 +10,7 @@ use servers::Certificate;
 const ADDRESS: Option<&str> = Some("127.0.0.1");
 
 #[tokio::test]
-async fn a_certificate_that_vouches_for_itself_is_refused_before_the_login() {
+async fn a_self_signed_certificate_is_refused_before_the_login() {
     let (scene, commit) = Scene::with_commit();
     let host = Host::with_password(&scene, PASSWORD).await;
     let tls = Tls::serve(&host, &[&Certificate::make("host", ADDRESS, None)]);
@@ -20,7 +20,7 @@ async fn a_certificate_that_vouches_for_itself_is_refused_before_the_login() {
 }
 
 #[tokio::test]
-async fn a_certificate_is_trusted_by_what_the_secret_names() {
+async fn a_certificate_of_an_authority_in_the_secret_is_trusted() {
     let (scene, commit) = Scene::with_commit();
     scene.allow_any_id();
     let host = Host::with_password(&scene, PASSWORD).await;
@@ -47,11 +47,11 @@ async fn a_certificate_is_trusted_by_what_the_secret_names() {
 }
 
 #[tokio::test]
-async fn an_authority_does_not_vouch_for_what_it_has_not_signed() {
+async fn a_certificate_that_the_authority_has_not_signed_is_refused() {
     let (scene, commit) = Scene::with_commit();
     let host = Host::of(&scene).await;
     let root = Certificate::make("root", None, None);
-    // Of the same name.
+    // This authority has the same name.
     let impostor = Certificate::make("root", None, None);
     let forged = Certificate::make("host", ADDRESS, Some(&impostor));
     let elsewhere = Certificate::make("host", Some("127.0.0.2"), Some(&root));
@@ -81,7 +81,7 @@ async fn the_authorities_of_one_fetch_are_not_those_of_the_next() {
 }
 
 #[tokio::test]
-async fn a_host_that_does_not_speak_tls_is_unreachable_by_it() {
+async fn a_host_that_does_not_speak_tls_is_unreachable_by_https() {
     let (scene, commit) = Scene::with_commit();
     let host = Host::of(&scene).await;
     let url = host.url().replace("http://", "https://");

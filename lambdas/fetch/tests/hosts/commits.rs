@@ -1,4 +1,4 @@
-//! What comes of a push whose commit is there, is elsewhere, or is something else.
+//! Pushes whose commit exists, is elsewhere, or is another kind of object.
 
 use domain::error::Code;
 use servers::http::Host;
@@ -6,7 +6,7 @@ use servers::ssh::Sshd;
 
 use crate::scene::{Ask, Scene};
 
-/// The commit, its tree and its file, in order.
+/// Returns the ids of the commit, its tree and its file, in order.
 fn objects_of(scene: &Scene, commit: &str) -> Vec<String> {
     let mut objects = vec![
         commit.to_owned(),
@@ -48,7 +48,7 @@ async fn an_annotated_tag_is_peeled_to_its_commit() {
 }
 
 #[tokio::test]
-async fn what_is_told_of_a_commit_is_what_git_says() {
+async fn a_commit_is_described_as_git_describes_it() {
     let scene = Scene::new();
     scene.allow_any_id();
     let tree = scene.tree("content");
@@ -113,7 +113,7 @@ async fn an_older_commit_of_the_ref_comes_from_a_host_that_refuses_ids() {
 }
 
 #[tokio::test]
-async fn a_host_that_gives_tips_only_is_asked_for_the_ref() {
+async fn the_ref_is_fetched_from_a_host_that_serves_tips_only() {
     let scene = Scene::new();
     scene.git(&["config", "uploadpack.allowTipSHA1InWant", "true"], b"");
     let [first, _, third] = scene.history();
@@ -190,7 +190,7 @@ async fn an_empty_repository_does_not_have_the_commit() {
 }
 
 #[tokio::test]
-async fn a_repository_that_is_not_there_is_not_found() {
+async fn a_repository_that_does_not_exist_is_not_found() {
     let (scene, commit) = Scene::with_commit();
     let host = Host::of(&scene).await;
     let url = host.origin() + "/group/other.git";
@@ -251,7 +251,7 @@ async fn an_old_id_of_a_repository_that_has_sha256_ids_now_is_not_supported() {
 }
 
 #[tokio::test]
-async fn a_limit_of_any_size_is_a_limit() {
+async fn a_limit_may_be_of_any_size() {
     let (scene, commit) = Scene::with_commit();
     scene.allow_any_id();
     let host = Host::of(&scene).await;

@@ -1,4 +1,4 @@
-//! Answers that are not what they should be.
+//! Hosts with malformed responses.
 
 use domain::error::Code;
 use openssl::sha::sha1;
@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::scene::{Ask, PASSWORD, Scene};
 
-/// The pack with a trailer that is right for what is in it.
+/// Returns the pack with the right checksum at its end.
 fn sealed(pack: &[u8]) -> Vec<u8> {
     [pack, &sha1(pack)].concat()
 }
@@ -80,7 +80,7 @@ async fn garbage_instead_of_a_pack_is_invalid() {
         })
         .await;
         let code = scene.code(&Ask::new(&host.url(), &commit)).await;
-        // Where nothing came the host has hung up.
+        // If nothing came the host has closed the connection.
         assert!(
             matches!(code, Code::RepositoryInvalid | Code::GitHostUnreachable),
             "{body:?}: {code}"
@@ -150,7 +150,7 @@ async fn a_pack_that_says_more_or_fewer_objects_than_it_has_is_invalid() {
         (2, Code::RepositoryInvalid),
         (4, Code::RepositoryInvalid),
         (1_000_000, Code::RepositoryInvalid),
-        // libgit2 asks for the memory of so many at once.
+        // libgit2 allocates memory for this many objects at once.
         (u32::MAX, Code::TransferDied),
     ] {
         pack[8..12].copy_from_slice(&u32::to_be_bytes(objects));
@@ -198,7 +198,7 @@ async fn an_object_whose_size_is_absurd_is_invalid() {
 #[tokio::test]
 async fn a_delta_of_nothing_is_invalid() {
     let (scene, commit) = Scene::with_commit();
-    // A delta by id of an object that does not come, and one by offset of what is before the pack.
+    // The first delta is of an object that is not sent, and the second one of an offset before the pack.
     let deflated = [0x78, 0x01, 0x01, 0x01, 0, 0xfe, 0xff, 0, 0, 0x01, 0, 0x01];
     for delta in [
         [vec![0x71], vec![7; 20]].concat(),
@@ -214,7 +214,7 @@ async fn a_delta_of_nothing_is_invalid() {
 }
 
 #[tokio::test]
-async fn a_host_that_fails_half_way_by_the_side_band_is_told_of() {
+async fn the_reason_of_a_host_that_fails_half_way_is_in_the_message() {
     let (scene, commit) = Scene::with_commit();
     let refs = refs(&commit, "side-band-64k");
     let host = Host::serve(move |request, mut connection| {
@@ -239,12 +239,12 @@ async fn a_host_that_fails_half_way_by_the_side_band_is_told_of() {
     })
     .await;
     let (code, told) = scene.refused(&Ask::new(&host.url(), &commit)).await;
-    // It may have memory again in a minute.
+    // The host may have memory again in a minute.
     assert_eq!(code, Code::GitHostUnreachable, "{told}");
     assert!(told.contains("\"fatal: out of memory\""), "{told}");
 }
 
-/// Takes a file out of a repository's objects, as a broken disk does.
+/// Removes a file from a repository's objects, as a broken disk might.
 fn lose_a_blob(scene: &Scene, commit: &str) -> String {
     let blob = scene.line(&["rev-parse", &format!("{commit}:file")], b"");
     let (folder, name) = blob.split_at(2);
@@ -253,7 +253,7 @@ fn lose_a_blob(scene: &Scene, commit: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_repository_that_lacks_an_object_is_told_of_as_the_host_says_it() {
+async fn the_hosts_reason_for_a_missing_object_is_in_the_message() {
     let (scene, commit) = Scene::with_commit();
     let blob = lose_a_blob(&scene, &commit);
     let over_http = Host::of(&scene).await;

@@ -1,4 +1,4 @@
-//! Hosts that never come to an end.
+//! Hosts whose responses never end.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
@@ -11,17 +11,17 @@ use tokio::io::AsyncWriteExt;
 
 use crate::scene::{Ask, PASSWORD, PROGRAM, Scene};
 
-/// What `fetch_seconds` is here.
+/// The limit `fetch_seconds` in these tests.
 const SECONDS: u64 = 2;
-/// When a fetch has to have ended: `fetch_seconds`, the time that libgit2 has to end by itself, and some slack.
-const AT_LAST: Duration = Duration::from_secs(SECONDS + 2 + 3);
+/// The longest time of a fetch: `fetch_seconds`, the time for libgit2 to end by itself, and some slack.
+const LONGEST_FETCH: Duration = Duration::from_secs(SECONDS + 2 + 3);
 
-/// The limit that a fetch meets, in time.
+/// Returns the limit that a fetch exceeds, and checks that it ends in time.
 async fn limit(scene: &Scene, ask: &Ask) -> &'static str {
     let started = Instant::now();
     let (code, told) = scene.refused(ask).await;
     assert_eq!(code, Code::LimitExceeded, "{told}");
-    assert!(started.elapsed() < AT_LAST, "{:?}", started.elapsed());
+    assert!(started.elapsed() < LONGEST_FETCH, "{:?}", started.elapsed());
     let limits = ["fetch_seconds", "pack_bytes", "objects"];
     let named = |limit: &&str| told.contains(&format!("options.limits.{limit}"));
     limits.into_iter().find(named).unwrap()
@@ -34,7 +34,7 @@ fn head_of_refs() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_host_that_drips_its_head_is_left_in_time() {
+async fn a_host_that_drips_its_header_times_out() {
     let (scene, commit) = Scene::with_commit();
     let host = Host::serve(async |_, mut connection| {
         connection.write_all(b"HTTP/1.1 200 OK\r\nX-Drip: ").await?;
@@ -49,7 +49,7 @@ async fn a_host_that_drips_its_head_is_left_in_time() {
 }
 
 #[tokio::test]
-async fn a_host_that_drips_its_refusal_is_left_in_time() {
+async fn a_host_that_drips_its_refusal_times_out() {
     let (scene, commit) = Scene::with_commit();
     let host = Host::serve(async |_, mut connection| {
         let head =
@@ -68,7 +68,7 @@ async fn a_host_that_drips_its_refusal_is_left_in_time() {
 }
 
 #[tokio::test]
-async fn a_host_that_drips_its_refs_is_left_in_time() {
+async fn a_host_that_drips_its_refs_times_out() {
     let (scene, commit) = Scene::with_commit();
     let line = pkt(format!("{commit} refs/heads/a\n"));
     let host = endless(&commit, "", Phase::Refs, [head_of_refs(), line], NOW_AND_THEN).await;
@@ -77,24 +77,24 @@ async fn a_host_that_drips_its_refs_is_left_in_time() {
 }
 
 #[tokio::test]
-async fn a_host_that_drips_its_pack_is_left_in_time() {
+async fn a_host_that_drips_its_pack_times_out() {
     let (scene, commit) = Scene::with_commit();
-    // The head of an object whose size never ends comes byte by byte.
+    // The header of an object whose size never ends comes byte by byte.
     let start = [before_pack(), pack_head(1), scene.pack(&commit)[12..20].to_vec()].concat();
     let host = endless(&commit, "", Phase::Pack, [start, vec![0]], NOW_AND_THEN).await;
     let ask = Ask::new(&host.url(), &commit).within(SECONDS);
     let started = Instant::now();
-    // What comes is no data that could be inflated; libgit2 may see that before the time is over.
+    // The bytes cannot be inflated, which libgit2 may notice before the timeout.
     let code = scene.code(&ask).await;
     assert!(
         matches!(code, Code::LimitExceeded | Code::RepositoryInvalid),
         "{code}"
     );
-    assert!(started.elapsed() < AT_LAST);
+    assert!(started.elapsed() < LONGEST_FETCH);
 }
 
 #[tokio::test]
-async fn a_host_that_drips_progress_is_left_in_time() {
+async fn a_host_that_drips_progress_times_out() {
     let (scene, commit) = Scene::with_commit();
     let line = pkt("\x02still counting\r");
     let host = endless(
@@ -110,10 +110,10 @@ async fn a_host_that_drips_progress_is_left_in_time() {
 }
 
 #[tokio::test]
-async fn a_host_that_never_stops_telling_refs_is_left_in_time() {
+async fn a_host_that_never_stops_sending_refs_times_out() {
     let (scene, commit) = Scene::with_commit();
     let lines = pkt(format!("{commit} refs/heads/a\n")).repeat(1_000);
-    // Not as fast as it can: libgit2 keeps them all in memory.
+    // The refs come slowly, because libgit2 keeps them all in memory.
     let host = endless(
         &commit,
         "",
@@ -126,7 +126,7 @@ async fn a_host_that_never_stops_telling_refs_is_left_in_time() {
     assert_eq!(limit(&scene, &ask).await, "fetch_seconds");
 }
 
-/// The processes that this one has started to transfer, and that have not ended.
+/// Returns the transfer processes of this process that have not ended.
 fn left_behind() -> Vec<String> {
     let me = std::process::id().to_string();
     let entries = std::fs::read_dir("/proc").unwrap();
@@ -141,7 +141,7 @@ fn left_behind() -> Vec<String> {
 
 #[test]
 fn nothing_is_left_of_a_transfer_that_was_stopped() {
-    // A process of its own has no other tests' transfers.
+    // The test runs in a process of its own, without the transfers of other tests.
     if std::env::var_os("ALONE").is_none() {
         let name = "endless::nothing_is_left_of_a_transfer_that_was_stopped";
         let output = std::process::Command::new(std::env::current_exe().unwrap())
@@ -167,7 +167,7 @@ fn nothing_is_left_of_a_transfer_that_was_stopped() {
         let before = threads();
         assert_eq!(limit(&scene, &ask).await, "fetch_seconds");
         assert_eq!(left_behind(), [""; 0]);
-        // Nor of one that nobody waits for any more.
+        // Nothing is left either of a fetch that was dropped.
         let ask = ask.within(60);
         let mut fetching = Box::pin(scene.fetch(&ask));
         let waited = tokio::time::timeout(Duration::from_secs(1), &mut fetching);
@@ -181,14 +181,14 @@ fn nothing_is_left_of_a_transfer_that_was_stopped() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         assert_eq!(left_behind(), [""; 0]);
-        // tokio's own, for files, come and go.
+        // Threads of tokio, for files, come and go.
         assert!(threads() <= before + 1, "{}", threads());
     });
 }
 
-/// As the transfer's input does if whoever has started it is killed.
+/// The input of a transfer ends if the process that has started it is killed.
 #[tokio::test]
-async fn a_transfer_whose_input_ends_ends_itself() {
+async fn a_transfer_ends_when_its_input_ends() {
     let (scene, commit) = Scene::with_commit();
     let line = pkt(format!("{commit} refs/heads/a\n"));
     let host = endless(&commit, "", Phase::Refs, [head_of_refs(), line], NOW_AND_THEN).await;
@@ -204,11 +204,11 @@ async fn a_transfer_whose_input_ends_ends_itself() {
     ask.transfer = TransferProgram::new(program, 1 << 30);
     let started = Instant::now();
     assert_eq!(scene.code(&ask).await, Code::TransferDied);
-    assert!(started.elapsed() < AT_LAST);
+    assert!(started.elapsed() < LONGEST_FETCH);
 }
 
 #[tokio::test]
-async fn a_host_that_fills_the_memory_with_refs_ends_the_transfer_alone() {
+async fn a_host_that_fills_the_memory_with_refs_ends_only_the_transfer() {
     let (scene, commit) = Scene::with_commit();
     let mut lines = Vec::new();
     for number in 0..1_000 {
@@ -224,7 +224,7 @@ async fn a_host_that_fills_the_memory_with_refs_ends_the_transfer_alone() {
 }
 
 #[tokio::test]
-async fn a_host_that_never_stops_telling_progress_meets_the_packs_limit() {
+async fn a_host_that_never_stops_sending_progress_exceeds_the_limit_of_the_pack() {
     let (scene, commit) = Scene::with_commit();
     let lines = pkt([b"\x02".as_slice(), &[b'.'; 60_000]].concat());
     let host = endless(
@@ -241,9 +241,9 @@ async fn a_host_that_never_stops_telling_progress_meets_the_packs_limit() {
 }
 
 #[tokio::test]
-async fn a_host_that_never_stops_sending_a_pack_meets_its_limit() {
+async fn a_host_that_never_stops_sending_a_pack_exceeds_its_limit() {
     let (scene, commit) = Scene::with_commit();
-    // Without side band and with it.
+    // Once without and once with a side band.
     let [start, block] = endless_pack();
     let band = |bytes: &[u8]| pkt([b"\x01", bytes].concat());
     let cases = [

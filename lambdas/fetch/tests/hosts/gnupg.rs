@@ -1,4 +1,4 @@
-//! GnuPG with a home of its own.
+//! GnuPG with a home directory of its own.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -7,20 +7,20 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// The home, and the agent that GnuPG has started in it, until it is dropped.
+/// A home directory, and the agent that GnuPG has started in it. Both end when this is dropped.
 pub struct Gnupg {
     home: TempDir,
 }
 
 impl Gnupg {
     pub fn new() -> Self {
-        // Sockets are in it: their paths have to be short.
+        // The path must be short, because it has sockets.
         let home = tempfile::Builder::new().prefix("g").tempdir_in("/tmp").unwrap();
         std::fs::set_permissions(home.path(), PermissionsExt::from_mode(0o700)).unwrap();
         Self { home }
     }
 
-    /// Runs gpg at a time (`YYYYMMDDThhmmss`), with answers to what it asks.
+    /// Runs gpg at a time (`YYYYMMDDThhmmss`), with this input.
     pub fn run(&self, time: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
         let mut child = Command::new("gpg")
             .args(self.arguments(time))
@@ -45,7 +45,7 @@ impl Gnupg {
             .collect()
     }
 
-    /// The fingerprint of a new key.
+    /// Makes a key. Returns its fingerprint.
     pub fn make_key(&self, time: &str, name: &str, algorithm: &str, usage: &str, expires: &str) -> String {
         self.run(
             time,
@@ -55,7 +55,7 @@ impl Gnupg {
         self.fingerprints(name).remove(0)
     }
 
-    /// The fingerprints of a key and its subkeys.
+    /// Returns the fingerprints of a key and its subkeys.
     pub fn fingerprints(&self, name: &str) -> Vec<String> {
         let listed = self.run(NOW, &["--with-colons", "--list-keys", name], b"");
         let listed = String::from_utf8(listed).unwrap();
@@ -63,24 +63,25 @@ impl Gnupg {
         lines.map(|line| line.trim_matches(':').to_owned()).collect()
     }
 
-    /// The public key of whom `name` is, as ASCII armour.
+    /// Returns the public key of `name` in ASCII armour.
     pub fn public(&self, name: &str) -> String {
         String::from_utf8(self.run(NOW, &["--armor", "--export", name], b"")).unwrap()
     }
 
-    /// A detached signature.
+    /// Returns a detached signature.
     pub fn sign(&self, time: &str, key: &str, options: &[&str], payload: &[u8]) -> String {
         let arguments = [&["--local-user", key, "--armor"], options, &["--detach-sign"]].concat();
         String::from_utf8(self.run(time, &arguments, payload)).unwrap()
     }
 
-    /// What to configure as git's `gpg.program`.
+    /// Returns the path to configure as git's `gpg.program`.
     pub fn program(&self) -> String {
         let path = self.home.path().join("program");
         let script = format!("#!/bin/sh\nexec gpg {} \"$@\"\n", self.arguments(NOW).join(" "));
         let text = path.with_extension("sh");
         std::fs::write(&text, script).unwrap();
-        // A process that another test starts just now has the files that this one writes, and none runs while it is written.
+        // Written by another process, because a process that another test starts at this moment would inherit the open
+        // file, and an open file cannot be executed.
         let mut install = Command::new("install");
         install.args(["-m", "700"]).arg(&text).arg(&path);
         assert!(install.status().unwrap().success());
@@ -103,5 +104,5 @@ impl Drop for Gnupg {
     }
 }
 
-/// When commits are signed, unless a test says otherwise: soon after the scene's commits are made.
+/// When commits are signed by default: soon after the commits of the scene.
 pub const NOW: &str = "20231115T000000";

@@ -1,4 +1,4 @@
-//! What is delivered is what the host shows on the ref, or leads to.
+//! Only commits that the host shows on the pushed ref are delivered.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,7 +11,7 @@ use crate::scene::{Ask, PASSWORD, Scene};
 const MAIN: &str = "refs/heads/main";
 const TAG: &str = "refs/tags/v1";
 
-/// A repository of which any commit can be fetched by its id.
+/// Makes a repository whose commits can all be fetched by id.
 fn new_scene() -> Scene {
     let scene = Scene::new();
     scene.allow_any_id();
@@ -22,14 +22,14 @@ fn point(scene: &Scene, ref_name: &str, object: &str) {
     scene.git(&["update-ref", ref_name, object], b"");
 }
 
-/// A tag object of `commit`.
+/// Makes a tag object of `commit`.
 fn annotated(scene: &Scene, commit: &str) -> String {
     let raw =
         format!("object {commit}\ntype commit\ntag v1\ntagger Jo <jo@example.com> 1700000000 +0000\n\nv1\n");
     scene.line(&["mktag"], raw.as_bytes())
 }
 
-/// `count` commits, each with one new file, upon `parent`. Gives the last one.
+/// Makes `count` commits after `parent`, each with one new file. Returns the last one.
 fn commits(scene: &Scene, count: usize, parent: &str) -> String {
     let mut stream = String::new();
     for number in 0..count {
@@ -49,7 +49,7 @@ fn commits(scene: &Scene, count: usize, parent: &str) -> String {
     last
 }
 
-/// Bytes that do not compress, as text.
+/// Returns text that does not compress.
 fn noise(bytes: usize) -> String {
     let mut state = 1_u64;
     std::iter::repeat_with(|| {
@@ -60,7 +60,7 @@ fn noise(bytes: usize) -> String {
     .collect()
 }
 
-/// A commit that no other one leads to.
+/// Makes a commit that is on no branch.
 fn elsewhere(scene: &Scene) -> String {
     let commit = scene.commit("not reviewed", None);
     point(scene, "refs/merge-requests/1/head", &commit);
@@ -130,7 +130,7 @@ async fn a_commit_whose_ref_was_forced_elsewhere_is_refused() {
 }
 
 #[tokio::test]
-async fn a_commit_whose_ref_is_gone_is_refused() {
+async fn a_commit_whose_ref_was_deleted_is_refused() {
     let scene = new_scene();
     let [_, second, third] = scene.history();
     point(&scene, "refs/heads/other", &third);
@@ -140,7 +140,7 @@ async fn a_commit_whose_ref_is_gone_is_refused() {
 }
 
 #[tokio::test]
-async fn any_commit_of_the_host_is_fetched_where_that_is_allowed() {
+async fn any_commit_of_the_host_is_fetched_if_the_options_allow_it() {
     let scene = new_scene();
     let [_, _, tip] = scene.history();
     let commit = elsewhere(&scene);
@@ -181,7 +181,7 @@ async fn a_commit_is_found_however_far_the_tip_is_ahead() {
             packs.push(std::fs::read(scene.staging().path(&fetched.pack.key)).unwrap());
         }
     }
-    // What is staged is the commit alone, wherever the tip is.
+    // Only the commit is staged, wherever the tip is.
     packs.dedup();
     assert_eq!(packs.len(), 1);
 }
@@ -225,7 +225,7 @@ async fn a_branch_that_was_merged_since_does_not_bring_all_history_with_it() {
 }
 
 #[tokio::test]
-async fn what_lies_between_counts_among_the_bytes_of_the_pack() {
+async fn commits_between_the_tip_and_the_pushed_one_count_towards_the_limit() {
     let scene = new_scene();
     let pushed = scene.commit("pushed", None);
     let tip = scene.line(
@@ -251,7 +251,7 @@ async fn what_lies_between_counts_among_the_bytes_of_the_pack() {
 }
 
 #[tokio::test]
-async fn a_ref_that_moves_while_it_is_looked_at_is_taken_as_it_is_then() {
+async fn a_ref_that_moves_meanwhile_is_judged_by_its_later_state() {
     let scene = new_scene();
     let [first, second, third] = scene.history();
     let forced = scene.commit("forced", None);
@@ -293,7 +293,7 @@ async fn a_tag_is_what_it_points_to_and_nothing_before_it() {
         point(&scene, TAG, now);
         is_refused(&scene, &ask(before), &format!("points to {now}")).await;
     }
-    // The commit of an annotated tag is not what was pushed either.
+    // The commit of an annotated tag is not the pushed object either.
     point(&scene, TAG, &new);
     is_refused(&scene, &ask(&third), &format!("points to {new}")).await;
     assert_eq!(scene.fetch(&ask(&new)).await.unwrap().commit.as_str(), third);

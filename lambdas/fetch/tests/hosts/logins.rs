@@ -1,4 +1,4 @@
-//! Passwords and keys, right and wrong.
+//! Logins with right and wrong passwords and keys.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -12,9 +12,9 @@ use servers::ssh::Sshd;
 
 use crate::scene::{Ask, PASSWORD, PROGRAM, Scene};
 
-/// A program that writes down what it was started with, and transfers.
+/// The program records how it was started, and then transfers.
 #[tokio::test]
-async fn the_process_that_transfers_has_the_login_by_its_input_and_no_environment() {
+async fn the_transfer_process_gets_the_login_by_its_input_and_has_no_environment() {
     let (scene, commit) = Scene::with_commit();
     let host = Host::with_password(&scene, PASSWORD).await;
     let folder = tempfile::tempdir().unwrap();
@@ -34,7 +34,7 @@ async fn the_process_that_transfers_has_the_login_by_its_input_and_no_environmen
 }
 
 #[tokio::test]
-async fn the_right_password_is_let_in() {
+async fn the_right_password_is_accepted() {
     let (scene, commit) = Scene::with_commit();
     scene.allow_any_id();
     let host = Host::with_password(&scene, PASSWORD).await;
@@ -43,7 +43,7 @@ async fn the_right_password_is_let_in() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_refused_after_one_try() {
+async fn a_wrong_password_is_refused_after_one_attempt() {
     let (scene, commit) = Scene::with_commit();
     let host = Host::with_password(&scene, "another").await;
     let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
@@ -57,7 +57,7 @@ async fn a_wrong_password_is_refused_after_one_try() {
 }
 
 #[tokio::test]
-async fn a_host_that_lets_nobody_in_is_asked_twice() {
+async fn a_host_that_refuses_every_login_gets_two_requests() {
     let (scene, commit) = Scene::with_commit();
     let schemes = [
         "Basic realm=\"a\"",
@@ -75,7 +75,7 @@ async fn a_host_that_lets_nobody_in_is_asked_twice() {
 }
 
 #[tokio::test]
-async fn what_a_host_says_of_the_login_is_not_told() {
+async fn a_login_that_a_host_repeats_is_redacted() {
     let (scene, commit) = Scene::with_commit();
     type Echo = fn(&Request, &str, &str) -> Answer;
     let ways: [(&str, Echo); 4] = [
@@ -98,7 +98,7 @@ async fn what_a_host_says_of_the_login_is_not_told() {
                 "GET" => Answer::git(request, refs(commit, "side-band-64k")),
                 _ if !request.is_done() => Answer::git(request, "0000"),
                 _ => {
-                    // What is told of a long text must not end in the middle of a secret.
+                    // A long text must not be cut in the middle of a secret.
                     let dead = format!("\u{2}fatal: {:.<180}{login}\n", "no");
                     let lines = [before_pack(), pkt(dead)];
                     Answer::git(request, lines.concat())
@@ -124,7 +124,7 @@ async fn what_a_host_says_of_the_login_is_not_told() {
             let (_, told) = scene.refused(&ask).await;
             let basic = STANDARD.encode(format!("{USERNAME}:{PASSWORD}"));
             assert!(!told.contains(&basic), "{way}: {told}");
-            // Otherwise the host's words are not told at all, and nothing was tried.
+            // Otherwise the host's text would not be shown at all, and the test would show nothing.
             assert!(told.contains("***") || way == "location", "{way}: {told}");
         }
     }
@@ -151,7 +151,7 @@ async fn a_login_that_fails_only_when_the_pack_is_asked_for_is_a_failed_login() 
 }
 
 #[tokio::test]
-async fn a_host_that_asks_where_there_are_no_credentials_is_named() {
+async fn a_host_that_requires_missing_credentials_is_named() {
     let (scene, commit) = Scene::with_commit();
     let host = Host::with_password(&scene, PASSWORD).await;
     assert_eq!(
@@ -170,7 +170,7 @@ async fn a_host_that_asks_where_there_are_no_credentials_is_named() {
 }
 
 #[tokio::test]
-async fn a_password_is_not_sent_to_a_host_that_does_not_ask() {
+async fn a_password_is_not_sent_to_a_host_that_does_not_ask_for_it() {
     let (scene, commit) = Scene::with_commit();
     scene.allow_any_id();
     let host = Host::of(&scene).await;
@@ -191,7 +191,7 @@ async fn a_key_that_the_host_does_not_know_is_refused() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_none_is_refused() {
+async fn a_malformed_key_is_refused() {
     let (scene, commit) = Scene::with_commit();
     let sshd = Sshd::of(&scene).await;
     let ask = Ask::new(&sshd.url(), &commit).with_key("s3cret nonsense", None, &sshd.known_hosts());
@@ -207,7 +207,7 @@ async fn a_host_key_that_is_not_pinned_is_refused_before_the_login() {
     let pins = [
         sshd.pin(&same_type),
         sshd.pin(&another_type),
-        // The right key, of another host or port.
+        // The right key, but for another host or port.
         sshd.known_hosts().replace("127.0.0.1", "127.0.0.2"),
         sshd.known_hosts().replace("[127.0.0.1]:", "[127.0.0.1]:1"),
         String::new(),
@@ -220,7 +220,7 @@ async fn a_host_key_that_is_not_pinned_is_refused_before_the_login() {
 }
 
 #[tokio::test]
-async fn keys_of_all_usual_kinds_are_let_in_with_their_passphrase() {
+async fn keys_of_all_usual_kinds_are_accepted_with_their_passphrase() {
     let (scene, commit) = Scene::with_commit();
     scene.allow_any_id();
     let sshd = Sshd::of(&scene).await;

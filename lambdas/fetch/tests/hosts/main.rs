@@ -1,6 +1,6 @@
-//! `Fetch` against git hosts on the loopback: real ones (git's own `git http-backend`, OpenSSH's server) and hostile ones
-//! that speak just enough of HTTP and git. Each failure has its code, names the URL and no secret, and leaves nothing
-//! in the staging area.
+//! Runs `Fetch` against git hosts on the loopback: real ones (git's own `git http-backend`, OpenSSH's server), and
+//! hostile ones that speak just enough of HTTP and git. Each failure has its code, names the URL and no secret, and
+//! leaves nothing in the staging area.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "the helpers of tests")]
 

@@ -1,4 +1,4 @@
-//! Hosts that are not there, not now, or fall silent.
+//! Hosts that do not exist, are not available now, or fall silent.
 
 use std::time::{Duration, Instant};
 
@@ -10,14 +10,14 @@ use tokio::net::TcpListener;
 
 use crate::scene::{Ask, PASSWORD, SILENCE_SECONDS, Scene};
 
-/// Where nobody listens.
+/// Returns an address at which nothing listens.
 async fn closed_port() -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     listener.local_addr().unwrap().to_string()
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens_is_unreachable() {
+async fn a_closed_port_is_unreachable() {
     let (scene, commit) = Scene::with_commit();
     let address = closed_port().await;
     for scheme in ["http", "https"] {
@@ -38,7 +38,7 @@ async fn a_name_that_does_not_exist_is_unreachable_whatever_words_it_has() {
 }
 
 #[tokio::test]
-async fn a_host_that_says_not_now_is_unreachable() {
+async fn a_host_that_is_not_available_now_is_unreachable() {
     let (scene, commit) = Scene::with_commit();
     scene.allow_any_id();
     for status in [429, 500, 502, 503, 504] {
@@ -73,7 +73,7 @@ async fn a_host_that_refuses_by_gits_protocol_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_host_that_repeats_the_credentials_does_not_have_them_told() {
+async fn credentials_that_a_host_repeats_are_redacted() {
     let (scene, commit) = Scene::with_commit();
     let host = Host::answering(|request| {
         let Some(login) = request.headers.get("authorization") else {
@@ -97,7 +97,7 @@ async fn a_host_that_repeats_the_credentials_does_not_have_them_told() {
 }
 
 #[tokio::test]
-async fn a_host_that_hangs_up_is_unreachable() {
+async fn a_host_that_closes_the_connection_is_unreachable() {
     let (scene, commit) = Scene::with_commit();
     let at_once = Host::serve(async |_, _| Ok(())).await;
     assert_eq!(
@@ -116,7 +116,7 @@ async fn a_host_that_hangs_up_is_unreachable() {
             async move {
                 let mut bytes = answer.to_bytes();
                 if request.is_done() {
-                    // More is promised than comes.
+                    // The header promises more bytes than come.
                     let text = format!("Content-Length: {}", answer.body.len());
                     let more = format!("Content-Length: {}", answer.body.len() + 1);
                     let head = bytes.len() - answer.body.len();
@@ -132,7 +132,7 @@ async fn a_host_that_hangs_up_is_unreachable() {
     }
 }
 
-/// A fetch that ends as soon as the host has been silent for long enough.
+/// Checks that a fetch ends as soon as the host has been silent for too long.
 async fn silent(scene: &Scene, ask: &Ask) {
     let started = Instant::now();
     assert_eq!(scene.code(ask).await, Code::GitHostTimedOut);

@@ -1,4 +1,4 @@
-//! What people who wait for a fetch are told.
+//! The progress of a fetch.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use servers::http::Host;
 use crate::scene::{Ask, Scene};
 
 #[tokio::test]
-async fn a_fetch_tells_what_the_host_says_what_comes_and_what_is_made_of_it() {
+async fn a_fetch_reports_the_hosts_progress_the_objects_and_the_deltas() {
     let scene = Scene::new();
     scene.allow_any_id();
-    // The second file is sent as a delta of the first, or the other way around.
+    // One of the files is sent as a delta of the other.
     let text: String = (0..2_000).map(|line| format!("line {line}\n")).collect();
     let blobs = [text.clone(), text + "end\n"]
         .map(|text| scene.line(&["hash-object", "-w", "--stdin"], text.as_bytes()));
@@ -24,7 +24,7 @@ async fn a_fetch_tells_what_the_host_says_what_comes_and_what_is_made_of_it() {
     let host = Host::of(&scene).await;
     let (sender, told) = mpsc::channel();
     let mut ask = Ask::new(&host.url(), &commit);
-    // Whoever listens may have gone.
+    // The receiver may be gone.
     ask.progress = ProgressReporter::every(Duration::ZERO, move |progress| {
         let _ = sender.send(progress);
     });

@@ -1,4 +1,4 @@
-//! A host that sends the client elsewhere.
+//! Hosts that redirect.
 
 use domain::error::Code;
 use servers::PATH;
@@ -8,7 +8,7 @@ use crate::scene::{Ask, PASSWORD, Scene};
 
 const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
 
-/// The other host: it asks for a password, and gives the commit to whoever has one.
+/// The other host, which asks for a password, and serves the commit to whoever sends one.
 async fn elsewhere(scene: &Scene) -> Host {
     scene.allow_any_id();
     Host::guarded(scene, |request| {
@@ -93,9 +93,9 @@ async fn a_redirect_to_a_file_or_another_scheme_is_not_followed() {
     );
 }
 
-/// libgit2 1.9.7 dies of it, and takes nothing with it.
+/// libgit2 1.9.7 crashes on it, which ends only the transfer process.
 #[tokio::test]
-async fn a_redirect_without_a_host_is_told_of() {
+async fn a_redirect_without_a_host_is_an_error_of_its_own() {
     let (scene, commit) = Scene::with_commit();
     for location in ["elsewhere", "https:", "http:///x"] {
         let host = Host::answering(move |_| Answer::redirect(302, location)).await;
@@ -143,7 +143,7 @@ fn a_users_git_configuration_changes_nothing() {
             "commits::the_exact_commit_comes_without_its_history",
             "signatures::a_signed_commit_needs_no_signed_tag",
         ] {
-            // libgit2 reads the home once in a process: this is another one.
+            // libgit2 reads the home directory once per process, so this is another process.
             let output = std::process::Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", test])
                 .env("HOME", home.path())

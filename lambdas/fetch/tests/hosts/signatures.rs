@@ -1,5 +1,4 @@
-//! Commits and tags that have to be signed: by git itself, with the tools of OpenSSH and GnuPG. Where git verifies them,
-//! both agree.
+//! Signed commits and tags, made by git with the tools of OpenSSH and GnuPG. Our result must agree with git's own.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -40,7 +39,7 @@ impl SshKey {
         Self { folder, path }
     }
 
-    /// The line of allowed_signers, with options.
+    /// Returns the line of allowed_signers, with options.
     fn allowed(&self, options: &str) -> String {
         format!("jo@example.com {options} {}\n", public(&self.path))
     }
@@ -50,7 +49,7 @@ impl SshKey {
         listed.split(' ').nth(1).unwrap().to_owned()
     }
 
-    /// A signature over `payload` for any namespace.
+    /// Returns a signature over `payload` for a namespace.
     fn sign(&self, namespace: &str, hash: &str, payload: &[u8]) -> String {
         let file = self.folder.path().join("payload");
         let signature = file.with_extension("sig");
@@ -71,7 +70,7 @@ impl SshKey {
     }
 }
 
-/// Whom git signs as.
+/// Returns the options by which git signs with this key.
 fn as_ssh(key: &SshKey) -> [String; 4] {
     let key = format!("user.signingKey={}", key.path.display());
     ["-c".into(), "gpg.format=ssh".into(), "-c".into(), key]
@@ -96,14 +95,14 @@ fn run(scene: &Scene, signer: &[String], arguments: &[&str]) -> String {
     scene.line(&arguments, b"")
 }
 
-/// The tip of `refs/heads/main`, signed.
+/// Makes a signed commit on `refs/heads/main`.
 fn commit(scene: &Scene, signer: &[String]) -> String {
     let tree = scene.tree("content");
     let commit = run(scene, signer, &["commit-tree", "-S", &tree, "-m", "signed"]);
     push(scene, &commit)
 }
 
-/// The tag `v1`, signed.
+/// Makes the signed tag `v1`.
 fn tag(scene: &Scene, signer: &[String], commit: &str) -> String {
     run(
         scene,
@@ -127,7 +126,7 @@ fn write(scene: &Scene, kind: &str, raw: &str) -> String {
     scene.line(&["hash-object", "-w", "-t", kind, "--stdin"], raw.as_bytes())
 }
 
-/// A commit with signatures that are made over it without them.
+/// Makes a commit with these signatures over the commit without them.
 fn signed_with(scene: &Scene, sign: impl Fn(&[u8]) -> Vec<String>) -> String {
     let unsigned = raw(scene, "commit", &scene.commit("text", None));
     let headers: String = sign(unsigned.as_bytes())
@@ -144,7 +143,7 @@ fn signed_with(scene: &Scene, sign: impl Fn(&[u8]) -> Vec<String>) -> String {
     )
 }
 
-/// Whether git itself verifies, with the same SSH keys.
+/// Returns whether git itself verifies an object, with the same SSH keys.
 fn git_verifies(scene: &Scene, kind: &str, id: &str, allowed_signers: &str, gnupg: Option<&Gnupg>) -> bool {
     let file = scene.as_ref().join("allowed_signers");
     std::fs::write(&file, allowed_signers).unwrap();
@@ -221,7 +220,7 @@ async fn a_commit_is_verified_by_a_key_in_a_token() {
 }
 
 #[tokio::test]
-async fn either_hash_of_an_ssh_signature_will_do() {
+async fn both_hashes_of_ssh_signatures_are_accepted() {
     let scene = new_scene();
     let host = Host::of(&scene).await;
     let key = SshKey::new("rsa");
@@ -246,7 +245,7 @@ async fn a_commit_is_verified_by_every_kind_of_openpgp_key() {
         let name = format!("Jo {algorithm} <jo@example.com>");
         let key = gnupg.make_key("20230101T000000", &name, algorithm, "sign", "never");
         let commit = commit(&scene, &as_openpgp(&gnupg, &key));
-        // All keys, in one block.
+        // All keys are in one block.
         let ask = Ask::new(&host.url(), &commit).signed_by("", &gnupg.public("example.com"));
         assert_signed(&scene.fetch(&ask).await.unwrap(), &commit, &name, &key);
         assert!(git_verifies(&scene, "commit", &commit, "", Some(&gnupg)));
@@ -268,7 +267,7 @@ async fn a_commit_is_verified_by_a_signing_subkey() {
         );
         let subkey = gnupg.fingerprints(&primary).remove(number + 1);
         let commit = commit(&scene, &as_openpgp(&gnupg, &subkey));
-        // Blocks of their own.
+        // Each key has a block of its own.
         let keys = format!("{}\n# Jo\n{}", gnupg.public(&other), gnupg.public(&primary));
         let ask = Ask::new(&host.url(), &commit).signed_by("", &keys);
         assert_signed(&scene.fetch(&ask).await.unwrap(), &commit, "Jo", &subkey);
@@ -276,7 +275,7 @@ async fn a_commit_is_verified_by_a_signing_subkey() {
 }
 
 #[tokio::test]
-async fn an_openpgp_signature_of_text_will_do() {
+async fn an_openpgp_signature_of_text_is_accepted() {
     let scene = new_scene();
     let host = Host::of(&scene).await;
     let gnupg = Gnupg::new();
@@ -289,7 +288,7 @@ async fn an_openpgp_signature_of_text_will_do() {
 }
 
 #[tokio::test]
-async fn a_signed_tag_vouches_for_its_commit() {
+async fn a_signed_tag_verifies_its_commit() {
     let scene = new_scene();
     let host = Host::of(&scene).await;
     let key = SshKey::new("ed25519");
@@ -396,7 +395,7 @@ async fn what_is_not_signed_is_refused() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_listed_is_refused_by_its_name() {
+async fn a_key_that_is_not_listed_is_refused_and_named() {
     let scene = new_scene();
     let host = Host::of(&scene).await;
     let (key, gnupg) = (SshKey::new("ed25519"), Gnupg::new());
@@ -447,7 +446,7 @@ async fn a_commit_that_was_altered_after_signing_is_refused() {
 }
 
 #[tokio::test]
-async fn an_ssh_key_signs_in_its_time_and_for_git_only() {
+async fn an_ssh_key_signs_only_while_it_is_valid_and_for_git() {
     let scene = new_scene();
     let host = Host::of(&scene).await;
     let key = SshKey::new("ed25519");
@@ -500,7 +499,7 @@ async fn a_signature_that_was_made_for_something_else_is_refused() {
 }
 
 #[tokio::test]
-async fn an_openpgp_key_signs_in_its_time_only() {
+async fn an_openpgp_key_signs_only_while_it_is_valid() {
     let scene = new_scene();
     let host = Host::of(&scene).await;
     let gnupg = Gnupg::new();
@@ -576,7 +575,7 @@ async fn a_revoked_openpgp_key_is_refused_whatever_the_time() {
         .replace("\n:---", "\n---");
     gnupg.run(NOW, &["--import"], revocation.as_bytes());
     for (commit, key) in [(by_primary, &key), (by_subkey, &subkey)] {
-        // The older block alone would let it.
+        // The older block alone would allow it.
         for keys in [gnupg.public(key), before.clone() + &gnupg.public(key)] {
             let ask = Ask::new(&host.url(), &commit)
                 .of_any_commit()
@@ -599,7 +598,7 @@ async fn an_openpgp_key_that_is_not_for_signing_is_refused() {
     let gnupg = Gnupg::new();
     let key = gnupg.make_key("20230101T000000", "Jo", "ed25519", "cert,sign", "never");
     let commit = commit(&scene, &as_openpgp(&gnupg, &key));
-    // GnuPG asks what to change of the key's usage: the signing, and no more.
+    // GnuPG asks what to change in the key's usage: only signing is turned off.
     let answers = b"change-usage\nS\nQ\nsave\n";
     gnupg.run(
         "20230201T000000",
@@ -611,7 +610,7 @@ async fn an_openpgp_key_that_is_not_for_signing_is_refused() {
 }
 
 #[tokio::test]
-async fn a_subkey_that_does_not_bind_itself_is_refused() {
+async fn a_subkey_that_has_not_signed_its_binding_is_refused() {
     let scene = new_scene();
     let host = Host::of(&scene).await;
     let gnupg = Gnupg::new();
@@ -747,7 +746,7 @@ async fn an_x509_signature_is_not_supported() {
 }
 
 #[tokio::test]
-async fn without_a_list_nothing_is_verified() {
+async fn without_listed_keys_nothing_is_verified() {
     let scene = new_scene();
     let host = Host::of(&scene).await;
     let commit = commit(&scene, &as_ssh(&SshKey::new("ed25519")));
@@ -794,7 +793,7 @@ async fn a_list_that_cannot_be_read_is_an_invalid_secret() {
 }
 
 #[tokio::test]
-async fn nobody_looks_where_any_commit_will_do() {
+async fn signatures_are_not_checked_if_none_is_required() {
     let scene = new_scene();
     let host = Host::of(&scene).await;
     let commit = signed_with(&scene, |_| vec!["nonsense".to_owned()]);

@@ -12,7 +12,7 @@ use servers::http::Host;
 
 use servers::Certificate;
 
-/// The front, serving until it is dropped.
+/// A TLS server in front of a host, until it is dropped.
 pub struct Tls {
     address: SocketAddr,
     closed: Arc<AtomicBool>,
@@ -43,7 +43,7 @@ impl Tls {
                 connection
                     .set_read_timeout(Some(Duration::from_secs(10)))
                     .unwrap();
-                // A client that does not trust the certificate goes away.
+                // A client that does not trust the certificate closes the connection.
                 if let Ok(connection) = acceptor.accept(connection) {
                     let _ = relay(connection, upstream);
                 }
@@ -52,7 +52,7 @@ impl Tls {
         Self { address, closed }
     }
 
-    /// The URL of the scene's repository.
+    /// Returns the URL of the scene's repository.
     pub fn url(&self) -> String {
         format!("https://{}{PATH}", self.address)
     }
@@ -65,7 +65,7 @@ impl Drop for Tls {
     }
 }
 
-/// Passes one request on, and the answer back.
+/// Passes one request on, and the response back.
 fn relay(client: SslStream<TcpStream>, upstream: SocketAddr) -> std::io::Result<()> {
     let mut client = BufReader::new(client);
     let mut request = Vec::new();

@@ -13,12 +13,12 @@ use openssl::sign::Signer;
 use ssh_key::{HashAlg, SshSig};
 
 const APPLICATION: &[u8] = b"ssh:";
-/// That somebody has touched it, and how often it has signed.
+/// The flag that the token was touched, and the count of its signatures.
 const TOUCHED: [u8; 5] = [1, 0, 0, 0, 7];
 
 pub struct Token {
     kind: &'static str,
-    /// As it is in a file of keys, decoded.
+    /// The public key, as in a key file, but decoded.
     public: Vec<u8>,
     private: PKey<Private>,
 }
@@ -56,12 +56,12 @@ impl Token {
         }
     }
 
-    /// The line of allowed_signers.
+    /// Returns the line of allowed_signers.
     pub fn allowed(&self) -> String {
         format!("jo@example.com {} {}\n", self.kind, STANDARD.encode(&self.public))
     }
 
-    /// A signature for git.
+    /// Returns a signature for git.
     pub fn sign(&self, payload: &[u8]) -> String {
         let data = SshSig::signed_data("git", HashAlg::Sha512, payload).unwrap();
         let data = [&sha256(APPLICATION)[..], &TOUCHED, &sha256(&data)].concat();
@@ -88,7 +88,7 @@ fn string(bytes: &[u8]) -> Vec<u8> {
     [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat()
 }
 
-/// A positive number: where its first bit is set, a zero comes before.
+/// Encodes a positive number, with a zero byte in front if its first bit is set.
 fn mpint(number: &BigNumRef) -> Vec<u8> {
     let mut bytes = number.to_vec();
     if bytes.first().is_some_and(|first| *first >= 0x80) {

@@ -1,4 +1,4 @@
-//! Where an object goes: destination keys from a template, staging keys by push.
+//! The keys of objects: destination keys by a template, and staging keys by push.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,14 +27,14 @@ impl Default for KeyTemplate {
 }
 
 impl KeyTemplate {
-    /// The key of `push`. With the default template two repositories or refs never share a key.
+    /// Returns the key of `push`. With the default template two repositories or refs never share a key.
     ///
-    /// `{ref}` is a branch's or tag's name without `refs/`, such as `heads/main`, and any other ref's with it. So that `a` +
-    /// `heads/b/heads/c` and `a/heads/b` + `heads/c` are apart too, a part of the repository's path that is `heads`, `tags` or
-    /// `refs` has its first letter percent-encoded, and `%` is written `%25`.
+    /// `{ref}` is the name of a branch or tag without `refs/`, such as `heads/main`, or the full name of any other ref.
+    /// To distinguish `a` + `heads/b/heads/c` from `a/heads/b` + `heads/c`, a part of the repository's path that is
+    /// `heads`, `tags` or `refs` has its first letter percent-encoded, and `%` is written `%25`.
     ///
     /// # Errors
-    /// [`Invalid`] where the key would be longer than S3 allows.
+    /// Returns [`Invalid`] if the key would be longer than S3 allows.
     pub fn render(&self, push: &Push) -> Result<ObjectKey, Invalid> {
         let repository = push
             .repository
@@ -66,33 +66,33 @@ impl KeyTemplate {
         }
         key.push_str(rest);
         let key: ObjectKey = key.parse()?;
-        // What stands beside it needs a key too.
+        // The provenance document beside it needs a key too.
         provenance_key(&key, &push.push_id)?;
         Ok(key)
     }
 }
 
-/// The key of the provenance document of the zip that a push has put at `key`. Each push has its own, so a late one never
-/// replaces another's.
+/// Returns the key of the provenance document of the zip that a push writes to `key`. Each push has its own, so a late
+/// push never replaces that of another.
 ///
 /// # Errors
-/// [`Invalid`] where it is longer than S3 allows.
+/// Returns [`Invalid`] if the key would be longer than S3 allows.
 pub fn provenance_key(key: &ObjectKey, push_id: &PushId) -> Result<ObjectKey, Invalid> {
     format!("{key}.provenance/{push_id}.json").parse()
 }
 
-/// The key in the staging bucket of one of a push's intermediate objects.
+/// Returns the key of an intermediate object of a push in the staging bucket.
 ///
 /// # Errors
-/// [`Invalid`] where `name` makes it longer than S3 allows.
+/// Returns [`Invalid`] if `name` makes the key longer than S3 allows.
 pub fn staging_key(push_id: &PushId, name: &str) -> Result<ObjectKey, Invalid> {
     format!("pushes/{push_id}/{name}").parse()
 }
 
-/// The key in the staging bucket of a push's LFS object.
+/// Returns the key of a push's LFS object in the staging bucket.
 ///
 /// # Errors
-/// [`Invalid`] where `oid` is no LFS object's id.
+/// Returns [`Invalid`] if `oid` makes the key longer than S3 allows.
 pub fn lfs_key(push_id: &PushId, oid: &str) -> Result<ObjectKey, Invalid> {
     staging_key(push_id, &format!("lfs/{oid}"))
 }
@@ -110,27 +110,30 @@ fn parse_object_key(text: &str) -> Result<String, Invalid> {
     if (1..=1_024).contains(&text.len()) {
         Ok(text.to_owned())
     } else {
-        Err(Invalid::new("object key", text, "it has 1 to 1,024 bytes"))
+        Err(Invalid::new("object key", text, "it must have 1 to 1,024 bytes"))
     }
 }
 
 fn parse_key_template(text: &str) -> Result<String, Invalid> {
     let invalid = |rule: String| Err(Invalid::new("key template", text, rule));
     if text.is_empty() || text.starts_with('/') {
-        return invalid("it is not empty and begins with no slash".to_owned());
+        return invalid("it must not be empty or begin with a slash".to_owned());
     }
     let mut rest = text;
     while let Some((literal, after_brace)) = rest.split_once('{') {
         let Some((name, tail)) = after_brace.split_once('}') else {
-            return invalid("each { has its }".to_owned());
+            return invalid("each { needs a }".to_owned());
         };
         if literal.contains('}') || !PLACEHOLDERS.contains(&name) {
-            return invalid(format!("its placeholders are {{{}}}", PLACEHOLDERS.join("}, {")));
+            return invalid(format!(
+                "its only placeholders are {{{}}}",
+                PLACEHOLDERS.join("}, {")
+            ));
         }
         rest = tail;
     }
     if rest.contains('}') {
-        return invalid("each } has its {".to_owned());
+        return invalid("each } needs a {".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -160,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_template_reads_well() {
+    fn the_default_template_has_source_repository_and_ref() {
         let key = KeyTemplate::default()
             .render(&push("group/project", "refs/heads/main"))
             .unwrap();
@@ -168,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_names_its_placeholders() {
+    fn a_template_may_only_have_known_placeholders() {
         let template: KeyTemplate = "releases/{after}.zip".parse().unwrap();
         let key = template.render(&push("a/b", "refs/tags/v1")).unwrap();
         assert_eq!(key.as_str(), format!("releases/{}.zip", "c".repeat(40)));
@@ -184,7 +187,7 @@ mod tests {
         assert!(KeyTemplate::default().render(&push(&repository, &long)).is_err());
     }
 
-    /// Parts that make the ambiguous cases likely.
+    /// Generates paths of parts that make ambiguous cases likely.
     fn path() -> impl Strategy<Value = String> {
         let part = prop::sample::select(vec!["a", "b", "heads", "tags", "refs", "%68eads", "%"]);
         prop::collection::vec(part, 1..5).prop_map(|parts| parts.join("/"))
@@ -195,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ref_that_is_no_branch_and_no_tag_keeps_its_whole_name() {
+    fn a_ref_that_is_neither_a_branch_nor_a_tag_keeps_its_whole_name() {
         let key = |repository, ref_name| {
             KeyTemplate::default()
                 .render(&push(repository, ref_name))

@@ -1,34 +1,34 @@
-//! The catalogue of errors: each has a code, which is the error's name in the Step Functions console, a class, and a
-//! remedy. `docs/operations.md` is the same list for people.
+//! The catalogue of errors. Each has a code, which is the error's name in the Step Functions console, a class, and a
+//! remedy. `docs/operations.md` has the same list for people.
 
-/// Whether trying again can help.
+/// Whether a retry can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// The state machine tries again, with backoff.
+    /// The state machine retries, with backoff.
     Transient,
-    /// It does not: only a change somewhere helps.
+    /// The state machine does not retry, because only a change can help.
     Permanent,
 }
 
-/// Gives an error its place in the catalogue. Implemented by every crate's error, with an exhaustive match.
+/// An error with a code of the catalogue. Every crate's error implements this, with an exhaustive match.
 pub trait Coded: std::error::Error {
-    /// The error's code.
+    /// Returns the error's code.
     fn code(&self) -> Code;
 }
 
 macro_rules! catalogue {
     ($($(#[$doc:meta])* $code:ident: $class:ident, $remedy:literal;)*) => {
-        /// The name of an error.
+        /// The code of an error.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Code {
             $($(#[$doc])* $code,)*
         }
 
         impl Code {
-            /// Every code there is.
+            /// All codes.
             pub const ALL: &[Self] = &[$(Self::$code,)*];
 
-            /// The code as the state machine names it.
+            /// Returns the code as the state machine names it.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -36,7 +36,7 @@ macro_rules! catalogue {
                 }
             }
 
-            /// Whether trying again can help.
+            /// Returns whether a retry can help.
             #[must_use]
             pub fn class(self) -> Class {
                 match self {
@@ -44,7 +44,7 @@ macro_rules! catalogue {
                 }
             }
 
-            /// What to do.
+            /// Returns what to do.
             #[must_use]
             pub fn remedy(self) -> &'static str {
                 match self {
@@ -56,81 +56,81 @@ macro_rules! catalogue {
 }
 
 catalogue! {
-    /// A state was called with something that is not its contract.
+    /// A state was called with an input that it does not accept.
     InputInvalid: Permanent, "Start executions by the webhook, or with an input copied from another execution.";
     /// The execution was stopped, or another one has taken over the push.
-    ExecutionOver: Permanent, "Look at the push's last execution, which goes on with it. Where there is none, start a new execution with the same input.";
+    ExecutionOver: Permanent, "See the push's last execution, which continues it. If there is none, start a new execution with the same input.";
     /// A function's environment is wrong.
     SettingsInvalid: Permanent, "Deploy the template again: a function's environment variables were changed.";
     /// The source's SSM parameter cannot be applied.
     SourceInvalid: Permanent, "Correct the source's SSM parameter, then start a new execution with the same input.";
     /// The payload's clone URLs, or a submodule's or LFS server's, are on no allowed host.
     GitHostNotAllowed: Permanent, "If the host is right, add it to the source's git_hosts (template parameter GitHosts), then start a new execution with the same input.";
-    /// No connection to the git host, or it answers with a server error.
+    /// There is no connection to the git host, or it responds with a server error.
     GitHostUnreachable: Transient, "Check that the git host is up and that the fetch function can reach it (VPC, security groups, DNS), then start a new execution with the same input.";
     /// The git host went silent.
     GitHostTimedOut: Transient, "Check the git host's load and the network between it and the fetch function, then start a new execution with the same input.";
     /// The git host's TLS certificate is not trusted.
     CertificateInvalid: Permanent, "Give the git host a certificate from a public authority, or put its authority's certificate into the git secret as ca_certificates.";
-    /// The SSH host key is not the pinned one.
+    /// The SSH host key is not pinned.
     HostKeyMismatch: Permanent, "Make sure that the host was not replaced by someone else. If its key was changed on purpose, put the new key into known_hosts in the git secret.";
-    /// The git secret has nothing for this host.
+    /// The git secret has no credentials for this host.
     CredentialsMissing: Permanent, "Add an entry for the host to the source's git secret.";
     /// The git host refused the credentials.
     AuthenticationFailed: Permanent, "Check that the token or key in the git secret is valid, has not expired and may read the repository.";
-    /// The git host wants the client to go elsewhere.
-    GitHostRedirected: Permanent, "Use the repository's present URL: it was moved or renamed, or the host wants https.";
+    /// The git host redirects to another URL.
+    GitHostRedirected: Permanent, "Use the repository's current URL: it was moved or renamed, or the host requires https.";
     /// The git host does not know the repository.
-    RepositoryNotFound: Permanent, "Check that the repository exists and that the credentials may read it: git hosts hide what may not be read.";
+    RepositoryNotFound: Permanent, "Check that the repository exists and that the credentials may read it: git hosts hide repositories that may not be read.";
     /// The git host does not have the commit.
-    CommitNotFound: Permanent, "The commit is gone, by a later force-push or deletion. Push again what is to be delivered.";
+    CommitNotFound: Permanent, "The commit was removed by a later force-push or deletion. Push again what is to be delivered.";
     /// The git host does not show the commit on the pushed ref.
-    CommitNotOnRef: Permanent, "Nothing, if the ref was moved or deleted meanwhile: its newer push is delivered. Otherwise somebody who knows the webhook's token has asked for a commit that is not on the ref: replace the token, or allow any commit by the option commits.";
-    /// The git host speaks wrongly, or sent objects that are damaged.
+    CommitNotOnRef: Permanent, "If the ref was moved or deleted meanwhile, do nothing: its newer push is delivered. Otherwise somebody who knows the webhook's token has asked for a commit that is not on the ref: replace the token, or allow any commit by the option commits.";
+    /// The git host violates the protocol, or sent damaged objects.
     RepositoryInvalid: Permanent, "Run git fsck on the repository at its host.";
-    /// The process that speaks to the git host has died of what came, or had not enough memory for it.
-    TransferDied: Permanent, "Look at what the host answers at the URL that the message names: a redirect that names no host, a proxy's login page or refs without end may end it. If the repository is right and large, raise the function's memory in the template.";
+    /// The process that speaks to the git host has crashed on its response, or did not have enough memory for it.
+    TransferDied: Permanent, "See what the host sends at the URL that the message names: a redirect without a host, a proxy's login page or endless refs may crash it. If the repository is right and large, raise the function's memory in the template.";
     /// The repository uses something that cannot be delivered.
     RepositoryUnsupported: Permanent, "See docs/operations.md for what is supported.";
-    /// A limit of the source's options was met.
+    /// The push exceeds a limit of the source's options.
     LimitExceeded: Permanent, "Make the repository smaller, or raise the limit that the message names in the source's options.";
     /// A path in the repository cannot be in a zip.
     PathUnsafe: Permanent, "Remove or rename the path in the repository.";
     /// The repository has a symbolic link that the source's options do not allow.
     SymlinkRefused: Permanent, "Replace the link in the repository, or allow it by the option symlinks.";
-    /// It is not known where a submodule comes from.
+    /// The repository does not say where a submodule comes from.
     SubmoduleInvalid: Permanent, "Correct .gitmodules in the repository: each submodule needs a URL.";
-    /// A submodule, or an LFS server, is of a repository that the source does not allow.
+    /// A submodule or an LFS server belongs to a repository that the source does not allow.
     SubmoduleNotAllowed: Permanent, "If the repository is right, add it to the source's submodule_repositories, then start a new execution with the same input.";
     /// The LFS server does not have an object.
     LfsObjectMissing: Permanent, "Push the object with git lfs push --all, then start a new execution with the same input.";
-    /// The LFS server speaks wrongly, or sent another object.
+    /// The LFS server violates the protocol, or sent another object.
     LfsInvalid: Permanent, "Run git lfs fsck on a clone, and check the LFS server.";
     /// The commit is not signed by a key of the source.
     CommitNotVerified: Permanent, "Sign the commit, or add its signer's key to the git secret.";
-    /// An intermediate object is gone.
-    StagedObjectMissing: Permanent, "Start a new execution with the same input, which fetches the commit again. If it comes back, look at who else writes to the staging bucket.";
-    /// S3 does not answer.
+    /// An intermediate object is missing.
+    StagedObjectMissing: Permanent, "Start a new execution with the same input, which fetches the commit again. If the error recurs, find out who else writes to the staging bucket.";
+    /// S3 does not respond.
     StorageUnavailable: Transient, "Check the AWS Health Dashboard for S3, then start a new execution with the same input.";
-    /// S3 refuses.
+    /// S3 refuses the request.
     StorageRefused: Permanent, "Check that the bucket exists and that its policy and key allow the function's role.";
-    /// Another repository's or ref's zip is at the destination, or an object that is no delivered zip.
-    DestinationOccupied: Permanent, "Use a key template with {repository} and {ref}, so that each has its own object. If the repository was renamed, or the object is no delivered zip, delete it, or set the option overwrite_foreign for the latter. Then start a new execution with the same input.";
+    /// The destination has the zip of another repository or ref, or an object that is not a delivered zip.
+    DestinationOccupied: Permanent, "Use a key template with {repository} and {ref}, so that each has its own object. If the repository was renamed, delete the object. If the object is not a delivered zip, delete it or set the option overwrite_foreign. Then start a new execution with the same input.";
     /// Others write to the same destination at the same time.
     DestinationContended: Transient, "Start a new execution with the same input: many pushes were delivered to this object at once, or somebody else writes to it.";
-    /// Secrets Manager does not answer.
+    /// Secrets Manager does not respond.
     SecretUnavailable: Transient, "Check the AWS Health Dashboard for Secrets Manager, then start a new execution with the same input.";
-    /// Secrets Manager refuses, or the secret is not what it should be.
+    /// Secrets Manager refuses the request, or the secret is malformed.
     SecretInvalid: Permanent, "Correct the secret that the message names; docs/operations.md shows its form.";
-    /// DynamoDB does not answer.
+    /// DynamoDB does not respond.
     AuditUnavailable: Transient, "Check the AWS Health Dashboard for DynamoDB, then start a new execution with the same input.";
-    /// Somebody else wrote to the same trail at the same time.
+    /// Others write to the same trail at the same time.
     AuditContended: Transient, "Start a new execution with the same input.";
-    /// DynamoDB refuses, or the trail cannot be read.
-    AuditInvalid: Permanent, "Look at the push's items in the table: they were changed by hand, or by another version.";
+    /// DynamoDB refuses the request, or the trail cannot be read.
+    AuditInvalid: Permanent, "Check the push's items in the table: they were changed by hand, or by another version.";
     /// A function ran out of time.
-    StageTimedOut: Permanent, "Raise the function's memory (which brings processors) or its timeout in the template.";
-    /// The function's own storage failed.
+    StageTimedOut: Permanent, "Raise the function's memory, which also gives it more processors, or its timeout in the template.";
+    /// The function's own disk failed.
     WorkspaceFailed: Permanent, "Raise the function's ephemeral storage or memory in the template.";
 }
 
@@ -140,7 +140,8 @@ impl std::fmt::Display for Code {
     }
 }
 
-/// What to do about an error of any name: a code of the catalogue, or one of Lambda's and Step Functions' own.
+/// Returns what to do about an error of any name, which is a code of the catalogue or one of Lambda's and Step
+/// Functions' own.
 #[must_use]
 pub fn remedy(error: &str) -> &'static str {
     if let Some(code) = Code::ALL.iter().find(|code| code.as_str() == error) {
@@ -148,13 +149,13 @@ pub fn remedy(error: &str) -> &'static str {
     }
     match error {
         "ExecutionAborted" | "ExecutionTimedOut" => {
-            "If it should not have ended, start a new execution with the same input."
+            "If it was not meant to end, start a new execution with the same input."
         }
         "States.Timeout" | "Sandbox.Timedout" => {
             "The function ran out of time: raise its timeout and memory in the template, or lower fetch_seconds."
         }
         "Runtime.OutOfMemory" => "Raise the function's memory in the template.",
-        // The local AWS leaves the ending out.
+        // The local AWS omits the ending `Exception`.
         "Ssm.ParameterNotFoundException" | "Ssm.ParameterNotFound" => {
             "Create the SSM parameter of the source, or remove the webhook that names it."
         }
@@ -167,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_remedy_is_a_sentence_and_every_code_is_one_word() {
+    fn every_remedy_is_a_sentence_and_every_code_one_word() {
         for code in Code::ALL {
             assert!(code.remedy().ends_with('.'), "{code}");
             assert!(code.as_str().chars().all(char::is_alphanumeric), "{code}");

@@ -1,4 +1,4 @@
-//! The audit trail: what has happened to a push, in the past tense, never changed afterwards.
+//! The events of the audit trail, which say what has happened to a push, and are never changed.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use crate::contract::{
 };
 use crate::push::Push;
 
-/// The version of the events' form that this code writes. It reads every version that was ever written.
+/// The version of the events' schema that this code writes. It reads every version that was ever written.
 pub const SCHEMA: u32 = 1;
 
 /// An event with its place in the push's trail.
@@ -16,9 +16,9 @@ pub const SCHEMA: u32 = 1;
 pub struct RecordedEvent {
     /// Its place in the push's trail, from 1, without gaps.
     pub version: u64,
-    /// The version of its form.
+    /// The version of its schema.
     pub schema: u32,
-    /// When it was written down.
+    /// When it was recorded.
     pub recorded_at: DateTime<Utc>,
     /// What happened.
     #[serde(flatten)]
@@ -29,13 +29,13 @@ pub struct RecordedEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data")]
 pub enum PushEvent {
-    /// An execution has taken the push up.
+    /// The first execution has begun.
     PushReceived(PushReceived),
-    /// Another execution has taken it up again, from the beginning.
+    /// Another execution has taken over the push, from the beginning.
     PushRetried(PushRetried),
-    /// It is wanted, and has its number and its destination.
+    /// The push is to be delivered, and has a number and a destination.
     PushValidated(Deliver),
-    /// It is not for us.
+    /// The push is not to be delivered.
     PushIgnored(Ignored),
     /// The commit is in the staging bucket.
     CommitFetched(FetchedCommit),
@@ -45,16 +45,16 @@ pub enum PushEvent {
     ArchiveUploaded(Delivered),
     /// A newer push's zip is at the destination.
     PushSuperseded(Superseded),
-    /// All is done.
+    /// The push is closed as delivered.
     PushDelivered(Delivered),
-    /// A stage failed, and may be tried again.
+    /// An attempt of a stage failed. The stage may be retried.
     AttemptFailed(AttemptFailed),
     /// The execution has failed.
     PushFailed(PushFailed),
 }
 
 impl PushEvent {
-    /// The event's name.
+    /// Returns the event's name.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -78,14 +78,14 @@ impl PushEvent {
 pub struct PushReceived {
     /// The push.
     pub push: Push,
-    /// The execution that took it up.
+    /// The first execution.
     pub execution: Execution,
 }
 
 /// The data of [`PushEvent::PushRetried`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushRetried {
-    /// The execution that took it up again.
+    /// The execution that took over the push.
     pub execution: Execution,
 }
 
@@ -94,7 +94,7 @@ pub struct PushRetried {
 pub struct AttemptFailed {
     /// The stage.
     pub stage: Stage,
-    /// How often it was tried before in this execution, from 0.
+    /// The number of the attempt in this execution, from 0.
     pub attempt: u32,
     /// The execution's ARN.
     pub execution_id: String,

@@ -1,9 +1,9 @@
-//! The order guard: which of two pushes of one ref is newer, and so what becomes of a zip that is about to be delivered.
+//! The order guard, which decides which of two pushes of a ref is newer, and so whether a zip may be delivered.
 //!
-//! A push is known by three things: what the git host reported (`before`, `after`), the number that it was given in the
-//! order of arrival, and what the ref pointed to when the push was fetched (`ref_now`). Only the last one is a witness of
-//! the git host's own state. Decision 6 (`docs/decisions`) has the proof of the rules, and `tests/interleavings.rs` explores
-//! them.
+//! Three things are known of a push: what the git host reported (`before`, `after`), the number that it was given in
+//! the order of arrival, and what the ref pointed to when the push was fetched (`ref_now`). Only the last one shows the
+//! git host's own state. Decision 6 (`docs/decisions`) has the proof of the rules, and `tests/interleavings.rs`
+//! explores them.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -24,20 +24,22 @@ pub struct DeliveredPush {
     /// Its ref.
     #[serde(rename = "ref")]
     pub ref_name: RefName,
-    /// What the ref pointed to before it.
+    /// What the ref pointed to before the push.
     pub before: Option<ObjectId>,
-    /// What the ref pointed to after it.
+    /// What the ref pointed to after the push.
     pub after: Option<ObjectId>,
     /// Its number among the pushes of the ref.
     pub sequence: u64,
-    /// What the ref pointed to when it was fetched. `None` if the ref was gone, or nobody knows.
+    /// What the ref pointed to when the push was fetched, or `None` if the ref did not exist any more or this is not
+    /// known.
     pub ref_now: Option<ObjectId>,
     /// The SHA-256 of its zip, as 64 hexadecimal digits.
     pub sha256: String,
 }
 
 impl DeliveredPush {
-    /// `push` with its number, what its ref pointed to when it was fetched, and the digest of its zip.
+    /// Creates the description of `push`, with its number, what its ref pointed to when it was fetched, and the digest
+    /// of its zip.
     #[must_use]
     pub fn new(push: &Push, sequence: u64, ref_now: Option<ObjectId>, sha256: String) -> Self {
         Self {
@@ -58,68 +60,69 @@ impl DeliveredPush {
             == (&other.source, &other.repository, &other.ref_name)
     }
 
-    /// Whether the ref still pointed to what was pushed when the push was fetched.
+    /// Returns whether the ref still pointed to the pushed object when the push was fetched.
     fn was_found_at_its_own(&self) -> bool {
         self.ref_now.is_some() && self.ref_now == self.after
     }
 
-    /// Whether the ref already pointed to `newer` when this push was fetched.
+    /// Returns whether the ref already pointed to `newer` when this push was fetched.
     fn was_fetched_at(&self, newer: &Self) -> bool {
         self.ref_now.is_some() && self.ref_now == newer.after && self.ref_now != self.after
     }
 
-    /// Whether it moved the ref from where `older` had moved it to.
+    /// Returns whether this push moved the ref from where `older` had moved it to.
     fn follows(&self, older: &Self) -> bool {
         self.before.is_some() && self.before == older.after
     }
 
-    /// Whether `other` reports the same movement of the ref. A push that moves nothing was asked for by hand, to deliver
-    /// again, and repeats nothing.
+    /// Returns whether `other` reports the same change of the ref. A push that changes nothing was requested by hand,
+    /// to deliver again, and repeats no other.
     fn repeats(&self, other: &Self) -> bool {
         self.before != self.after && (&self.before, &self.after) == (&other.before, &other.after)
     }
 }
 
-/// What is to become of a zip that is about to be delivered.
+/// The decision about a zip that is about to be delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is the newest: write it.
+    /// The zip is the newest, and is to be written.
     Write,
-    /// It is at the destination already, from an earlier run.
+    /// The zip is already at the destination, from an earlier run.
     AlreadyThere,
-    /// The same zip of another push, which reported the same change, is at the destination: to write it once more would
-    /// change nothing.
+    /// The same zip of another push, which reported the same change, is at the destination, so writing it would change
+    /// nothing.
     Duplicate(PushId),
-    /// A newer push was delivered: keep its zip.
+    /// A newer push was delivered, whose zip stays.
     Superseded(Superseded),
-    /// The object at the destination is of another repository or ref: nobody can say which is newer.
+    /// The object at the destination is of another repository or ref, so neither is newer.
     Occupied,
 }
 
 /// What is known of a destination when a zip is about to be delivered to it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Known<'a> {
-    /// The push whose zip is there. `None` if there is no object, or none of this project's.
+    /// The push whose zip is there, or `None` if there is no object or this project has not written it.
     pub object: Option<&'a DeliveredPush>,
-    /// The newest push that was delivered there, by the destination's record. The object may have been removed, or
-    /// replaced by hand, since.
+    /// The last push that was delivered there, by the destination's record. Its object may have been removed or
+    /// replaced by hand since.
     pub last: Option<&'a DeliveredPush>,
     /// The number of the last push that deleted the ref.
     pub last_deletion: Option<u64>,
 }
 
-/// The number of a ref's next push: one more than the `last` one, and at least the time `now` in milliseconds since 1970.
-/// So the numbers of a new table are above those that an older one has left in the metadata of the destination's objects.
+/// Returns the number of a ref's next push: one more than the `last` one, and at least the time `now` in milliseconds
+/// since
+/// 1970. So the numbers of a new table are above those that an older table has left in the metadata of objects.
 #[must_use]
 pub fn next_sequence(last: Option<u64>, now: DateTime<Utc>) -> u64 {
     let now = u64::try_from(now.timestamp_millis()).unwrap_or_default();
     last.map_or(now, |last| now.max(last + 1))
 }
 
-/// Decides what becomes of the zip of `mine`.
+/// Decides about the zip of `mine`.
 ///
-/// Both the object and the record are asked, and `mine` is written if neither is newer: the object may be gone, and the
-/// record may lack a write whose writer died right after it.
+/// It is compared with both the object and the record, and written if neither is newer. The object alone is not enough,
+/// because it may have been removed; nor is the record, because it lacks a write whose writer died right after it.
 #[must_use]
 pub fn judge(known: &Known<'_>, mine: &DeliveredPush) -> Verdict {
     let mut duplicate_of = None;
@@ -144,8 +147,8 @@ pub fn judge(known: &Known<'_>, mine: &DeliveredPush) -> Verdict {
     duplicate_of.map_or(Verdict::Write, Verdict::Duplicate)
 }
 
-/// Whether `mine` reports the change that `object` reported, and its zip is the one that is there. Both have to have found
-/// the ref where they moved it to: otherwise another push came in between.
+/// Returns whether `mine` reports the same change as `object`, and its zip is the one that is there. Both must have
+/// found the ref where they moved it to: otherwise another push came in between.
 fn is_same_delivery(object: &DeliveredPush, mine: &DeliveredPush) -> bool {
     object.push_id != mine.push_id
         && mine.repeats(object)
@@ -154,12 +157,12 @@ fn is_same_delivery(object: &DeliveredPush, mine: &DeliveredPush) -> bool {
         && object.was_found_at_its_own()
 }
 
-/// Decides between a push that was delivered and `mine`, by the first of these that tells them apart:
+/// Decides between a delivered push and `mine`, by the first rule that applies:
 ///
-/// 1. The ref itself: the one that the ref already pointed to when the other was fetched is newer.
-/// 2. The higher number, if the ref was found at what that push moved it to: this was after both had their numbers.
-/// 3. Lineage: the one whose `before` is the other's `after` is newer. It comes this late because a commit may come back to
-///    a ref, and then an older push seems to follow a newer one.
+/// 1. The ref itself: the push that the ref already pointed to when the other one was fetched is newer.
+/// 2. The higher number, if that push found the ref where it had moved it to, which was after both had their numbers.
+/// 3. Lineage: the push whose `before` is the other's `after` is newer. This rule comes so late because a commit may
+///    come back to a ref, and then an older push seems to follow a newer one.
 /// 4. The higher number.
 fn decide(current: &DeliveredPush, mine: &DeliveredPush) -> Verdict {
     if current.push_id == mine.push_id {

@@ -7,7 +7,7 @@ use crate::Invalid;
 use crate::git::{ObjectId, RefName, RepositoryPath};
 use crate::text::text_newtype;
 
-/// The namespace of [`PushId`]s: a constant of this project, never to be changed.
+/// The namespace of [`PushId`]s, a constant of this project that must never change.
 const PUSH_NAMESPACE: Uuid = Uuid::from_u128(0x9a9c_6c1e_2f0e_4f4b_9d5b_7a5e_3c0d_e001);
 
 text_newtype!(
@@ -17,12 +17,12 @@ text_newtype!(
 );
 
 text_newtype!(
-    /// The id that a git host gives one delivery of one webhook: the same when it is sent again.
+    /// The id that a git host gives one delivery of one webhook. It stays the same when the delivery is sent again.
     DeliveryId,
     parse_delivery_id
 );
 
-/// The identity of one push of one ref, and its execution's name.
+/// The id of one push of one ref, and the name of its first execution.
 ///
 /// It is the [UUIDv5](https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-5) of source, delivery and ref, so a
 /// delivery that arrives twice is the same push.
@@ -31,17 +31,17 @@ text_newtype!(
 pub struct PushId(Uuid);
 
 impl PushId {
-    /// The id of the push of `ref_name` that `delivery` from `source` reports.
+    /// Returns the id of the push of `ref_name` that `delivery` from `source` reports.
     #[must_use]
     pub fn new(source: &SourceName, delivery: &DeliveryId, ref_name: &RefName) -> Self {
-        // No part can hold a line feed, so the three cannot run into each other.
+        // No part can contain a line feed, so the name is unambiguous.
         let name = format!("{source}\n{delivery}\n{ref_name}");
         Self(Uuid::new_v5(&PUSH_NAMESPACE, name.as_bytes()))
     }
 }
 
 impl DeliveryId {
-    /// The id of a delivery from a host that gives none: the same content is the same delivery.
+    /// Returns the id of a delivery from a host that sends none. The same content is the same delivery.
     #[must_use]
     pub fn of_content(content: &[u8]) -> Self {
         Self(Uuid::new_v5(&PUSH_NAMESPACE, content).to_string())
@@ -63,38 +63,37 @@ impl std::str::FromStr for PushId {
     }
 }
 
-/// One push of one ref: the input of an execution. It is a pure function of the delivery, so that the same delivery
+/// One push of one ref, which is the input of an execution. It depends only on the delivery, so that the same delivery
 /// always starts the same execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Push {
-    /// Its identity.
+    /// Its id.
     pub push_id: PushId,
-    /// Whose webhook reported it.
+    /// The source whose webhook reported it.
     pub source: SourceName,
     /// The delivery that reported it.
     pub delivery_id: DeliveryId,
     /// The repository.
     pub repository: RepositoryPath,
-    /// Where the payload says that the repository can be cloned. Never trusted by themselves: see
-    /// [`crate::policy::decide`].
+    /// The payload's URLs to clone the repository. They are not trusted by themselves: see [`crate::policy::decide`].
     pub clone_urls: Vec<String>,
     /// The ref that moved.
     #[serde(rename = "ref")]
     pub ref_name: RefName,
-    /// What the ref pointed to before; none where the push created it.
+    /// What the ref pointed to before, or `None` if the push created it.
     pub before: Option<ObjectId>,
-    /// What it points to now, a commit or an annotated tag; none where the push deleted it.
+    /// The commit or annotated tag that the ref points to now, or `None` if the push deleted it.
     pub after: Option<ObjectId>,
     /// Who pushed, as the git host names them.
     pub pusher: Option<String>,
 }
 
 impl Push {
-    /// Checks that the id is made of this push's own source, delivery and ref: an input that was written by hand must
-    /// not end up in another push's trail.
+    /// Checks that the id is the one of this push's source, delivery and ref, because an input that was written by hand
+    /// must not end up in another push's trail.
     ///
     /// # Errors
-    /// [`Invalid`], with the id that it should have.
+    /// Returns [`Invalid`], with the expected id.
     pub fn check_identity(&self) -> Result<(), Invalid> {
         let expected = PushId::new(&self.source, &self.delivery_id, &self.ref_name);
         if self.push_id == expected {
@@ -120,7 +119,7 @@ fn parse_source_name(text: &str) -> Result<String, Invalid> {
         Err(Invalid::new(
             "source name",
             text,
-            "it has 1 to 40 of a-z, 0-9 and -, a letter first",
+            "it must have 1 to 40 of a-z, 0-9 and -, and begin with a letter",
         ))
     }
 }
@@ -133,7 +132,7 @@ fn parse_delivery_id(text: &str) -> Result<String, Invalid> {
         Err(Invalid::new(
             "delivery id",
             text,
-            "it has 1 to 128 visible ASCII characters",
+            "it must have 1 to 128 visible ASCII characters",
         ))
     }
 }

@@ -1,4 +1,4 @@
-//! The state of a push: what its events fold to, and the read model that is stored beside them.
+//! The state of a push, which its events fold to, and which is stored beside them as the read model.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,9 +11,9 @@ use crate::push::{Push, PushId};
 /// How far a push is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
-    /// An execution has taken it up.
+    /// An execution has begun.
     Received,
-    /// It is wanted.
+    /// The push is to be delivered.
     Validated,
     /// The commit is staged.
     Fetched,
@@ -21,26 +21,26 @@ pub enum Status {
     Packaged,
     /// The zip is at its destination.
     Uploaded,
-    /// Closed: delivered.
+    /// The push is closed, and was delivered.
     Delivered,
-    /// Closed: not for us.
+    /// The push is closed, and was not to be delivered.
     Ignored,
-    /// Closed: a newer push is at the destination.
+    /// The push is closed, because a newer push is at the destination.
     Superseded,
-    /// Closed: failed. Another execution may take it up.
+    /// The push is closed, because its execution failed. Another execution may take it over.
     Failed,
 }
 
 impl Status {
-    /// Whether the push has ended, in whichever way.
+    /// Returns whether the push is closed, whether or not it has failed.
     #[must_use]
     pub fn is_closed(self) -> bool {
-        self == Self::Failed || self.is_an_ending()
+        self == Self::Failed || self.is_complete()
     }
 
-    /// Whether the push has ended as it should.
+    /// Returns whether the push is closed without a failure.
     #[must_use]
-    pub fn is_an_ending(self) -> bool {
+    pub fn is_complete(self) -> bool {
         matches!(self, Self::Delivered | Self::Ignored | Self::Superseded)
     }
 }
@@ -51,7 +51,7 @@ impl std::fmt::Display for Status {
     }
 }
 
-/// All that is known of a push.
+/// Everything that is known of a push.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushState {
     /// The push.
@@ -62,34 +62,34 @@ pub struct PushState {
     pub version: u64,
     /// When its first execution started.
     pub received_at: DateTime<Utc>,
-    /// When its last event was written down.
+    /// When its last event was recorded.
     pub updated_at: DateTime<Utc>,
-    /// The ARNs of the executions that have taken it up. The last one is in charge of it.
+    /// The ARNs of its executions. The last one is in charge of the push.
     #[serde(default)]
     pub executions: Vec<String>,
-    /// What `Validate` decided.
+    /// What `Validate` has decided.
     pub deliver: Option<Deliver>,
-    /// What `Validate` had decided for an earlier execution.
+    /// What `Validate` has decided for an earlier execution.
     #[serde(default)]
     pub decided_before: Option<Deliver>,
-    /// Why it is not for us.
+    /// Why the push is ignored.
     pub ignored: Option<Ignored>,
-    /// What `Fetch` gave.
+    /// The output of `Fetch`.
     pub fetched: Option<FetchedCommit>,
-    /// What `Package` gave.
+    /// The output of `Package`.
     pub archive: Option<Archive>,
-    /// Where the zip is.
+    /// The delivered zip.
     pub delivered: Option<Delivered>,
-    /// Which push was newer.
+    /// The newer push that superseded this one.
     pub superseded: Option<Superseded>,
     /// How many attempts of stages have failed.
     pub failed_attempts: u32,
     /// The failure of the execution in charge. A push that was delivered, ignored or superseded keeps its status if its
-    /// execution fails afterwards, as by an event bus that cannot be reached.
+    /// execution fails afterwards, for instance because the event bus cannot be reached.
     pub failure: Option<PushFailed>,
 }
 
-/// An event that cannot follow what has happened before.
+/// An event that cannot follow the earlier events.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{event} (event {version}) cannot happen to push {push_id}, which is {status}")]
 pub struct IllegalTransition {
@@ -99,17 +99,17 @@ pub struct IllegalTransition {
     pub event: &'static str,
     /// The event's place.
     pub version: u64,
-    /// How far the push is.
+    /// The status of the push.
     pub status: String,
 }
 
-/// Folds one event into the state: the only place where an event changes anything.
+/// Folds one event into the state. This is the only place where an event changes the state.
 ///
-/// A stage's event needs its predecessor's. `PushRetried` begins anew, but for the push's number and what the stages have
-/// made, which stays for as long as `Validate` decides the same.
+/// A stage's event requires that of the stage before. `PushRetried` begins again, but keeps the push's number, and the
+/// outputs of the stages as long as `Validate` makes the same decision.
 ///
 /// # Errors
-/// [`IllegalTransition`] if the event cannot follow.
+/// Returns [`IllegalTransition`] if the event cannot follow.
 pub fn apply(state: Option<PushState>, recorded: &RecordedEvent) -> Result<PushState, IllegalTransition> {
     let version = recorded.version;
     let Some(mut state) = state else {
@@ -137,7 +137,7 @@ pub fn apply(state: Option<PushState>, recorded: &RecordedEvent) -> Result<PushS
             state.executions.push(retried.execution.id);
             if !state.is_decided_for_good() {
                 if state.status == Status::Ignored {
-                    // Record has removed what was staged.
+                    // Record has removed the staged objects.
                     state.forget_staged();
                 }
                 state.status = Status::Received;
@@ -184,7 +184,7 @@ pub fn apply(state: Option<PushState>, recorded: &RecordedEvent) -> Result<PushS
         }
         PushEvent::PushFailed(failed) => {
             state.forget_staged_after(&failed.failure.error);
-            if !state.status.is_an_ending() {
+            if !state.status.is_complete() {
                 state.status = Status::Failed;
             }
             state.failure = Some(failed);
@@ -195,10 +195,10 @@ pub fn apply(state: Option<PushState>, recorded: &RecordedEvent) -> Result<PushS
     Ok(state)
 }
 
-/// Folds a whole trail. `None` if it is empty.
+/// Folds a whole trail. Returns `None` if it is empty.
 ///
 /// # Errors
-/// [`IllegalTransition`] of the first event that cannot follow.
+/// Returns [`IllegalTransition`] for the first event that cannot follow.
 pub fn fold(events: &[RecordedEvent]) -> Result<Option<PushState>, IllegalTransition> {
     events
         .iter()
@@ -206,43 +206,44 @@ pub fn fold(events: &[RecordedEvent]) -> Result<Option<PushState>, IllegalTransi
 }
 
 impl PushState {
-    /// The push's id.
+    /// Returns the push's id.
     #[must_use]
     pub fn push_id(&self) -> PushId {
         self.push.push_id
     }
 
-    /// Whether an execution is over: another one has taken the push up since, or it has failed. Its stages may still run,
-    /// for to stop an execution does not stop its functions, but what they do must not count.
+    /// Returns whether an execution is over, because another one has taken over the push or it has failed. Its stages
+    /// may still run, because stopping an execution does not stop its functions, but they must have no effect.
     #[must_use]
     pub fn is_over_for(&self, execution_id: &str) -> bool {
         let has_failed = self
             .failure
             .as_ref()
             .is_some_and(|failed| failed.execution_id == execution_id);
-        has_failed || self.was_taken_from(execution_id)
+        has_failed || self.was_taken_over_from(execution_id)
     }
 
-    /// Whether an execution had taken the push up, and another one has since.
+    /// Returns whether another execution has taken over the push from this one.
     #[must_use]
-    pub fn was_taken_from(&self, execution_id: &str) -> bool {
+    pub fn was_taken_over_from(&self, execution_id: &str) -> bool {
         !self.is_in_charge(execution_id) && self.executions.iter().any(|id| id == execution_id)
     }
 
-    /// Whether an execution is the one that has taken the push up last.
+    /// Returns whether an execution is in charge of the push, which is the one that has begun last.
     #[must_use]
     pub fn is_in_charge(&self, execution_id: &str) -> bool {
         self.executions.last().is_some_and(|last| last == execution_id)
     }
 
-    /// Whether an execution that begins may take the push up: once. One that finds the push delivered or superseded has but
-    /// to tell so, for the execution before it may have died before it could.
+    /// Returns whether an execution that begins may take over the push, which it may once. If the push was already
+    /// delivered or superseded, the execution only publishes that, because the one before may have failed before it
+    /// could.
     #[must_use]
     pub fn may_be_retried_by(&self, execution_id: &str) -> bool {
         !self.executions.iter().any(|id| id == execution_id)
     }
 
-    /// The event that closes the push. `None` if it is closed already, or not far enough to be closed.
+    /// Returns the event that closes the push, or `None` if it is already closed or cannot be closed yet.
     #[must_use]
     pub fn closing_event(&self) -> Option<PushEvent> {
         let (status, event) = if let Some(delivered) = &self.delivered {
@@ -257,7 +258,7 @@ impl PushState {
         (self.status != status || self.failure.is_some()).then_some(event)
     }
 
-    /// Why the push was ignored or superseded, for people.
+    /// Returns why the push was ignored or superseded, for people.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
         match (&self.ignored, &self.superseded) {
@@ -269,22 +270,22 @@ impl PushState {
 }
 
 impl PushState {
-    /// What has happened to the zip at its destination cannot be undone by another decision.
+    /// Returns whether the push was delivered or superseded, which no later decision can undo.
     fn is_decided_for_good(&self) -> bool {
         self.delivered.is_some() || self.superseded.is_some()
     }
 
     fn may_be_followed_by(&self, event: &PushEvent) -> bool {
         let is_decided = self.is_decided_for_good() || self.ignored.is_some();
-        // An ending is written down once more if it could not be told the first time.
-        let was_told = self.failure.is_none();
+        // How the push ended is recorded once more if it could not be published the first time.
+        let was_published = self.failure.is_none();
         match event {
             PushEvent::PushReceived(_) => false,
             PushEvent::PushRetried(retried) => self.may_be_retried_by(&retried.execution.id),
             PushEvent::PushValidated(_) => self.deliver.is_none() && !is_decided,
             PushEvent::PushIgnored(_) => {
                 let by_stage = (self.deliver.is_none() || self.archive.is_some()) && !is_decided;
-                by_stage || (self.status == Status::Ignored && !was_told)
+                by_stage || (self.status == Status::Ignored && !was_published)
             }
             PushEvent::CommitFetched(_) => self.deliver.is_some() && self.fetched.is_none(),
             PushEvent::ArchivePackaged(_) => {
@@ -293,16 +294,17 @@ impl PushState {
             PushEvent::ArchiveUploaded(_) => self.deliver.is_some() && self.archive.is_some() && !is_decided,
             PushEvent::PushSuperseded(_) => {
                 let by_stage = self.deliver.is_some() && self.archive.is_some() && !is_decided;
-                by_stage || (self.status == Status::Superseded && !was_told)
+                by_stage || (self.status == Status::Superseded && !was_published)
             }
             PushEvent::PushDelivered(_) => {
-                self.delivered.is_some() && (self.status != Status::Delivered || !was_told)
+                self.delivered.is_some() && (self.status != Status::Delivered || !was_published)
             }
             PushEvent::AttemptFailed(_) | PushEvent::PushFailed(_) => true,
         }
     }
 
-    /// A stage is done. A push that has failed meanwhile stays so until an execution takes it up again.
+    /// Sets the status after a stage. A push that has failed meanwhile stays failed until another execution takes it
+    /// over.
     fn go_on(&mut self, status: Status) {
         if self.status != Status::Failed {
             self.status = status;
@@ -314,7 +316,7 @@ impl PushState {
         self.failure = None;
     }
 
-    /// What has expired has to be fetched and packaged again.
+    /// Forgets the staged objects if `error` says that they are missing, so that they are made again.
     fn forget_staged_after(&mut self, error: &str) {
         if error == Code::StagedObjectMissing.as_str() && !self.is_decided_for_good() {
             self.forget_staged();

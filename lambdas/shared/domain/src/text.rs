@@ -1,8 +1,9 @@
-//! The machinery of the string newtypes: one parser each, used by `FromStr` and by serde alike.
+//! String newtypes, each with one parser that both `FromStr` and serde use.
 
-/// The first `characters` of a text from outside, as they may be shown to people: control characters, and the marks that turn the direction of what follows
-/// (<https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>), are replaced, so that it cannot move a
-/// terminal's cursor, begin a line of its own, or read as what it is not.
+/// Returns the first `characters` of an untrusted text in a form that may be shown to people. Control characters, and
+/// the marks that change the direction of text
+/// (<https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>), are replaced, so that the text cannot
+/// move a terminal's cursor, begin a line of its own, or be read as something else.
 #[must_use]
 pub fn plain(text: &str, characters: usize) -> String {
     text.chars()
@@ -18,15 +19,15 @@ pub fn plain(text: &str, characters: usize) -> String {
         .collect()
 }
 
-/// A value that is not what its type promises: which type, what it was, and which rule it broke.
+/// A value that violates a rule of its type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{value:?} is not a valid {kind}: {rule}")]
 pub struct Invalid {
-    /// The term for the type, as a user knows it.
+    /// The users' term for the type.
     pub kind: &'static str,
-    /// The value, cut to 200 characters: it may come from anyone.
+    /// The value, cut to 200 characters because it may come from anyone.
     pub value: String,
-    /// The rule that it breaks.
+    /// The rule that it violates.
     pub rule: String,
 }
 
@@ -40,7 +41,7 @@ impl Invalid {
     }
 }
 
-/// A newtype over a string that `$parse: fn(&str) -> Result<String, Invalid>` has accepted.
+/// Defines a newtype over a string that `$parse: fn(&str) -> Result<String, Invalid>` has accepted.
 macro_rules! text_newtype {
     ($(#[$doc:meta])* $name:ident, $parse:path) => {
         $(#[$doc])*
@@ -49,7 +50,7 @@ macro_rules! text_newtype {
         pub struct $name(String);
 
         impl $name {
-            /// The value as text.
+            /// Returns the value as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_steers_a_terminal_or_a_reader_is_replaced() {
+    fn characters_that_control_a_terminal_or_mislead_a_reader_are_replaced() {
         for (text, expected) in [
             ("Grüße, 世界 🎉", "Grüße, 世界 🎉"),
             ("a\r\nSubject: b\tc", "a  Subject: b c"),

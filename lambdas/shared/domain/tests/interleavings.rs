@@ -1,12 +1,12 @@
-//! Every way in which up to four pushes of one ref can come one between another, over the real order guard.
+//! Explores all interleavings of up to four pushes of a ref, over the real order guard.
 //!
-//! A ref has a history of values, and each push moves it from one to the next. What happens to a push is a few steps: it
-//! is made, numbered, fetched and uploaded. The steps of all pushes are explored in every order, for every history.
-//! The verdicts and the numbers are the crate's own; how they are asked for, and what is done then, is a model.
+//! A ref has a history of values, and each push moves it from one to the next. A push takes a few steps: it is made,
+//! numbered, fetched and uploaded. The steps of all pushes are explored in every order, for every history. The verdicts
+//! and the numbers are the crate's own; the steps around them are a model.
 //!
-//! A push that has failed for good is one that takes no more steps, and one that is sent again is one that waited. So
-//! the properties are asked of every state, as though all pushes that are not done had failed in it. Three pushes are
-//! explored with all that may go wrong, four with other copies of their uploads: more would take minutes.
+//! A push that has failed for good takes no more steps, and one that is sent again is one that has waited. So the
+//! properties are checked in every state, as if all pushes that are not done had failed in it. Three pushes are
+//! explored with all faults, four only with other copies of their uploads, because more would take minutes.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests")]
 
@@ -22,12 +22,12 @@ use domain::push::{Push, PushId};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 const MAX_PUSHES: usize = 4;
-/// Each push is numbered twice at most, and numbers begin at 1.
+/// Each push is numbered at most twice, and numbers begin at 1.
 const NUMBERS: u8 = 2 * 4 + 1;
-/// A history of four moves has at most five commits, and there is "no commit".
+/// A history of four moves has at most five commits, and one value stands for no commit.
 const VALUES: u8 = 5 + 1;
 
-/// What a ref points to: the commit `n`, or 0 if there is no ref.
+/// What a ref points to: the number of a commit, or 0 if there is no ref.
 type Value = u8;
 /// The place of a push in its ref's history. It moves the ref from the value at this place to the next one.
 type Index = u8;
@@ -35,7 +35,7 @@ type Index = u8;
 /// How far a push is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Stage {
-    /// The host has not seen it.
+    /// The host does not have it yet.
     Unmade,
     /// The host has moved the ref.
     Made,
@@ -44,19 +44,19 @@ enum Stage {
     Failed {
         fetched: bool,
     },
-    /// It has deleted the ref: there is nothing to deliver.
+    /// It has deleted the ref, so there is nothing to deliver.
     Deletion,
     Delivered,
     Duplicate {
         of: Index,
     },
     Superseded,
-    /// It cannot go on, which must not happen.
+    /// It cannot continue, which must not happen.
     Stuck,
 }
 
 impl Stage {
-    /// Whether something has come of the push's zip.
+    /// Returns whether the push's zip was delivered, or will never be.
     fn is_done(self) -> bool {
         matches!(self, Self::Delivered | Self::Duplicate { .. } | Self::Superseded)
     }
@@ -66,7 +66,7 @@ impl Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Upload {
     Idle,
-    /// It is to write if the content is still this one. `None` if there was no object.
+    /// It will write if the content is still this one, or if there is still no object for `None`.
     Looked(Option<Value>),
     Written,
 }
@@ -81,7 +81,7 @@ struct Progress {
     renumbered: bool,
 }
 
-/// A push as the destination knows it. It may have been fetched again since, but not numbered.
+/// A push as the destination records it. It may have been fetched again since, but not numbered again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Zip {
     push: Index,
@@ -141,7 +141,7 @@ impl World {
         }
     }
 
-    /// Ends the push, if another copy of its upload has not done so before.
+    /// Ends the push, unless another copy of its upload has done so before.
     fn end(&mut self, push: Index, stage: Stage) {
         let progress = self.push_mut(push);
         if progress.stage == Stage::Fetched {
@@ -154,7 +154,7 @@ impl World {
         self.push_mut(push).upload = Upload::Idle;
     }
 
-    /// Whether the pushes were numbered in the order in which they were made. Some may have no number yet.
+    /// Returns whether the pushes were numbered in the order in which they were made. Some may have no number yet.
     fn is_numbered_in_order(&self) -> bool {
         self.pushes
             .iter()
@@ -163,7 +163,7 @@ impl World {
             .is_sorted()
     }
 
-    /// Whether something has come of the push, though its answer may have been lost.
+    /// Returns whether the push is done, even if the response was lost.
     fn is_done(&self, push: Index) -> bool {
         self.push(push).stage.is_done() || self.object.is_some_and(|zip| zip.push == push)
     }
@@ -183,11 +183,11 @@ enum Step {
     Fetch,
     /// `Upload` looks before it has the lease.
     Glance,
-    /// It takes the lease and looks. It gives the lease back if it is not to write.
+    /// `Upload` acquires the lease and looks. It releases the lease if it will not write.
     Look,
     Write,
     Release,
-    /// It gives the lease back, and its answer is lost.
+    /// `Upload` releases the lease, and its response is lost.
     ReleaseUnheard,
     /// The holder of the lease is gone, and the lease expires.
     Crash,
@@ -198,22 +198,22 @@ enum Step {
     /// The same, but [`Step::Crash`] after the write.
     UploadCrash,
     Fail,
-    /// Goes on where it stopped.
+    /// The push continues where it stopped.
     Resend,
-    /// Is sent again after what it had fetched has expired.
+    /// The push is sent again after its staged objects have expired.
     FetchAgain,
 }
 
-/// What may go wrong.
+/// The faults that may happen.
 #[derive(Debug, Clone, Copy, Default)]
 struct Faults {
     /// Pushes fail, and are sent again.
     fail: bool,
-    /// What was fetched is fetched again.
+    /// Commits are fetched again.
     fetch_again: bool,
-    /// Whoever holds the lease is gone, or its answer is.
+    /// The holder of the lease dies, or its response is lost.
     crash: bool,
-    /// Other copies of an upload run on after one has ended.
+    /// Other copies of an upload keep running after one has ended.
     copies: bool,
     /// `Validate` asks for a number twice.
     renumber: bool,
@@ -230,13 +230,13 @@ const ALL_FAULTS: Faults = Faults {
 /// How the destination is written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Writers {
-    /// One at a time, in all their steps.
+    /// One writer at a time, in separate steps.
     Leased,
-    /// One at a time, and so in one step: what others do in between, they may as well do before or after it.
+    /// One writer at a time, in a single step: whatever others do in between, they may as well do before or after it.
     AtOnce,
-    /// Without a lease, on the condition of the entity tag alone.
+    /// Without a lease, only on the condition of the entity tag.
     Unleased,
-    /// As [`Writers::Leased`], but whoever has delivered is the newest by the record, even if the record knows better.
+    /// As [`Writers::Leased`], but every delivery is recorded as the last one, even if the record has a newer one.
     Forgetful,
 }
 
@@ -245,7 +245,7 @@ type Rule = fn(&Known<'_>, &DeliveredPush) -> Verdict;
 struct Exploration {
     moves: u8,
     histories: Vec<Vec<Value>>,
-    /// All pushes that there can be: see [`Exploration::delivered`].
+    /// All possible pushes: see [`Exploration::delivered`].
     pushes: Vec<DeliveredPush>,
     rule: Rule,
     writers: Writers,
@@ -253,7 +253,7 @@ struct Exploration {
     properties: Vec<Property<Self>>,
 }
 
-/// The histories of so many moves, but for other names of the same commits.
+/// Returns all histories of this many moves, without those that only rename commits.
 fn histories(moves: u8) -> Vec<Vec<Value>> {
     let mut histories = vec![vec![0], vec![1]];
     for _ in 0..moves {
@@ -362,7 +362,7 @@ impl Exploration {
 
     fn number(&self, world: &mut World, push: Index) {
         let last = (world.last_number > 0).then_some(world.last_number.into());
-        // A clock that stands still tells least.
+        // A clock that stands still helps least.
         let now = DateTime::from_timestamp_millis(1).unwrap();
         let number = u8::try_from(next_sequence(last, now)).unwrap();
         world.last_number = number;
@@ -381,8 +381,8 @@ impl Exploration {
         };
     }
 
-    /// Writes to the record that the push was delivered, unless the record has a newer one: a zip that is found at the
-    /// destination by another copy of its upload may since have been told to be another push's, too.
+    /// Records the push as the last delivered one, unless the record has a newer one: by the time that another copy of
+    /// the upload finds the zip at the destination, a newer push may have been found to be its duplicate.
     fn remember(&self, world: &mut World, push: Index) {
         let is_older = matches!(
             self.verdict(world, push, None, world.last),
@@ -563,7 +563,7 @@ impl Model for Exploration {
     }
 }
 
-/// The newest push of the whole history. `None` if it has not been made yet: a shorter history tells of that state.
+/// Returns the newest push of the whole history, or `None` if it was not made yet: a shorter history covers that state.
 fn newest(exploration: &Exploration, world: &World) -> Option<Index> {
     (world.made == exploration.moves).then(|| world.made - 1)
 }
@@ -583,7 +583,7 @@ fn has_a_commit_that_comes_back(exploration: &Exploration, world: &World) -> boo
     (1..history.len()).any(|at| history[at] > 0 && history[..at].contains(&history[at]))
 }
 
-/// Whether of two pushes that are done, and are not neighbours, the older one has the higher number.
+/// Returns whether two pushes are done that are not neighbours, of which the older one has the higher number.
 fn was_overtaken_by_more_than_the_next(world: &World) -> bool {
     let is_overtaken = |older: Index, newer: Index| {
         world.is_done(older) && world.is_done(newer) && world.push(older).number > world.push(newer).number
@@ -591,7 +591,7 @@ fn was_overtaken_by_more_than_the_next(world: &World) -> bool {
     (2..world.made).any(|newer| (0..newer - 1).any(|older| is_overtaken(older, newer)))
 }
 
-/// Holds for any order of webhooks. A push that is superseded by one with the same content is as good as delivered.
+/// Holds for any order of webhooks. A push that is superseded by one with the same content counts as delivered.
 fn newest_is_delivered(exploration: &Exploration, world: &World) -> bool {
     newest(exploration, world)
         .is_none_or(|push| !world.push(push).stage.is_done() || is_there(exploration, world, push))
@@ -603,9 +603,10 @@ fn newest_is_not_superseded(exploration: &Exploration, world: &World) -> bool {
         .is_none_or(|push| world.push(push).stage != Stage::Superseded || !world.is_numbered_in_order())
 }
 
-/// Holds for any order of webhooks, and whichever pushes fail. So the newest that has not failed is there if webhooks come
-/// in order and each push is fetched before the next one is made, which is the usual way. If one of four pushes
-/// fails after its write, it may have decided for others without being done: nothing is promised then.
+/// Holds for any order of webhooks, and whichever pushes fail. So the newest push that has not failed is at the
+/// destination if webhooks come in order and each push is fetched before the next one is made, which is the usual case.
+/// If one of four pushes fails after its write, it may have superseded others without being done, and nothing is
+/// promised.
 fn highest_number_is_there_if_found(exploration: &Exploration, world: &World) -> bool {
     let numbered = |push: Index| world.push(push).number;
     (0..world.made)
@@ -613,7 +614,7 @@ fn highest_number_is_there_if_found(exploration: &Exploration, world: &World) ->
         .max_by_key(|push| numbered(*push))
         .is_none_or(|push| {
             let was_found = world.push(push).ref_now == exploration.after(world, push);
-            // The answer of a later one may have been lost after its write.
+            // The response of a later push may have been lost after its write.
             let is_later = world
                 .object
                 .is_some_and(|zip| numbered(zip.push) > numbered(push));
@@ -628,7 +629,7 @@ fn newest_done_is_there_in_order(exploration: &Exploration, world: &World) -> bo
         || has_a_commit_that_comes_back(exploration, world)
 }
 
-/// Holds whichever pushes fail, but not if one of four does so after its write, as above.
+/// Holds whichever pushes fail, but not if one of four fails after its write, as above.
 fn newest_done_is_there_if_only_the_next_overtakes(exploration: &Exploration, world: &World) -> bool {
     newest_done_is_there(exploration, world)
         || was_overtaken_by_more_than_the_next(world)
@@ -650,22 +651,22 @@ fn duplicates_repeat(exploration: &Exploration, world: &World) -> bool {
     })
 }
 
-/// A look ends a push or lets it write, and a write ends it: so each push that goes on comes to an end but here.
+/// A look ends a push or lets it write, and a write ends it, so no push is ever stuck.
 fn nothing_is_stuck(_: &Exploration, world: &World) -> bool {
     world.pushes.iter().all(|push| push.stage != Stage::Stuck)
 }
 
-/// Three pushes are done, and the newest, the fourth, has failed, but the ref was at it when the others were fetched. So
-/// none of them was found at its own, and the number decides between two that are not neighbours. A resend of the newest
-/// repairs it.
+/// Three pushes are done, and the fourth, which is the newest, has failed, but the ref was at it when the others were
+/// fetched. So none of them found the ref at its own `after`, and the number decides between two that are not
+/// neighbours. Sending the newest again repairs it.
 fn older_is_there_after_webhooks_out_of_order(exploration: &Exploration, world: &World) -> bool {
     !newest_done_is_there(exploration, world)
         && !has_a_commit_that_comes_back(exploration, world)
         && exploration.content(world) != Some(exploration.tip(world))
 }
 
-/// The same with webhooks in order: because a commit has come back to the ref, an older push seems to follow a newer one,
-/// or to be what the ref pointed to when the newer one was fetched.
+/// The same happens with webhooks in order if a commit has come back to the ref: an older push then seems to follow a
+/// newer one, or to be what the ref pointed to when the newer one was fetched.
 fn older_is_there_after_a_commit_came_back(exploration: &Exploration, world: &World) -> bool {
     !newest_done_is_there(exploration, world)
         && world.is_numbered_in_order()
@@ -693,11 +694,11 @@ fn promises() -> Vec<Property<Exploration>> {
     ]
 }
 
-/// What an exploration has come to.
+/// The result of an exploration.
 struct Explored {
     histories: usize,
     states: usize,
-    /// The properties with what was found for each: a counterexample, or the example of one that holds sometimes.
+    /// The properties for which something was found: a counterexample, or an example for one that holds sometimes.
     found: Vec<String>,
 }
 
@@ -726,7 +727,7 @@ fn explore(exploration: Exploration, finish_when: HasDiscoveries) -> Explored {
     }
 }
 
-/// Explores all there is, and gives the numbers of histories and of states.
+/// Explores everything. Returns the numbers of histories and of states.
 fn assert_promises(moves: u8, writers: Writers, faults: Faults) -> (usize, usize) {
     let exploration = Exploration::new(moves, judge, writers, faults, promises());
     let explored = explore(exploration, HasDiscoveries::All);
@@ -734,7 +735,7 @@ fn assert_promises(moves: u8, writers: Writers, faults: Faults) -> (usize, usize
     (explored.histories, explored.states)
 }
 
-/// What becomes of the newest of three pushes by another rule or other writers.
+/// Returns counterexamples for the newest of three pushes, by another rule or other writers.
 fn counterexamples(rule: Rule, writers: Writers, faults: Faults) -> Vec<String> {
     let promise = Property::always("the newest push is delivered", newest_is_delivered);
     let exploration = Exploration::new(3, rule, writers, faults, vec![promise]);

@@ -1,6 +1,6 @@
-//! What the states hand to each other. Their outputs are read as earlier versions wrote them: an execution keeps the
-//! definition that it began with, but its functions are always the latest ones, so after a deployment they are called with
-//! what they gave before.
+//! The inputs and outputs of the states. Outputs of earlier versions must be readable: an execution keeps the
+//! definition that it began with, but its functions are always the latest ones, so after a deployment they get outputs
+//! of earlier versions.
 
 #![expect(
     clippy::unwrap_used,
@@ -52,7 +52,7 @@ fn archive() -> Value {
     })
 }
 
-/// With the options that the first version had.
+/// Returns the output of `Validate` with the options of the first version.
 fn deliver() -> Value {
     json!({
         "decision": "Deliver",

@@ -581,7 +581,7 @@ fn an_execution_is_over_when_it_has_failed_or_another_has_taken_the_push_up() {
         [EXECUTION, SECOND_EXECUTION, "unknown"].map(|id| {
             (
                 state.is_in_charge(id),
-                state.was_taken_from(id),
+                state.was_taken_over_from(id),
                 state.is_over_for(id),
             )
         })
@@ -633,7 +633,7 @@ fn which_ends_are_good_ones() {
         Status::Failed,
     ];
     let closed: Vec<_> = all.into_iter().filter(|status| status.is_closed()).collect();
-    let good: Vec<_> = all.into_iter().filter(|status| status.is_an_ending()).collect();
+    let good: Vec<_> = all.into_iter().filter(|status| status.is_complete()).collect();
     assert_eq!(good, [Status::Delivered, Status::Ignored, Status::Superseded]);
     assert_eq!(closed, [&good[..], &[Status::Failed]].concat());
 }

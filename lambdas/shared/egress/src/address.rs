@@ -1,30 +1,31 @@
-//! Which addresses a server may lead to.
+//! Decides which addresses a server may refer to.
 //!
-//! A function stands where others do not: beside its own runtime on the loopback, the metadata of its machine on link-local
-//! addresses, and what its VPC has. A server that says where something is must not make the function ask there.
+//! A function can reach what others cannot: its own runtime on the loopback, the instance metadata on link-local
+//! addresses, and whatever its VPC has. A server that refers to another URL must not make the function send requests
+//! there.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// How far inside an address is, the outermost first.
+/// How far inside the network an address is, the outermost first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
-    /// Anybody's.
+    /// An address on the internet.
     Public,
-    /// The network's own.
+    /// An address of the private network.
     Private,
-    /// This machine's.
+    /// An address of this machine.
     Loopback,
-    /// Where no git host is: link-local addresses, and those that AWS answers on inside of an instance.
+    /// An address that no git host has: link-local ones, and those of AWS's services inside an instance.
     Forbidden,
 }
 
 impl Reach {
-    /// Whether a server at an address of this reach may lead to one of `other`.
+    /// Returns whether a server at an address of this reach may refer to an address of the reach `other`.
     pub(crate) fn may_lead_to(self, other: Self) -> bool {
         other != Self::Forbidden && other <= self
     }
 
-    /// For people.
+    /// Describes the reach for people.
     #[must_use]
     pub fn describe(self) -> &'static str {
         match self {
@@ -36,7 +37,7 @@ impl Reach {
     }
 }
 
-/// The reach of an address.
+/// Returns the reach of an address.
 pub fn reach(address: IpAddr) -> Reach {
     match address {
         IpAddr::V4(address) => reach_v4(address),
@@ -49,11 +50,11 @@ fn reach_v4(address: Ipv4Addr) -> Reach {
     if address.is_link_local() || address.is_multicast() || address.is_broadcast() {
         return Reach::Forbidden;
     }
-    // What is sent to 0.0.0.0 arrives on the loopback.
+    // Linux sends what is for 0.0.0.0 to the loopback.
     if address.is_loopback() || first == 0 {
         return Reach::Loopback;
     }
-    // 100.64.0.0/10 is for carriers, and AWS uses it in VPCs too; 198.18.0.0/15 is for measuring.
+    // 100.64.0.0/10 is for carriers, and AWS uses it in VPCs too; 198.18.0.0/15 is for benchmarks.
     let shared = first == 100 && second & 0xc0 == 64 || first == 198 && second & 0xfe == 18;
     if address.is_private() || shared || first >= 240 {
         return Reach::Private;
@@ -71,22 +72,22 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
     if address.is_loopback() || address.is_unspecified() {
         return Reach::Loopback;
     }
-    // fec0::/10 was for sites.
+    // fec0::/10 has the former site-local addresses.
     if address.is_unique_local() || segments[0] & 0xffc0 == 0xfec0 {
         return Reach::Private;
     }
     Reach::Public
 }
 
-/// The IPv4 address that an IPv6 one leads to: mapped (`::ffff:0:0/96`), compatible (`::/96`), by NAT64 (`64:ff9b::/96` and
-/// `64:ff9b:1::/48`), or by 6to4 (`2002::/16`).
+/// Returns the IPv4 address that is embedded in an IPv6 address: mapped (`::ffff:0:0/96`), compatible (`::/96`), by
+/// NAT64 (`64:ff9b::/96` and `64:ff9b:1::/48`), or by 6to4 (`2002::/16`).
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let from = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
         Ipv4Addr::new(a, b, c, d)
     };
     match address.segments() {
-        // :: and ::1 are IPv6's own.
+        // :: and ::1 have meanings of their own in IPv6.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => Some(from(high, low)),
         [0x64, 0xff9b, 0 | 1, _, _, _, high, low] => Some(from(high, low)),
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_told_apart() {
+    fn addresses_are_classified() {
         for (expected, addresses) in [
             (
                 Reach::Forbidden,
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_leads_no_further_inside_than_it_is_itself() {
+    fn a_server_may_not_refer_further_inside_than_it_is_itself() {
         use Reach::{Forbidden, Loopback, Private, Public};
         assert!(Public.may_lead_to(Public) && !Public.may_lead_to(Private) && !Public.may_lead_to(Loopback));
         assert!(

@@ -1,23 +1,23 @@
-//! How long a server is waited for.
+//! Timeouts.
 
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// Why waiting was given up.
+/// Why a wait has ended without a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeoutError {
     /// Nothing came for too long.
     Silent,
     /// The deadline has passed.
     Late,
-    /// Whoever waits was told to stop.
+    /// The client was stopped.
     Stopped,
 }
 
-/// How long a server is waited for.
+/// The timeouts of one client.
 ///
-/// What waits is told that it is over instead of being dropped, so that what is half stored can be thrown away.
+/// A wait that ends returns an error instead of being dropped, so that the caller can discard what is half stored.
 pub struct Timeouts {
     silence: Duration,
     deadline: Instant,
@@ -33,12 +33,12 @@ impl Timeouts {
         }
     }
 
-    /// How long a server may be silent.
+    /// Returns how long a server may be silent.
     pub fn silence(&self) -> Duration {
         self.silence
     }
 
-    /// Waits for what a server has to send: as long as it may be silent, and not beyond the deadline.
+    /// Waits for a server, as long as it may be silent and at most until the deadline.
     pub async fn for_server<T>(&self, future: impl Future<Output = T>) -> Result<T, TimeoutError> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         let (time, error) = if left < self.silence {
@@ -62,7 +62,7 @@ impl Timeouts {
         error: TimeoutError,
     ) -> Result<T, TimeoutError> {
         let mut stopped = self.stopped.subscribe();
-        // What is always ready would otherwise never be too late.
+        // A future that is always ready would otherwise never time out.
         if time.is_zero() && !*stopped.borrow() {
             return Err(error);
         }
@@ -73,7 +73,7 @@ impl Timeouts {
         }
     }
 
-    /// Lets all that wait, and all that will, give up.
+    /// Ends all current and future waits.
     pub fn stop(&self) {
         self.stopped.send_replace(true);
     }

@@ -1,4 +1,4 @@
-//! For fuzz targets: what is private otherwise.
+//! Opens private functions to the fuzz targets.
 
 use tree::LfsOid;
 use url::Url;
@@ -6,10 +6,10 @@ use url::Url;
 use crate::batch;
 use crate::error::Error;
 
-/// Reads the answer of the LFS server at `url` to the question for `objects`: what is where.
+/// Parses the response of the LFS server at `url` to a request for `objects`. Returns the URL of each.
 ///
 /// # Errors
-/// [`Error`].
+/// Returns an [`Error`] if the response cannot be used.
 pub fn batch(url: &Url, body: &[u8], objects: &[(LfsOid, u64)]) -> Result<Vec<(LfsOid, Url)>, Error> {
     let downloads = batch::read(url, body, objects)?;
     Ok(downloads.into_iter().map(|one| (one.oid, one.href)).collect())

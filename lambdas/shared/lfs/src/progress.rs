@@ -1,4 +1,4 @@
-//! How far the downloads are.
+//! The progress of the downloads.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -7,11 +7,11 @@ use reporter::mebibytes;
 /// How far the downloads of one repository are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// The bytes that have come.
+    /// The number of bytes received so far.
     pub bytes: u64,
-    /// The objects that have come.
+    /// The number of objects received so far.
     pub objects: usize,
-    /// The objects that will come.
+    /// The number of all objects.
     pub total: usize,
 }
 
@@ -30,7 +30,7 @@ impl std::fmt::Display for Progress {
     }
 }
 
-/// Counts what has come, and tells it.
+/// Counts what was received, and reports it.
 pub struct Counter<'a> {
     tell: &'a (dyn Fn(Progress) + Send + Sync),
     total: usize,
@@ -48,7 +48,7 @@ impl<'a> Counter<'a> {
         }
     }
 
-    /// That many bytes have come.
+    /// Counts `bytes` more bytes.
     pub fn bytes(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         (self.tell)(Progress {
@@ -58,7 +58,7 @@ impl<'a> Counter<'a> {
         });
     }
 
-    /// An object is there.
+    /// Counts one more object.
     pub fn object(&self) {
         self.objects.fetch_add(1, Ordering::Relaxed);
     }

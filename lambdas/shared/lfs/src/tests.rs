@@ -1,4 +1,4 @@
-//! LFS objects from a real server, pushed by the real client, and from servers that do what they should not.
+//! Fetches LFS objects from a real server, pushed by the real client, and from servers that violate the protocol.
 
 mod scene;
 mod server;

@@ -4,7 +4,7 @@ fn object(letter: char) -> ObjectId {
     letter.to_string().repeat(40).parse().unwrap()
 }
 
-/// A push that moved the ref from `before` to `after`, and has found it at `ref_now`.
+/// Returns a push that moved the ref from `before` to `after`, and found it at `ref_now`.
 fn push(before: Option<char>, after: char, sequence: u64, ref_now: Option<char>) -> DeliveredPush {
     let source: SourceName = "gitlab".parse().unwrap();
     let ref_name: RefName = "refs/heads/main".parse().unwrap();
@@ -35,7 +35,7 @@ fn because(verdict: Verdict) -> String {
     }
 }
 
-/// Checks that `newer` is written over `older`, and `older` is superseded by `newer`, for the reason that has `part` in it.
+/// Checks that `newer` is written over `older`, and `older` is superseded by `newer` for a reason that contains `part`.
 fn assert_newer(newer: &DeliveredPush, older: &DeliveredPush, part: &str) {
     assert_eq!(judge(&known(older), newer), Verdict::Write);
     let verdict = judge(&known(newer), older);
@@ -47,8 +47,8 @@ fn assert_newer(newer: &DeliveredPush, older: &DeliveredPush, part: &str) {
 }
 
 #[test]
-fn the_ref_itself_goes_before_the_number() {
-    // Two pushes apart, and the older webhook came later.
+fn the_ref_itself_takes_precedence_over_the_number() {
+    // The pushes are not neighbours, and the older webhook came later.
     assert_newer(
         &push(Some('c'), 'd', 1, Some('d')),
         &push(Some('a'), 'b', 2, Some('d')),
@@ -57,7 +57,7 @@ fn the_ref_itself_goes_before_the_number() {
 }
 
 #[test]
-fn the_ref_itself_goes_before_lineage() {
+fn the_ref_itself_takes_precedence_over_lineage() {
     // a -> b, then back to a. Lineage alone would say that the first one follows the second.
     assert_newer(
         &push(None, 'a', 2, Some('a')),
@@ -67,16 +67,16 @@ fn the_ref_itself_goes_before_lineage() {
 }
 
 #[test]
-fn the_later_number_that_was_found_at_its_own_goes_before_lineage() {
-    // The ref was at b when the first push was fetched, was deleted, and was made again at a.
+fn the_higher_number_of_a_push_that_found_the_ref_at_its_own_takes_precedence_over_lineage() {
+    // The ref was at b when the first push was fetched, was then deleted, and was created again at a.
     let moved = push(Some('a'), 'b', 1, Some('b'));
     let again = push(None, 'a', 2, Some('a'));
     assert_newer(&again, &moved, "is number 2");
 }
 
 #[test]
-fn lineage_goes_before_the_number_of_a_push_that_was_not_found_at_its_own() {
-    // A third push is at the host already, so the ref names neither.
+fn lineage_takes_precedence_over_the_number_of_a_push_that_found_the_ref_elsewhere() {
+    // A third push is already on the host, so the ref is at neither.
     assert_newer(
         &push(Some('b'), 'c', 1, Some('d')),
         &push(Some('a'), 'b', 2, Some('d')),
@@ -85,7 +85,7 @@ fn lineage_goes_before_the_number_of_a_push_that_was_not_found_at_its_own() {
 }
 
 #[test]
-fn the_number_decides_where_nothing_else_does() {
+fn the_number_decides_if_no_other_rule_does() {
     assert_newer(
         &push(None, 'c', 2, None),
         &push(None, 'b', 1, None),
@@ -110,10 +110,10 @@ fn the_number_decides_where_nothing_else_does() {
 }
 
 #[test]
-fn a_ref_that_was_gone_is_no_witness() {
+fn a_deleted_ref_decides_nothing() {
     let created = push(None, 'a', 2, None);
     assert_newer(&created, &push(None, 'b', 1, None), "is number 2");
-    // That nothing came before both does not make one follow the other.
+    // Two pushes that both created the ref do not follow each other.
     assert_newer(
         &push(None, 'b', 2, Some('f')),
         &push(None, 'a', 1, Some('f')),
@@ -122,7 +122,7 @@ fn a_ref_that_was_gone_is_no_witness() {
 }
 
 #[test]
-fn its_own_zip_is_there_already_and_another_zip_of_its_own_is_replaced() {
+fn a_pushs_own_zip_is_already_there_and_another_zip_of_its_own_is_replaced() {
     let mine = push(None, 'b', 1, Some('b'));
     assert_eq!(judge(&known(&mine), &mine), Verdict::AlreadyThere);
     let by_other_options = DeliveredPush {
@@ -143,7 +143,7 @@ fn another_refs_object_is_not_touched() {
         let mut other = push(None, 'b', 1, Some('b'));
         change(&mut other);
         assert_eq!(judge(&known(&other), &mine), Verdict::Occupied);
-        // A record does not hold a destination whose object was removed.
+        // A record does not occupy a destination whose object was removed.
         let removed = Known {
             last: Some(&other),
             ..Known::default()
@@ -161,7 +161,7 @@ fn an_empty_destination_is_written_to() {
 }
 
 #[test]
-fn what_was_delivered_last_is_remembered_where_the_object_is_gone_or_older() {
+fn the_record_decides_if_the_object_was_removed_or_is_older() {
     let older = push(None, 'a', 1, Some('a'));
     let newer = push(Some('a'), 'b', 3, Some('b'));
     for object in [None, Some(&older)] {
@@ -212,7 +212,7 @@ fn the_same_change_whose_zip_is_there_is_a_duplicate() {
 }
 
 #[test]
-fn what_changes_something_is_no_duplicate() {
+fn a_push_that_changes_something_is_not_a_duplicate() {
     let first = push(Some('a'), 'b', 1, Some('b'));
     let second = push(Some('a'), 'b', 3, Some('b'));
     let mut other_zip = second.clone();
@@ -234,13 +234,13 @@ fn what_changes_something_is_no_duplicate() {
     assert_eq!(
         judge(&deleted, &second),
         Verdict::Write,
-        "made again after a deletion"
+        "created again after a deletion"
     );
     let by_hand = [1, 2].map(|sequence| push(Some('b'), 'b', sequence, Some('b')));
     assert_eq!(
         judge(&known(&by_hand[0]), &by_hand[1]),
         Verdict::Write,
-        "asked for by hand"
+        "requested by hand"
     );
     for (one, two) in [('b', 'f'), ('f', 'b')] {
         let mut pair = [first.clone(), second.clone()];
@@ -259,7 +259,7 @@ fn what_changes_something_is_no_duplicate() {
 }
 
 #[test]
-fn a_duplicate_of_what_was_superseded_is_superseded_too() {
+fn a_duplicate_of_a_superseded_push_is_superseded_too() {
     let object = push(Some('a'), 'b', 1, Some('b'));
     let newer = push(Some('b'), 'c', 4, Some('c'));
     let known = Known {
@@ -274,7 +274,7 @@ fn a_duplicate_of_what_was_superseded_is_superseded_too() {
 fn numbers_never_run_backwards() {
     let at = |millis: i64| DateTime::from_timestamp_millis(millis).unwrap();
     assert_eq!(next_sequence(None, at(1_000)), 1_000);
-    assert_eq!(next_sequence(Some(7), at(1_000)), 1_000, "a counter of before");
+    assert_eq!(next_sequence(Some(7), at(1_000)), 1_000, "an older counter");
     assert_eq!(
         next_sequence(Some(1_000), at(1_000)),
         1_001,

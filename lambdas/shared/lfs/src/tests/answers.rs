@@ -1,4 +1,4 @@
-//! What servers answer when they are asked where objects are, and what is asked at all.
+//! Requests to the batch API, and responses to them.
 
 use std::time::{Duration, Instant};
 
@@ -10,14 +10,14 @@ use super::server::{Answer, Server, is_batch, json_of};
 
 const CONTENT: &[u8] = b"content";
 
-/// The code where the server answers so.
+/// Returns the code of the error after this response.
 async fn code_of(answer: Answer) -> Code {
     let server = Server::answering(move |_, _| answer.clone()).await;
     Scene::new(&server.origin()).code(&[pointer(CONTENT)]).await
 }
 
 #[tokio::test]
-async fn the_question_is_the_one_of_the_specification() {
+async fn the_request_is_the_one_of_the_specification() {
     let pointer = pointer(CONTENT);
     let asked = [pointer.clone()];
     let server = Server::answering(move |request, origin| {
@@ -95,7 +95,7 @@ async fn json_without_end_is_refused() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_to_where_the_login_would_go() {
+async fn a_redirect_of_the_batch_api_is_not_followed() {
     let thief = Server::answering(|_, _| Answer::new(200, &[], "{}")).await;
     let to = thief.origin() + "/group/project.git/info/lfs/objects/batch";
     for status in [301, 302, 307, 308] {
@@ -116,7 +116,7 @@ async fn the_login_of_another_port_is_not_used() {
 }
 
 #[tokio::test]
-async fn silent_and_slow_servers_are_left_in_time() {
+async fn silent_and_slow_servers_time_out() {
     let silent = Server::answering(|_, _| Answer::bytes(b"HTTP/1.1 200 OK\r\n").then_silence()).await;
     let mut scene = Scene::new(&silent.origin());
     scene.limits.silence_seconds = 1;
@@ -139,7 +139,7 @@ async fn silent_and_slow_servers_are_left_in_time() {
 }
 
 #[tokio::test]
-async fn nobody_is_unreachable() {
+async fn a_closed_port_is_unreachable() {
     let scene = Scene::new("http://127.0.0.1:1");
     let (code, told) = scene.refused(&[pointer(CONTENT)]).await;
     assert_eq!(code, Code::GitHostUnreachable);
@@ -152,7 +152,7 @@ async fn nobody_is_unreachable() {
 }
 
 #[tokio::test]
-async fn limits_are_met_before_anybody_is_asked() {
+async fn limits_are_checked_before_any_request() {
     let server = Server::answering(|_, _| Answer::new(500, &[], "")).await;
     let mut scene = Scene::new(&server.origin());
     let pointers = [pointer(b"four"), pointer(b"seven"), pointer(b"four")];

@@ -1,4 +1,4 @@
-//! What servers send instead of an object. Nothing of it is kept.
+//! Bodies that servers send instead of an object, none of which is stored.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::server::{Answer, Server, is_batch};
 
 const CONTENT: &[u8] = b"the content of an object";
 
-/// A server that answers so for the object.
+/// A server with this response for the object.
 async fn sending(answer: Answer) -> Server {
     Server::answering(move |request, origin| {
         if is_batch(request) {
@@ -30,7 +30,7 @@ async fn code_of(answer: Answer) -> Code {
 }
 
 #[tokio::test]
-async fn what_was_asked_for_is_kept_with_and_without_a_length() {
+async fn the_right_object_is_stored_with_and_without_a_length() {
     let chunked = format!(
         "{:x}\r\n{}\r\n0\r\n\r\n",
         CONTENT.len(),
@@ -73,7 +73,7 @@ async fn a_shorter_object_is_refused() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_cut_is_tried_again_later() {
+async fn a_connection_that_was_cut_is_a_transient_error() {
     let length = format!("Content-Length: {}", CONTENT.len());
     let cut = Answer::raw(200, &[&length], &CONTENT[1..]);
     assert_eq!(code_of(cut).await, Code::GitHostUnreachable);
@@ -90,7 +90,7 @@ async fn a_compressed_object_is_not_unpacked() {
 }
 
 #[tokio::test]
-async fn a_silent_download_is_given_up() {
+async fn a_silent_download_times_out() {
     let length = format!("Content-Length: {}", CONTENT.len());
     for answer in [
         Answer::raw(200, &[&length], &CONTENT[1..]).then_silence(),
@@ -104,7 +104,7 @@ async fn a_silent_download_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_slow_download_is_given_up_at_the_deadline() {
+async fn a_slow_download_ends_at_the_deadline() {
     let length = format!("Content-Length: {}", CONTENT.len());
     let slow = Answer::raw(200, &[&length], b"").then_again(b".", Duration::from_millis(300));
     let server = sending(slow).await;
@@ -139,7 +139,7 @@ async fn one_failure_stops_the_other_downloads() {
     let asked = pointers.clone();
     let server = Server::answering(move |request, origin| {
         if !is_batch(request) {
-            // The others would take their time.
+            // The other downloads would take longer.
             let wrong = request.target == "/object/3";
             let answer = Answer::raw(200, &["Content-Length: 100"], [0; 50]);
             return if wrong {

@@ -1,4 +1,4 @@
-//! Objects that are on other hosts, and credentials that stay where they belong.
+//! Objects on other hosts, to which no credentials may be sent.
 
 use domain::error::Code;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use super::server::{Answer, Request, Server, is_batch};
 
 const CONTENT: &[u8] = b"content";
 
-/// A server that says that the object is at `href`, or gives it itself.
+/// A server that refers to `href` for the object, or serves it itself.
 async fn leading_to(href: impl Fn(&str) -> String + Send + Sync + 'static, header: Value) -> Server {
     Server::answering(move |request, origin| {
         if is_batch(request) {
@@ -20,7 +20,7 @@ async fn leading_to(href: impl Fn(&str) -> String + Send + Sync + 'static, heade
     .await
 }
 
-/// A host that gives the object to anybody.
+/// A host that serves the object to anyone.
 async fn store() -> Server {
     Server::answering(|_, _| Answer::new(200, &[], CONTENT)).await
 }
@@ -69,7 +69,7 @@ async fn the_server_itself_gets_the_login_unless_it_gave_another() {
         with_login(&server).fetch(&[pointer(CONTENT)]).await.unwrap();
         assert_eq!(authorization(&server.requests()[1]), Some(expected));
     }
-    // What is authenticated already needs no login.
+    // A download that is authenticated needs no login.
     let server = Server::answering(|request, origin| {
         if !is_batch(request) {
             return Answer::new(200, &[], CONTENT);
@@ -86,7 +86,7 @@ async fn the_server_itself_gets_the_login_unless_it_gave_another() {
 }
 
 #[tokio::test]
-async fn a_login_that_is_refused_there_is_told() {
+async fn a_login_that_the_other_host_refuses_is_an_error() {
     let server = Server::answering(|request, origin| {
         if is_batch(request) {
             Answer::batch(&[pointer(CONTENT)], &format!("{origin}/x"))
@@ -102,7 +102,7 @@ async fn a_login_that_is_refused_there_is_told() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_followed_without_anything() {
+async fn a_redirect_is_followed_without_headers_or_login() {
     let store = store().await;
     let href = store.origin() + "/bucket/x?X-Amz-Signature=s3cret";
     let gate = Server::answering(move |_, _| Answer::redirect(&href)).await;
@@ -139,7 +139,7 @@ async fn the_servers_own_redirect_takes_no_login_along() {
 }
 
 #[tokio::test]
-async fn redirects_come_to_an_end() {
+async fn only_a_few_redirects_are_followed() {
     let server = Server::answering(move |request, origin| {
         if is_batch(request) {
             return Answer::batch(&[pointer(CONTENT)], &format!("{origin}/0"));
@@ -186,7 +186,7 @@ async fn leading_to_redirect(location: &'static str) -> Server {
     .await
 }
 
-/// Where the metadata of machines is, in some of its spellings.
+/// URLs of instance metadata, in some spellings.
 const METADATA: [&str; 6] = [
     "http://169.254.169.254/latest/meta-data/iam/security-credentials/role",
     "http://2852039166/latest/meta-data",
@@ -197,7 +197,7 @@ const METADATA: [&str; 6] = [
 ];
 
 #[tokio::test]
-async fn nobody_leads_to_the_metadata() {
+async fn no_server_may_refer_to_instance_metadata() {
     for href in METADATA {
         let server = leading_to(|_| href.to_owned(), json!({})).await;
         let (code, told) = Scene::new(&server.origin()).refused(&[pointer(CONTENT)]).await;
@@ -209,7 +209,7 @@ async fn nobody_leads_to_the_metadata() {
 }
 
 #[tokio::test]
-async fn lfsconfig_leads_to_a_named_host_and_nowhere_else() {
+async fn lfsconfig_may_name_a_host_of_the_settings_and_no_other() {
     let lfs = leading_to(|origin| format!("{origin}/x"), json!({})).await;
     let git = Server::answering(|_, _| Answer::new(500, &[], "")).await;
     let mut scene = Scene::new(&git.origin()).with_login(&git.origin(), "reader", PASSWORD);

@@ -1,4 +1,4 @@
-//! The real path: git-lfs makes the pointers and pushes the objects, giftless gives them.
+//! The real programs: git-lfs makes the pointers and pushes the objects, and giftless serves them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ impl Clone {
         git(&self.folder, arguments)
     }
 
-    /// What stands in the commit for a file.
+    /// Returns the pointer of a file in the commit.
     fn pointer(&self, name: &str) -> Pointer {
         let blob = self.git(&["cat-file", "blob", &format!("HEAD:{name}")]);
         Pointer::parse(&blob).unwrap()
@@ -75,7 +75,7 @@ fn git(folder: &Path, arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// Bytes that do not compress.
+/// Returns bytes that do not compress.
 fn noise(bytes: usize) -> Vec<u8> {
     let mut state = 1_u64;
     std::iter::repeat_with(|| {
@@ -106,15 +106,15 @@ async fn what_git_lfs_has_pushed_is_staged() {
         assert!(scene.object(pointer) == *content, "{pointer:?}");
     }
     assert_eq!(scene.staged().len(), 3);
-    // Twice gives the same.
+    // A second fetch returns the same.
     assert_eq!(scene.fetch(&pointers).await.unwrap(), staged);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_objects_than_one_question_has_room_for_are_staged() {
+async fn more_objects_than_one_request_may_have_are_staged() {
     let mut scene = Scene::new("http://unused");
     let clone = Clone::pushed(&scene, &BTreeMap::new()).await;
-    // Where giftless would put what is pushed.
+    // The folder in which giftless stores objects.
     let store = scene.folder().join("store/group/project");
     std::fs::create_dir_all(&store).unwrap();
     let contents: Vec<_> = (0..250)
@@ -144,7 +144,7 @@ async fn what_was_not_pushed_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn logins_are_needed_and_have_to_be_right() {
+async fn a_login_is_required_and_must_be_right() {
     let mut scene = Scene::new("http://unused");
     let clone = Clone::pushed(&scene, &BTreeMap::from([("a.bin", b"there".to_vec())])).await;
     let origin = &clone.server.origin;
@@ -162,10 +162,10 @@ async fn logins_are_needed_and_have_to_be_right() {
 }
 
 #[tokio::test]
-async fn nothing_is_asked_for_where_nothing_is_needed() {
+async fn no_request_is_made_if_no_object_is_needed() {
     let scene = Scene::new("ssh://git@git.example.com");
     assert_eq!(scene.fetch(&[]).await.unwrap().objects, 0);
-    // Nobody is there.
+    // No server is there.
     let scene = Scene::new("http://127.0.0.1:1");
     let empty = pointer(b"");
     assert_eq!(empty.oid, LfsOid::parse(super::super::EMPTY).unwrap());
