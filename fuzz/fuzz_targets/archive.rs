@@ -1,4 +1,4 @@
-//! Any entries: what is written, another implementation reads.
+//! Writes any entries into a zip, which another implementation must read.
 
 #![no_main]
 
@@ -10,7 +10,7 @@ use package::fuzzing::{EntryKind, zip};
 fuzz_target!(|input: &[u8]| {
     let mut entries: Vec<(Vec<u8>, EntryKind, Vec<u8>)> = Vec::new();
     for entry in input.split(|byte| *byte == 0xff) {
-        // A kind, how often the data are repeated, the path, a NUL, the data.
+        // An entry is a kind, the number of repetitions of the data, the path, a NUL, and the data.
         let [kind, times, rest @ ..] = entry else { continue };
         let mut parts = rest.splitn(2, |byte| *byte == 0);
         let mut path = parts.next().unwrap_or_default().to_vec();
@@ -29,11 +29,11 @@ fuzz_target!(|input: &[u8]| {
                 path.push(b'/');
                 data.clear();
             }
-            // Some have more than a segment.
+            // Some large files have more than one segment.
             EntryKind::Large if *times > 240 => data = data.into_iter().cycle().take(1_100_000).collect(),
             _ => {}
         }
-        // The reader takes two names for one that differ in the mark of UTF-8 only.
+        // The reader takes two names for the same if they differ only in the UTF-8 mark.
         let new = entries.iter().all(|(one, _, _)| *one != path);
         if new && !matches!(path.as_slice(), b"" | b"/") && std::str::from_utf8(&path).is_ok() {
             entries.push((path, kind, data));

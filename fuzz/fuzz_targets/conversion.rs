@@ -26,7 +26,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// With LF instead of CRLF.
+/// Returns the content with LF instead of CRLF.
 fn lf(content: &[u8]) -> Vec<u8> {
     let mut lf = Vec::new();
     for byte in content {

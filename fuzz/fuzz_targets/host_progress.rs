@@ -1,4 +1,4 @@
-//! What a git host says while it prepares a pack.
+//! Parses the progress that a git host sends while it prepares a pack.
 
 #![no_main]
 
@@ -18,7 +18,7 @@ const WORDS: [&str; 8] = [
 
 fuzz_target!(|said: &[u8]| {
     let told = host_progress(said).unwrap_or_default();
-    // Numbers alone are the host's.
+    // Only numbers may come from the host.
     assert!(
         told.split_whitespace()
             .all(|word| WORDS.contains(&word) || word.parse::<u64>().is_ok())

@@ -1,4 +1,4 @@
-//! The git secret's `known_hosts`, and the key that a host presents.
+//! Checks the key that a host presents against the `known_hosts` of the git secret.
 
 #![no_main]
 
@@ -16,12 +16,12 @@ fuzz_target!(|input: &[u8]| {
     let Ok(known_hosts) = std::str::from_utf8(known_hosts) else {
         return;
     };
-    // A key as it is, or as the text that stands for it in known_hosts.
+    // The input has the key in binary form, or in the text form of known_hosts.
     let key = STANDARD.decode(key).unwrap_or_else(|_| key.to_owned());
     for (port, name) in [(22, HOST.to_owned()), (2222, format!("[{HOST}]:2222"))] {
         if is_pinned(known_hosts, HOST, port, &key) {
             let key = STANDARD.encode(&key);
-            // ssh-key is lenient about the lengths in the keys of known_hosts, but not about the keys.
+            // ssh-key tolerates wrong lengths in the keys of known_hosts, but not wrong keys.
             let key = key.trim_end_matches('=');
             let end = &key[key.len().saturating_sub(16)..];
             let mut lines = known_hosts.lines();

@@ -1,4 +1,4 @@
-//! What an LFS server answers when it is asked where objects are.
+//! Parses the response of an LFS server's batch API.
 
 #![no_main]
 
@@ -20,7 +20,7 @@ fuzz_target!(|input: &[u8]| {
                 assert!(matches!(href.scheme(), "https" | "http") && href.has_host());
             }
         }
-        // What a server says is cut.
+        // The server's text in a message is cut.
         Err(error) => assert!(error.to_string().len() < 2_000, "{error}"),
     }
 });

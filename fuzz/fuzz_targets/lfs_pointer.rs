@@ -1,4 +1,4 @@
-//! Git LFS pointers.
+//! Parses Git LFS pointers.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! `export-subst`: `$Format:...$` of any commit.
+//! Replaces `$Format:...$` in any file, for any commit.
 
 #![no_main]
 

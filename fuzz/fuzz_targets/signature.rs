@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use signatures::fuzzing::payload;
 use signatures::{Signers, verify};
 
-/// Who may sign: the keys of the seeds.
+/// The keys of the seeds, which may sign.
 static SIGNERS: LazyLock<Signers> = LazyLock::new(|| {
     let (ssh, openpgp) = (
         include_str!("../keys/allowed_signers"),
@@ -18,7 +18,7 @@ static SIGNERS: LazyLock<Signers> = LazyLock::new(|| {
     Signers::parse(ssh, openpgp).expect("the seeds' keys")
 });
 
-/// What they have signed.
+/// The payloads that these keys have signed.
 static SIGNED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let seeds: [&[u8]; 4] = [
         include_bytes!("../corpus/signature/commit-ssh"),
@@ -32,7 +32,7 @@ static SIGNED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         .collect()
 });
 
-/// A tag begins with what it is of.
+/// Returns the kind of an object. A tag begins with the object that it is of.
 fn kind(object: &[u8]) -> ObjectType {
     if object.starts_with(b"object ") {
         ObjectType::Tag

@@ -1,4 +1,4 @@
-//! The git secret's lists of keys: `allowed_signers` and the OpenPGP keys.
+//! Parses the git secret's lists of keys, `allowed_signers` and the OpenPGP keys.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! A request to the webhook of a source, with any headers and body.
+//! Sends a request to the webhook of a source, with any headers and body.
 
 #![no_main]
 
@@ -14,7 +14,7 @@ use domain::push::Push;
 use futures::executor::block_on;
 use libfuzzer_sys::fuzz_target;
 
-/// What was started.
+/// The executions that were started.
 #[derive(Default)]
 struct Started(Mutex<Vec<String>>);
 

@@ -1,22 +1,22 @@
-//! A repository in memory.
+//! Repositories in memory.
 
 use git2::{Error, ObjectType, Odb, Oid, Repository};
 
-/// A repository without a single object, on no disk.
+/// Creates an empty repository in memory.
 ///
 /// # Errors
-/// libgit2's.
+/// Returns an error of libgit2.
 pub fn repository() -> Result<Repository, Error> {
     let odb = Odb::new()?;
     odb.add_new_mempack_backend(1)?;
     Repository::from_odb(odb)
 }
 
-/// Adds objects, each of which is a letter, `b` for a blob and `t` for a tree, and its bytes. A tree can name only what
-/// was added before it: the first byte of an id in it is the number of the object.
+/// Adds objects, each of which is a letter, `b` for a blob and `t` for a tree, and its bytes. A tree can refer only to
+/// objects that were added before it: the first byte of an id in it is the number of the object.
 ///
 /// # Errors
-/// libgit2's.
+/// Returns an error of libgit2.
 pub fn add<'a>(
     repository: &Repository,
     objects: impl Iterator<Item = &'a [u8]>,
@@ -37,7 +37,7 @@ pub fn add<'a>(
     Ok(added)
 }
 
-/// A tree's bytes with the ids of `objects` in the place of their numbers. What cannot be read is left as it is.
+/// Returns a tree's bytes with the ids of `objects` in place of their numbers. Malformed parts are left as they are.
 #[must_use]
 pub fn with_ids(tree: &[u8], objects: &[(ObjectType, Oid)]) -> Vec<u8> {
     let mut bytes = tree.to_vec();

@@ -1,4 +1,4 @@
-//! Packs as no git writes them (<https://git-scm.com/docs/gitformat-pack>).
+//! Builds packs that no git would write (<https://git-scm.com/docs/gitformat-pack>).
 
 use std::io::Write as _;
 
@@ -8,15 +8,16 @@ use git2::{ObjectType, Oid};
 
 use crate::objects;
 
-/// A pack of these bytes, to which the checksum is added.
+/// Returns a pack of these bytes, to which the checksum is added.
 #[must_use]
 pub fn raw(bytes: &[u8]) -> Vec<u8> {
     let checksum = openssl::sha::sha1(bytes);
     [bytes, &checksum].concat()
 }
 
-/// A pack of entries: each is a digit, git's number of its type, and its bytes. Those of a delta begin with the number of
-/// the entry that it is made from; ids in a tree with that of the entry whose id it is.
+/// Returns a pack of entries, each of which is a digit, git's number of its type, and its bytes. The bytes of a delta
+/// begin with the number of the entry that is its base, and an id in a tree begins with the number of the entry whose
+/// id it is.
 #[must_use]
 pub fn made<'a>(entries: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut pack = Vec::new();
@@ -66,7 +67,7 @@ pub fn made<'a>(entries: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     raw(&[b"PACK\0\0\0\x02", &count.to_be_bytes()[..], &pack].concat())
 }
 
-/// The type and the size.
+/// Appends the type and the size of an entry.
 fn head(pack: &mut Vec<u8>, number: u8, mut size: usize) {
     let mut byte = (number << 4) | (size as u8 & 0x0f);
     size >>= 4;
@@ -78,7 +79,7 @@ fn head(pack: &mut Vec<u8>, number: u8, mut size: usize) {
     pack.push(byte);
 }
 
-/// How far back a delta's base is.
+/// Appends the distance to a delta's base.
 fn distance(pack: &mut Vec<u8>, mut back: usize) {
     let mut bytes = vec![back as u8 & 0x7f];
     back >>= 7;

@@ -1,4 +1,5 @@
-//! What may be unpacked anywhere. It is written apart from the project's own checks, which it is compared with.
+//! Rules for paths that can be unpacked anywhere. They are written independently of the project's own checks, which are
+//! compared with them.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -9,7 +10,8 @@ use std::path::{Path, PathBuf};
 use git2::Repository;
 use tree::{Content, Entry};
 
-/// Stops where a listing has what leads out of the folder that it is unpacked into, or is a folder and a file at once.
+/// Panics if a listing has a path that leads out of the folder that it is unpacked into, or that is both a folder and a
+/// file.
 pub fn check(entries: &[Entry]) {
     let mut all = HashSet::new();
     let mut folders = HashSet::new();
@@ -44,7 +46,7 @@ fn check_path(path: &[u8]) {
         assert!(!matches!(part, b"" | b"."), "{shown:?}");
     }
     for part in path.split(|byte| matches!(byte, b'/' | b'\\')) {
-        // Windows has no spaces and dots at the end of a name.
+        // Windows ignores spaces and dots at the end of a name.
         let end = part.iter().rposition(|byte| !matches!(byte, b' ' | b'.'));
         let name = &part[..end.map_or(0, |end| end + 1)];
         assert!(part != b"..", "{shown:?}");
@@ -53,8 +55,7 @@ fn check_path(path: &[u8]) {
     }
 }
 
-/// Unpacks what was listed with links that lead nowhere out, as Linux does it and as Windows reads it, and stops where one
-/// does lead out.
+/// Unpacks entries whose links must not lead out, as on Linux and as on Windows, and panics if a link does.
 pub fn follow(repository: &Repository, entries: &[Entry]) {
     if !entries.iter().any(is_link) {
         return;
@@ -72,12 +73,12 @@ pub fn follow(repository: &Repository, entries: &[Entry]) {
 
 fn unpack(repository: &Repository, entries: &[Entry], spell: impl Fn(&[u8]) -> Vec<u8>) {
     let folder = tempfile::tempdir().expect("a folder");
-    // Deep enough for what leads out to be somewhere.
+    // The folder is deep, so that a link that leads out still ends inside the temporary folder.
     let root = folder.path().join("1/2/3/4/5/6/7/8");
     std::fs::create_dir_all(&root).expect("a folder");
     let root = root.canonicalize().expect("it is there");
     let path = |entry: &Entry| root.join(OsStr::from_bytes(&spell(&entry.path)));
-    // What cannot be made (two names that are one, a name that is too long) is not there to be led through.
+    // An entry that cannot be created (a name that exists already or is too long) cannot be led through either.
     let make_parent = |path: &Path| path.parent().map(std::fs::create_dir_all);
     for entry in entries.iter().filter(|entry| !is_link(entry)) {
         let path = path(entry);
@@ -116,8 +117,8 @@ fn is_link(entry: &Entry) -> bool {
     matches!(entry.content, Content::Symlink { .. })
 }
 
-/// Stops where a link and another path, or the beginning of one, are one name by ASCII case, dots and blanks: less than what
-/// the listing compares, but written apart from it.
+/// Panics if a link has the same name as another path, or as a folder of one, by ASCII case, dots and blanks. That is
+/// less than the listing compares, but written independently.
 pub fn check_links(entries: &[Entry]) {
     let links: HashSet<Vec<u8>> = entries
         .iter()
@@ -139,7 +140,8 @@ pub fn check_links(entries: &[Entry]) {
     assert_eq!(links.len(), count, "two links of one name");
 }
 
-/// A path with slashes for backslashes, in lower case, without dots and blanks at the ends of its names, and without empty ones.
+/// Returns a path with slashes for backslashes, in lower case, without dots and blanks at the ends of its names, and
+/// without empty names.
 fn plain(path: &[u8]) -> Vec<u8> {
     let parts = path.split(|byte| matches!(byte, b'/' | b'\\'));
     let parts = parts.map(|part| {

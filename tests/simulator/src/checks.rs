@@ -1,4 +1,4 @@
-//! What has to hold.
+//! The guarantees that are checked at the end of a history.
 
 use domain::contract::{IgnoreReason, Ignored};
 use domain::event::{PushEvent, RecordedEvent};
@@ -15,7 +15,7 @@ use crate::people::is_of;
 use crate::scheduler::lock;
 use crate::world::{Announcement, World};
 
-/// Whether a push has ended as it should, by settings that are right.
+/// Returns whether a push is complete, by right settings.
 pub fn is_well(world: &World, push_id: PushId) -> bool {
     world.trail.model_of(push_id).is_some_and(|state| {
         let is_wrongly_ignored = state.ignored.as_ref().is_some_and(is_by_mistake);
@@ -23,8 +23,8 @@ pub fn is_well(world: &World, push_id: PushId) -> bool {
     })
 }
 
-/// Whether a person has something to do: the push has not ended well, or the execution that has begun last, or taken the
-/// push up last, has failed.
+/// Returns whether a person has something to do: the push is not complete, or the execution that began last, or that
+/// took over the push last, has failed.
 pub fn needs_a_person(world: &World, push_id: PushId) -> bool {
     let executions = world.machine.executions();
     let state = world.trail.model_of(push_id);
@@ -46,8 +46,8 @@ fn is_by_mistake(ignored: &Ignored) -> bool {
     )
 }
 
-/// Of whatever has not ended well somebody is told: a webhook was not accepted, an execution has failed, or the push is
-/// said to be ignored. Without faults nothing but wrong settings keeps a push from its end.
+/// Whatever is not complete is reported: a webhook was not accepted, an execution has failed, or the push is shown as
+/// ignored. Without faults only wrong settings keep a push from being complete.
 pub fn nothing_is_silent(world: &World, plan: &Plan) {
     let executions = world.machine.executions();
     let is_clear = world.core.weather.is_fair && !plan.has_mistakes;
@@ -88,7 +88,7 @@ pub fn nothing_is_silent(world: &World, plan: &Plan) {
     }
 }
 
-/// All that has to hold in the end.
+/// Checks everything that must hold in the end.
 pub fn all_is_well(world: &World, plan: &Plan) {
     let known = lock(&plan.known).clone();
     for known in &known {
@@ -146,7 +146,7 @@ fn wrong_with_push(world: &World, known: &Known) -> Vec<String> {
     wrong
 }
 
-/// Whoever listens is told of the end after it has come, and without faults once by each execution.
+/// The end of a push is published after it was recorded, and without faults once by each execution.
 fn wrong_with_announcements(world: &World, state: &PushState, events: &[RecordedEvent]) -> Option<String> {
     let announcements = lock(&world.announcements).clone();
     let is_end = |said: &&Announcement| said.push_id == state.push_id() && said.status == state.status;
@@ -167,7 +167,7 @@ fn wrong_with_announcements(world: &World, state: &PushState, events: &[Recorded
         .then(|| format!("is {}, and that was told {} times", state.status, ends.len()))
 }
 
-/// What the trail says of the zip is so.
+/// The zip is as the trail says.
 fn wrong_with_delivery(world: &World, state: &PushState) -> Option<String> {
     let (delivered, archive) = (state.delivered.as_ref()?, state.archive.as_ref()?);
     let versions = world.store.versions(delivered.key.as_str());
@@ -176,7 +176,7 @@ fn wrong_with_delivery(world: &World, state: &PushState) -> Option<String> {
         .find(|version| Some(&version.id) == delivered.version_id.as_ref());
     let Some(version) = version else {
         return Some(format!(
-            "is delivered as {:?}, which is not there",
+            "is delivered as {:?}, which does not exist",
             delivered.version_id
         ));
     };
@@ -208,7 +208,8 @@ fn wrong_with_zip(state: &PushState, version: &Version) -> Option<String> {
     })
 }
 
-/// The change that this push gives way to was delivered, be it by a push that reported the same.
+/// The change that superseded this push, or that it repeats, was delivered, possibly by another push that reported it
+/// too.
 fn wrong_with_other(world: &World, state: &PushState) -> Option<String> {
     let other = match (&state.superseded, &state.ignored) {
         (Some(superseded), _) => superseded.by,
@@ -250,8 +251,8 @@ fn check_numbers(world: &World, known: &[Known]) {
     }
 }
 
-/// The destination has what the ref points to, and a push whose zip this is, or that repeats the one whose zip it is, has a
-/// trail that says so. (The trail of the push that its metadata names may say less: its writer may have died.)
+/// The destination has what the ref points to, and the trail of the push whose zip it is, or of a duplicate of that
+/// push, says so. (The trail of the push that the metadata names may lack this, because its writer may have died.)
 fn check_destination(world: &World, plan: &Plan, known: &[Known]) {
     let newest = plan.values.last().copied().flatten().and_then(object);
     let (Some(after), Some(destination)) = (newest, World::destination_of(plan.ref_name)) else {

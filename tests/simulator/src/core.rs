@@ -1,4 +1,4 @@
-//! What all services of the simulated world share: chance, time, the weather, the trace, and what was found to be wrong.
+//! What all services of the simulated world share: chance, time, faults, the trace, and the violations that were found.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,7 +39,7 @@ pub const OF_CONDITIONAL_WRITES: &[Fault] = &[
     Fault::CrashAfter,
     Fault::Pause,
 ];
-/// The faults of a call that writes on a condition, and that its client can send again without meeting itself.
+/// The faults of a call that writes on a condition, and that its client can retry without a conflict with itself.
 pub const OF_IDEMPOTENT_WRITES: &[Fault] = &[
     Fault::NoAnswer,
     Fault::AnswerLost,
@@ -53,16 +53,16 @@ pub const OF_IDEMPOTENT_WRITES: &[Fault] = &[
 /// The longest pause, in seconds: longer than any function may run.
 const PAUSE_SECONDS: u64 = 1_200;
 
-/// A call that failed.
+/// The failure of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the simulated service failed")]
 pub struct Trouble {
-    /// Whether trying again can help.
+    /// Whether a retry can help.
     pub transient: bool,
 }
 
 impl Trouble {
-    /// The failure as the SDK tells it.
+    /// Returns the failure as the SDK reports it.
     pub fn failure(self, operation: &'static str) -> AwsFailure {
         if self.transient {
             AwsFailure::interrupted(operation, &self)
@@ -72,24 +72,24 @@ impl Trouble {
     }
 }
 
-/// What is still to become of a call that is about to take effect.
+/// The fault of a call that is about to take effect, if it has one.
 #[must_use]
 #[derive(Debug, Clone, Copy)]
 pub struct Fate(Option<Fault>);
 
 impl Fate {
-    /// Whether the condition of the write is said not to hold, and nothing is to be written.
+    /// Returns whether the write is to be refused as if its condition did not hold.
     pub fn is_refused(self) -> bool {
         self.0 == Some(Fault::Conflict)
     }
 
-    /// Whether the write is said to have met somebody else's, after it took effect.
+    /// Returns whether the write takes effect but is reported as a conflict.
     pub fn meets_itself(self) -> bool {
         self.0 == Some(Fault::ConflictWithItself)
     }
 }
 
-/// What somebody is about to do to an execution, by its ARN.
+/// What a person is about to do to an execution, by its ARN.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Meddling {
     /// It is to be stopped.
@@ -98,14 +98,14 @@ pub enum Meddling {
     Rival(String),
 }
 
-/// See the module.
+/// The shared core of a simulated world.
 #[derive(Debug)]
 pub struct Core {
     /// Chance.
     pub dice: Dice,
-    /// Whose turn it is.
+    /// The task whose turn it is.
     pub turn: Turn,
-    /// What goes wrong.
+    /// The faults.
     pub weather: Weather,
     calm: AtomicBool,
     meddling: Mutex<Vec<Meddling>>,
@@ -115,7 +115,7 @@ pub struct Core {
 }
 
 impl Core {
-    /// The core of the world of `seed`. Its steps are written down if they are to be `traced`.
+    /// Creates the core of the world of `seed`. Its steps are recorded if they are to be `traced`.
     pub fn new(seed: u64, traced: bool) -> Self {
         let dice = Dice::new(seed);
         let weather = Weather::new(&dice);
@@ -131,32 +131,32 @@ impl Core {
         }
     }
 
-    /// The time since the history began.
+    /// Returns the time since the history began.
     pub fn now(&self) -> Duration {
         self.begun.elapsed()
     }
 
-    /// From now on nothing goes wrong.
+    /// Turns all faults off.
     pub fn calm_down(&self) {
         self.calm.store(true, Ordering::Relaxed);
     }
 
-    /// Whether nothing goes wrong any more.
+    /// Returns whether all faults are turned off.
     pub fn is_calm(&self) -> bool {
         self.calm.load(Ordering::Relaxed)
     }
 
-    /// `true` in `of_thousand` cases of 1,000, for as long as anything may go wrong.
+    /// Returns `true` in `of_thousand` of 1,000 cases, unless faults are turned off.
     pub fn goes_wrong(&self, of_thousand: u64) -> bool {
         !self.is_calm() && self.dice.happens(of_thousand)
     }
 
-    /// What somebody is about to do.
+    /// Takes what people are about to do.
     pub fn take_meddling(&self) -> Vec<Meddling> {
         std::mem::take(&mut lock(&self.meddling))
     }
 
-    /// Somebody may be watching the execution whose function makes a call.
+    /// Lets a person intervene in the execution whose function makes a call.
     fn meddle(&self) {
         if let Some(execution) = &self.turn.label().execution {
             if self.goes_wrong(self.weather.stops) {
@@ -168,7 +168,7 @@ impl Core {
         }
     }
 
-    /// Writes a step down. What it says is not made if nobody asks for the trace.
+    /// Records a step. `step` is called only if there is a trace.
     pub fn say(&self, step: impl FnOnce() -> String) {
         if let Some(trace) = &self.trace {
             let now = self.now().as_secs_f64();
@@ -177,18 +177,18 @@ impl Core {
         }
     }
 
-    /// Notes that a guarantee does not hold.
+    /// Records that a guarantee does not hold.
     pub fn is_wrong(&self, what: String) {
         self.say(|| format!("WRONG: {what}"));
         lock(&self.wrong).push(what);
     }
 
-    /// All that was found to be wrong.
+    /// Returns all violations.
     pub fn all_wrong(&self) -> Vec<String> {
         lock(&self.wrong).clone()
     }
 
-    /// The steps. Empty if they were not written down.
+    /// Returns the steps, which are empty if there is no trace.
     pub fn trace(&self) -> Vec<String> {
         self.trace
             .as_ref()
@@ -196,7 +196,7 @@ impl Core {
             .unwrap_or_default()
     }
 
-    /// Where a call of `port` is scheduled: others go on, time goes by, and the weather strikes before the call takes
+    /// Schedules a call of `port`: other tasks continue, time passes, and a fault may happen before the call takes
     /// effect.
     pub async fn call(
         &self,
@@ -233,7 +233,7 @@ impl Core {
         }
     }
 
-    /// What becomes of a call that has taken effect.
+    /// Returns the response of a call that has taken effect.
     pub async fn answer(&self, fate: Fate) -> Result<(), Trouble> {
         match fate.0 {
             Some(Fault::AnswerLost) => Err(Trouble { transient: true }),

@@ -1,5 +1,5 @@
-//! What the state machine's definition says of failures: how often a state is tried again after which error, which errors
-//! are caught, and where they lead. It is read from the definition itself.
+//! The rules for failures in the state machine's definition: how often a state is retried after which error, and which
+//! errors are caught and where they lead. They are read from the definition itself.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use crate::dice::Dice;
 
 const DEFINITION: &str = include_str!("../../../statemachine/push.asl.json");
 
-/// The name that stands for every error.
+/// The name that matches every error.
 const ALL: &str = "States.ALL";
 
 /// The states of the definition, by name.
@@ -21,18 +21,18 @@ pub struct Definition {
     states: BTreeMap<String, State>,
 }
 
-/// A state, as far as it is about failures.
+/// The rules of a state for failures.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct State {
-    /// How long it may take, in seconds.
+    /// Its timeout, in seconds.
     pub timeout_seconds: u64,
-    /// When it is tried again.
+    /// Its rules for retries.
     pub retry: Vec<Retrier>,
     catch: Vec<Catcher>,
 }
 
-/// When a state is tried again.
+/// A rule for retries.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Retrier {
@@ -40,7 +40,7 @@ pub struct Retrier {
     interval_seconds: f64,
     backoff_rate: f64,
     max_delay_seconds: f64,
-    /// How often.
+    /// How often it is retried.
     pub max_attempts: u32,
 }
 
@@ -56,30 +56,30 @@ fn is_named(names: &[String], error: &str) -> bool {
 }
 
 impl Definition {
-    /// The definition that is deployed. It is read once for all histories.
+    /// Returns the definition that is deployed. It is parsed once for all histories.
     ///
     /// # Errors
-    /// If it is not what this module reads.
+    /// Returns the parser's error if this module cannot read it.
     pub fn read() -> Result<&'static Self, &'static serde_json::Error> {
         static READ: OnceLock<Result<Definition, serde_json::Error>> = OnceLock::new();
         READ.get_or_init(|| serde_json::from_str(DEFINITION)).as_ref()
     }
 
-    /// A state. One that there is not has no rules.
+    /// Returns a state, or `None` if it has no rules.
     pub fn state(&self, name: &str) -> Option<&State> {
         self.states.get(name)
     }
 }
 
 impl State {
-    /// The rule for an error, by its index. `None` if it is not tried again.
+    /// Returns the index of the rule for an error, or `None` if the state is not retried after it.
     pub fn retrier(&self, error: &str) -> Option<usize> {
         self.retry
             .iter()
             .position(|retrier| is_named(&retrier.error_equals, error))
     }
 
-    /// The state that comes after an error. `None` if it ends the execution.
+    /// Returns the state that follows an error, or `None` if the error ends the execution.
     pub fn caught(&self, error: &str) -> Option<&str> {
         let mut catchers = self.catch.iter();
         catchers
@@ -89,7 +89,7 @@ impl State {
 }
 
 impl Retrier {
-    /// How long to wait after the failure number `failures`, from 0, with full jitter.
+    /// Returns how long to wait after the failure with the number `failures`, from 0, with full jitter.
     pub fn wait(&self, dice: &Dice, failures: u32) -> Duration {
         let exponent = i32::try_from(failures).unwrap_or(i32::MAX);
         let most = (self.interval_seconds * self.backoff_rate.powi(exponent)).min(self.max_delay_seconds);

@@ -1,5 +1,5 @@
-//! The destination's bucket in memory, as S3 is: it keeps versions, entity tags are of content, and a write may have a
-//! condition.
+//! The destination's bucket in memory, which behaves like S3: it keeps versions, entity tags depend on the content, and
+//! a write may have a condition.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -16,17 +16,17 @@ use crate::staging::Bucket;
 use crate::trail::Trail;
 use crate::weather::Port;
 
-/// See the module.
+/// The destination's bucket.
 #[derive(Debug)]
 pub struct Store {
     core: Arc<Core>,
     staging: Arc<Bucket>,
     trail: Arc<Trail>,
-    shelves: Mutex<Shelves>,
+    contents: Mutex<Contents>,
 }
 
 #[derive(Debug, Default)]
-struct Shelves {
+struct Contents {
     last_id: u64,
     objects: BTreeMap<String, Vec<Version>>,
     uploads: BTreeMap<String, Version>,
@@ -44,26 +44,26 @@ pub struct Version {
 }
 
 impl Version {
-    /// S3's entity tag of an object of one part. The digest is another one, and is likewise the content's alone.
+    /// Returns an entity tag, which like S3's for an object of one part depends only on the content.
     pub fn etag(&self) -> String {
         format!("\"{}\"", &sha256(&self.bytes)[..32])
     }
 }
 
 impl Store {
-    /// A bucket with nothing in it, for what is staged in `staging` under the leases of `trail`.
+    /// Creates an empty bucket, for objects staged in `staging`, under the leases of `trail`.
     pub fn new(core: Arc<Core>, staging: Arc<Bucket>, trail: Arc<Trail>) -> Self {
         Self {
             core,
             staging,
             trail,
-            shelves: Mutex::default(),
+            contents: Mutex::default(),
         }
     }
 
-    /// All versions of an object, the first one first.
+    /// Returns all versions of an object, oldest first.
     pub fn versions(&self, key: &str) -> Vec<Version> {
-        lock(&self.shelves).objects.get(key).cloned().unwrap_or_default()
+        lock(&self.contents).objects.get(key).cloned().unwrap_or_default()
     }
 
     fn failed(destination: &Destination, trouble: Trouble) -> StorageError {
@@ -76,23 +76,23 @@ impl Store {
         }
     }
 
-    /// The version that an upload makes. `None` if the upload is gone, or the condition does not hold.
+    /// Completes an upload. Returns the version, or `None` if the upload does not exist or the condition does not hold.
     fn complete(
         &self,
         prepared: &Prepared,
         destination: &Destination,
         expected: Option<&str>,
     ) -> Option<Version> {
-        let mut shelves = lock(&self.shelves);
-        let there = shelves
+        let mut contents = lock(&self.contents);
+        let there = contents
             .objects
             .get(destination.key.as_str())
             .and_then(|versions| versions.last());
         if there.map(Version::etag).as_deref() != expected {
             return None;
         }
-        let version = shelves.uploads.remove(&prepared.upload_id)?;
-        let versions = shelves.objects.entry(destination.key.to_string()).or_default();
+        let version = contents.uploads.remove(&prepared.upload_id)?;
+        let versions = contents.objects.entry(destination.key.to_string()).or_default();
         versions.push(version.clone());
         Some(version)
     }
@@ -125,14 +125,14 @@ impl DestinationStore for Store {
             .await
             .map_err(failed)?;
         {
-            let mut shelves = lock(&self.shelves);
-            shelves.last_id += 1;
+            let mut contents = lock(&self.contents);
+            contents.last_id += 1;
             let version = Version {
-                id: format!("version-{}", shelves.last_id),
+                id: format!("version-{}", contents.last_id),
                 bytes,
                 metadata: HashMap::new(),
             };
-            shelves
+            contents
                 .objects
                 .entry(destination.key.to_string())
                 .or_default()
@@ -159,15 +159,15 @@ impl DestinationStore for Store {
             key: staged.key.to_string(),
         })?;
         let upload_id = {
-            let mut shelves = lock(&self.shelves);
-            shelves.last_id += 1;
-            let upload_id = format!("upload-{}", shelves.last_id);
+            let mut contents = lock(&self.contents);
+            contents.last_id += 1;
+            let upload_id = format!("upload-{}", contents.last_id);
             let version = Version {
-                id: format!("version-{}", shelves.last_id),
+                id: format!("version-{}", contents.last_id),
                 bytes,
                 metadata: metadata.clone(),
             };
-            shelves.uploads.insert(upload_id.clone(), version);
+            contents.uploads.insert(upload_id.clone(), version);
             upload_id
         };
         self.core.answer(fate).await.map_err(failed)?;
@@ -217,9 +217,9 @@ impl DestinationStore for Store {
 
     async fn abort(&self, prepared: &Prepared, destination: &Destination) {
         let what = || "drops the copy".to_owned();
-        // It is not told whether this has worked: what is left costs money and nothing else.
+        // The caller does not learn whether this has worked: a copy that is left only costs money.
         if self.core.call(Port::Store, OF_WRITES, what).await.is_ok() {
-            lock(&self.shelves).uploads.remove(&prepared.upload_id);
+            lock(&self.contents).uploads.remove(&prepared.upload_id);
         }
         let _ = destination;
     }

@@ -1,4 +1,4 @@
-//! One execution of the state machine: its states one after another, with the definition's own rules for failures.
+//! Runs one execution of the state machine: its states one after another, with the definition's own rules for failures.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub fn begin(simulation: &Simulation, execution: &machine::Execution) -> TaskId 
     })
 }
 
-/// What the execution remembers.
+/// The variables of an execution.
 struct Run<'a> {
     simulation: &'a Simulation,
     push: Push,
@@ -58,7 +58,7 @@ struct Caught {
     failure: Failure,
 }
 
-/// The time of a history, which begins with the first of all times.
+/// Returns the time in a history, which begins at the start of 1970.
 pub fn time_of(now: Duration) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::milliseconds(now.as_millis().try_into().unwrap_or(i64::MAX))
 }
@@ -102,7 +102,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Goes through one state.
+    /// Runs one state.
     async fn step(&mut self, state: &str) -> Result<Next, Caught> {
         let next = match state {
             "ReadSource" => {
@@ -181,7 +181,7 @@ impl<'a> Run<'a> {
         Ok(Next::State(next))
     }
 
-    /// Tries a task until it works, or until the definition's rules lead elsewhere.
+    /// Runs a task with its retries, until it succeeds or the definition's rules lead to another state.
     async fn task<T>(&self, name: &str, work: impl AsyncFn(u32) -> Result<T, Error>) -> Result<T, Caught> {
         let core = &self.simulation.world.core;
         let state = self.simulation.world.machine.definition.state(name);
@@ -218,7 +218,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Calls a function, and waits for it as long as the state `name` may take.
+    /// Calls a function, and waits for it until the timeout of the state `name`.
     async fn lambda<O>(&self, name: &str, begin: impl FnOnce() -> Invocation<O>) -> Result<O, Error> {
         let world = &self.simulation.world;
         let core = &world.core;
@@ -360,12 +360,12 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What Step Functions says of a variable that has no value.
+/// Returns the error of Step Functions for a variable without a value.
 fn runtime() -> Error {
     Error::new("States.QueryEvaluationError")
 }
 
-/// What comes after a state.
+/// What follows a state.
 enum Next {
     State(&'static str),
     End(Status),

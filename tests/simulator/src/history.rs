@@ -1,5 +1,5 @@
-//! One history: a ref that moves, webhooks that report it, people who meddle, faults, and in the end a person who does what
-//! the remedies say.
+//! One history: a ref that moves, webhooks that report it, people who intervene, faults, and in the end a person who
+//! does what the remedies say.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -24,16 +24,16 @@ use crate::world::{Mistake, Settings, Simulation, World};
 const BRANCH: &str = "refs/heads/main";
 const TAG: &str = "refs/tags/v1";
 
-/// What came of a history.
+/// The result of a history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// What was found to be wrong. Empty if all is well.
+    /// The violations that were found, if any.
     pub wrong: Vec<String>,
-    /// The steps. Empty if they were not asked for.
+    /// The steps, which are empty if there is no trace.
     pub trace: Vec<String>,
 }
 
-/// A webhook, and whether it was ever answered that it is accepted.
+/// A webhook, and whether it was ever accepted.
 #[derive(Debug, Clone)]
 pub struct Known {
     /// The webhook.
@@ -51,9 +51,9 @@ pub struct Plan {
     pub values: Vec<Option<char>>,
     /// The deliveries of the movements, the first one's first.
     pub known: Mutex<Vec<Known>>,
-    /// How long it takes at most from one movement to the next, in seconds: one of these.
+    /// The choices for the longest time between two movements, in seconds.
     pub pace: &'static [u64],
-    /// How late a webhook is at most, in seconds: one of these.
+    /// The choices for the longest delay of a webhook, in seconds.
     pub lateness: &'static [u64],
     /// Whether the settings are ever wrong.
     pub has_mistakes: bool,
@@ -84,7 +84,7 @@ impl Plan {
     }
 }
 
-/// Runs the history of `seed`. `workspace` is a file that it may use.
+/// Runs the history of `seed`. It may use the file `workspace`.
 pub fn run(seed: u64, traced: bool, workspace: &Path) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -154,7 +154,7 @@ async fn live(core: &Arc<Core>, plan: &Arc<Plan>, definition: &'static Definitio
 }
 
 impl Simulation {
-    /// Lets everything go on until nothing is left to do. `false` if it never ends.
+    /// Runs all tasks until none is left. Returns `false` if they never end.
     async fn drain(&self) -> bool {
         let core = &self.world.core;
         let begin = || {
@@ -177,7 +177,7 @@ impl Simulation {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
 
-    /// The ref moves, and each movement is reported.
+    /// Moves the ref, and reports each movement.
     fn move_ref(&self, plan: &Arc<Plan>) {
         let (simulation, plan) = (self.clone(), plan.clone());
         self.outside("the ref", async move {
@@ -221,7 +221,7 @@ impl Simulation {
         });
     }
 
-    /// Calls the webhook, and remembers whether it is accepted.
+    /// Calls the webhook, and records whether it is accepted.
     async fn send(&self, plan: &Plan, delivery: &Delivery) {
         let is_accepted = self.deliver(delivery).await == 202;
         let mut known = lock(&plan.known);
@@ -233,7 +233,7 @@ impl Simulation {
         }
     }
 
-    /// Somebody edits the settings now and then.
+    /// Lets a person edit the settings now and then.
     fn edit_settings(&self, plan: &Arc<Plan>) {
         let (simulation, plan) = (self.clone(), plan.clone());
         let dice = &self.world.core.dice;
@@ -262,7 +262,7 @@ impl Simulation {
         });
     }
 
-    /// Somebody sends webhooks again, and starts executions in the console.
+    /// Lets a person send webhooks again, and start executions in the console.
     fn meddle(&self, plan: &Arc<Plan>) {
         let (simulation, plan) = (self.clone(), plan.clone());
         let times = *self.world.core.dice.pick(&[0, 1, 2, 5]);
@@ -287,7 +287,7 @@ impl Simulation {
         });
     }
 
-    /// Somebody changes how zips are made, and does not wait for the execution that runs.
+    /// Lets a person change how zips are made, and start an execution while another one runs.
     fn begin_otherwise(&self, arn: &str) {
         {
             let mut settings = lock(&self.world.settings);
@@ -301,7 +301,7 @@ impl Simulation {
         }
     }
 
-    /// A person does what the remedies say: sends what has failed again, in any order.
+    /// Lets a person do what the remedies say, which is to send again what has failed, in any order.
     fn repair(&self, plan: &Arc<Plan>) {
         let dice = &self.world.core.dice;
         let mut known = lock(&plan.known).clone();

@@ -1,4 +1,4 @@
-//! The git host: one ref that moves. A commit that it has had can be fetched for ever.
+//! The git host, with one ref that moves. Every commit that the ref has ever had can be fetched.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,16 +9,16 @@ use crate::core::{Core, OF_READS, Trouble};
 use crate::scheduler::lock;
 use crate::weather::Port;
 
-/// See the module.
+/// The git host.
 #[derive(Debug)]
 pub struct Host {
     core: Arc<Core>,
     ref_now: Mutex<Option<ObjectId>>,
 }
 
-/// Why the host gives nothing.
+/// Why the host does not serve a request.
 #[derive(Debug, thiserror::Error)]
-#[error("the git host gives nothing: {0}")]
+#[error("the git host failed: {0}")]
 pub struct HostError(pub Code);
 
 impl Coded for HostError {
@@ -37,10 +37,10 @@ impl From<Trouble> for HostError {
     }
 }
 
-/// The object that the letter `name` stands for.
+/// Returns the object that the letter `name` stands for.
 ///
-/// Capitals are annotated tags. `S` and `T` are of the commits `a` and `b`, as is a tag that was made again at the same
-/// commit.
+/// Capitals are annotated tags. `S` and `T` are tags of the commits `a` and `b`, as if a tag was created again at the
+/// same commit.
 pub fn object(name: char) -> Option<ObjectId> {
     let digit = match name {
         'S' => '5',
@@ -50,7 +50,7 @@ pub fn object(name: char) -> Option<ObjectId> {
     digit.to_string().repeat(40).parse().ok()
 }
 
-/// The commit that an object is, or that it is a tag of.
+/// Returns the commit that an object is, or that it is a tag of.
 pub fn commit_of(object: &ObjectId) -> CommitId {
     let commit = match object.as_str().as_bytes().first() {
         Some(b'5') => self::object('a'),
@@ -61,7 +61,7 @@ pub fn commit_of(object: &ObjectId) -> CommitId {
 }
 
 impl Host {
-    /// A host whose ref points to `ref_now`, or which does not have the ref.
+    /// Creates a host whose ref points to `ref_now`, or which does not have the ref.
     pub fn new(core: Arc<Core>, ref_now: Option<ObjectId>) -> Self {
         Self {
             core,
@@ -69,7 +69,7 @@ impl Host {
         }
     }
 
-    /// What the ref points to.
+    /// Returns what the ref points to.
     pub fn ref_now(&self) -> Option<ObjectId> {
         lock(&self.ref_now).clone()
     }
@@ -79,7 +79,7 @@ impl Host {
         *lock(&self.ref_now) = after;
     }
 
-    /// What the ref points to, as the host tells one who fetches.
+    /// Returns what the ref points to, by a call of the host.
     pub async fn list(&self) -> Result<Option<ObjectId>, HostError> {
         let what = || {
             let ref_now = self.ref_now();
@@ -92,7 +92,7 @@ impl Host {
         Ok(ref_now)
     }
 
-    /// The pack of a commit. The host makes another one each time.
+    /// Returns the pack of a commit, which is another one each time.
     pub async fn fetch(&self, wanted: &ObjectId) -> Result<(CommitId, Vec<u8>), HostError> {
         let commit = commit_of(wanted);
         let what = || format!("fetches {}", &commit.as_str()[..1]);

@@ -1,10 +1,10 @@
-//! Histories of a ref, simulated: the real handlers in a world in which everything can happen at any time, and happens by
-//! chance that comes from one seed.
+//! Simulates histories of a ref: the real handlers run in a world in which everything can happen at any time, by chance
+//! from one seed.
 //!
-//! The same seed is the same history, so what was once seen can be looked at. Executions, stages and webhooks are futures on
-//! one thread; each call of a service lets others go on first, and may fail before or after it has taken effect, take very
-//! long, or be the last thing that its function does. See [`history`] for what a history is, and `checks` for what has to
-//! hold at its end.
+//! The same seed gives the same history, so a failure can be reproduced. Executions, stages and webhooks are futures on
+//! one thread. Each call of a service lets other tasks continue first, and may fail before or after it has taken
+//! effect, take very long, or be the last thing that its function does. See [`history`] for what a history is, and
+//! `checks` for what must hold at its end.
 
 mod checks;
 mod core;

@@ -1,4 +1,4 @@
-//! Step Functions: the executions that there are, by name.
+//! Step Functions, with its executions by name.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,26 +13,26 @@ use crate::weather::Port;
 
 const ARN: &str = "arn:aws:states:eu-west-1:123456789012:execution:push:";
 
-/// How an execution is.
+/// The status of an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// It goes on.
+    /// It is running.
     Running,
     /// It has ended in a `Succeed` state, with this status in its output.
     Succeeded(String),
     /// It has ended in a `Fail` state, after this error.
     Failed(String),
-    /// It was stopped, or has met its time limit.
+    /// It was stopped, or reached its time limit.
     Stopped(&'static str),
 }
 
 impl Status {
-    /// Whether the execution is one that people are told of as failed.
+    /// Returns whether the execution is reported as failed.
     pub fn is_failed(&self) -> bool {
         matches!(self, Self::Failed(_) | Self::Stopped(_))
     }
 
-    /// Whether it has ended with the output `status`.
+    /// Returns whether the execution has ended with the output `status`.
     pub fn is_ended_as(&self, status: &str) -> bool {
         matches!(self, Self::Succeeded(ended) if ended == status)
     }
@@ -47,7 +47,7 @@ pub struct Execution {
     pub arn: String,
     /// Its input, as text.
     pub input: String,
-    /// How it is.
+    /// Its status.
     pub status: Status,
     /// When it began, since the history began.
     pub begun: Duration,
@@ -57,17 +57,17 @@ pub struct Execution {
     pub functions: Vec<TaskId>,
 }
 
-/// See the module.
+/// The state machine in Step Functions.
 #[derive(Debug)]
 pub struct Machine {
     core: Arc<Core>,
-    /// What it does after which error.
+    /// The rules for failures.
     pub definition: &'static Definition,
     executions: Mutex<Vec<Execution>>,
 }
 
 impl Machine {
-    /// A machine that has run nothing yet.
+    /// Creates a machine without executions.
     pub fn new(core: Arc<Core>, definition: &'static Definition) -> Self {
         Self {
             core,
@@ -76,12 +76,12 @@ impl Machine {
         }
     }
 
-    /// All executions, the first one first.
+    /// Returns all executions, oldest first.
     pub fn executions(&self) -> Vec<Execution> {
         lock(&self.executions).clone()
     }
 
-    /// The executions that were started and have no task yet.
+    /// Begins a task for each execution that was started and has none yet.
     pub fn take_started(&self, mut begin: impl FnMut(&Execution) -> TaskId) {
         for execution in lock(&self.executions).iter_mut() {
             if execution.task.is_none() && execution.status == Status::Running {
@@ -100,8 +100,8 @@ impl Machine {
         }
     }
 
-    /// Starts an execution, and gives its ARN. `None` if there has been another one of this name. One that runs is given
-    /// again for the same input.
+    /// Starts an execution. Returns its ARN, also if an execution of this name and input is running, or `None` if there
+    /// was another one of this name.
     pub fn start_now(&self, name: &str, input: &str) -> Option<String> {
         let mut executions = lock(&self.executions);
         if let Some(there) = executions.iter().find(|execution| execution.name == name) {
@@ -151,7 +151,7 @@ impl Executions for Machine {
         self.core.answer(fate).await.map_err(failed)?;
         let found = found
             .ok_or_else(|| crate::core::Trouble { transient: false }.failure("states:DescribeExecution"))?;
-        // What accept makes of a status and an output.
+        // The same rule as in accept.
         let may_be_followed = found.status.is_failed()
             || ["Ignored", "Replaced"]
                 .iter()

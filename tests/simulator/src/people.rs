@@ -1,4 +1,4 @@
-//! What comes from outside: pushes, webhooks, and what people do in the console.
+//! Events from outside: pushes, webhooks, and what people do in the console.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::machine::Status;
 use crate::scheduler::Label;
 use crate::world::{REPOSITORY, SOURCE, Simulation};
 
-/// How often Lambda calls a function for an event that nobody waits for.
+/// How often Lambda calls a function for an asynchronous event.
 const EVENT_ATTEMPTS: usize = 3;
 
-/// What the names of executions begin with that were started in the console.
+/// The prefix of the names of executions that were started in the console.
 const CONSOLE: &str = "console-";
 
 /// A webhook's delivery of a movement of the ref.
@@ -28,14 +28,14 @@ pub struct Delivery {
     pub push_id: PushId,
     /// The ref.
     pub ref_name: String,
-    /// What the ref pointed to before. `None` if it was made.
+    /// What the ref pointed to before, or `None` if it was created.
     pub before: Option<ObjectId>,
-    /// What the ref points to after. `None` if it was deleted.
+    /// What the ref points to now, or `None` if it was deleted.
     pub after: Option<ObjectId>,
 }
 
 impl Delivery {
-    /// The delivery with the id `name`. `None` if the id is none.
+    /// Creates the delivery with the id `name`, or returns `None` if the id is malformed.
     pub fn new(
         name: String,
         ref_name: &str,
@@ -86,7 +86,7 @@ impl Delivery {
 }
 
 impl Simulation {
-    /// Begins something that happens outside.
+    /// Begins a task that happens outside.
     pub fn outside(&self, name: &str, work: impl Future<Output = ()> + 'static) {
         let label = Label {
             name: name.to_owned(),
@@ -96,10 +96,10 @@ impl Simulation {
         self.tasks.begin(label, work);
     }
 
-    /// Calls the webhook, and gives the HTTP status of the answer.
+    /// Calls the webhook. Returns the HTTP status of the response.
     pub async fn deliver(&self, delivery: &Delivery) -> i64 {
         let answer = self.accept(&delivery.name, delivery.request()).answer().await;
-        // Of a function that has died or failed, the gateway says that the server has failed.
+        // If the function has died or failed, the gateway responds with a server error.
         let status = answer.and_then(Result::ok).unwrap_or(500);
         self.world.core.say(|| {
             format!(
@@ -110,7 +110,7 @@ impl Simulation {
         status
     }
 
-    /// Starts an execution in the console, with the input of one that there has been. `false` if there has been none.
+    /// Starts an execution in the console, with the input of an earlier one. Returns `false` if there was none.
     pub fn start_again(&self, push_id: PushId) -> bool {
         let machine = &self.world.machine;
         let executions = machine.executions();
@@ -123,13 +123,15 @@ impl Simulation {
         machine.start_now(&name, input).is_some()
     }
 
-    /// Whether the push has failed in an execution that was started in the console: the webhook knows nothing of it.
+    /// Returns whether the push has failed in an execution that was started in the console, of which the webhook does
+    /// not know.
     pub fn has_failed_in_console(&self, push_id: PushId) -> bool {
         let failure = self.world.trail.model_of(push_id).and_then(|state| state.failure);
         failure.is_some_and(|failed| short(&failed.execution_id).starts_with(CONSOLE))
     }
 
-    /// Stops an execution that runs. Its function goes on, or dies, and the event that reports it comes some time later.
+    /// Stops a running execution. Its function continues or dies, and the event that reports the stop comes some time
+    /// later.
     pub fn stop(&self, arn: &str) {
         let world = self.world.clone();
         let Some(execution) = world
@@ -190,7 +192,7 @@ impl Simulation {
     }
 }
 
-/// Whether the input of an execution is the push with this id.
+/// Returns whether the input of an execution is the push with this id.
 pub fn is_of(input: &str, push_id: PushId) -> bool {
     input.contains(&push_id.to_string())
 }

@@ -1,6 +1,7 @@
-//! Who goes on: one thread, any number of futures, and at each step one of those that can go on, by chance.
+//! The scheduler, which polls any number of futures on one thread. At each step it chooses by chance one that can
+//! continue.
 //!
-//! Time is tokio's own, paused: where nobody can go on it moves to the next timer.
+//! Time is tokio's own, paused: if no task can continue, it moves to the next timer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
@@ -14,9 +15,9 @@ use tokio::time::Instant;
 
 use crate::dice::Dice;
 
-/// Nothing waits longer than this: the longest wait of the state machine is far below.
+/// No task waits longer than this. The longest wait of the state machine is far shorter.
 const FOREVER: Duration = Duration::from_secs(1_000_000);
-/// A history that takes more steps than this goes round in circles.
+/// A history that takes more steps than this never ends.
 const MAX_STEPS: u64 = 1_000_000;
 
 /// A future of the simulation. It never leaves its thread.
@@ -25,14 +26,14 @@ pub type Work = Pin<Box<dyn Future<Output = ()>>>;
 /// The number of a task.
 pub type TaskId = u64;
 
-/// What the ports know of the task that calls them.
+/// A description of a task, for the ports that it calls.
 #[derive(Debug, Default)]
 pub struct Label {
     /// Its name in the trace.
     pub name: String,
-    /// The ARN of the execution that it works for. `None` if it works for none.
+    /// The ARN of the execution that it belongs to, if any.
     pub execution: Option<String>,
-    /// The longest time that its calls take where nothing is wrong, in milliseconds, if it is slower than others.
+    /// The longest time of its calls without faults, in milliseconds, if it is slower than other tasks.
     pub slowness: u64,
 }
 
@@ -42,7 +43,7 @@ struct Task {
     waker: Waker,
 }
 
-/// The tasks that are to go on, and the task of the scheduler itself, which waits for them.
+/// The tasks that can continue, and the waker of the scheduler itself, which waits for them.
 #[derive(Default)]
 struct Woken {
     tasks: Mutex<BTreeSet<TaskId>>,
@@ -63,7 +64,7 @@ impl Wake for TaskWaker {
     }
 }
 
-/// A mutex of a single thread is never poisoned by another one.
+/// Locks a mutex. No other thread can have poisoned it, because there is only one.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -91,7 +92,7 @@ impl Tasks {
         id
     }
 
-    /// Drops a task where it is. One that has ended is not there any more.
+    /// Drops a task wherever it is, unless it has ended.
     pub fn drop_task(&self, id: TaskId) {
         self.orders.borrow_mut().push(Order::Drop(id));
     }
@@ -106,12 +107,12 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// What the ports know of the task.
+    /// Returns the description of the task.
     pub fn label(&self) -> Arc<Label> {
         lock(&self.label).clone()
     }
 
-    /// Its number.
+    /// Returns the number of the task.
     pub fn id(&self) -> TaskId {
         self.id.load(Ordering::Relaxed)
     }
@@ -132,7 +133,7 @@ impl Turn {
     }
 }
 
-/// Lets others go on before the task that asks.
+/// Lets other tasks continue before the current one.
 pub async fn others_first() {
     let mut asked = false;
     poll_fn(|context: &mut Context<'_>| {
@@ -146,10 +147,10 @@ pub async fn others_first() {
     .await;
 }
 
-/// Lets all tasks go on, and those that they begin, until none is left.
+/// Runs all tasks, and those that they begin, until none is left.
 ///
 /// # Errors
-/// The names of the tasks that never end.
+/// Returns the names of the tasks that never end.
 pub async fn run(tasks: &Tasks, turn: &Turn, dice: &Dice, mut each_step: impl FnMut()) -> Result<(), String> {
     let woken = Arc::new(Woken::default());
     let mut running: BTreeMap<TaskId, Task> = BTreeMap::new();
@@ -199,7 +200,7 @@ pub async fn run(tasks: &Tasks, turn: &Turn, dice: &Dice, mut each_step: impl Fn
     Err(format!("these never end: {}", names.join(", ")))
 }
 
-/// Waits until a task can go on. `false` if none ever can.
+/// Waits until a task can continue. Returns `false` if none ever can.
 async fn anybody(woken: &Woken) -> bool {
     let begun = Instant::now();
     let waiting = poll_fn(|context: &mut Context<'_>| {

@@ -1,4 +1,4 @@
-//! The staging bucket in memory, which keeps versions: what is removed is hidden, and there until it expires.
+//! The staging bucket in memory, which keeps versions: a removed object is hidden, and exists until it expires.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::digest::sha256;
 use crate::scheduler::lock;
 use crate::weather::Port;
 
-/// See the module.
+/// The staging bucket.
 #[derive(Debug)]
 pub struct Bucket {
     core: Arc<Core>,
@@ -35,7 +35,7 @@ struct Versions {
 }
 
 impl Bucket {
-    /// A bucket with nothing in it.
+    /// Creates an empty bucket.
     pub fn new(core: Arc<Core>) -> Self {
         Self {
             core,
@@ -43,7 +43,7 @@ impl Bucket {
         }
     }
 
-    /// The bytes of a staged version. `None` if it is not there.
+    /// Returns the bytes of a staged version, or `None` if it does not exist.
     pub fn bytes(&self, object: &StagedObject) -> Option<Vec<u8>> {
         let objects = lock(&self.objects);
         let there = objects.by_key.get(object.key.as_str())?;
@@ -55,7 +55,7 @@ impl Bucket {
         found.map(|version| version.1.clone())
     }
 
-    /// What was staged may have expired before it is needed.
+    /// Lets a staged object expire by chance.
     pub fn expire(&self, object: &StagedObject) {
         if self.core.goes_wrong(self.core.weather.expiries) {
             self.core.say(|| format!("{} has expired", object.key));

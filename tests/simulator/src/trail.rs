@@ -1,4 +1,4 @@
-//! The table of the audit trail in memory. What follows from its reads and conditional writes is the trait's own.
+//! The table of the audit trail in memory. Everything above its reads and conditional writes is the trait's own.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use crate::core::{Core, OF_CONDITIONAL_WRITES, OF_IDEMPOTENT_WRITES, OF_READS, T
 use crate::scheduler::{TaskId, lock};
 use crate::weather::Port;
 
-/// See the module.
+/// The table of the audit trail.
 #[derive(Debug)]
 pub struct Trail {
     core: Arc<Core>,
@@ -31,7 +31,7 @@ struct Items {
     leases: BTreeMap<String, Taken>,
 }
 
-/// A lease by the simulated clock: the one in the item is by the real one, for which a history takes no time.
+/// A lease by the simulated clock. The lease in the item is by the real clock, by which a history takes no time.
 #[derive(Debug)]
 struct Taken {
     holder: TaskId,
@@ -39,7 +39,7 @@ struct Taken {
 }
 
 impl Trail {
-    /// A table with nothing in it.
+    /// Creates an empty table.
     pub fn new(core: Arc<Core>) -> Self {
         Self {
             core,
@@ -47,7 +47,7 @@ impl Trail {
         }
     }
 
-    /// The events of a push, the first one first.
+    /// Returns the events of a push, oldest first.
     pub fn events_of(&self, push_id: PushId) -> Vec<RecordedEvent> {
         lock(&self.items)
             .pushes
@@ -56,12 +56,12 @@ impl Trail {
             .unwrap_or_default()
     }
 
-    /// The read model of a push. `None` if it has none.
+    /// Returns the read model of a push, or `None` if it has none.
     pub fn model_of(&self, push_id: PushId) -> Option<PushState> {
         lock(&self.items).models.get(&push_id).cloned()
     }
 
-    /// Whether the task whose turn it is may write to a destination.
+    /// Returns whether the current task holds the lease of a destination.
     pub fn is_leased_to_caller(&self, destination: &Destination) -> bool {
         let items = lock(&self.items);
         items
@@ -93,7 +93,7 @@ impl Trail {
         true
     }
 
-    /// What a stage has done counts only if its execution is not over.
+    /// Checks that no stage records its output for an execution that is over.
     fn check_writer(&self, before: Option<&PushState>, event: &PushEvent) {
         let is_work = matches!(
             event,
@@ -192,7 +192,7 @@ impl AuditTrail for Trail {
             if let Some(lease) = record.as_mut().and_then(|record| record.lease.as_mut())
                 && let Some(taken) = items.leases.get(&name)
             {
-                // The simulated time that is left, by the clock of who reads.
+                // The remaining simulated time, converted to the real clock of the reader.
                 let now = self.core.now();
                 let left = taken.until.saturating_sub(now).as_secs();
                 lease.until = match left {

@@ -1,5 +1,5 @@
-//! What goes wrong in a history, and how often. Each history has its own weather: one where everything fails never comes
-//! to what happens late, and one where all is well never comes to what happens after a failure.
+//! The faults of a history, and how often they happen. Each history has its own weather: if everything fails, a history
+//! never gets to what happens late, and if nothing fails, it never gets to what happens after a failure.
 
 use std::time::Duration;
 
@@ -37,24 +37,24 @@ const PORTS: [Port; 8] = [
     Port::Bus,
 ];
 
-/// What may become of a call.
+/// A fault of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The service does not answer, and has done nothing.
+    /// The service does not respond, and has done nothing.
     NoAnswer,
-    /// The service has done it, and its answer is lost.
+    /// The call takes effect, and its response is lost.
     AnswerLost,
-    /// The service refuses, as one whose policy was changed.
+    /// The service refuses the call, as if its policy was changed.
     Refused,
-    /// The service says that somebody else was first. Nothing was written.
+    /// The service reports that another writer was first, and nothing is written.
     Conflict,
-    /// It was written, but its answer was lost, and the client's own second try has met what the first one wrote.
+    /// The write takes effect, but its response is lost, and the client's retry conflicts with it.
     ConflictWithItself,
     /// The function dies before the call.
     CrashBefore,
     /// The function dies after the call.
     CrashAfter,
-    /// The answer takes very long.
+    /// The response takes very long.
     Pause,
 }
 
@@ -69,7 +69,7 @@ const FAULTS: [Fault; 8] = [
     Fault::Pause,
 ];
 
-/// A time in which a service hardly answers.
+/// A time in which a service hardly responds.
 #[derive(Debug)]
 struct Outage {
     port: Port,
@@ -77,31 +77,30 @@ struct Outage {
     ends: Duration,
 }
 
-/// See the module.
+/// The faults of a history.
 #[derive(Debug)]
 pub struct Weather {
-    /// Of 1,000 calls so many meet a fault.
+    /// How many of 1,000 calls have a fault.
     faults: u64,
     kinds: Vec<Fault>,
     outages: Vec<Outage>,
-    /// Of 1,000 calls of a function the answer of so many is lost, and the function goes on.
+    /// How many of 1,000 calls of a function have their response lost, while the function continues.
     pub lost_answers: u64,
-    /// Of 1,000 calls of a function so many do not reach it.
+    /// How many of 1,000 calls of a function do not reach it.
     pub unreached: u64,
-    /// Of 1,000 calls so many are the last one before somebody stops the execution.
+    /// After how many of 1,000 calls a person stops the execution.
     pub stops: u64,
-    /// Of 1,000 calls so many are the last one before somebody starts another execution of the push, to make its zip
-    /// otherwise.
+    /// After how many of 1,000 calls a person starts another execution of the push, to make its zip by other options.
     pub rivals: u64,
-    /// Of 1,000 times that staged objects are needed they have expired so often.
+    /// How often in 1,000 times staged objects have expired when they are needed.
     pub expiries: u64,
     latency: u64,
-    /// Whether anything may go wrong at all.
+    /// Whether the history has no faults at all.
     pub is_fair: bool,
 }
 
 impl Weather {
-    /// The weather of a history.
+    /// Creates the weather of a history.
     pub fn new(dice: &Dice) -> Self {
         let latency = *dice.pick(&[0, 20, 5_000]);
         let rivals = *dice.pick(&[0, 0, 2, 10]);
@@ -144,8 +143,8 @@ impl Weather {
         }
     }
 
-    /// The longest time that a call of `port` takes where nothing is wrong, in milliseconds. What moves bytes may take longer
-    /// than what is to be done within the few seconds of some functions.
+    /// Returns the longest time of a call of `port` without faults, in milliseconds. Calls that move bytes may take
+    /// longer than those that must end within the few seconds of some functions.
     pub fn latency(&self, port: Port) -> u64 {
         match port {
             Port::Staging | Port::Store | Port::Host => self.latency,
@@ -153,7 +152,7 @@ impl Weather {
         }
     }
 
-    /// What becomes of a call of `port` at `now`, of the faults that `possible` ones are. `None` if all is well.
+    /// Chooses the fault of a call of `port` at `now` among the `possible` ones, or returns `None` if it has none.
     pub fn strike(&self, dice: &Dice, port: Port, now: Duration, possible: &[Fault]) -> Option<Fault> {
         let is_out = |outage: &Outage| outage.port == port && (outage.begins..outage.ends).contains(&now);
         if self.outages.iter().any(is_out) && dice.happens(950) {

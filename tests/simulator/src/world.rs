@@ -1,4 +1,4 @@
-//! The simulated world: all services, and the tasks that run in it.
+//! The simulated world, with all services and the tasks that run in it.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ pub const SOURCE: &str = "gitlab";
 /// The repository.
 pub const REPOSITORY: &str = "group/project";
 
-/// What the event bus was told.
+/// An event on the event bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announcement {
     /// The push.
@@ -40,7 +40,7 @@ pub enum Mistake {
     Refs,
     /// The git host is another one.
     Hosts,
-    /// They are no JSON.
+    /// The settings are not JSON.
     Json,
     /// The limit of entries is too low.
     Limits,
@@ -49,14 +49,14 @@ pub enum Mistake {
 /// The source's settings. The destination is always the same.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// What is wrong with them. `None` if nothing is.
+    /// What is wrong with them, if anything.
     pub mistake: Option<Mistake>,
     /// How zips are made.
     pub options: Options,
 }
 
 impl Settings {
-    /// The text of the source's parameter.
+    /// Returns the text of the source's parameter.
     pub fn text(&self) -> String {
         if self.mistake == Some(Mistake::Json) {
             return "{".to_owned();
@@ -85,9 +85,9 @@ impl Settings {
     }
 }
 
-/// See the module.
+/// The simulated world.
 pub struct World {
-    /// Chance, time, weather and trace.
+    /// Chance, time, faults and trace.
     pub core: Arc<Core>,
     /// The audit trail.
     pub trail: Arc<Trail>,
@@ -101,13 +101,13 @@ pub struct World {
     pub machine: Machine,
     /// The source's settings.
     pub settings: Mutex<Settings>,
-    /// What the event bus was told, the first thing first.
+    /// The events on the event bus, oldest first.
     pub announcements: Mutex<Vec<Announcement>>,
-    /// A file that staged objects are brought to.
+    /// A file that staged objects are loaded into.
     pub workspace: PathBuf,
 }
 
-/// The world and its tasks. Whoever has both can begin something.
+/// The world and its tasks, which together can begin new tasks.
 #[derive(Clone)]
 pub struct Simulation {
     /// The world.
@@ -117,7 +117,7 @@ pub struct Simulation {
 }
 
 impl World {
-    /// The destination of every push of the ref `ref_name`.
+    /// Returns the destination of every push of the ref `ref_name`.
     pub fn destination_of(ref_name: &str) -> Option<Destination> {
         let short = ref_name.strip_prefix("refs/")?;
         Some(Destination {
@@ -126,7 +126,7 @@ impl World {
         })
     }
 
-    /// Tells the event bus how a push ended.
+    /// Publishes how a push ended.
     pub fn announce(&self, push_id: PushId, status: Status) {
         self.core.say(|| format!("TOLD that the push is {status}"));
         let version = self.trail.model_of(push_id).map_or(0, |state| state.version);

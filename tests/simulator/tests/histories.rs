@@ -1,11 +1,11 @@
-//! Many histories, each from a seed of its own.
+//! Runs many histories, each from a seed of its own.
 
-#![expect(clippy::expect_used, reason = "a number that is none has failed the test")]
+#![expect(clippy::expect_used, reason = "a malformed number fails the test")]
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// How many histories there are if nobody asks for more.
+/// The default number of histories.
 const HISTORIES: u64 = 10_000;
 
 fn number(name: &str) -> Option<u64> {
@@ -23,7 +23,7 @@ fn explain(seed: u64, workspace: &Path) -> String {
 }
 
 #[test]
-fn whatever_happens_the_destination_is_what_the_ref_is() {
+fn whatever_happens_the_destination_has_what_the_ref_points_to() {
     if let Some(seed) = number("SIMULATOR_SEED") {
         let folder = tempfile::tempdir().unwrap();
         let workspace = folder.path().join("staged");
