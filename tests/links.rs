@@ -1,9 +1,6 @@
-//! The links between the project's pages lead somewhere.
+//! Checks that the links between the project's pages lead somewhere.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a page that cannot be read has failed the test"
-)]
+#![expect(clippy::unwrap_used, reason = "a page that cannot be read fails the test")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,7 +22,7 @@ fn pages() -> Vec<PathBuf> {
         .collect()
 }
 
-/// The targets of `[text](target)` that are no web pages.
+/// Returns the targets of `[text](target)` that are not web pages.
 fn targets(text: &str) -> impl Iterator<Item = &str> {
     text.split("](")
         .skip(1)
@@ -34,7 +31,7 @@ fn targets(text: &str) -> impl Iterator<Item = &str> {
         .filter(|target| !target.contains("://"))
 }
 
-/// The anchors of a page's headings, as GitHub and GitLab make them.
+/// Returns the anchors of a page's headings, as GitHub and GitLab make them.
 fn anchors(page: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(page).unwrap();
     let headings = text.lines().filter(|line| line.starts_with('#'));
@@ -64,7 +61,7 @@ fn every_link_to_a_page_leads_there() {
             };
             assert!(
                 path.exists(),
-                "{} links to {target}, which is not there",
+                "{} links to {target}, which does not exist",
                 page.display()
             );
             assert!(

@@ -1,4 +1,5 @@
-//! The middleware that makes the local AWS stricter, and the project's own clients before it. No stack is deployed.
+//! Tests of the middleware that makes the local AWS stricter, and of the project's own clients against it. No stack is
+//! deployed.
 
 mod clients;
 mod rules;
@@ -19,7 +20,7 @@ use crate::fixtures::strict;
 
 const BUCKET: &str = "bucket";
 
-/// A local AWS without the stack, for as long as this is kept.
+/// A local AWS without the stack, until it is dropped.
 struct Aws {
     ministack: Ministack,
     config: SdkConfig,
@@ -30,7 +31,7 @@ struct Aws {
 }
 
 impl Aws {
-    /// One with a bucket that keeps versions.
+    /// Starts a local AWS with a bucket that keeps versions.
     async fn start() -> Self {
         let tools = Tools::install(Progress::on_stderr()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -58,7 +59,7 @@ impl Aws {
         aws
     }
 
-    /// The codes and messages of what was refused.
+    /// Returns the codes and messages of the refused requests.
     fn refused(&self) -> Vec<(String, String)> {
         let text = |refused: &Value, name: &str| refused[name].as_str().unwrap().to_owned();
         strict::refused(self.folder.path())
@@ -72,7 +73,7 @@ impl Aws {
         self.administrator.json("dynamodb", &target, body).await
     }
 
-    /// A table as the template has it, without its indexes.
+    /// Creates a table like the template's, without its indexes.
     async fn create_table(&self) {
         let attribute = |name: &str| json!({"AttributeName": name, "AttributeType": "S"});
         let key = |name: &str, kind: &str| json!({"AttributeName": name, "KeyType": kind});
@@ -85,7 +86,7 @@ impl Aws {
         self.dynamodb("CreateTable", &table).await.value();
     }
 
-    /// A role for which everything is allowed.
+    /// Creates a role that is allowed everything.
     async fn role_of_state_machines(&self) -> String {
         let assume = json!({"Version": "2012-10-17", "Statement": [
             {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"},
@@ -112,7 +113,7 @@ impl Aws {
         "arn:aws:iam::000000000000:role/machines".to_owned()
     }
 
-    /// Makes a state machine of one state, and gives its ARN.
+    /// Creates a state machine of one state. Returns its ARN.
     async fn create_state_machine(&self, name: &str, role: &str, state: &Value) -> String {
         let definition = json!({"QueryLanguage": "JSONata", "StartAt": "Only", "States": {"Only": state}});
         let machine = json!({"name": name, "roleArn": role, "definition": definition.to_string()});

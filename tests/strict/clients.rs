@@ -1,4 +1,4 @@
-//! The project's own clients ask nothing that AWS refuses, and understand what it gives back.
+//! The project's own clients send no request that AWS refuses, and understand its responses.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use super::{Aws, BUCKET};
 use crate::fixtures::repository::noise;
 
 impl Aws {
-    /// Stages these bytes for a push.
+    /// Stages `bytes` for a push.
     async fn stage(&self, push_id: PushId, bytes: &[u8]) -> StagedObject {
         let source = self.folder.path().join("staged");
         std::fs::write(&source, bytes).unwrap();
@@ -25,7 +25,7 @@ impl Aws {
         staging.store_file(&key, &source).await.unwrap()
     }
 
-    /// Uploads the zip of a push that is the `number`th of its ref. `trail` may know of others.
+    /// Uploads the zip of a push with the number `number`. `trail` may have others.
     async fn upload(&self, number: u32, trail: &impl AuditTrail) -> Uploaded {
         let event = include_str!("../events/upload.json");
         let mut event: Value = serde_json::from_str(event).unwrap();
@@ -52,7 +52,7 @@ impl Aws {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn staging_and_destination_ask_nothing_that_s3_refuses() {
+async fn staging_and_destination_send_no_request_that_s3_refuses() {
     let aws = Aws::start().await;
     let staging = S3Staging::new(&aws.config, BUCKET.to_owned());
     let store = S3Destination::new(&aws.config, BUCKET.to_owned());
@@ -62,7 +62,7 @@ async fn staging_and_destination_ask_nothing_that_s3_refuses() {
         key: "source/group/Größe +&=%/heads/main.zip".parse().unwrap(),
     };
     let mut expected: Option<String> = None;
-    // One request, and three parts.
+    // The small ones take one request, and the large one three parts.
     for size in [0, 1_000, 2 * PIECE_BYTES + 1] {
         let bytes = noise(size);
         let copy = aws.folder.path().join("copy");
@@ -92,15 +92,15 @@ async fn staging_and_destination_ask_nothing_that_s3_refuses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_trail_asks_nothing_that_dynamodb_refuses() {
+async fn the_trail_sends_no_request_that_dynamodb_refuses() {
     let aws = Aws::start().await;
     aws.create_table().await;
     conformance::check_all(&DynamoTrail::new(&aws.config, "trail".to_owned())).await;
     assert_eq!(aws.refused(), []);
 }
 
-/// What S3 gives back of metadata is not what it was given: the order guard has to read it all the same. Each upload has a
-/// trail of its own here, so that metadata is all there is.
+/// S3 may return metadata in another encoding than it was sent, which the order guard must be able to read. Each upload
+/// has a trail of its own here, so that the metadata alone decides.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_order_guard_reads_the_metadata_that_s3_gives_back() {
     let aws = Aws::start().await;
@@ -123,13 +123,13 @@ async fn the_order_guard_reads_the_metadata_that_s3_gives_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_webhook_starts_executions_as_step_functions_wants() {
+async fn the_webhook_starts_executions_as_step_functions_requires() {
     let aws = Aws::start().await;
     let role = aws.role_of_state_machines().await;
     let state = json!({"Type": "Succeed"});
     let machine = aws.create_state_machine("machine", &role, &state).await;
     let executions = StepFunctions::new(&aws.config, machine);
-    // A second one after the first: the longest names that there are.
+    // The second name is that of a later execution, the longest kind of name.
     for name in [
         "5e9c8a36-5d5c-5b5c-8f0e-3c1c0a5d7d11",
         "5e9c8a36-5d5c-5b5c-8f0e-3c1c0a5d7d11-10",
@@ -142,7 +142,7 @@ async fn the_webhook_starts_executions_as_step_functions_wants() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_are_read_as_secrets_manager_wants() {
+async fn secrets_are_read_as_secrets_manager_requires() {
     let aws = Aws::start().await;
     let secret = json!({"Name": "push-code/sources/gitlab/git", "SecretString": "text"});
     let create = aws

@@ -1,4 +1,4 @@
-//! The local AWS refuses what AWS refuses, and says so to who swallows it.
+//! The local AWS refuses what AWS refuses, and records it in case the code under test swallows the error.
 
 use std::time::Duration;
 
@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 
 use super::{Aws, BUCKET};
 
-/// The smallest part that S3 takes, but for the last one.
+/// The smallest part that S3 accepts, except for the last one.
 const PART_BYTES: usize = 5 << 20;
 
 impl Aws {
-    /// Uploads two parts, of `first_bytes` and of one byte, each with the SDK's checksum of CRC32, and completes the upload
-    /// with what `change` makes of them. `announced` is the algorithm that the upload says it has. The error is S3's code.
+    /// Uploads two parts, of `first_bytes` and of one byte, each with the SDK's CRC32 checksum, and completes the
+    /// upload with the parts as `change` leaves them. `announced` is the checksum algorithm of the upload. The error is
+    /// S3's code.
     async fn upload_in_parts(
         &self,
         first_bytes: usize,
@@ -45,7 +46,7 @@ impl Aws {
         complete.send().await.map(|_| ()).map_err(|error| code(&error))
     }
 
-    /// Writes an object with this metadata, and gives what S3 says is its metadata.
+    /// Writes an object with this metadata. Returns the metadata that S3 returns.
     async fn put_and_get(&self, value: &str) -> Result<String, String> {
         let put = self.s3.put_object().bucket(BUCKET).key("object");
         let put = put.metadata("text", value).send().await;
@@ -57,7 +58,7 @@ impl Aws {
         Ok(head["text"].clone())
     }
 
-    /// Runs a state machine of one state that fails, and gives its error.
+    /// Runs a state machine of one state that fails. Returns its error.
     async fn error_of(&self, name: &str, role: &str, state: &Value) -> String {
         let machine = self.create_state_machine(name, role, state).await;
         let execution = json!({"stateMachineArn": machine, "input": "{}"});
@@ -120,7 +121,7 @@ async fn the_local_aws_refuses_what_s3_refuses() {
         assert_eq!(result, Err(expected.to_owned()));
     }
 
-    // "text" and the value.
+    // The size is that of "text" and the value.
     assert_eq!(aws.put_and_get(&"x".repeat(2_044)).await.unwrap().len(), 2_044);
     assert_eq!(
         aws.put_and_get(&"x".repeat(2_045)).await,
@@ -169,7 +170,7 @@ async fn the_local_aws_encodes_metadata_as_s3_does() {
     for (written, read) in [
         ("plain", "plain"),
         ("refs/heads/gr%C3%BCn", "refs/heads/gr%C3%BCn"),
-        // Jörg, 推送, and an encoded word that needed no encoding.
+        // These are Jörg, 推送, and an encoded word that needs no encoding.
         ("=?UTF-8?B?SsO2cmc=?=", "=?UTF-8?Q?J=C3=B6rg?="),
         ("=?UTF-8?Q?=E6=8E=A8=E9=80=81?=", "=?UTF-8?B?5o6o6YCB?="),
         ("=?UTF-8?B?cGxhaW4=?=", "plain"),
@@ -177,7 +178,7 @@ async fn the_local_aws_encodes_metadata_as_s3_does() {
     ] {
         assert_eq!(aws.put_and_get(written).await.unwrap(), read);
     }
-    // 60 times ä: more than one word has room for.
+    // 60 times ä do not fit into one word.
     let long = format!("=?UTF-8?Q?{}?=", "=C3=A4".repeat(60));
     let read = aws.put_and_get(&long).await.unwrap();
     assert!(read.split(' ').count() > 1, "{read}");
@@ -188,7 +189,7 @@ async fn the_local_aws_encodes_metadata_as_s3_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_local_aws_refuses_what_no_model_of_a_service_allows() {
+async fn the_local_aws_refuses_what_the_models_of_services_do_not_allow() {
     let aws = Aws::start().await;
     aws.create_table().await;
     let key = json!({"pk": {"S": "p"}, "sk": {"S": "s"}});
@@ -241,12 +242,12 @@ async fn the_local_aws_refuses_what_no_model_of_a_service_allows() {
     }
     assert_eq!(aws.refused().len(), 8);
 
-    // A body that nothing is read from.
+    // The body of this request is not read.
     let delete = aws
         .administrator
         .rest("s3", Method::DELETE, "/bucket/none", "text".into());
     assert_eq!(delete.await.status, 204);
-    // By REST: a pattern, a method, and a part of the query.
+    // These are REST requests with a wrong pattern, method, and part of the query.
     let by_rest = async |service, path, expected| {
         let call = aws.administrator.rest(service, Method::POST, path, "{}".into());
         assert_eq!(call.await.status, 400);
@@ -269,7 +270,7 @@ async fn the_local_aws_refuses_what_no_model_of_a_service_allows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_local_aws_holds_calls_of_state_machines_to_the_models_too() {
+async fn the_local_aws_checks_calls_of_state_machines_too() {
     let aws = Aws::start().await;
     let role = aws.role_of_state_machines().await;
     let topic = "arn:aws:sns:us-east-1:000000000000:topic";

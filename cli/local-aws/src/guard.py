@@ -1,23 +1,23 @@
 """Runs the local AWS (ministack) behind a guard: guard.py PORT owned|detached.
 
 ministack is made for containers of their own. On a developer's machine its port is open to every local user and to
-every web page in the browser, and ministack takes any signature for its administrator's key, and lets every web page
-read its answers. So each request comes here first:
+every web page in the browser, and ministack accepts any signature for its administrator's key, and lets every web page
+read its responses. So each request comes to the guard first:
 
-- What a browser sends for a web page is refused, and no answer carries CORS headers.
-- `Host` has to be `localhost` or an address, against DNS rebinding
-  (https://en.wikipedia.org/wiki/DNS_rebinding), which needs a name: the browser then takes the answers for those of the
-  page's own host. Containers call this server by an address of the machine, from which `local invoke` forwards.
-- A request has to be signed (SigV4) with the secret of a key that exists. Two paths are open without: the one that says
-  whether the server is up, and the API gateway's, which git hosts call and which has its own authorizer.
+- Requests of web pages are refused, and no response has CORS headers.
+- `Host` must be `localhost` or an address. DNS rebinding (https://en.wikipedia.org/wiki/DNS_rebinding) needs a name, for
+  which the browser takes the responses for those of the page's own host. Containers call this server by an address of the
+  machine, from which `local invoke` forwards.
+- A request must be signed (SigV4) with the secret of an existing key. Two paths need no signature: the health check, and
+  the API gateway's, which git hosts call and which has its own authorizer.
 
-LOCAL_AWS_MIDDLEWARE may name the folder of a Python package whose `wrap` is ASGI middleware. It comes between the guard
-and ministack: tests have one that is stricter than ministack.
+LOCAL_AWS_MIDDLEWARE may name the folder of a Python package whose `wrap` is ASGI middleware between the guard and
+ministack: tests have one that is stricter than ministack.
 
-It also bounds how many functions run at once, each of which is a process of this machine.
+The guard also limits how many functions run at once, each of which is a process of this machine.
 
-The environment holds the administrator's key as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. ministack's own functions
-are used as those of the pinned version are; the test `local_aws` of the CLI holds all of this to that version.
+The environment has the administrator's key as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. The guard uses ministack's own
+functions as the pinned version has them, which the CLI's test `local_aws` checks.
 """
 
 import contextvars
@@ -33,14 +33,14 @@ import sys
 import threading
 from urllib.parse import parse_qs, quote
 
-# Nothing that is written here is for other users.
+# Files that are written here are not for other users.
 os.umask(0o077)
-# It leads a session of its own, so that it outlives the terminal and all that it starts can be ended with it.
+# A session of its own lets it outlive the terminal, and lets everything that it starts be ended with it.
 os.setsid()
 
 
 def end_with_owner():
-    """Ends all of it as soon as the process at the other end of the pipe is gone, even if that was killed."""
+    """End all processes as soon as the process at the other end of the pipe is gone, even if it was killed."""
     sys.stdin.read()
     os.killpg(0, signal.SIGKILL)
 
@@ -57,16 +57,16 @@ from ministack.services import lambda_svc, sts  # noqa: E402
 
 PORT = sys.argv[1]
 GATEWAY = re.compile(r"/_aws/execute-api/[^/]+/")
-# Names of queries that hold credentials.
+# Names in queries that have credentials.
 QUERY_KEYS = {"x-amz-credential", "awsaccesskeyid"}
 
 
 class Refused(Exception):
-    """Why a request is not passed on, in one line."""
+    """A request is not passed on, for a reason in one line."""
 
 
 class Unsigned(Exception):
-    """Which error AWS has for the signature, and for which service."""
+    """A request without a valid signature, with AWS's error for it, and the service."""
 
     def __init__(self, service, code, message):
         super().__init__(message)
@@ -74,15 +74,15 @@ class Unsigned(Exception):
 
 
 async def app(scope, receive, send):
-    """The ASGI application that stands before ministack's."""
+    """The ASGI application in front of ministack's."""
     if scope["type"] == "lifespan":
         return await ministack_app(scope, receive, send)
     if scope["type"] == "websocket":
-        # Nothing here needs one, and browsers open them across origins.
+        # WebSockets are refused: nothing here needs one, and browsers open them across origins.
         return await send({"type": "websocket.close", "code": 1008})
     try:
         check_sender(scope)
-        # Functions of these requests alone are of webhooks.
+        # Only functions of these requests belong to webhooks.
         is_webhook.set(is_open(scope))
         if not is_webhook.get():
             body = await read(receive)
@@ -100,12 +100,12 @@ async def app(scope, receive, send):
 
 
 def values(scope, name):
-    """The values of a header, as bytes: one for each line."""
+    """Return the values of a header as bytes, one for each line."""
     return [value for key, value in scope["headers"] if key.lower() == name]
 
 
 def check_sender(scope):
-    """Refuses what web pages send."""
+    """Refuse requests of web pages."""
     hosts = values(scope, b"host")
     if len(hosts) != 1 or not is_own(hosts[0].decode("latin-1")):
         raise Refused(f"the Host is neither localhost:{PORT} nor an address with this port")
@@ -119,7 +119,7 @@ def check_sender(scope):
 
 
 def is_own(host):
-    """Whether a Host is this server's."""
+    """Return whether a Host is this server's."""
     name, _, port = host.rpartition(":")
     if port != PORT:
         return False
@@ -130,22 +130,22 @@ def is_own(host):
 
 
 def is_open(scope):
-    """Whether the request needs no signature."""
+    """Return whether the request needs no signature."""
     if scope["path"] == "/_ministack/health":
         return scope["method"] == "GET"
-    # What has a header of AWS's own is a call of AWS, whatever the path says.
+    # A request with a header of AWS is a call of AWS, whatever its path.
     return bool(GATEWAY.match(scope["path"])) and not any(
         key.lower().startswith(b"x-amz-") for key, _ in scope["headers"]
     )
 
 
 def check_signature(scope, body):
-    """Refuses what is not signed with the secret of a key that exists."""
+    """Refuse a request that is not signed with the secret of an existing key."""
     query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
     keys_in_query = [value for name, found in query.items() if name.lower() in QUERY_KEYS for value in found]
     authorizations = values(scope, b"authorization")
     if len(authorizations) + len(keys_in_query) != 1:
-        # With two, ministack might go by the other one.
+        # With two of them, ministack might use the other one.
         raise Refused("a request needs exactly one AWS signature: `push-code local env` prints the key to sign with")
     headers = {}
     for key, value in scope["headers"]:
@@ -177,8 +177,8 @@ def check_signature(scope, body):
 
 
 def find_credential(key, token):
-    """The credential of an access key id, or why there is none. What ministack takes for a key of an administrator
-    besides the one that it was given, such as an account's number, has the same secret."""
+    """Return the credential of an access key id, or raise why there is none. Other ids that ministack takes for the
+    administrator's key, such as an account's number, have the same secret."""
     account = (
         responses._account_from_sts_session(key) or iam.find_iam_access_key_account(key) or responses.get_account_id()
     )
@@ -186,7 +186,7 @@ def find_credential(key, token):
 
 
 def expired(signature, query):
-    """The failure of a presigned URL whose time is over."""
+    """Return the error of a presigned URL that has expired."""
     try:
         late = sigv4.presigned_request_is_expired(signature.amz_date, query["X-Amz-Expires"][0])
     except (KeyError, ValueError):
@@ -195,7 +195,7 @@ def expired(signature, query):
 
 
 async def read(receive):
-    """The whole body. ministack reads it whole as well."""
+    """Return the whole body. ministack reads it whole too."""
     chunks = []
     while True:
         message = await receive()
@@ -207,7 +207,7 @@ async def read(receive):
 
 
 def replay(body, receive):
-    """Gives the body that was read, and then what else there is to receive."""
+    """Return a `receive` that yields the body that was read, and then whatever else comes."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again():
@@ -217,7 +217,7 @@ def replay(body, receive):
 
 
 def without_cors(send):
-    """Takes the headers off with which an answer lets web pages read it."""
+    """Remove the headers by which a response lets web pages read it."""
 
     async def filtered(message):
         if message["type"] == "http.response.start":
@@ -230,7 +230,7 @@ def without_cors(send):
 
 
 async def answer(scope, send, status, headers, body):
-    """Answers for ministack."""
+    """Respond in place of ministack."""
     headers = {**headers, "Content-Length": str(len(body))}
     lines = [(key.lower().encode(), value.encode("latin-1")) for key, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": lines})
@@ -242,8 +242,8 @@ derived_credentials = lambda_runtime.execution_credentials
 
 
 def execution_credentials(config):
-    """The credentials of a function's role. ministack derives their secret from the names of function and role, which
-    anybody may know who has the template: here it depends on what only this process knows as well."""
+    """Return the credentials of a function's role. ministack derives their secret from the names of function and role,
+    which anyone who has the template knows. Here it also depends on a secret of this process."""
     keys = derived_credentials(config)
     secret = hmac.new(SALT, keys["AWS_SECRET_ACCESS_KEY"].encode(), hashlib.sha256).hexdigest()
     sts._sessions[keys["AWS_ACCESS_KEY_ID"]]["SecretAccessKey"] = secret
@@ -251,14 +251,14 @@ def execution_credentials(config):
 
 
 is_webhook = contextvars.ContextVar("is_webhook", default=False)
-# Of a burst of webhooks, the rest waits: each place may be a process. What git hosts wait for goes before the pushes that
-# are worked on. Most of a webhook's time is waiting, so there are more places for them than processors.
+# In a burst of webhooks the rest waits, because each place may be a process. Webhooks, for which git hosts wait, take
+# precedence over pushes in progress. They mostly wait themselves, so they have more places than there are processors.
 webhook_places, stage_places = threading.Semaphore(24), threading.Semaphore(4)
 run_function = lambda_svc._execute_function_dispatch
 
 
 def run_in_a_place(*invocation):
-    """Runs a function when there is a place for it. None calls another one, which might wait for its caller."""
+    """Run a function when there is a place for it. No function calls another one, which might wait for its caller."""
     with webhook_places if is_webhook.get() else stage_places:
         return run_function(*invocation)
 
@@ -266,11 +266,11 @@ def run_in_a_place(*invocation):
 lambda_svc._execute_function_dispatch = run_in_a_place
 for module in (lambda_runtime, lambda_svc):
     module.execution_credentials = execution_credentials
-# How many connections may wait to be taken. hypercorn's own 100 is less than a burst, of which the rest is reset.
+# How many connections may wait to be accepted. With hypercorn's own 100, the rest of a burst would be reset.
 Config.backlog = 1_024
 ministack_app, ministack.app = ministack.app, app
 if middleware := os.environ.get("LOCAL_AWS_MIDDLEWARE"):
-    # Nothing that is compiled is kept beside its source.
+    # No compiled files are kept beside their sources.
     sys.dont_write_bytecode = True
     folder, package = os.path.split(middleware)
     sys.path.insert(0, folder)

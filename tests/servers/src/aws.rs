@@ -1,4 +1,4 @@
-//! AWS, as a test has it answer.
+//! A server in place of AWS, whose responses a test sets.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
@@ -14,17 +14,17 @@ use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// An answer, after which the connection is closed.
+/// A response, after which the connection is closed.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct AwsResponse {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: String,
     missing_bytes: usize,
 }
 
-impl Answer {
-    /// An answer without headers.
+impl AwsResponse {
+    /// Creates a response without headers.
     pub fn new(status: u16, body: impl Into<String>) -> Self {
         Self {
             status,
@@ -34,7 +34,7 @@ impl Answer {
         }
     }
 
-    /// S3's error document.
+    /// Creates an error document of S3.
     pub fn error(status: u16, code: &str) -> Self {
         Self::new(
             status,
@@ -44,12 +44,12 @@ impl Answer {
         )
     }
 
-    /// What DynamoDB answers.
+    /// Creates a response of DynamoDB.
     pub fn json(body: &Value) -> Self {
         Self::new(200, body.to_string()).with("content-type", "application/x-amz-json-1.0")
     }
 
-    /// DynamoDB's error document.
+    /// Creates an error document of DynamoDB.
     pub fn exception(name: &str) -> Self {
         let name = format!("com.amazonaws.dynamodb.v20120810#{name}");
         let answer = Self::json(&json!({ "__type": name, "message": "so it is" }));
@@ -59,18 +59,18 @@ impl Answer {
         }
     }
 
-    /// With another header.
+    /// Adds a header.
     pub fn with(mut self, header: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((header, value.into()));
         self
     }
 
-    /// With another status.
+    /// Sets the status.
     pub fn status(self, status: u16) -> Self {
         Self { status, ..self }
     }
 
-    /// The connection breaks off, so many bytes before the body's end.
+    /// Breaks the connection off, this many bytes before the body's end.
     pub fn cut(self, missing_bytes: usize) -> Self {
         Self {
             missing_bytes,
@@ -94,7 +94,7 @@ impl Answer {
     }
 }
 
-/// AWS, on the loopback, for as long as this is kept.
+/// A server on the loopback, until it is dropped.
 pub struct Service {
     endpoint: String,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -102,8 +102,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// It answers each request with what `answer` says. `None` if it answers nothing, and hangs up.
-    pub async fn start(answer: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static) -> Self {
+    /// Starts a server that responds with what `answer` returns, or closes the connection if that is `None`.
+    pub async fn start(answer: impl Fn(&Request) -> Option<AwsResponse> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(vec![]));
@@ -120,7 +120,7 @@ impl Service {
                     let answer = answer(&request);
                     log.lock().unwrap().push(request);
                     if let Some(answer) = answer {
-                        // A client that is gone does not mind.
+                        // The client may be gone.
                         let _ = answer.send(&mut connection).await;
                     }
                 });
@@ -133,18 +133,18 @@ impl Service {
         }
     }
 
-    /// It answers each request with what `answer` says.
-    pub async fn answering(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+    /// Starts a server that responds with what `answer` returns.
+    pub async fn answering(answer: impl Fn(&Request) -> AwsResponse + Send + Sync + 'static) -> Self {
         Self::start(move |request| Some(answer(request))).await
     }
 
-    /// It answers whatever it is asked with `answer`.
-    pub async fn always(answer: Answer) -> Self {
+    /// Starts a server that always responds with `answer`.
+    pub async fn always(answer: AwsResponse) -> Self {
         Self::answering(move |_| answer.clone()).await
     }
 
-    /// It gives `answers`, one each, and the last one again and again.
-    pub async fn in_turn(answers: Vec<Answer>) -> Self {
+    /// Starts a server that responds with `answers` in turn, and then always with the last one.
+    pub async fn in_turn(answers: Vec<AwsResponse>) -> Self {
         let answers = Mutex::new(answers);
         Self::answering(move |_| {
             let mut answers = answers.lock().unwrap();
@@ -156,17 +156,17 @@ impl Service {
         .await
     }
 
-    /// The configuration of a client that asks it, once.
+    /// Returns the configuration of a client of it, without retries.
     pub fn config(&self) -> SdkConfig {
         config(&self.endpoint)
     }
 
-    /// What it has been asked since this was last called.
+    /// Returns the requests since the last call of this.
     pub fn requests(&self) -> Vec<Request> {
         std::mem::take(&mut *self.requests.lock().unwrap())
     }
 
-    /// The methods and targets of the same, without what the SDK adds to the query.
+    /// Returns the methods and targets of the requests since the last call, without what the SDK adds to the query.
     pub fn asked(&self) -> Vec<String> {
         self.requests().iter().map(asked).collect()
     }
@@ -178,7 +178,7 @@ impl Drop for Service {
     }
 }
 
-/// The configuration of a client that asks `endpoint`, once.
+/// Returns the configuration of a client of `endpoint`, without retries.
 pub fn config(endpoint: &str) -> SdkConfig {
     let credentials = Credentials::new("test", "test", None, None, "tests");
     SdkConfig::builder()
@@ -196,7 +196,7 @@ pub fn config(endpoint: &str) -> SdkConfig {
         .build()
 }
 
-/// A request's method and target, without what the SDK adds to the query.
+/// Returns a request's method and target, without what the SDK adds to the query.
 pub fn asked(request: &Request) -> String {
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
     let mut query: Vec<_> = query
@@ -208,12 +208,12 @@ pub fn asked(request: &Request) -> String {
     format!("{} {path}{separator}{}", request.method, query.join("&"))
 }
 
-/// DynamoDB's name of what a request asks for.
+/// Returns the name of a request's operation in DynamoDB.
 pub fn operation(request: &Request) -> &str {
     request.headers["x-amz-target"].split_once('.').unwrap().1
 }
 
-/// The JSON of a request's body.
+/// Parses the JSON of a request's body.
 pub fn json_of(request: &Request) -> Value {
     serde_json::from_slice(&request.body).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Certificates, and the authorities that vouch for them.
+//! Certificates, and the authorities that issue them.
 
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
@@ -16,7 +16,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// The certificate `name`, for the address 127.0.0.1 or no host, by `issuer` or by itself.
+    /// Makes the certificate `name`, for the address `host` or none, which is issued by `issuer` or self-signed.
     #[must_use]
     pub fn make(name: &str, host: Option<&str>, issuer: Option<&Self>) -> Self {
         let group = openssl::ec::EcGroup::from_curve_name(openssl::nid::Nid::X9_62_PRIME256V1).unwrap();
@@ -56,7 +56,7 @@ impl Certificate {
         }
     }
 
-    /// The certificate in PEM form.
+    /// Returns the certificate in PEM form.
     #[must_use]
     pub fn pem(&self) -> String {
         String::from_utf8(self.certificate.to_pem().unwrap()).unwrap()

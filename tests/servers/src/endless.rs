@@ -1,4 +1,4 @@
-//! A git host that never comes to an end.
+//! A git host whose response never ends.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::http::{Answer, Host, endless_head, refs};
 
-/// Where a host goes on without end.
+/// The part of the response that never ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// In its refs.
+    /// The list of refs.
     Refs,
-    /// In the pack.
+    /// The pack.
     Pack,
 }
 
-/// A host that sends `start`, and then `again` every `interval`, in the answer of `phase`.
+/// Starts a host that sends `start`, and then `again` every `interval`, in the response of `phase`.
 pub async fn endless(
     commit: &str,
     capabilities: &str,
@@ -44,13 +44,13 @@ pub async fn endless(
     .await
 }
 
-/// The head of a pack of so many objects.
+/// Returns the header of a pack with this many objects.
 #[must_use]
 pub fn pack_head(objects: u32) -> Vec<u8> {
     [b"PACK\0\0\0\x02", objects.to_be_bytes().as_slice()].concat()
 }
 
-/// A pack with an object of 4 GiB: its start, and what comes again and again, a stored block of deflate.
+/// Returns a pack with an object of 4 GiB: its start, and a stored block of deflate that is repeated.
 #[must_use]
 pub fn endless_pack() -> [Vec<u8>; 2] {
     let object = [0xb0, 0x80, 0x80, 0x80, 0x80, 0x01, 0x78, 0x01];

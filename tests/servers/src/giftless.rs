@@ -1,4 +1,4 @@
-//! giftless, a Git LFS server, in a virtual environment of its own that is made once.
+//! giftless, a Git LFS server, in a virtual environment of its own that is created once.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -21,15 +21,15 @@ pub struct Giftless {
     child: Child,
     /// `http://127.0.0.1:port`.
     pub origin: String,
-    /// Of the user `_jwt`, for all repositories of `group`.
+    /// The password of the user `_jwt`, for all repositories of `group`.
     pub password: String,
 }
 
 impl Giftless {
-    /// The user whose password it is.
+    /// The user of the password.
     pub const USERNAME: &str = "_jwt";
 
-    /// A server that keeps its objects in `folder`.
+    /// Starts a server that stores its objects in `folder`.
     pub async fn serve(folder: &Path) -> Self {
         let environment = REQUIREMENTS.install(Progress::on_stderr()).await.unwrap();
         let mut child = Command::new(environment.join("bin/python"))
@@ -55,7 +55,7 @@ impl Giftless {
 
 impl Drop for Giftless {
     fn drop(&mut self) {
-        // It serves until its input ends.
+        // The server ends when its input does.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }

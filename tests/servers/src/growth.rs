@@ -1,14 +1,14 @@
-//! For tests: how time grows with input.
+//! Checks how time grows with input.
 
 use std::time::{Duration, Instant};
 
-/// Asserts that eight times the input takes nearer to eight times the time than to its square. `prepare` makes the work on an
-/// input of a size.
+/// Asserts that eight times the input takes closer to eight times than to 64 times the time. `prepare` makes the work
+/// for an input of a size.
 ///
-/// Other work on the machine makes runs longer and never shorter, so the shortest of several is compared.
+/// Other work on the machine makes runs longer and never shorter, so the shortest of several runs is compared.
 pub fn assert_linear<W: FnMut()>(size: usize, mut prepare: impl FnMut(usize) -> W) {
     let (small, large) = (shortest(prepare(size)), shortest(prepare(8 * size)));
-    // Below this the clock and the cache decide.
+    // Shorter times depend on the clock and the cache.
     let small = small.max(Duration::from_micros(100));
     assert!(
         large < 24 * small,

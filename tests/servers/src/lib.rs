@@ -1,9 +1,9 @@
-//! Real servers for tests, on the loopback, and what else the tests of several crates need.
+//! Real servers for tests, on the loopback, and other code that the tests of several crates share.
 
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
-    reason = "a fixture that cannot do its work has failed the test"
+    reason = "a fixture that cannot do its work fails the test"
 )]
 
 pub mod aws;
@@ -20,5 +20,5 @@ pub use certificate::Certificate;
 pub use giftless::Giftless;
 pub use request::Request;
 
-/// The path of the one repository that most tests serve.
+/// The path of the repository that most tests serve.
 pub const PATH: &str = "/group/project.git";

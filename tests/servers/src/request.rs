@@ -1,4 +1,4 @@
-//! A request, as the servers of tests read it.
+//! Requests, as the servers of tests read them.
 
 use std::collections::HashMap;
 use std::io::{Error, Result};
@@ -7,24 +7,24 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
-/// A request, whole.
+/// A whole request.
 #[derive(Debug)]
 pub struct Request {
     /// The method.
     pub method: String,
     /// Path and query.
     pub target: String,
-    /// Names in lower case.
+    /// The headers, with names in lower case.
     pub headers: HashMap<String, String>,
     /// The body.
     pub body: Vec<u8>,
 }
 
 impl Request {
-    /// The next one of a connection.
+    /// Reads the next request of a connection.
     ///
     /// # Errors
-    /// The connection's.
+    /// Returns the error of the connection.
     pub async fn read(connection: &mut (impl AsyncBufRead + Unpin)) -> Result<Self> {
         let mut lines = Vec::new();
         loop {
@@ -57,7 +57,7 @@ impl Request {
         })
     }
 
-    /// Whether it logs in as [`Host::with_password`](crate::http::Host::with_password) wants it.
+    /// Returns whether it has the login that [`Host::with_password`](crate::http::Host::with_password) requires.
     #[must_use]
     pub fn has_password(&self, password: &str) -> bool {
         let pair = STANDARD.encode(format!("{}:{password}", crate::http::USERNAME));
@@ -66,13 +66,13 @@ impl Request {
             .is_some_and(|given| *given == format!("Basic {pair}"))
     }
 
-    /// Whether it logs in at all.
+    /// Returns whether it has any login.
     #[must_use]
     pub fn has_credentials(&self) -> bool {
         self.headers.contains_key("authorization")
     }
 
-    /// Whether it asks a git host for the pack: the shallow commits are asked for in a request before.
+    /// Returns whether it asks a git host for the pack. (An earlier request asks for the shallow commits.)
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.body.ends_with(b"0009done\n")

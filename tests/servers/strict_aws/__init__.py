@@ -1,11 +1,11 @@
-"""ASGI middleware before the local AWS of tests, which refuses what AWS itself refuses and the local one takes.
+"""ASGI middleware in front of the local AWS of tests, which refuses what AWS itself refuses and the local AWS accepts.
 
-- Each request is held to the service's own model, as botocore has it: required members, types, lengths, ranges,
-  patterns and enumerations. So are the calls that state machines make.
-- S3's rules that no model has are those of `s3.py`.
+- Each request is checked against botocore's model of the service: required members, types, lengths, ranges, patterns and
+  enumerations. So are the calls of state machines.
+- `s3.py` has the rules of S3 that are in no model.
 
-What is refused is also written to the file `refused-requests.jsonl` in the working folder, as one JSON object per line: the
-code under test might swallow a refusal. Calls of services that `calls.py` does not name pass through as they are.
+Each refusal is also written to the file `refused-requests.jsonl` in the working folder, as one JSON object per line, because
+the code under test might swallow it. Calls of services that `calls.py` does not name pass through unchanged.
 """
 
 import json
@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-# The guard, which runs all of this.
+# The guard is the main program.
 from __main__ import read, replay
 
 from . import s3, state_machines
@@ -24,8 +24,8 @@ lock = threading.Lock()
 
 
 def wrap(app):
-    """The application behind which `app` stands."""
-    # An empty file says that all of this is in place. No file would say the same as no refusal.
+    """Return the application with the middleware in front of `app`."""
+    # An empty file shows that the middleware is active. If there were no file, that could also mean that nothing was refused.
     REFUSED.touch()
     state_machines.check_calls(write_down)
 
@@ -48,14 +48,14 @@ def wrap(app):
 
 
 def write_down(service, operation, refused):
-    """Adds a line to the file of what was refused."""
+    """Add a line to the file of refusals."""
     line = json.dumps({"service": service, "operation": operation, "code": refused.code, "message": str(refused)})
     with lock, REFUSED.open("a") as file:
         file.write(line + "\n")
 
 
 async def refuse(send, service, method, refused):
-    """Answers as the service does."""
+    """Respond as the service does."""
     if service == "s3":
         media_type = "application/xml"
         body = f"<Error><Code>{refused.code}</Code><Message>{escape(str(refused))}</Message></Error>"
@@ -64,7 +64,7 @@ async def refuse(send, service, method, refused):
         body = json.dumps({"__type": refused.code, "message": str(refused)})
     body = b"" if method == "HEAD" else body.encode()
     headers = [(b"content-type", media_type.encode()), (b"content-length", str(len(body)).encode())]
-    # Services that speak REST and JSON have the code here.
+    # Services with REST and JSON have the code in this header.
     headers.append((b"x-amzn-errortype", refused.code.encode()))
     await send({"type": "http.response.start", "status": 400, "headers": headers})
     await send({"type": "http.response.body", "body": body})

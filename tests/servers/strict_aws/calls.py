@@ -1,4 +1,4 @@
-"""Which operation of which service a request calls, and with what parameters, by botocore's models
+"""Find the service, the operation and the parameters of a request, by botocore's models
 (https://github.com/boto/botocore/tree/develop/botocore/data)."""
 
 import functools
@@ -13,7 +13,7 @@ from botocore.parsers import ResponseParserError, create_parser
 
 from .constraints import breaches
 
-# The models of the services whose requests are looked at, by the services' names in signatures.
+# The models of the services whose requests are checked, by the services' names in signatures.
 MODELS = {
     "dynamodb": "dynamodb",
     "events": "events",
@@ -23,12 +23,12 @@ MODELS = {
     "ssm": "ssm",
     "states": "stepfunctions",
 }
-# What belongs to presigned URLs, and the SDKs' own name of the operation.
+# Parameters of presigned URLs, and the SDKs' own name of the operation.
 QUERY_OF_EVERY_CALL = re.compile(r"x-id$|x-amz-")
 
 
 class Refused(Exception):
-    """A call that AWS refuses: its error code, why, and the operation, if it is not yet known to who catches this."""
+    """A call that AWS refuses, with its error code, the reason, and the operation if the caller does not know it yet."""
 
     def __init__(self, code, message, operation=None):
         super().__init__(message)
@@ -37,23 +37,23 @@ class Refused(Exception):
 
 @functools.cache
 def model(service):
-    """The model of a service."""
+    """Return the model of a service."""
     name = MODELS.get(service, service)
     return ServiceModel(Loader().load_service_model(name, "service-2"), name)
 
 
 def header(scope, name):
-    """The value of a header, or an empty text."""
+    """Return the value of a header, or an empty text."""
     return next((value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name), "")
 
 
 def query_of(scope):
-    """The values of each name in the query."""
+    """Return the values of each name in the query."""
     return parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
 def identify(scope):
-    """The service whose name is in the request's signature, if its model is known here."""
+    """Return the service that the request's signature names, or `None` if it has no model here."""
     signed = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", header(scope, b"authorization"))
     credential = query_of(scope).get("X-Amz-Credential", ["///"])[0].split("/")
     service = signed[1] if signed else credential[3]
@@ -61,7 +61,7 @@ def identify(scope):
 
 
 def check_model(service, scope, body):
-    """The operation and its parameters, held to its model."""
+    """Return the operation and its parameters, checked against its model."""
     of_json = model(service).metadata["protocol"] == "json"
     operation, params = (of_target if of_json else of_path)(service, scope, body)
     check_params(service, operation, params)
@@ -69,14 +69,14 @@ def check_model(service, scope, body):
 
 
 def check_params(service, operation, params):
-    """Refuses parameters that the operation's model does not allow."""
+    """Refuse parameters that the operation's model does not allow."""
     if found := breaches(params, operation.input_shape):
         code = "InvalidArgument" if service == "s3" else "ValidationException"
         raise Refused(code, f"{operation.name}: {found}", operation.name)
 
 
 def of_target(service, scope, body):
-    """A call whose header names the operation, and whose body is JSON."""
+    """Parse a call whose header names the operation, and whose body is JSON."""
     target = header(scope, b"x-amz-target")
     prefix, _, name = target.partition(".")
     if prefix != model(service).metadata["targetPrefix"] or name not in model(service).operation_names:
@@ -89,7 +89,7 @@ def of_target(service, scope, body):
 
 
 def of_path(service, scope, body):
-    """A call whose method, path and query make the operation."""
+    """Parse a call whose method, path and query name the operation."""
     path = scope["raw_path"].decode("latin-1")
     query = {name: values for name, values in query_of(scope).items() if not QUERY_OF_EVERY_CALL.match(name.lower())}
     headers = HeadersDict()
@@ -106,19 +106,19 @@ def of_path(service, scope, body):
 
 @functools.cache
 def routes(service):
-    """The routes of a service's operations."""
+    """Return the routes of a service's operations."""
     names = model(service).operation_names
     return [Route(model(service).operation_model(name)) for name in names]
 
 
 class Route:
-    """How an operation is asked for by REST."""
+    """The route of an operation in REST."""
 
     def __init__(self, operation):
         self.operation = operation
         path, _, query = operation.http["requestUri"].partition("?")
         self.query = parse_qs(query, keep_blank_values=True)
-        # {Name} is a part of the path, {Name+} the rest of it. A slash at the end of the path is as good as none.
+        # {Name} is a part of the path, {Name+} the rest of it. A slash at the end of the path is ignored.
         parts = re.split(r"\{(\w+)(\+?)\}", path.rstrip("/"))
         pattern = "".join(
             f"{re.escape(literal)}(?P<{name}>{'.+' if rest else '[^/]+'})" if name else re.escape(literal)
@@ -127,7 +127,7 @@ class Route:
         self.pattern = re.compile(pattern + "/?")
         self.members = dict(operation.input_shape.members) if operation.input_shape else {}
         required = operation.input_shape.required_members if self.members else []
-        # The members at each place of the request, by their names there.
+        # The members in each place of the request, by their names there.
         self.at = {"uri": {}, "querystring": {}, "header": {}, "headers": {}, None: {}}
         for name, shape in self.members.items():
             self.at[shape.serialization.get("location")][shape.serialization.get("name", name)] = name, shape
@@ -137,7 +137,7 @@ class Route:
         )
 
     def match(self, method, path, query, headers):
-        """How closely the route fits, itself, and what the path says. Nothing, if it does not fit."""
+        """Return how closely the route matches, the route, and the parts of the path, or `None` if it does not match."""
         found = method == self.operation.http["method"] and self.pattern.fullmatch(path)
         if not found or any(query.get(name) != values for name, values in self.query.items()):
             return None
@@ -149,15 +149,15 @@ class Route:
         return (named, not self.operation.deprecated), self, found.groupdict()
 
     def params(self, labels, query, headers, body):
-        """The operation's parameters."""
+        """Return the operation's parameters."""
         shape, name = self.operation.input_shape, self.operation.name
         if shape is None:
             return {}
         payload = shape.serialization.get("payload")
         of_bytes = payload and self.members[payload].type_name in ("blob", "string")
-        # A body that has no place among the members is not looked at.
+        # A body that belongs to no member is not checked.
         parsed = b"" if of_bytes or not self.at[None] else body
-        # The parser is one of answers, which have the same parts but for the path and the query.
+        # The parser is one for responses, which have the same parts except the path and the query.
         answer = {"status_code": 200, "headers": headers, "body": parsed}
         protocol = self.operation.service_model.metadata["protocol"]
         try:
@@ -182,7 +182,7 @@ parser = functools.cache(create_parser)
 
 
 def convert(values, shape):
-    """A value of the query."""
+    """Convert a value of the query."""
     if shape.type_name == "list":
         return values
     [value] = values

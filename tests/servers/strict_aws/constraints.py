@@ -1,4 +1,4 @@
-"""What a model says about parameters. botocore checks less of it before it sends a request: no `max`, no pattern, no
+"""Check parameters against a model. botocore itself checks less before it sends a request: no `max`, no pattern, no
 enumeration."""
 
 import base64
@@ -13,7 +13,7 @@ MESSAGE_CHARACTERS = 600
 
 
 def breaches(params, shape):
-    """What the model does not allow about the parameters, in one text. Empty, if they are as they should be."""
+    """Describe how the parameters violate the model. The text is empty if they do not."""
     if shape is None:
         return f"it takes no parameters, such as {sorted(params)}" if params else ""
     errors = Errors()
@@ -22,7 +22,7 @@ def breaches(params, shape):
 
 
 class Errors(ValidationErrors):
-    """Errors, some of which botocore does not know."""
+    """Errors, some of which botocore does not have."""
 
     def _format_error(self, error):
         reason, name, _ = error
@@ -30,9 +30,9 @@ class Errors(ValidationErrors):
 
 
 class Validator(ParamValidator):
-    """botocore's own, and what it leaves out. It takes blobs and times as they are in a request."""
+    """botocore's validator, with the checks that it leaves out. It accepts blobs and times in the form of a request."""
 
-    # Else the members of lists are not looked at.
+    # Without these, botocore does not check the members of lists.
     VALIDATED_METADATA_ATTRS = ParamValidator.VALIDATED_METADATA_ATTRS | {"max", "pattern", "enum"}
 
     def _validate_string(self, param, shape, errors, name):
@@ -54,7 +54,7 @@ class Validator(ParamValidator):
     def _validate_map(self, param, shape, errors, name):
         super()._validate_map(param, shape, errors, name)
         if isinstance(param, dict):
-            # botocore's does not look at it.
+            # botocore does not check the least size.
             check_least(len(param), shape, errors, name)
             check_most(len(param), shape, errors, name)
 
@@ -76,7 +76,7 @@ class Validator(ParamValidator):
         check_most(len(param), shape, errors, name)
 
     def _validate_timestamp(self, param, shape, errors, name):
-        # JSON has numbers of seconds.
+        # In JSON a time is a number of seconds.
         if not isinstance(param, (int, float)):
             super()._validate_timestamp(param, shape, errors, name)
 
@@ -93,7 +93,7 @@ def check_most(size, shape, errors, name):
 
 @functools.cache
 def compiled(pattern):
-    """A pattern, or `None` if it is of Java's kind alone, such as `\\p{L}`: those of tags and of display names are."""
+    """Compile a pattern, or return `None` if only Java supports it, such as `\\p{L}` in those of tags and display names."""
     try:
         return re.compile(pattern, re.DOTALL)
     except re.error:

@@ -1,4 +1,4 @@
-"""Rules of S3 that its model does not have, or has as text only."""
+"""Rules of S3 that its model does not have, or has only as text."""
 
 import base64
 import email.charset
@@ -14,10 +14,10 @@ from .calls import Refused, header
 KEY_BYTES = 1_024
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 METADATA_BYTES = 2_048
-# Of each part but the last: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+# The least size of each part except the last: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 PART_BYTES = 5 << 20
 
-# Of one DeleteObjects (its model, as text).
+# The most keys of one DeleteObjects (in its model, as text).
 DELETED_KEYS = 1_000
 
 METADATA = b"x-amz-meta-"
@@ -25,7 +25,7 @@ CHECKSUM = "x-amz-checksum-"
 
 
 def check(operation, params, scope):
-    """Refuses what S3 refuses."""
+    """Refuse what S3 refuses."""
     if len(params.get("Key", "").encode()) > KEY_BYTES:
         raise Refused("KeyTooLongError", f"{operation.name}: Your key is too long")
     if operation.http_checksum.get("requestChecksumRequired"):
@@ -41,15 +41,15 @@ def check(operation, params, scope):
 
 
 def check_has_checksum(scope):
-    """Refuses a body without a checksum, where the model wants one."""
+    """Refuse a body without a checksum, if the model requires one."""
     names = [name.decode().lower() for name, _ in scope["headers"]]
     if not any(name == "content-md5" or name.startswith(CHECKSUM) for name in names):
         raise Refused("InvalidRequest", f"Missing required header for this request: Content-MD5 OR {CHECKSUM}*")
 
 
 def check_metadata(scope):
-    """Bounds the user metadata. The documentation does not say whether it is the encoded text or the text itself that
-    is counted, so neither may be too long."""
+    """Limit the user metadata. The documentation does not say whether the encoded text or the text itself is counted, so
+    neither may be too long."""
     metadata = [(name[len(METADATA):], value) for name, value in scope["headers"] if name.lower().startswith(METADATA)]
     size = sum(len(name) + max(len(value), len(decode(value).encode())) for name, value in metadata)
     if size > METADATA_BYTES:
@@ -58,7 +58,7 @@ def check_metadata(scope):
 
 
 def check_part(params, scope):
-    """Refuses a checksum of another algorithm than the upload's. One that has none takes any, and fails in the end."""
+    """Refuse a checksum of another algorithm than the upload's. An upload without one accepts any, and fails in the end."""
     upload = s3._multipart_uploads.get(params["UploadId"])
     announced = upload and upload["checksum_algorithm"]
     names = [name.decode().lower() for name, _ in scope["headers"]] + header(scope, b"x-amz-trailer").lower().split(",")
@@ -73,7 +73,7 @@ def check_part(params, scope):
 
 
 def check_parts(params):
-    """Refuses parts that are not as their upload was announced, or too small.
+    """Refuse parts that differ from what their upload has announced, or are too small.
 
     "This checksum algorithm must be the same for all parts and it match the checksum value supplied in the
     CreateMultipartUpload request" (the model, of UploadPart's ChecksumAlgorithm)."""
@@ -96,7 +96,7 @@ def check_parts(params):
                 f"checksum {', '.join(sorted(named))}, and CreateMultipartUpload announced {announced or 'none'}"
             )
             raise Refused("InvalidPart", message)
-        # The checksum of CRC64NVME is one of the whole object, which S3 can make without those of the parts.
+        # A CRC64NVME checksum is of the whole object, and S3 can compute it without those of the parts.
         if announced not in (None, "CRC64NVME") and not named:
             message = (
                 f"The upload was created using a {announced.lower()} checksum. The complete request must include the "
@@ -111,7 +111,7 @@ def check_parts(params):
 
 
 def encode_metadata(send):
-    """Gives user metadata as S3 does: it decodes what it gets by RFC 2047, and encodes it anew."""
+    """Return user metadata as S3 does, which decodes what it gets by RFC 2047, and encodes it again."""
 
     async def encoded(message):
         if message["type"] == "http.response.start":
@@ -126,8 +126,8 @@ def encode_metadata(send):
 
 
 def decode(value):
-    """The text of a header. What is neither ASCII nor encoded is taken for Latin-1: what went to AWS as the two bytes
-    of one character has come back as two characters (https://github.com/minio/minio/issues/21282)."""
+    """Decode the text of a header. Bytes that are neither ASCII nor encoded are taken for Latin-1: AWS has been seen to return
+    the two bytes of one character as two characters (https://github.com/minio/minio/issues/21282)."""
     text = value.decode("latin-1")
     try:
         return str(email.header.make_header(email.header.decode_header(text)))
@@ -136,8 +136,8 @@ def decode(value):
 
 
 def encode(text):
-    """A header of the text. S3 has been seen to write the one encoding and the other (as above): this is JavaMail's
-    rule, and its 75 characters of a word are RFC 2047's."""
+    """Encode a text as a header. S3 has been seen to use either encoding (as above). This is JavaMail's rule, and the 75
+    characters of a word are RFC 2047's."""
     if text.isascii():
         return text
     mostly_ascii = 2 * sum(char.isascii() for char in text) > len(text)

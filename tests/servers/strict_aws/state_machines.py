@@ -1,4 +1,4 @@
-"""The calls of state machines, which the local AWS makes without HTTP."""
+"""Check the calls of state machines, which the local AWS makes without HTTP."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from ministack.services import stepfunctions
 
 from .calls import MODELS, Refused, check_params, model
 
-# The optimised integrations that are calls of one operation.
+# The optimised integrations, each of which calls one operation.
 OPTIMISED = {"events:putEvents": ("events", "PutEvents"), "sns:publish": ("sns", "Publish")}
 # "Subjects must be ASCII text that begins with a letter, number, or punctuation mark; must not include line breaks or
 # control characters; and must be less than 100 characters long" (the model, as text).
@@ -15,7 +15,7 @@ SUBJECT = re.compile(r"[!-~][ -~]{0,98}")
 
 
 def check_calls(write_down):
-    """Holds them to the services' models. `write_down` gets the service, the operation and what is refused."""
+    """Check them against the services' models. `write_down` gets the service, the operation and the refusal."""
 
     def check(service, name, params):
         operation = model(service).operation_model(name)
@@ -47,7 +47,7 @@ def check_calls(write_down):
 
 
 def with_texts(value, shape):
-    """The parameters, with JSON written out where the model wants text, as Step Functions does it."""
+    """Return the parameters, with JSON serialized where the model requires text, as Step Functions does it."""
     if shape.type_name == "structure" and isinstance(value, dict):
         return {
             name: with_texts(part, shape.members[name]) if name in shape.members else part

@@ -15,7 +15,7 @@ use domain::push::{Push, PushId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use servers::aws::{Answer, Service, json_of, operation};
+use servers::aws::{AwsResponse, Service, json_of, operation};
 
 fn push() -> Push {
     let source = "gitlab".parse().unwrap();
@@ -63,9 +63,9 @@ fn trail_of(service: &Service) -> DynamoTrail {
     DynamoTrail::new(&service.config(), "trail".into())
 }
 
-fn canceled(reasons: &[&str]) -> Answer {
+fn canceled(reasons: &[&str]) -> AwsResponse {
     let reasons: Vec<_> = reasons.iter().map(|code| json!({ "Code": code })).collect();
-    Answer::json(&json!({
+    AwsResponse::json(&json!({
         "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
         "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons",
         "CancellationReasons": reasons,
@@ -125,7 +125,7 @@ async fn other_errors_of_a_transaction_are_classified_by_code() {
         ("ResourceNotFoundException", Code::AuditInvalid),
         ("AccessDeniedException", Code::AuditInvalid),
     ] {
-        let service = Service::always(Answer::exception(name)).await;
+        let service = Service::always(AwsResponse::exception(name)).await;
         let error = trail_of(&service).try_append(None, received()).await.unwrap_err();
         assert_eq!(error.code(), code, "{name}");
     }
@@ -134,8 +134,9 @@ async fn other_errors_of_a_transaction_are_classified_by_code() {
 #[tokio::test]
 async fn a_number_is_written_again_if_another_writer_was_first() {
     for name in ["TransactionConflictException", "ConditionalCheckFailedException"] {
-        let looked = || Answer::json(&json!({}));
-        let service = Service::in_turn(vec![looked(), Answer::exception(name), looked(), looked()]).await;
+        let looked = || AwsResponse::json(&json!({}));
+        let service =
+            Service::in_turn(vec![looked(), AwsResponse::exception(name), looked(), looked()]).await;
         trail_of(&service).number(&push()).await.unwrap();
         let requests = service.requests();
         let operations: Vec<_> = requests.iter().map(operation).collect();
@@ -147,17 +148,20 @@ async fn a_number_is_written_again_if_another_writer_was_first() {
 async fn other_errors_of_a_write_are_classified_by_code() {
     for (answer, code) in [
         (
-            Answer::exception("ProvisionedThroughputExceededException"),
+            AwsResponse::exception("ProvisionedThroughputExceededException"),
             Code::AuditUnavailable,
         ),
         (
-            Answer::exception("InternalServerError").status(500),
+            AwsResponse::exception("InternalServerError").status(500),
             Code::AuditUnavailable,
         ),
-        (Answer::exception("ResourceNotFoundException"), Code::AuditInvalid),
-        (Answer::exception("ValidationException"), Code::AuditInvalid),
+        (
+            AwsResponse::exception("ResourceNotFoundException"),
+            Code::AuditInvalid,
+        ),
+        (AwsResponse::exception("ValidationException"), Code::AuditInvalid),
     ] {
-        let service = Service::in_turn(vec![Answer::json(&json!({})), answer]).await;
+        let service = Service::in_turn(vec![AwsResponse::json(&json!({})), answer]).await;
         let error = trail_of(&service).number(&push()).await.unwrap_err();
         assert_eq!(error.code(), code, "{error}");
     }
@@ -170,7 +174,7 @@ async fn errors_of_a_read_are_classified_by_code() {
         ("ThrottlingException", 400, Code::AuditUnavailable),
         ("AccessDeniedException", 400, Code::AuditInvalid),
     ] {
-        let service = Service::always(Answer::exception(name).status(status)).await;
+        let service = Service::always(AwsResponse::exception(name).status(status)).await;
         let trail = trail_of(&service);
         let push = push();
         assert_eq!(trail.events(push.push_id).await.unwrap_err().code(), code);
@@ -185,7 +189,7 @@ async fn errors_of_a_read_are_classified_by_code() {
 #[tokio::test]
 async fn an_item_that_was_changed_by_hand_is_named() {
     let item = json!({ "pk": { "S": "p" }, "sequence": { "S": "three" } });
-    let service = Service::always(Answer::json(&json!({ "Item": item, "Items": [item] }))).await;
+    let service = Service::always(AwsResponse::json(&json!({ "Item": item, "Items": [item] }))).await;
     let trail = trail_of(&service);
     let push = push();
     let error = trail.last_push(&RefKey::of(&push)).await.unwrap_err();
@@ -201,7 +205,7 @@ async fn an_item_that_was_changed_by_hand_is_named() {
 
 #[tokio::test]
 async fn reads_are_consistent_and_for_one_key() {
-    let service = Service::always(Answer::json(&json!({ "Items": [] }))).await;
+    let service = Service::always(AwsResponse::json(&json!({ "Items": [] }))).await;
     let trail = trail_of(&service);
     let push = push();
     trail.events(push.push_id).await.unwrap();
@@ -249,7 +253,7 @@ fn puts(request: &servers::Request) -> Vec<(String, Value)> {
 
 #[tokio::test]
 async fn an_event_and_the_read_model_are_written_together_or_not_at_all() {
-    let service = Service::always(Answer::json(&json!({}))).await;
+    let service = Service::always(AwsResponse::json(&json!({}))).await;
     let trail = trail_of(&service);
     let push = push();
     let state = trail.try_append(None, received()).await.unwrap();
@@ -302,14 +306,14 @@ async fn events_are_read_page_by_page() {
         let mut items = items.lock().unwrap();
         if operation(request) == "TransactWriteItems" {
             items.push(puts(request)[0].1["Item"].clone());
-            return Answer::json(&json!({}));
+            return AwsResponse::json(&json!({}));
         }
         let begun = json_of(request).get("ExclusiveStartKey").is_some();
         let mut page = json!({ "Items": [items[usize::from(begun)]], "Count": 1 });
         if !begun {
             page["LastEvaluatedKey"] = json!({ "pk": items[0]["pk"], "sk": items[0]["sk"] });
         }
-        Answer::json(&page)
+        AwsResponse::json(&page)
     })
     .await;
     let trail = trail_of(&service);
@@ -344,7 +348,7 @@ fn condition(request: &servers::Request) -> Value {
 
 #[tokio::test]
 async fn numbers_and_leases_are_written_only_if_nothing_has_changed() {
-    let service = Service::always(Answer::json(&json!({}))).await;
+    let service = Service::always(AwsResponse::json(&json!({}))).await;
     let trail = trail_of(&service);
     let push = push();
     let key = RefKey::of(&push);

@@ -9,7 +9,7 @@ use domain::destination::Destination;
 use domain::error::{Class, Code, Coded};
 use servers::Request;
 
-use servers::aws::{Answer, Service, asked};
+use servers::aws::{AwsResponse, Service, asked};
 
 const COPY_PART_BYTES: u64 = 512 << 20;
 
@@ -36,17 +36,17 @@ fn store_of(service: &Service) -> S3Destination {
 const CREATED: &str = "<InitiateMultipartUploadResult><Bucket>zips</Bucket><Key>group/a.zip</Key><UploadId>u1</UploadId></InitiateMultipartUploadResult>";
 
 /// A server that responds to the copy of a part with `copied`.
-async fn copying(copied: Answer) -> Service {
+async fn copying(copied: AwsResponse) -> Service {
     Service::answering(move |request| match request.method.as_str() {
-        "POST" => Answer::new(200, CREATED),
+        "POST" => AwsResponse::new(200, CREATED),
         "PUT" => copied.clone(),
-        _ => Answer::new(204, ""),
+        _ => AwsResponse::new(204, ""),
     })
     .await
 }
 
-fn copied() -> Answer {
-    Answer::new(
+fn copied() -> AwsResponse {
+    AwsResponse::new(
         200,
         "<CopyPartResult><LastModified>2024-01-01T00:00:00.000Z</LastModified><ETag>\"part\"</ETag></CopyPartResult>",
     )
@@ -140,13 +140,16 @@ async fn a_large_object_is_copied_in_parts_without_gap_or_overlap() {
 #[tokio::test]
 async fn a_copy_that_fails_is_removed_and_its_error_classified() {
     for (answer, code) in [
-        (Answer::error(404, "NoSuchKey"), Code::StagedObjectMissing),
-        (Answer::error(404, "NoSuchVersion"), Code::StagedObjectMissing),
-        (Answer::error(404, "NoSuchBucket"), Code::StorageRefused),
-        (Answer::error(403, "AccessDenied"), Code::StorageRefused),
-        (Answer::error(503, "SlowDown"), Code::StorageUnavailable),
+        (AwsResponse::error(404, "NoSuchKey"), Code::StagedObjectMissing),
+        (
+            AwsResponse::error(404, "NoSuchVersion"),
+            Code::StagedObjectMissing,
+        ),
+        (AwsResponse::error(404, "NoSuchBucket"), Code::StorageRefused),
+        (AwsResponse::error(403, "AccessDenied"), Code::StorageRefused),
+        (AwsResponse::error(503, "SlowDown"), Code::StorageUnavailable),
         // Copying takes long, so S3 may already have sent the status 200.
-        (Answer::error(200, "InternalError"), Code::StorageUnavailable),
+        (AwsResponse::error(200, "InternalError"), Code::StorageUnavailable),
     ] {
         let service = copying(answer.clone()).await;
         let error = store_of(&service)
@@ -164,8 +167,8 @@ async fn a_copy_that_fails_is_removed_and_its_error_classified() {
 #[tokio::test]
 async fn errors_at_the_beginning_of_a_copy_are_classified() {
     for (answer, code) in [
-        (Answer::error(404, "NoSuchBucket"), Code::StorageRefused),
-        (Answer::error(503, "SlowDown"), Code::StorageUnavailable),
+        (AwsResponse::error(404, "NoSuchBucket"), Code::StorageRefused),
+        (AwsResponse::error(503, "SlowDown"), Code::StorageUnavailable),
     ] {
         let service = Service::always(answer).await;
         let error = store_of(&service)
@@ -181,7 +184,7 @@ async fn errors_at_the_beginning_of_a_copy_are_classified() {
 async fn a_copy_is_completed_only_if_the_destination_has_not_changed() {
     let service = copying(copied()).await;
     let prepared = prepared(&service).await;
-    let completed = Answer::new(
+    let completed = AwsResponse::new(
         200,
         "<CompleteMultipartUploadResult><ETag>\"new\"</ETag></CompleteMultipartUploadResult>",
     )
@@ -212,7 +215,7 @@ async fn a_copy_is_completed_only_if_the_destination_has_not_changed() {
     }
 }
 
-async fn complete(answer: Answer) -> Result<bool, Code> {
+async fn complete(answer: AwsResponse) -> Result<bool, Code> {
     let prepared = prepared(&copying(copied()).await).await;
     let service = Service::always(answer).await;
     let completed = store_of(&service)
@@ -231,22 +234,28 @@ async fn a_changed_destination_is_not_a_failure() {
         (404, "NoSuchKey"),
         (404, "NoSuchUpload"),
     ] {
-        assert_eq!(complete(Answer::error(status, code)).await, Ok(false), "{code}");
+        assert_eq!(
+            complete(AwsResponse::error(status, code)).await,
+            Ok(false),
+            "{code}"
+        );
     }
 }
 
 #[tokio::test]
 async fn an_error_in_a_response_with_the_status_200_is_a_failure() {
-    let failed = complete(Answer::error(200, "InternalError")).await.unwrap_err();
+    let failed = complete(AwsResponse::error(200, "InternalError"))
+        .await
+        .unwrap_err();
     assert_eq!(failed, Code::StorageUnavailable);
     assert_eq!(failed.class(), Class::Transient);
 }
 
 #[tokio::test]
 async fn errors_at_the_completion_of_a_copy_are_classified() {
-    let refused = complete(Answer::error(403, "AccessDenied")).await;
+    let refused = complete(AwsResponse::error(403, "AccessDenied")).await;
     assert_eq!(refused, Err(Code::StorageRefused));
-    let unavailable = complete(Answer::error(503, "SlowDown")).await;
+    let unavailable = complete(AwsResponse::error(503, "SlowDown")).await;
     assert_eq!(unavailable, Err(Code::StorageUnavailable));
 }
 
@@ -254,7 +263,7 @@ async fn errors_at_the_completion_of_a_copy_are_classified() {
 async fn a_copy_that_is_not_needed_is_removed() {
     let prepared = prepared(&copying(copied()).await).await;
     // A copy that cannot be removed is left.
-    for answer in [Answer::new(204, ""), Answer::error(403, "AccessDenied")] {
+    for answer in [AwsResponse::new(204, ""), AwsResponse::error(403, "AccessDenied")] {
         let service = Service::always(answer).await;
         store_of(&service).abort(&prepared, &destination()).await;
         assert_eq!(service.asked(), ["DELETE /zips/group/a.zip?uploadId=u1"]);
@@ -263,7 +272,7 @@ async fn a_copy_that_is_not_needed_is_removed() {
 
 #[tokio::test]
 async fn the_object_at_the_destination_has_a_tag_a_version_and_metadata() {
-    let answer = Answer::new(200, "")
+    let answer = AwsResponse::new(200, "")
         .with("etag", "\"there\"")
         .with("x-amz-version-id", "v6")
         .with("x-amz-meta-push-id", "0");
@@ -281,7 +290,7 @@ async fn the_object_at_the_destination_has_a_tag_a_version_and_metadata() {
 #[tokio::test]
 async fn an_object_that_cannot_be_read_is_not_taken_for_missing() {
     let head = async |status| {
-        let service = Service::always(Answer::new(status, "")).await;
+        let service = Service::always(AwsResponse::new(status, "")).await;
         let there = store_of(&service).head(&destination()).await;
         there.map_err(|error| error.code())
     };
@@ -299,17 +308,17 @@ async fn a_document_is_put_with_its_media_type() {
             .await;
         (done.map_err(|error| error.code()), service.requests())
     };
-    let (done, requests) = put(Answer::new(200, "")).await;
+    let (done, requests) = put(AwsResponse::new(200, "")).await;
     assert_eq!(done, Ok(()));
     assert_eq!(asked(&requests[0]), "PUT /zips/group/a.zip");
     assert_eq!(header(&requests[0], "content-type"), Some("application/json"));
     assert_eq!(requests[0].body, b"{}");
     assert_eq!(
-        put(Answer::error(403, "AccessDenied")).await.0,
+        put(AwsResponse::error(403, "AccessDenied")).await.0,
         Err(Code::StorageRefused)
     );
     assert_eq!(
-        put(Answer::error(500, "InternalError")).await.0,
+        put(AwsResponse::error(500, "InternalError")).await.0,
         Err(Code::StorageUnavailable)
     );
 }

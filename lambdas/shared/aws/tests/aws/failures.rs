@@ -10,7 +10,7 @@ use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::SharedCredentialsProvider;
 
-use servers::aws::{Answer, Service, config};
+use servers::aws::{AwsResponse, Service, config};
 
 async fn failure_of(client: &Client) -> AwsFailure {
     let request = client.put_object().bucket("zips").key("a.zip");
@@ -39,7 +39,7 @@ async fn a_response_is_transient_by_its_code_or_its_status() {
         ("InvalidRequest", 400, permanent),
         ("ClientClosed", 499, permanent),
     ] {
-        let service = Service::always(Answer::error(status, code)).await;
+        let service = Service::always(AwsResponse::error(status, code)).await;
         let failure = failure_of(&Client::new(&service.config())).await;
         assert_eq!(failure.transient, expected, "{failure}");
         assert_eq!(failure.code.as_deref(), Some(code));
@@ -55,7 +55,7 @@ async fn a_response_is_transient_by_its_code_or_its_status() {
 #[tokio::test]
 async fn a_missing_response_is_transient() {
     let hangs_up = Service::start(|_| None).await;
-    let cut = Service::always(Answer::error(403, "AccessDenied").cut(1)).await;
+    let cut = Service::always(AwsResponse::error(403, "AccessDenied").cut(1)).await;
     let refused = {
         let gone = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         config(&format!("http://{}", gone.local_addr().unwrap()))
@@ -77,7 +77,7 @@ async fn a_missing_response_is_transient() {
 
 #[tokio::test]
 async fn a_client_without_region_or_credentials_fails_permanently() {
-    let service = Service::always(Answer::new(200, "")).await;
+    let service = Service::always(AwsResponse::new(200, "")).await;
     let http_client = aws_smithy_http_client::Builder::new().build_http();
     let nobody = ProfileFileCredentialsProvider::builder()
         .configure(&ProviderConfig::default().with_http_client(http_client))
@@ -105,7 +105,7 @@ async fn a_client_without_region_or_credentials_fails_permanently() {
 
 #[tokio::test]
 async fn a_request_that_cannot_be_built_fails_permanently() {
-    let service = Service::always(Answer::new(200, "")).await;
+    let service = Service::always(AwsResponse::new(200, "")).await;
     let without_bucket = Client::new(&service.config()).put_object().key("a.zip");
     let error = without_bucket.send().await.unwrap_err();
     let failure = AwsFailure::new("s3:PutObject", &error);

@@ -10,7 +10,7 @@ use domain::push::PushId;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use servers::aws::{Answer, Service, asked};
+use servers::aws::{AwsResponse, Service, asked};
 
 /// The SHA-256 of `"the pack"`.
 const SHA256: &str = "886ecedf89b43cf3d9d8be71d77552b521f146d259cd8ddc560cfe0965e5e40d";
@@ -46,7 +46,7 @@ async fn load(service: &Service, object: &StagedObject) -> Result<Vec<u8>, Stora
 
 #[tokio::test]
 async fn the_version_that_was_staged_is_loaded() {
-    let service = Service::always(Answer::new(200, "the pack")).await;
+    let service = Service::always(AwsResponse::new(200, "the pack")).await;
     assert_eq!(load(&service, &staged()).await.unwrap(), b"the pack");
     assert_eq!(
         service.asked(),
@@ -64,7 +64,7 @@ async fn the_version_that_was_staged_is_loaded() {
 #[tokio::test]
 async fn other_bytes_than_those_that_were_staged_are_refused() {
     for body in ["THE PACK", "the pack!", "the pac"] {
-        let service = Service::always(Answer::new(200, body)).await;
+        let service = Service::always(AwsResponse::new(200, body)).await;
         let error = load(&service, &staged()).await.unwrap_err();
         assert!(matches!(error, StorageError::Changed { .. }), "{error}");
         assert_eq!(error.code(), Code::StagedObjectMissing);
@@ -75,13 +75,16 @@ async fn other_bytes_than_those_that_were_staged_are_refused() {
 #[tokio::test]
 async fn errors_of_a_load_are_classified() {
     for (answer, code) in [
-        (Answer::error(404, "NoSuchKey"), Code::StagedObjectMissing),
-        (Answer::error(404, "NoSuchVersion"), Code::StagedObjectMissing),
-        (Answer::error(404, "NoSuchBucket"), Code::StorageRefused),
-        (Answer::error(403, "AccessDenied"), Code::StorageRefused),
-        (Answer::error(503, "SlowDown"), Code::StorageUnavailable),
+        (AwsResponse::error(404, "NoSuchKey"), Code::StagedObjectMissing),
+        (
+            AwsResponse::error(404, "NoSuchVersion"),
+            Code::StagedObjectMissing,
+        ),
+        (AwsResponse::error(404, "NoSuchBucket"), Code::StorageRefused),
+        (AwsResponse::error(403, "AccessDenied"), Code::StorageRefused),
+        (AwsResponse::error(503, "SlowDown"), Code::StorageUnavailable),
         // The response breaks off.
-        (Answer::new(200, "the pa").cut(2), Code::StorageUnavailable),
+        (AwsResponse::new(200, "the pa").cut(2), Code::StorageUnavailable),
     ] {
         let service = Service::always(answer.clone()).await;
         let error = load(&service, &staged()).await.unwrap_err();
@@ -100,7 +103,7 @@ async fn store(service: &Service, pieces: Vec<Piece>) -> Result<StagedObject, St
 
 #[tokio::test]
 async fn a_small_object_is_stored_by_one_request_with_version_and_digest() {
-    let service = Service::always(Answer::new(200, "").with("x-amz-version-id", "v7")).await;
+    let service = Service::always(AwsResponse::new(200, "").with("x-amz-version-id", "v7")).await;
     let pieces = vec![Piece::Bytes(b"the pack".to_vec()), Piece::End];
     assert_eq!(store(&service, pieces).await.unwrap(), staged());
     let requests = service.requests();
@@ -115,7 +118,7 @@ async fn a_small_object_is_stored_by_one_request_with_version_and_digest() {
 
 #[tokio::test]
 async fn a_small_object_whose_sender_stops_is_not_stored() {
-    let service = Service::always(Answer::new(200, "")).await;
+    let service = Service::always(AwsResponse::new(200, "")).await;
     for pieces in [vec![], vec![Piece::Bytes(b"the pa".to_vec())]] {
         let error = store(&service, pieces).await.unwrap_err();
         assert!(matches!(error, StorageError::Unfinished { .. }), "{error}");
@@ -127,18 +130,18 @@ async fn a_small_object_whose_sender_stops_is_not_stored() {
 const CREATED: &str = "<InitiateMultipartUploadResult><Bucket>staging</Bucket><Key>k</Key><UploadId>u1</UploadId></InitiateMultipartUploadResult>";
 
 /// A server that responds to a part with `part`, and to the end of the upload with `completed`.
-async fn in_parts(part: Answer, completed: Answer) -> Service {
+async fn in_parts(part: AwsResponse, completed: AwsResponse) -> Service {
     Service::answering(move |request| match request.method.as_str() {
-        "POST" if request.target.contains("uploads") => Answer::new(200, CREATED),
+        "POST" if request.target.contains("uploads") => AwsResponse::new(200, CREATED),
         "POST" => completed.clone(),
         "PUT" => part.clone(),
-        _ => Answer::new(204, ""),
+        _ => AwsResponse::new(204, ""),
     })
     .await
 }
 
-fn completed() -> Answer {
-    Answer::new(
+fn completed() -> AwsResponse {
+    AwsResponse::new(
         200,
         "<CompleteMultipartUploadResult><ETag>\"e\"</ETag></CompleteMultipartUploadResult>",
     )
@@ -151,7 +154,7 @@ fn large() -> Piece {
 
 #[tokio::test]
 async fn a_large_object_is_stored_in_parts_which_are_listed_in_order() {
-    let service = in_parts(Answer::new(200, "").with("etag", "\"part\""), completed()).await;
+    let service = in_parts(AwsResponse::new(200, "").with("etag", "\"part\""), completed()).await;
     let mut pieces: Vec<_> = (0..6).map(|_| large()).collect();
     pieces.extend([Piece::Bytes(b"the end".to_vec()), Piece::End]);
     let stored = store(&service, pieces).await.unwrap();
@@ -177,24 +180,24 @@ async fn a_large_object_is_stored_in_parts_which_are_listed_in_order() {
 
 #[tokio::test]
 async fn the_parts_of_a_large_object_that_fails_are_removed() {
-    let part = || Answer::new(200, "").with("etag", "\"part\"");
+    let part = || AwsResponse::new(200, "").with("etag", "\"part\"");
     for (part, completed, pieces, code) in [
         (part(), completed(), vec![large()], Code::WorkspaceFailed),
         (
-            Answer::error(403, "AccessDenied"),
+            AwsResponse::error(403, "AccessDenied"),
             completed(),
             vec![large(), Piece::End],
             Code::StorageRefused,
         ),
         (
-            Answer::error(503, "SlowDown"),
+            AwsResponse::error(503, "SlowDown"),
             completed(),
             vec![large(), Piece::End],
             Code::StorageUnavailable,
         ),
         (
             part(),
-            Answer::error(200, "InternalError"),
+            AwsResponse::error(200, "InternalError"),
             vec![large(), Piece::End],
             Code::StorageUnavailable,
         ),
@@ -211,7 +214,7 @@ async fn the_parts_of_a_large_object_that_fails_are_removed() {
 
 #[tokio::test]
 async fn a_file_is_stored_whole() {
-    let service = Service::always(Answer::new(200, "").with("x-amz-version-id", "v7")).await;
+    let service = Service::always(AwsResponse::new(200, "").with("x-amz-version-id", "v7")).await;
     let (_folder, path) = file();
     let missing = staging_of(&service).store_file(&key(), &path).await.unwrap_err();
     assert!(matches!(missing, StorageError::Workspace { .. }), "{missing}");
@@ -235,9 +238,11 @@ async fn the_objects_of_a_push_are_removed_page_by_page() {
         )
     };
     let service = Service::answering(move |request| match request.method.as_str() {
-        "GET" if request.target.contains("continuation-token=t1") => Answer::new(200, page("second", false)),
-        "GET" => Answer::new(200, page("first", true)),
-        _ => Answer::new(200, "<DeleteResult/>"),
+        "GET" if request.target.contains("continuation-token=t1") => {
+            AwsResponse::new(200, page("second", false))
+        }
+        "GET" => AwsResponse::new(200, page("first", true)),
+        _ => AwsResponse::new(200, "<DeleteResult/>"),
     })
     .await;
     staging_of(&service).remove_all(&push_id).await.unwrap();
@@ -256,7 +261,7 @@ async fn the_objects_of_a_push_are_removed_page_by_page() {
 #[tokio::test]
 async fn nothing_is_removed_if_nothing_was_staged() {
     let empty = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
-    let service = Service::always(Answer::new(200, empty)).await;
+    let service = Service::always(AwsResponse::new(200, empty)).await;
     let push_id = "87513765-0933-52f9-8a01-27081a19c5c8".parse().unwrap();
     staging_of(&service).remove_all(&push_id).await.unwrap();
     assert_eq!(service.requests().len(), 1);
@@ -268,29 +273,29 @@ async fn an_object_that_cannot_be_removed_is_a_failure_despite_the_status_200() 
     let listed = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>first</Key></Contents></ListBucketResult>";
     for (listed, deleted, code) in [
         (
-            Answer::new(200, listed),
-            Answer::new(
+            AwsResponse::new(200, listed),
+            AwsResponse::new(
                 200,
                 "<DeleteResult><Error><Key>first</Key><Code>AccessDenied</Code></Error></DeleteResult>",
             ),
             Code::StorageRefused,
         ),
         (
-            Answer::new(200, listed),
-            Answer::new(
+            AwsResponse::new(200, listed),
+            AwsResponse::new(
                 200,
                 "<DeleteResult><Error><Key>first</Key><Code>SlowDown</Code></Error></DeleteResult>",
             ),
             Code::StorageUnavailable,
         ),
         (
-            Answer::new(200, listed),
-            Answer::error(403, "AccessDenied"),
+            AwsResponse::new(200, listed),
+            AwsResponse::error(403, "AccessDenied"),
             Code::StorageRefused,
         ),
         (
-            Answer::error(503, "SlowDown"),
-            Answer::new(200, "<DeleteResult/>"),
+            AwsResponse::error(503, "SlowDown"),
+            AwsResponse::new(200, "<DeleteResult/>"),
             Code::StorageUnavailable,
         ),
     ] {
