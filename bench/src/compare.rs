@@ -128,7 +128,7 @@ impl Bench {
 
         step("fetch");
         let deliver = Deliver {
-            clone_url: self.url.clone(),
+            clone_url: self.url.parse()?,
             destination: Destination {
                 bucket: "zips".to_owned(),
                 key: "bench.zip".parse()?,

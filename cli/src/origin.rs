@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use domain::git::RepositoryPath;
+use domain::remote_url::RemoteUrl;
 use git_host::{Credentials, GitHost, Options};
 use serde_json::Value;
 use shell::process;
 use shell::progress::Progress;
-use url::Url;
 
 use crate::Error;
 use crate::repository::{self, Folder, Location, Login, Tip};
@@ -39,8 +40,10 @@ pub enum Origin {
     Folder(Folder),
     /// A git host.
     Remote {
-        /// The repository, without credentials.
-        url: Url,
+        /// The repository's URL.
+        url: RemoteUrl,
+        /// The repository's path on its host.
+        repository: RepositoryPath,
         /// How to log in there.
         login: Login,
     },
@@ -75,10 +78,7 @@ impl Origin {
     pub fn repository(&self) -> String {
         match self {
             Self::Folder(folder) => format!("local/{}", folder.name),
-            Self::Remote { url, .. } => {
-                let path = url.path().trim_matches('/');
-                path.strip_suffix(".git").unwrap_or(path).to_owned()
-            }
+            Self::Remote { repository, .. } => repository.to_string(),
         }
     }
 
@@ -87,10 +87,10 @@ impl Origin {
     /// # Errors
     /// Where the key or its host's pins cannot be read.
     pub async fn login(&self) -> Result<Option<Value>, Error> {
-        let Self::Remote { url, login } = self else {
+        let Self::Remote { url, login, .. } = self else {
             return Ok(None);
         };
-        let host = git_host_of(url);
+        let host = domain::source::GitHost::of(url);
         Ok(match login {
             Login::None => None,
             Login::Basic(login) => Some(serde_json::json!({
@@ -139,6 +139,16 @@ impl Folder {
     }
 }
 
+/// The URL of a folder's `repository` that is served at `host`.
+///
+/// # Errors
+/// [`Error::Usage`] if `host` is none.
+pub fn served_url(host: &str, repository: &str) -> Result<RemoteUrl, Error> {
+    let url = format!("{host}/{repository}.git");
+    url.parse()
+        .map_err(|error: domain::Invalid| Error::Usage(error.to_string()))
+}
+
 /// The entry of the git secret for a folder that is served at `host`.
 #[must_use]
 pub fn served_login(host: &str, password: &str) -> Value {
@@ -171,31 +181,26 @@ pub async fn resolve(
             }
             Ok((Origin::Folder(folder), tip))
         }
-        Location::Remote(mut url) => {
-            let login = login(args, &mut url)?;
+        Location::Remote { url, login: in_url } => {
+            let repository = url
+                .repository()
+                .ok_or_else(|| Error::Usage(format!("{url} names no repository")))?;
+            let login = login(args, &url, in_url)?;
             let step = progress.step(format!("Asking {url} for its refs"));
             let tip = repository::remote_tip(&url, &login, ref_name).await?;
             step.done(&format!("{} of {url} is at {}", tip.ref_name, tip.commit));
-            Ok((Origin::Remote { url, login }, tip))
+            let origin = Origin::Remote {
+                url,
+                repository,
+                login,
+            };
+            Ok((origin, tip))
         }
     }
 }
 
-/// How to log in at the host of `url`. What credentials it has are taken out of it, so that no message shows them: its
-/// password, and its query, in which some hosts take tokens and git's protocol has nothing.
-fn login(args: &LoginArgs, url: &mut Url) -> Result<Login, Error> {
-    let decode = |text: &str| {
-        percent_encoding::percent_decode_str(text)
-            .decode_utf8_lossy()
-            .into_owned()
-    };
-    let in_url = url.password().map(|password| Credentials {
-        username: decode(url.username()),
-        password: decode(password),
-    });
-    // These fail only for URLs without a host.
-    let _ = url.set_password(None);
-    url.set_query(None);
+/// How to log in at the host of `url`, in which `in_url` stood.
+fn login(args: &LoginArgs, url: &RemoteUrl, in_url: Option<Credentials>) -> Result<Login, Error> {
     if url.scheme() == "ssh" {
         let ssh = std::env::home_dir().unwrap_or_default().join(".ssh");
         let usual = || ["id_ed25519", "id_ecdsa", "id_rsa"].map(|name| ssh.join(name));
@@ -220,13 +225,12 @@ fn login(args: &LoginArgs, url: &mut Url) -> Result<Login, Error> {
         username: args.username.clone(),
         password: token.clone(),
     });
-    let _ = url.set_username("");
     Ok(given.or(in_url).map_or(Login::None, Login::Basic))
 }
 
 /// The lines of a known_hosts file that are about the host of `url`, which may be hashed there.
-async fn pins(known_hosts: &Path, url: &Url) -> Result<String, Error> {
-    let host = url.host_str().unwrap_or_default();
+async fn pins(known_hosts: &Path, url: &RemoteUrl) -> Result<String, Error> {
+    let host = url.host();
     let name = match url.port() {
         Some(port) if port != 22 => format!("[{host}]:{port}"),
         _ => host.to_owned(),
@@ -254,21 +258,6 @@ async fn pins(known_hosts: &Path, url: &Url) -> Result<String, Error> {
         )));
     }
     Ok(lines.join("\n"))
-}
-
-/// `scheme://host[:port]`, with the user's name for SSH.
-#[must_use]
-pub fn git_host_of(url: &Url) -> String {
-    let user = match url.username() {
-        "" => String::new(),
-        user => format!("{user}@"),
-    };
-    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
-    format!(
-        "{}://{user}{}{port}",
-        url.scheme(),
-        url.host_str().unwrap_or_default()
-    )
 }
 
 #[cfg(test)]
@@ -328,9 +317,10 @@ mod tests {
     #[test]
     fn a_url_names_its_host_and_repository() {
         let parts = |text: &str| {
-            let url: Url = text.parse().unwrap();
-            let host = git_host_of(&url);
+            let url: RemoteUrl = text.parse().unwrap();
+            let host = domain::source::GitHost::of(&url).to_string();
             let origin = Origin::Remote {
+                repository: url.repository().unwrap(),
                 url,
                 login: Login::None,
             };

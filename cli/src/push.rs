@@ -18,6 +18,8 @@ use domain::contract::{
 use domain::destination::KeyTemplate;
 use domain::error::{Code, Coded};
 use domain::push::{DeliveryId, Push, PushId, SourceName};
+use domain::remote_url::RemoteUrl;
+use domain::source::GitHost;
 use fetch::TransferProgram;
 use local_aws::trail::Trail;
 use secrecy::SecretString;
@@ -65,9 +67,9 @@ pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Re
         (Some(served), _) => {
             let host = served.origin();
             let login = origin::served_login(&host, &password);
-            (format!("{host}/{}.git", origin.repository()), Some(login))
+            (origin::served_url(&host, &origin.repository())?, Some(login))
         }
-        (None, Origin::Remote { url, .. }) => (url.to_string(), origin.login().await?),
+        (None, Origin::Remote { url, .. }) => (url.clone(), origin.login().await?),
         (None, Origin::Folder(_)) => unreachable!("a folder is served"),
     };
     let secret = json!({ "credentials": login.into_iter().collect::<Vec<_>>() });
@@ -95,7 +97,12 @@ pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Re
         store: S3Destination::new(&config, args.bucket.clone()),
         progress,
     };
-    let settings = settings(&clone_url, &args.bucket, args.key.as_str(), &json!({}))?;
+    let settings = settings(
+        &GitHost::of(&clone_url),
+        &args.bucket,
+        args.key.as_str(),
+        &json!({}),
+    );
     let ended = run.all(settings).await;
     if ended.is_err() {
         run.clean().await;
@@ -128,7 +135,7 @@ pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Re
 pub(crate) fn push(
     origin: &Origin,
     tip: &repository::Tip,
-    clone_url: &str,
+    clone_url: &RemoteUrl,
     source: &str,
     before: Option<&str>,
 ) -> Result<Push, Error> {
@@ -141,7 +148,7 @@ pub(crate) fn push(
         source,
         delivery_id,
         repository: origin.repository().parse().map_err(usage)?,
-        clone_urls: vec![clone_url.to_owned()],
+        clone_urls: vec![clone_url.to_string()],
         ref_name,
         before: before.map(str::parse).transpose().map_err(usage)?,
         after: Some(tip.object.parse().map_err(usage)?),
@@ -150,17 +157,16 @@ pub(crate) fn push(
 }
 
 /// The settings of a source that may deliver this and nothing else, as JSON.
-pub(crate) fn settings(clone_url: &str, bucket: &str, key: &str, options: &Value) -> Result<String, Error> {
-    let url = url::Url::parse(clone_url).map_err(|error| Error::Usage(error.to_string()))?;
-    Ok(json!({
+pub(crate) fn settings(host: &GitHost, bucket: &str, key: &str, options: &Value) -> String {
+    json!({
         "provider": "gitlab",
         "repositories": ["**"],
         "refs": ["refs/**"],
-        "git_hosts": [origin::git_host_of(&url)],
+        "git_hosts": [host],
         "destination": { "bucket": bucket, "key_template": key },
         "options": options,
     })
-    .to_string())
+    .to_string()
 }
 
 struct Run {

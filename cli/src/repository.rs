@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
+use domain::git::without_dot_git;
+use domain::remote_url::{RemoteUrl, is_short_form, without_login};
 use git_host::Credentials;
+use percent_encoding::percent_decode_str;
 use shell::process;
 use url::Url;
 use webhook::gitlab::{Commit, Person};
@@ -19,7 +22,12 @@ pub enum Location {
     /// In a folder of this machine.
     Folder(PathBuf),
     /// On a git host.
-    Remote(Url),
+    Remote {
+        /// Its URL.
+        url: RemoteUrl,
+        /// The user and password that stood in the text.
+        login: Option<Credentials>,
+    },
 }
 
 impl Location {
@@ -31,29 +39,26 @@ impl Location {
         if Path::new(text).exists() {
             return Ok(Self::Folder(PathBuf::from(text)));
         }
-        let short_form = |text: &str| {
-            let (host, path) = text.split_once(':')?;
-            let is_host = !host.is_empty() && !host.contains('/');
-            is_host.then(|| format!("ssh://{host}/{}", path.trim_start_matches('/')))
-        };
-        let full = match text.contains("://") {
-            true => Some(text.to_owned()),
-            false => short_form(text),
-        };
-        let Some(full) = full else {
-            return Ok(Self::Folder(PathBuf::from(text)));
-        };
         let usage =
             |why: String| Error::Usage(format!("{:?} cannot be fetched from: {why}", without_login(text)));
-        let url = Url::parse(&full).map_err(|error| usage(error.to_string()))?;
+        let invalid = |error: domain::Invalid| usage(error.rule);
+        if is_short_form(text) {
+            let url = RemoteUrl::parse_with_short_form(text).map_err(invalid)?;
+            return Ok(Self::Remote { url, login: None });
+        }
+        if !text.contains("://") {
+            return Ok(Self::Folder(PathBuf::from(text)));
+        }
+        let url = Url::parse(text).map_err(|error| usage(error.to_string()))?;
         match url.scheme() {
             "file" => url
                 .to_file_path()
                 .map(Self::Folder)
                 .map_err(|()| usage("it names no folder".to_owned())),
-            "http" | "https" | "ssh" if url.host_str().is_some_and(|host| !host.is_empty()) => {
-                Ok(Self::Remote(url))
-            }
+            "http" | "https" | "ssh" => Ok(Self::Remote {
+                login: login_in(&url),
+                url: url.try_into().map_err(invalid)?,
+            }),
             scheme => Err(usage(format!(
                 "use a path, https://, http:// or ssh://, not {scheme}://"
             ))),
@@ -61,16 +66,13 @@ impl Location {
     }
 }
 
-/// A URL as messages quote it, without what may be a password: all between `://` and the last `@`, and the query. It need
-/// not be a valid URL.
-fn without_login(text: &str) -> String {
-    let (scheme, rest) = text
-        .split_once("://")
-        .map_or(("", text), |(scheme, rest)| (scheme, rest));
-    let separator = if scheme.is_empty() { "" } else { "://" };
-    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
-    let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
-    format!("{scheme}{separator}{rest}")
+/// The user and password of a URL, if it has a password.
+fn login_in(url: &Url) -> Option<Credentials> {
+    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    Some(Credentials {
+        username: decode(url.username()),
+        password: decode(url.password()?),
+    })
 }
 
 /// A ref and what it points to.
@@ -281,7 +283,7 @@ pub enum Login {
 ///
 /// # Errors
 /// Where the host does not answer, or has no such branch or tag.
-pub async fn remote_tip(url: &Url, login: &Login, name: Option<&str>) -> Result<Tip, Error> {
+pub async fn remote_tip(url: &RemoteUrl, login: &Login, name: Option<&str>) -> Result<Tip, Error> {
     let mut command = process::command("git");
     command
         .args(["ls-remote", "--symref", url.as_str()])
@@ -303,7 +305,7 @@ pub async fn remote_tip(url: &Url, login: &Login, name: Option<&str>) -> Result<
     match login {
         Login::None => {}
         Login::Basic(credentials) => {
-            let header = format!("http.{}/.extraHeader", url.origin().ascii_serialization());
+            let header = format!("http.{}/.extraHeader", url.origin());
             let redirects = format!("http.{url}.followRedirects");
             let settings = [
                 (header.as_str(), format!("Authorization: {}", credentials.basic())),
@@ -421,8 +423,7 @@ fn parse_commit(record: &str) -> Option<Commit> {
 
 /// A folder's name in characters that mean nothing special in a URL or a repository's path.
 fn url_name(name: &str) -> String {
-    let name = name.strip_suffix(".git").unwrap_or(name);
-    let name: String = name
+    let name: String = without_dot_git(name)
         .chars()
         .map(|char| {
             if char.is_ascii_alphanumeric() || "-_.".contains(char) {
@@ -467,7 +468,7 @@ mod tests {
     #[test]
     fn a_repository_is_a_path_or_a_url() {
         let remote = |text: &str| match Location::parse(text).unwrap() {
-            Location::Remote(url) => url.to_string(),
+            Location::Remote { url, .. } => url.to_string(),
             Location::Folder(folder) => panic!("a folder: {}", folder.display()),
         };
         assert_eq!(

@@ -2,6 +2,7 @@
 
 #![no_main]
 
+use domain::remote_url::RemoteUrl;
 use fetch::GitSecret;
 use libfuzzer_sys::fuzz_target;
 use secrecy::SecretString;
@@ -16,7 +17,8 @@ fuzz_target!(|input: &[u8]| {
             "https://gitlab.example.com/a/b.git",
             "ssh://git@gitlab.example.com/a/b.git",
         ] {
-            let _ = secret.credentials().access(&url.parse().expect("a URL"));
+            let url: RemoteUrl = url.parse().expect("a URL");
+            let _ = secret.credentials().access(url.origin());
         }
     }
 });

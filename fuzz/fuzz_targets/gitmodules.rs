@@ -3,11 +3,11 @@
 #![no_main]
 
 use domain::policy;
-use domain::source::{GitHost, origin};
+use domain::remote_url::RemoteUrl;
+use domain::source::GitHost;
 use libfuzzer_sys::fuzz_target;
 use percent_encoding::percent_decode_str;
 use remote::gitmodules;
-use url::Url;
 
 fuzz_target!(|input: &[u8]| {
     let Ok(submodules) = gitmodules::parse(input) else {
@@ -24,15 +24,15 @@ fuzz_target!(|input: &[u8]| {
         "https://git.example.com/group/project.git",
         "ssh://git@git.example.com:2222/project",
     ] {
-        let parent = Url::parse(parent).expect("a URL");
+        let parent = parent.parse().expect("a URL");
         for text in &urls {
             if let Some(url) = policy::submodule_url(&hosts, &parent, text) {
                 assert!(
-                    hosts.iter().any(|host| host.origin() == origin(&url)),
+                    hosts.iter().any(|host| host.origin() == url.origin()),
                     "{text:?}: {url}"
                 );
-                assert!(url.password().is_none(), "{text:?}: {url}");
-                if policy::submodule_is_allowed(&allowed, url.path()).expect("globs") {
+                assert!(url.as_url().password().is_none(), "{text:?}: {url}");
+                if policy::submodule_is_allowed(&allowed, &url).expect("globs") {
                     assert!(is_below(&url, "group"), "{text:?}: {url}");
                 }
             }
@@ -41,7 +41,7 @@ fuzz_target!(|input: &[u8]| {
 });
 
 /// Whether a host that decodes the path once, and resolves it then, is led to something in the group.
-fn is_below(url: &Url, group: &str) -> bool {
+fn is_below(url: &RemoteUrl, group: &str) -> bool {
     let decoded: Vec<u8> = percent_decode_str(url.path()).collect();
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in decoded.split(|byte| matches!(byte, b'/' | b'\\')) {

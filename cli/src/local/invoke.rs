@@ -10,6 +10,7 @@ use domain::contract::{
     UploadInput, ValidateInput,
 };
 use domain::push::Push;
+use domain::source::GitHost;
 use local_aws::aws::LocalAws;
 use local_aws::build::Profile;
 use local_aws::checkout::Checkout;
@@ -144,10 +145,10 @@ impl<'a> Run<'a> {
                 let forward = containers.forward(git_port).await?;
                 let host = containers.url(git_port);
                 let login = origin::served_login(&host, &password);
-                let clone_url = format!("{host}/{}.git", origin.repository());
+                let clone_url = origin::served_url(&host, &origin.repository())?;
                 (Some((served, forward)), clone_url, Some(login))
             }
-            Origin::Remote { url, .. } => (None, url.to_string(), origin.login().await?),
+            Origin::Remote { url, .. } => (None, url.clone(), origin.login().await?),
         };
         let stack = local.stack()?;
         stack
@@ -158,11 +159,11 @@ impl<'a> Run<'a> {
         let push = push(origin, tip, &clone_url, SOURCE, before.as_deref())?;
         local.set_last_pushed(&origin.repository(), &tip.ref_name, &tip.object)?;
         let settings = settings(
-            &clone_url,
+            &GitHost::of(&clone_url),
             stack.output("DestinationBucket")?,
             KEY_TEMPLATE,
             &json!({}),
-        )?;
+        );
         Ok(Self {
             containers,
             execution: Execution {

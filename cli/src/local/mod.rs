@@ -19,7 +19,7 @@ use shell::progress::Progress;
 use self::invoke::InvokeArgs;
 use self::push::PushArgs;
 use crate::Error;
-use crate::origin::{self, Origin};
+use crate::origin::Origin;
 
 /// The source whose webhook is called.
 const SOURCE: &str = "gitlab";
@@ -168,10 +168,10 @@ fn up_options(checkout: &Checkout, args: &AwsArgs, git_port: Option<u16>) -> Res
 fn allow_host_of(origin: &Origin, options: &mut Options) {
     if let Origin::Remote { url, .. } = origin {
         let hosts = options.parameters.entry("GitHosts".to_owned()).or_default();
-        let host = origin::git_host_of(url);
-        if !hosts.split(',').any(|known| known == host) {
+        let host = domain::source::GitHost::of(url);
+        if !hosts.split(',').any(|known| known == host.as_str()) {
             hosts.push(',');
-            hosts.push_str(&host);
+            hosts.push_str(host.as_str());
         }
     }
 }

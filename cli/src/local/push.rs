@@ -77,7 +77,9 @@ fn source_options(options: &[(String, Value)]) -> Result<String, Error> {
     }
     let text = json.to_string();
     // As strictly as `Validate` reads them.
-    let settings = crate::push::settings("https://git.example.com/a.git", "bucket", "key", &json)?;
+    let host = "git.example.com".parse();
+    let host = host.map_err(|error: domain::Invalid| Error::Usage(error.to_string()))?;
+    let settings = crate::push::settings(&host, "bucket", "key", &json);
     let settings = settings.parse::<SourceSettings>();
     settings.map_err(|error| Error::Usage(format!("--option: {error}")))?;
     Ok(text)
@@ -218,12 +220,12 @@ pub(super) async fn hook(
             )
         }
         Origin::Remote { url, .. } if url.scheme() == "ssh" => {
-            let host = url.host_str().unwrap_or_default();
-            (format!("https://{host}/{repository}.git"), url.to_string())
+            let (host, path) = (url.host(), url.path_without_git());
+            (format!("https://{host}{path}.git"), url.to_string())
         }
         Origin::Remote { url, .. } => {
-            let host = url.host_str().unwrap_or_default();
-            (url.to_string(), format!("git@{host}:{repository}.git"))
+            let (host, path) = (url.host(), url.path_without_git().trim_start_matches('/'));
+            (url.to_string(), format!("git@{host}:{path}.git"))
         }
     };
     Ok(PushHook {

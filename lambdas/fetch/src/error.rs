@@ -20,9 +20,6 @@ pub enum Error {
     /// The input is a deletion, which Validate ignores.
     #[error("the push deleted its ref: there is nothing to fetch")]
     NothingPushed,
-    /// The input's URL is none.
-    #[error("{url} is not a URL")]
-    Url { url: String, source: url::ParseError },
     /// No login for the host.
     #[error(transparent)]
     Credentials(#[from] MissingCredentials),
@@ -78,7 +75,7 @@ pub enum Error {
 impl Coded for Error {
     fn code(&self) -> Code {
         match self {
-            Self::NothingPushed | Self::Url { .. } => Code::InputInvalid,
+            Self::NothingPushed => Code::InputInvalid,
             Self::Credentials(error) => error.code(),
             Self::Remote(error) => error.code(),
             Self::NotVerified { .. } => Code::CommitNotVerified,

@@ -76,7 +76,7 @@ impl<'a, S: Staging> Fetcher<'a, S> {
             folder: self.folder.path().join(self.fetches.to_string()),
             // The news are told on from here, at their times.
             interval: self.progress.interval() / 10,
-            access: self.secret.credentials().access(&target.url)?,
+            access: self.secret.credentials().access(target.url.origin())?,
             authorities: self.secret.authorities().to_vec(),
             target,
             pack_bytes: self.limits.pack_bytes.saturating_sub(self.bytes),

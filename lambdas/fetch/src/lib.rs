@@ -14,12 +14,12 @@ use aws::secrets::Secrets;
 use aws::staging::Staging;
 use domain::contract::{Envelope, FetchInput, FetchedCommit, VerifiedSignature};
 use domain::git::{CommitId, ObjectId, RefName};
+use domain::remote_url::RemoteUrl;
 use domain::source::{CommitPolicy, SignaturePolicy, Submodules};
 use git2::Oid;
 use remote::Target;
 use reporter::ProgressReporter;
 use signatures::Signers;
-use url::Url;
 
 pub use error::Error;
 pub use progress::Progress;
@@ -53,15 +53,11 @@ pub async fn handle(
     envelope: &Envelope<FetchInput>,
 ) -> Result<FetchedCommit, Error> {
     remote::ignore_configuration();
-    let (push, input) = (&envelope.push, &envelope.input);
+    let push = &envelope.push;
     let after = push.after.clone().ok_or(Error::NothingPushed)?;
-    let url = Url::parse(&input.deliver.clone_url).map_err(|source| Error::Url {
-        url: input.deliver.clone_url.clone(),
-        source,
-    })?;
     let secret = deps.secrets.read(&push.source, "git").await?;
     let secret = GitSecret::parse(&push.source, &secret)?;
-    fetch(deps, envelope, after, url, &secret)
+    fetch(deps, envelope, after, &secret)
         .await
         .map_err(|error| error.without(&secret))
 }
@@ -70,11 +66,10 @@ async fn fetch(
     deps: &Deps<'_, impl Secrets, impl Staging>,
     envelope: &Envelope<FetchInput>,
     after: ObjectId,
-    url: Url,
     secret: &GitSecret,
 ) -> Result<FetchedCommit, Error> {
     let (push, input) = (&envelope.push, &envelope.input);
-    let options = &input.deliver.options;
+    let (url, options) = (&input.deliver.clone_url, &input.deliver.options);
     deps.progress.begin();
     let mut fetcher = Fetcher::new(
         deps.transfer,
@@ -119,7 +114,7 @@ async fn fetch(
     };
     let lfs = if options.lfs {
         let pushed = Pushed {
-            url: &url,
+            url,
             tree: &fetched.tree,
             ref_name: &push.ref_name,
         };
@@ -137,7 +132,7 @@ async fn fetch(
         author: fetched.author,
         committed_at: fetched.committed_at,
         subject: fetched.subject,
-        url: url.into(),
+        url: url.to_string(),
         ref_now: fetched.ref_now,
         pack,
         index,
@@ -151,7 +146,7 @@ async fn fetch(
 fn verify(
     repository: &Path,
     ref_name: &RefName,
-    url: &Url,
+    url: &RemoteUrl,
     object: &ObjectId,
     commit: &CommitId,
     signers: &Signers,

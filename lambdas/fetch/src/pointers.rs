@@ -6,10 +6,10 @@ use std::path::Path;
 use aws::staging::Staging;
 use domain::contract::{FetchedSubmodule, LfsObjects};
 use domain::git::{ObjectId, RefName};
+use domain::remote_url::RemoteUrl;
 use domain::source::{GitHost, Options};
 use lfs::{LFSCONFIG_BYTES, LfsRequest};
 use tree::{ExportIgnoreFilter, Pointer};
-use url::Url;
 
 use crate::error::Error;
 use crate::fetcher::Fetcher;
@@ -28,7 +28,7 @@ pub struct Allowed<'a> {
 
 /// The pushed repository.
 pub struct Pushed<'a> {
-    pub url: &'a Url,
+    pub url: &'a RemoteUrl,
     pub tree: &'a ObjectId,
     pub ref_name: &'a RefName,
 }
@@ -53,14 +53,8 @@ pub async fn fetch<S: Staging>(
             path: submodule.path.clone(),
             source: Box::new(error),
         };
-        let url = Url::parse(&submodule.url).map_err(|source| {
-            within(Error::Url {
-                url: submodule.url.clone(),
-                source,
-            })
-        })?;
         let module = Pushed {
-            url: &url,
+            url: &submodule.url,
             tree: &submodule.tree,
             ref_name: pushed.ref_name,
         };

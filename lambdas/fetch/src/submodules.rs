@@ -6,10 +6,10 @@ use aws::staging::Staging;
 use domain::contract::FetchedSubmodule;
 use domain::git::ObjectId;
 use domain::policy;
+use domain::remote_url::{RemoteUrl, without_login};
 use domain::source::{GitHost, Limits};
 use remote::{Target, gitmodules};
 use tree::{Attributes, Content, ExportIgnoreFilter};
-use url::Url;
 
 use crate::error::Error;
 use crate::fetcher::Fetcher;
@@ -32,7 +32,7 @@ pub struct Sources<'a> {
 struct Parent {
     /// Its path from the pushed commit's root; empty, or with a slash at its end.
     path: String,
-    url: Url,
+    url: RemoteUrl,
     tree: ObjectId,
     /// How many submodules it is within.
     depth: u64,
@@ -51,7 +51,7 @@ struct Recorded {
 pub async fn fetch<S: Staging>(
     fetcher: &mut Fetcher<'_, S>,
     sources: Sources<'_>,
-    url: Url,
+    url: RemoteUrl,
     tree: ObjectId,
 ) -> Result<Vec<FetchedSubmodule>, Error> {
     let mut fetched: Vec<FetchedSubmodule> = Vec::new();
@@ -73,7 +73,7 @@ pub async fn fetch<S: Staging>(
                 source: Box::new(error),
             };
             let url = resolve(&sources, &parent.url, &submodule.url).map_err(within)?;
-            let key = (url.to_string(), submodule.commit.clone());
+            let key = (url.clone(), submodule.commit.clone());
             let next = match known.get(&key) {
                 Some(&index) => {
                     let same: &FetchedSubmodule = &fetched[index];
@@ -103,7 +103,7 @@ pub async fn fetch<S: Staging>(
 /// Fetches one submodule, the `number`th one.
 async fn one<S: Staging>(
     fetcher: &mut Fetcher<'_, S>,
-    url: &Url,
+    url: &RemoteUrl,
     submodule: Recorded,
     number: usize,
 ) -> Result<FetchedSubmodule, Error> {
@@ -118,7 +118,7 @@ async fn one<S: Staging>(
     let (pack, index) = fetcher.stage(&fetched, &format!("submodules/{number}")).await?;
     Ok(FetchedSubmodule {
         path: submodule.path,
-        url: url.to_string(),
+        url: url.clone(),
         commit: fetched.commit,
         tree: fetched.tree,
         pack,
@@ -126,18 +126,13 @@ async fn one<S: Staging>(
     })
 }
 
-fn resolve(sources: &Sources<'_>, parent: &Url, text: &str) -> Result<Url, Error> {
-    // It may have credentials in it.
-    let shown = || {
-        let host = text.rsplit('@').next().unwrap_or_default();
-        host.split(['?', '#']).next().unwrap_or_default().to_owned()
-    };
+fn resolve(sources: &Sources<'_>, parent: &RemoteUrl, text: &str) -> Result<RemoteUrl, Error> {
     let list = |items: &[&str]| items.join(", ");
     let url = policy::submodule_url(sources.hosts, parent, text).ok_or_else(|| Error::HostNotAllowed {
-        url: shown(),
+        url: without_login(text),
         allowed: list(&sources.hosts.iter().map(GitHost::as_str).collect::<Vec<_>>()),
     })?;
-    if policy::submodule_is_allowed(sources.repositories, url.path())? {
+    if policy::submodule_is_allowed(sources.repositories, &url)? {
         return Ok(url);
     }
     Err(Error::RepositoryNotAllowed {

@@ -122,7 +122,7 @@ pub fn document(envelope: &Envelope<UploadInput>) -> Result<Vec<u8>, serde_json:
         },
     }];
     dependencies.extend(fetched.submodules.iter().map(|module| Resource {
-        uri: git(&module.url, module.commit.as_str()),
+        uri: git(module.url.as_str(), module.commit.as_str()),
         digest: GitDigest {
             git_commit: module.commit.as_str(),
             git_tree: module.tree.as_str(),
@@ -199,7 +199,7 @@ mod tests {
         let mut envelope = envelope(push("d1", None, Some('a')), 7);
         envelope.input.fetched.submodules.push(FetchedSubmodule {
             path: "lib".to_owned(),
-            url: "https://git.example.com/group/lib.git".to_owned(),
+            url: "https://git.example.com/group/lib.git".parse().unwrap(),
             commit: object_id('c').into_commit(),
             tree: object_id('d'),
             pack: envelope.input.fetched.pack.clone(),

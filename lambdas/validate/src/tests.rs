@@ -28,7 +28,7 @@ async fn a_push_that_is_wanted_gets_its_number_and_the_options_of_the_settings()
     assert_eq!(
         deliver,
         Deliver {
-            clone_url: "https://git.example.com/group/project.git".to_owned(),
+            clone_url: "https://git.example.com/group/project.git".parse().unwrap(),
             destination: domain::destination::Destination {
                 bucket: "zips".to_owned(),
                 key: "gitlab/group/project/tags/v1.zip".parse().unwrap(),

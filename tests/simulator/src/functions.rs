@@ -143,7 +143,7 @@ impl World {
             },
             committed_at: chrono::DateTime::UNIX_EPOCH,
             subject: "A commit".to_owned(),
-            url: envelope.input.deliver.clone_url.clone(),
+            url: envelope.input.deliver.clone_url.to_string(),
             ref_now,
             pack,
             index,

@@ -194,7 +194,7 @@ impl Scene {
             attempt: 0,
             input: FetchInput {
                 deliver: Deliver {
-                    clone_url: ask.url.clone(),
+                    clone_url: ask.url.parse().unwrap(),
                     destination: Destination {
                         bucket: "zips".into(),
                         key: "project.zip".parse().unwrap(),

@@ -35,7 +35,7 @@ fn told(fetched: &FetchedCommit) -> Vec<(&str, &str, &str)> {
     let modules = fetched.submodules.iter();
     modules
         .map(|module| {
-            let url = module.url.split_once("127.0.0.1:").unwrap().1;
+            let url = module.url.as_str().split_once("127.0.0.1:").unwrap().1;
             let path = &url[url.find('/').unwrap()..];
             (module.path.as_str(), module.commit.as_str(), path)
         })

@@ -184,7 +184,7 @@ impl Scene {
             attempt: 0,
             input: PackageInput {
                 deliver: Deliver {
-                    clone_url: fetched.url.clone(),
+                    clone_url: fetched.url.parse().unwrap(),
                     destination: Destination {
                         bucket: "zips".into(),
                         key: "project.zip".parse().unwrap(),

@@ -187,7 +187,7 @@ pub fn retried(execution_id: &str) -> PushEvent {
 
 pub fn validated() -> PushEvent {
     PushEvent::PushValidated(Deliver {
-        clone_url: fetched().url,
+        clone_url: fetched().url.parse().unwrap(),
         destination: Destination {
             bucket: delivered().bucket,
             key: delivered().key,

@@ -94,7 +94,7 @@ pub fn retried(execution_id: &str) -> PushEvent {
 /// Returns the output of `Validate` for a push that is wanted.
 pub fn deliver() -> Deliver {
     Deliver {
-        clone_url: "https://git.example.com/group/project.git".into(),
+        clone_url: "https://git.example.com/group/project.git".parse().unwrap(),
         destination: destination(),
         sequence: 1_700_000_000_000,
         git_hosts: vec!["https://git.example.com".parse().unwrap()],

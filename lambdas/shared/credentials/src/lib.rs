@@ -2,7 +2,7 @@
 //! same ones. This library finds the login for a host, and removes secrets from texts that people see.
 
 use domain::error::{Code, Coded};
-use domain::source::origin;
+use domain::remote_url::Origin;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
@@ -16,18 +16,14 @@ pub struct Credentials(Vec<HostLogin>);
 #[derive(Debug, thiserror::Error)]
 #[error("the git secret has no credentials for {host}")]
 pub struct MissingCredentials {
-    host: String,
+    host: Origin,
 }
 
 impl MissingCredentials {
-    /// Creates the error for the host of `url`, which is named as in the git secret: `scheme://host[:port]`.
+    /// Creates the error for the host at `origin`.
     #[must_use]
-    pub fn of(url: &Url) -> Self {
-        let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
-        let host = url.host_str().unwrap_or_default();
-        Self {
-            host: format!("{}://{host}{port}", url.scheme()),
-        }
+    pub fn of(origin: &Origin) -> Self {
+        Self { host: origin.clone() }
     }
 }
 
@@ -137,14 +133,14 @@ impl Credentials {
         text
     }
 
-    /// Returns how to log in at the host of `url`. A login for one host is never used for another host or port.
+    /// Returns how to log in at the host at `origin`. A login for one host is never used for another host or port.
     ///
     /// # Errors
-    /// Returns [`MissingCredentials`] if `url` is for SSH and there is no key for its host.
-    pub fn access(&self, url: &Url) -> Result<Access, MissingCredentials> {
-        let wanted = origin(url);
-        let entry = self.0.iter().find(|entry| origin(&entry.host) == wanted);
-        match (url.scheme(), entry.map(|entry| entry.login.clone())) {
+    /// Returns [`MissingCredentials`] if `origin` is for SSH and there is no key for its host.
+    pub fn access(&self, origin: &Origin) -> Result<Access, MissingCredentials> {
+        let is_for = |entry: &&HostLogin| Origin::of(&entry.host).as_ref() == Some(origin);
+        let entry = self.0.iter().find(is_for);
+        match (origin.scheme(), entry.map(|entry| entry.login.clone())) {
             (
                 "ssh",
                 Some(Login::Key {
@@ -161,7 +157,7 @@ impl Credentials {
                 Ok(Access::Password { username, password })
             }
             ("https" | "http", None) => Ok(Access::Anonymous),
-            _ => Err(MissingCredentials::of(url)),
+            _ => Err(MissingCredentials::of(origin)),
         }
     }
 }
@@ -176,7 +172,7 @@ mod tests {
                 {"host":"ssh://git.example.com","private_key":"key","known_hosts":"git.example.com ssh-ed25519 AAAA"}]"#,
         )
         .unwrap();
-        credentials.access(&Url::parse(url).unwrap())
+        credentials.access(&Origin::of(&Url::parse(url).unwrap()).unwrap())
     }
 
     #[test]
@@ -198,7 +194,7 @@ mod tests {
         }
         assert!(matches!(
             access("ssh://git@git.example.com:2222/a/b.git"),
-            Err(MissingCredentials { host }) if host == "ssh://git.example.com:2222"
+            Err(MissingCredentials { host }) if host.to_string() == "ssh://git.example.com:2222"
         ));
     }
 }

@@ -8,6 +8,7 @@ use crate::destination::{Destination, ObjectKey};
 use crate::event::PushEvent;
 use crate::git::{CommitId, ObjectId};
 use crate::push::{Push, PushId};
+use crate::remote_url::RemoteUrl;
 use crate::source::{GitHost, Options, SettingsError, SourceSettings};
 use crate::state::{PushState, Status};
 
@@ -111,8 +112,8 @@ pub enum Validated {
 /// What is to be delivered, from where, to where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deliver {
-    /// The URL to fetch from, on a host that the source's settings name, without credentials.
-    pub clone_url: String,
+    /// The URL to fetch from, on a host that the source's settings name.
+    pub clone_url: RemoteUrl,
     /// Where the zip goes.
     pub destination: Destination,
     /// The push's number among the pushes of its ref, of which a later one has a higher number
@@ -234,8 +235,8 @@ pub struct FetchedCommit {
 pub struct FetchedSubmodule {
     /// Its path from the root of the pushed commit's tree.
     pub path: String,
-    /// Where it was fetched from, without credentials.
-    pub url: String,
+    /// Where it was fetched from.
+    pub url: RemoteUrl,
     /// The commit.
     pub commit: CommitId,
     /// The commit's tree.

@@ -62,6 +62,12 @@ impl RefName {
     }
 }
 
+/// `path` without the `.git` at its end, where it has one.
+#[must_use]
+pub fn without_dot_git(path: &str) -> &str {
+    path.strip_suffix(".git").unwrap_or(path)
+}
+
 fn parse_object_id(text: &str) -> Result<String, Invalid> {
     let invalid = |rule: &str| Err(Invalid::new("object id", text, rule));
     if !matches!(text.len(), 40 | 64) {
@@ -108,7 +114,7 @@ fn parse_ref_name(text: &str) -> Result<String, Invalid> {
 
 fn parse_repository_path(text: &str) -> Result<String, Invalid> {
     let trimmed = text.trim_matches('/');
-    let path = trimmed.strip_suffix(".git").unwrap_or(trimmed);
+    let path = without_dot_git(trimmed);
     let invalid = |rule: &str| Err(Invalid::new("repository path", text, rule));
     if path.is_empty() || path.len() > 512 {
         return invalid("it has 1 to 512 bytes");

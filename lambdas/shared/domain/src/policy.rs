@@ -1,15 +1,19 @@
 //! Whether a push is wanted, and what it is to become: the source's settings applied to one push.
 
 use globset::{GlobBuilder, GlobMatcher};
-use url::Url;
 
 use crate::Invalid;
 use crate::contract::{IgnoreReason, Ignored};
 use crate::destination::Destination;
 use crate::push::Push;
-use crate::source::{self, GitHost, Options, SourceSettings};
+use crate::remote_url::RemoteUrl;
+use crate::source::{GitHost, Options, SourceSettings};
 
 /// What the settings say of a push.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a push has one, which is made, read and dropped"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// It is wanted.
@@ -22,7 +26,7 @@ pub enum Decision {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// See [`crate::contract::Deliver::clone_url`].
-    pub clone_url: String,
+    pub clone_url: RemoteUrl,
     /// Where the zip goes.
     pub destination: Destination,
     /// How the zip is made.
@@ -127,18 +131,18 @@ fn matcher(setting: &'static str, glob: &str) -> Result<GlobMatcher, PolicyError
 /// A payload is as trustworthy as whoever knows the webhook's token: its URL chooses among the allowed hosts, and
 /// never leads anywhere else. Below the host's prefix its path has to be exactly the repository's, or another repository's
 /// content could be fetched under an allowed name.
-fn choose_url(hosts: &[GitHost], push: &Push) -> Result<String, PolicyError> {
-    let urls: Vec<Url> = push
+fn choose_url(hosts: &[GitHost], push: &Push) -> Result<RemoteUrl, PolicyError> {
+    let urls: Vec<RemoteUrl> = push
         .clone_urls
         .iter()
-        .filter_map(|text| parse_clone_url(text))
+        .filter_map(|text| RemoteUrl::parse_with_short_form(text).ok())
         .collect();
     for host in hosts {
         let on_host = urls
             .iter()
             .find(|url| host.repository(url).as_ref() == Some(&push.repository));
-        if let (Some(url), Ok(host)) = (on_host, Url::parse(host.as_str())) {
-            return Ok(settled(url.clone(), &host).into());
+        if let Some(url) = on_host {
+            return Ok(url.with_user_of(host.url()));
         }
     }
     let list = |items: Vec<String>| {
@@ -149,56 +153,50 @@ fn choose_url(hosts: &[GitHost], push: &Push) -> Result<String, PolicyError> {
         }
     };
     Err(PolicyError::GitHostNotAllowed {
-        urls: list(urls.into_iter().map(without_credentials).collect()),
+        urls: list(urls.iter().map(|url| url.without_credentials().into()).collect()),
         allowed: list(hosts.iter().map(ToString::to_string).collect()),
     })
 }
 
 /// Where a submodule is fetched from: its URL of `.gitmodules`, absolute or relative to `parent`, on one of the allowed
 /// hosts. Whoever wrote the repository chose it: like a payload's, it chooses among the hosts that the settings name. Where
-/// it names another scheme or port of such a host, the settings' are used, since these have credentials. None where it
+/// it names another scheme or port of such a host, the settings' are used, since these have credentials. `None` if it
 /// leads elsewhere.
 #[must_use]
-pub fn submodule_url(hosts: &[GitHost], parent: &Url, text: &str) -> Option<Url> {
+pub fn submodule_url(hosts: &[GitHost], parent: &RemoteUrl, text: &str) -> Option<RemoteUrl> {
     let url = if text.starts_with("./") || text.starts_with("../") {
         relative_to(parent, text)
     } else {
-        parse_clone_url(text)?
+        RemoteUrl::parse_with_short_form(text).ok()?
     };
-    if source::origin(&url) == source::origin(parent) {
-        return Some(settled(url, parent));
+    if url.origin() == parent.origin() {
+        return Some(url.with_user_of(parent));
     }
-    let parsed = |host: &GitHost| Url::parse(host.as_str()).ok();
-    let exact = hosts.iter().find(|host| host.origin() == source::origin(&url));
-    let name = |url: &Url| url.host_str().map(str::to_ascii_lowercase);
+    let exact = hosts.iter().find(|host| host.origin() == url.origin());
     let of_name = || {
         let mut hosts = hosts.iter();
-        hosts.find(|host| name(&url).is_some() && parsed(host).as_ref().and_then(name) == name(&url))
+        hosts.find(|host| host.origin().host() == url.origin().host())
     };
     let host = exact.or_else(of_name)?;
     // Of another scheme the path has no prefix: GitLab's SSH URLs have none.
     let prefix = exact.map_or(host.prefix(), |_| "");
-    let path = format!("{prefix}{}", url.path());
-    let host = parsed(host)?;
-    let mut moved = host.clone();
-    moved.set_path(&path);
-    Some(settled(moved, &host))
+    Some(host.url().with_path(&format!("{prefix}{}", url.path())))
 }
 
-/// Whether a submodule, or an LFS server, may be of the repository at the path of a URL: whether a glob matches it, decoded
+/// Whether a submodule, or an LFS server, may be of the repository that a URL names: whether a glob matches its path, decoded
 /// and without `.git` at its end. Whoever may push to one repository must not read another one by the source's credentials.
 ///
 /// # Errors
 /// [`PolicyError::Glob`].
-pub fn submodule_is_allowed(repositories: &[String], path: &str) -> Result<bool, PolicyError> {
-    match source::repository_path(path) {
+pub fn submodule_is_allowed(repositories: &[String], url: &RemoteUrl) -> Result<bool, PolicyError> {
+    match url.repository() {
         Some(path) => matches_any("submodule_repositories", repositories, path.as_str()),
         None => Ok(false),
     }
 }
 
 /// git's rule (<https://git-scm.com/docs/gitmodules>): each `../` takes one part off the parent's URL.
-fn relative_to(parent: &Url, text: &str) -> Url {
+fn relative_to(parent: &RemoteUrl, text: &str) -> RemoteUrl {
     let mut path: Vec<&str> = parent.path().trim_matches('/').split('/').collect();
     let mut rest = text;
     loop {
@@ -212,57 +210,7 @@ fn relative_to(parent: &Url, text: &str) -> Url {
         }
     }
     path.push(rest);
-    let mut url = parent.clone();
-    url.set_path(&format!("/{}", path.join("/")));
-    url
-}
-
-/// `url` with the user name of the settings' `host`, and nothing besides a path.
-fn settled(mut url: Url, host: &Url) -> Url {
-    // These fail only for URLs without a host, which have no origin.
-    let _ = url.set_password(None);
-    if url.scheme() != "ssh" {
-        let _ = url.set_username("");
-    } else if !host.username().is_empty() {
-        let _ = url.set_username(host.username());
-    }
-    url.set_query(None);
-    url.set_fragment(None);
-    url
-}
-
-/// A URL, or git's short form for SSH: `git@host:group/project.git`.
-fn parse_clone_url(text: &str) -> Option<Url> {
-    if text.contains("://") {
-        return Url::parse(text).ok();
-    }
-    let (host, path) = text.split_once(':')?;
-    Url::parse(&format!("ssh://{host}/{}", path.trim_start_matches('/'))).ok()
-}
-
-/// A clone URL as it may be kept and shown: without password, query and fragment, and of HTTP without a user, which may be
-/// a token. `None` if it is no URL, and if it hides a password in git's short form for SSH.
-#[must_use]
-pub fn public_url(text: &str) -> Option<String> {
-    if !text.contains("://") {
-        let (_, path) = text.split_once(':')?;
-        return (!path.contains(['@', '?', '#'])).then(|| text.to_owned());
-    }
-    let mut url = Url::parse(text).ok()?;
-    // Neither fails for a URL with a host, and one without has no credentials.
-    let _ = url.set_password(None);
-    if url.scheme() != "ssh" {
-        let _ = url.set_username("");
-    }
-    url.set_query(None);
-    url.set_fragment(None);
-    Some(url.into())
-}
-
-fn without_credentials(mut url: Url) -> String {
-    let _ = url.set_password(None);
-    let _ = url.set_username("");
-    url.into()
+    parent.with_path(&format!("/{}", path.join("/")))
 }
 
 #[cfg(test)]
@@ -300,7 +248,7 @@ mod tests {
 
     fn url(push: &Push) -> Result<String, PolicyError> {
         match decide(&settings(), push)? {
-            Decision::Deliver(wanted) => Ok(wanted.clone_url),
+            Decision::Deliver(wanted) => Ok(wanted.clone_url.into()),
             Decision::Ignore(ignored) => panic!("ignored: {}", ignored.detail),
         }
     }
@@ -386,7 +334,7 @@ mod tests {
 
     #[test]
     fn the_user_of_an_ssh_url_is_the_settings_one_if_they_name_one() {
-        let parent = Url::parse("ssh://bot@git.example.com/group/project.git").unwrap();
+        let parent: RemoteUrl = "ssh://bot@git.example.com/group/project.git".parse().unwrap();
         let url = |host: &str, text: &str| {
             let hosts = [host.parse().unwrap()];
             submodule_url(&hosts, &parent, text).map(String::from)
@@ -419,7 +367,7 @@ mod tests {
             let Decision::Deliver(wanted) = decide(&settings, &push).unwrap() else {
                 panic!("ignored")
             };
-            assert_eq!(wanted.clone_url, expected);
+            assert_eq!(wanted.clone_url.as_str(), expected);
         }
     }
 
@@ -434,35 +382,6 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_is_kept_has_no_credentials() {
-        for (text, expected) in [
-            (
-                "https://git.example.com/a/b.git",
-                Some("https://git.example.com/a/b.git"),
-            ),
-            (
-                "https://oauth2:secret@git.example.com/a/b.git",
-                Some("https://git.example.com/a/b.git"),
-            ),
-            (
-                "https://secret@git.example.com/a/b.git?private_token=secret#secret",
-                Some("https://git.example.com/a/b.git"),
-            ),
-            (
-                "ssh://git:secret@git.example.com:22/a/b",
-                Some("ssh://git@git.example.com:22/a/b"),
-            ),
-            ("git@git.example.com:a/b.git", Some("git@git.example.com:a/b.git")),
-            ("git:secret@git.example.com:a/b.git", None),
-            ("git@git.example.com:a/b.git?private_token=secret", None),
-            ("https://", None),
-            ("nonsense", None),
-        ] {
-            assert_eq!(public_url(text).as_deref(), expected, "{text}");
-        }
-    }
-
-    #[test]
     fn repositories_may_be_below_a_prefix_of_the_host() {
         let mut settings = settings();
         settings.git_hosts = vec!["git.example.com/root".parse().unwrap()];
@@ -474,8 +393,11 @@ mod tests {
         let Decision::Deliver(wanted) = decide(&settings, &push).unwrap() else {
             panic!("ignored")
         };
-        assert_eq!(wanted.clone_url, "https://git.example.com/root/group/project.git");
-        let parent = Url::parse("ssh://other.example.com/group/project.git").unwrap();
+        assert_eq!(
+            wanted.clone_url.as_str(),
+            "https://git.example.com/root/group/project.git"
+        );
+        let parent: RemoteUrl = "ssh://other.example.com/group/project.git".parse().unwrap();
         let url = |text: &str| submodule_url(&settings.git_hosts, &parent, text).map(String::from);
         for text in ["git@git.example.com:a/b", "https://git.example.com/root/a/b"] {
             assert_eq!(url(text).unwrap(), "https://git.example.com/root/a/b");
@@ -487,7 +409,7 @@ mod tests {
         let hosts: Vec<GitHost> = ["https://git.example.com", "ssh://bot@other.example.com:2222"]
             .map(|host| host.parse().unwrap())
             .into();
-        let parent = Url::parse("https://git.example.com/group/sub/project.git").unwrap();
+        let parent: RemoteUrl = "https://git.example.com/group/sub/project.git".parse().unwrap();
         let url = |text: &str| submodule_url(&hosts, &parent, text).map(String::from);
         for (text, expected) in [
             ("../lib.git", "https://git.example.com/group/sub/lib.git"),
@@ -543,12 +465,8 @@ mod tests {
             ("https://h/%67roup/lib.git", true),
             ("https://h/%73ecret/lib.git", false),
         ] {
-            let url = Url::parse(url).unwrap();
-            assert_eq!(
-                submodule_is_allowed(&globs, url.path()).unwrap(),
-                allowed,
-                "{url}"
-            );
+            let url = url.parse().unwrap();
+            assert_eq!(submodule_is_allowed(&globs, &url).unwrap(), allowed, "{url}");
         }
     }
 

@@ -76,7 +76,7 @@ fn validated() -> PushEvent {
 
 fn decision() -> Deliver {
     Deliver {
-        clone_url: "https://git.example.com/group/project.git".into(),
+        clone_url: "https://git.example.com/group/project.git".parse().unwrap(),
         destination: Destination {
             bucket: "zips".into(),
             key: "gitlab/group/project/heads/main.zip".parse().unwrap(),
@@ -112,7 +112,7 @@ fn fetched() -> PushEvent {
         index: staged("commit.idx"),
         submodules: vec![FetchedSubmodule {
             path: "libs/one".into(),
-            url: "https://git.example.com/group/one.git".into(),
+            url: "https://git.example.com/group/one.git".parse().unwrap(),
             commit: "d".repeat(40).parse().unwrap(),
             tree: "e".repeat(40).parse().unwrap(),
             pack: staged("submodules/1.pack"),
@@ -475,7 +475,7 @@ fn what_was_made_by_another_decision_is_made_again() {
     };
     let changes: [fn(&mut Deliver); 4] = [
         |deliver| deliver.options.build_info = false,
-        |deliver| deliver.clone_url = "https://git.example.com/group/moved.git".into(),
+        |deliver| deliver.clone_url = "https://git.example.com/group/moved.git".parse().unwrap(),
         |deliver| deliver.git_hosts = vec![],
         |deliver| deliver.submodule_repositories = vec![],
     ];

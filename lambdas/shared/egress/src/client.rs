@@ -4,7 +4,8 @@ use std::error::Error as _;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use domain::source::{CONNECT_SECONDS, origin};
+use domain::remote_url::Origin;
+use domain::source::CONNECT_SECONDS;
 use http::header::{ACCEPT_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt as _, Full};
@@ -13,7 +14,7 @@ use hyper_util::rt::TokioExecutor;
 use openssl::x509::X509;
 use url::Url;
 
-use crate::connector::{ConnectError, Connector, Origin};
+use crate::connector::{ConnectError, Connector};
 use crate::error::{Error, named};
 use crate::timeouts::{TimeoutError, Timeouts};
 
@@ -60,7 +61,7 @@ impl Client {
     /// Whether `url` is on the server itself.
     #[must_use]
     pub fn is_server(&self, url: &Url) -> bool {
-        origin(url) == origin(&self.server)
+        Origin::of(url) == Origin::of(&self.server)
     }
 
     /// Sends a request, and waits for the head of the answer.

@@ -11,7 +11,8 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use domain::source::{CONNECT_SECONDS, origin};
+use domain::remote_url::Origin;
+use domain::source::CONNECT_SECONDS;
 use http::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
@@ -26,9 +27,6 @@ use tower_service::Service;
 use url::Url;
 
 use crate::address::{Reach, reach};
-
-/// A URL's scheme, host and port.
-pub type Origin = (String, String, u16);
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +72,7 @@ impl Connector {
     pub fn new(server: &Url, hosts: Vec<Origin>, authorities: &[X509]) -> Result<Self, ErrorStack> {
         Ok(Self(Arc::new(Inner {
             tls: tls(authorities)?,
-            server: origin(server),
+            server: Origin::of(server),
             server_reach: OnceLock::new(),
             hosts,
         })))
@@ -110,11 +108,7 @@ impl Inner {
             .unwrap_or(host);
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let scheme = if secure { "https" } else { "http" };
-        let origin = (
-            scheme.to_owned(),
-            uri.host().unwrap_or_default().to_ascii_lowercase(),
-            port,
-        );
+        let origin = Origin::new(scheme, uri.host().unwrap_or_default(), port);
         let stream = self.open(&origin, host, port).await?;
         stream.set_nodelay(true)?;
         if !secure {
@@ -216,7 +210,7 @@ mod tests {
     fn connector(server: &str, hosts: &[&str]) -> Connector {
         let origins = hosts
             .iter()
-            .map(|host| origin(&Url::parse(host).unwrap()).unwrap());
+            .map(|host| Origin::of(&Url::parse(host).unwrap()).unwrap());
         Connector::new(&Url::parse(server).unwrap(), origins.collect(), &[]).unwrap()
     }
 

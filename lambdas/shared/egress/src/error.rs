@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use domain::remote_url::without_credentials;
 use url::Url;
 
 use crate::address::Reach;
@@ -45,11 +46,5 @@ pub enum Error {
 /// A URL for people: without credentials, query and fragment.
 #[must_use]
 pub fn named(url: &Url) -> String {
-    let mut url = url.clone();
-    // Neither fails for a URL with a host.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.set_query(None);
-    url.set_fragment(None);
-    url.into()
+    without_credentials(url).into()
 }

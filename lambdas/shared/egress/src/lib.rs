@@ -13,6 +13,5 @@ mod timeouts;
 
 pub use address::Reach;
 pub use client::{Body, Client, Response};
-pub use connector::Origin;
 pub use error::{Error, named};
 pub use redirect::{check_scheme, location};

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use credentials::MissingCredentials;
 use egress::{location, named};
 use http::header::{
     ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING,
@@ -121,7 +120,7 @@ pub async fn ask(
     }
     let mut answer = client.send(Method::POST, &url, headers, body).await?;
     let status = answer.status();
-    if let Some(error) = refusal(&url, status, answer.headers(), login.is_some()) {
+    if let Some(error) = refusal(client, &url, status, answer.headers(), login.is_some()) {
         return Err(error);
     }
     let mut body = Vec::new();
@@ -142,13 +141,19 @@ pub async fn ask(
 }
 
 /// What a status means that needs no more words.
-fn refusal(url: &Url, status: StatusCode, headers: &HeaderMap, logged_in: bool) -> Option<Error> {
+fn refusal(
+    client: &Client<'_>,
+    url: &Url,
+    status: StatusCode,
+    headers: &HeaderMap,
+    logged_in: bool,
+) -> Option<Error> {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if logged_in => Some(Error::Authentication {
             url: named(url),
             status,
         }),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some(MissingCredentials::of(url).into()),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some(client.missing_credentials().into()),
         StatusCode::NOT_FOUND => Some(Error::RepositoryNotFound { url: named(url) }),
         StatusCode::TOO_MANY_REQUESTS => Some(Error::Busy {
             url: named(url),

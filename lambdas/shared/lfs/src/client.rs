@@ -1,7 +1,8 @@
 //! What an LFS server is asked with: the guarded HTTP client, and the login of the git secret.
 
 use bytes::Bytes;
-use credentials::Access;
+use credentials::{Access, MissingCredentials};
+use domain::remote_url::{Origin, RemoteUrl};
 use domain::source::GitHost;
 use egress::{Body, Response, named};
 use http::{HeaderMap, HeaderValue, Method};
@@ -14,13 +15,17 @@ use crate::error::Error;
 /// The client of one fetch.
 pub struct Client<'a> {
     request: &'a LfsRequest<'a>,
+    /// The LFS server, which alone is sent the login.
+    origin: Origin,
     http: egress::Client,
 }
 
 impl<'a> Client<'a> {
     /// A client for the LFS server at `server`.
-    pub fn new(request: &'a LfsRequest<'a>, server: &Url) -> Result<Self, Error> {
-        let hosts = request.git_hosts.iter().filter_map(GitHost::origin);
+    pub fn new(request: &'a LfsRequest<'a>, server: &RemoteUrl) -> Result<Self, Error> {
+        let origin = server.origin().clone();
+        let server = server.as_url();
+        let hosts = request.git_hosts.iter().map(GitHost::origin).cloned();
         let http = egress::Client::new(
             server,
             hosts.collect(),
@@ -30,6 +35,7 @@ impl<'a> Client<'a> {
         );
         Ok(Self {
             request,
+            origin,
             http: http.map_err(|error| failed(request, server, error))?,
         })
     }
@@ -44,17 +50,22 @@ impl<'a> Client<'a> {
         self.http.is_server(url)
     }
 
-    /// The `Authorization` that the git secret has for the server. `None` if the server does not ask.
+    /// Why a server that asks for a login gets none.
+    pub fn missing_credentials(&self) -> MissingCredentials {
+        MissingCredentials::of(&self.origin)
+    }
+
+    /// The `Authorization` that the git secret has for the server. `None` if it has none.
     pub fn login(&self) -> Result<Option<HeaderValue>, Error> {
-        let server = self.server();
-        let Access::Password { username, password } = self.request.credentials.access(server)? else {
+        let access = self.request.credentials.access(&self.origin)?;
+        let Access::Password { username, password } = access else {
             return Ok(None);
         };
         let pair = format!("{username}:{}", password.expose_secret());
         let basic = format!("Basic {}", openssl::base64::encode_block(pair.as_bytes()));
         // Base64 is what a header may have.
         let mut value = HeaderValue::try_from(basic).map_err(|error| Error::Unreachable {
-            url: named(server),
+            url: named(self.server()),
             source: error.into(),
         })?;
         value.set_sensitive(true);

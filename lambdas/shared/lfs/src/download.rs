@@ -1,7 +1,6 @@
 //! One object: from where the LFS server says that it is, into the staging area.
 
 use aws::staging::{PIECE_BYTES, Piece, Staging, StorageError};
-use credentials::MissingCredentials;
 use domain::destination::{ObjectKey, lfs_key};
 use domain::push::PushId;
 use egress::{Response, location, named};
@@ -120,7 +119,7 @@ fn refusal(
             status,
         }),
         StatusCode::UNAUTHORIZED if anonymous && client.is_server(url) => {
-            Some(MissingCredentials::of(url).into())
+            Some(client.missing_credentials().into())
         }
         StatusCode::NOT_FOUND | StatusCode::GONE => Some(Error::ObjectMissing {
             url: url_named(),

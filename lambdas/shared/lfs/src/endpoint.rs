@@ -1,7 +1,8 @@
 //! Where the LFS server is, by git-lfs's `docs/api/server-discovery.md`.
 
 use domain::policy;
-use domain::source::{GitHost, origin, repository_path};
+use domain::remote_url::RemoteUrl;
+use domain::source::GitHost;
 use egress::named;
 use gix_config::File;
 use gix_config::file::Metadata;
@@ -14,13 +15,13 @@ const KEYS: [&str; 2] = ["lfs.url", "remote.origin.lfsurl"];
 /// A `.lfsconfig` has a few lines.
 pub const LFSCONFIG_BYTES: usize = 64 << 10;
 
-/// The LFS server's URL, without credentials and without a slash at its end.
+/// The LFS server's URL, without a slash at its end.
 pub fn find(
-    clone_url: &Url,
+    clone_url: &RemoteUrl,
     git_hosts: &[GitHost],
     repositories: &[String],
     lfsconfig: Option<&[u8]>,
-) -> Result<Url, Error> {
+) -> Result<RemoteUrl, Error> {
     match lfsconfig.map(configured).transpose()?.flatten() {
         Some(text) => {
             let url = on_allowed_host(&text, clone_url, git_hosts)?;
@@ -54,99 +55,80 @@ fn configured(lfsconfig: &[u8]) -> Result<Option<String>, Error> {
 }
 
 /// The URL of a `.lfsconfig`: whoever may push chooses it, so it has to be on a host of the settings.
-fn on_allowed_host(text: &str, clone_url: &Url, git_hosts: &[GitHost]) -> Result<Url, Error> {
-    let Ok(mut url) = Url::parse(text) else {
+fn on_allowed_host(text: &str, clone_url: &RemoteUrl, git_hosts: &[GitHost]) -> Result<RemoteUrl, Error> {
+    let Ok(url) = Url::parse(text) else {
         return Err(Error::Scheme {
             // It may have anything in it, such as `user:password@host:path`.
             url: "what is no URL".to_owned(),
         });
     };
-    if !matches!(url.scheme(), "https" | "http") {
-        return Err(Error::Scheme { url: named(&url) });
-    }
-    let wanted = origin(&url);
-    let known = git_hosts.iter().map(GitHost::origin).chain([origin(clone_url)]);
-    if !known.into_iter().any(|known| known == wanted) {
+    let shown = named(&url);
+    let url = match RemoteUrl::try_from(url) {
+        Ok(url) if matches!(url.scheme(), "https" | "http") => url,
+        _ => return Err(Error::Scheme { url: shown }),
+    };
+    let mut known = git_hosts.iter().map(GitHost::origin).chain([clone_url.origin()]);
+    if !known.any(|known| known == url.origin()) {
         let hosts: Vec<_> = git_hosts.iter().map(ToString::to_string).collect();
         return Err(Error::HostNotAllowed {
-            url: named(&url),
+            url: shown,
             allowed: hosts.join(", "),
         });
     }
-    let path = url.path().trim_end_matches('/').to_owned();
-    clean(&mut url, &path);
-    Ok(url)
+    Ok(url.with_path(url.path().trim_end_matches('/')))
 }
 
 /// Whoever may push must not read another repository's objects by the source's credentials: the server has to be the
 /// repository's own, or of one that the settings allow.
 fn check_repository(
-    url: &Url,
-    clone_url: &Url,
+    url: &RemoteUrl,
+    clone_url: &RemoteUrl,
     git_hosts: &[GitHost],
     repositories: &[String],
 ) -> Result<(), Error> {
     let path = url.path();
-    let path = path.strip_suffix("/info/lfs").unwrap_or(path);
+    let repository = url.with_path(path.strip_suffix("/info/lfs").unwrap_or(path));
     // An SSH URL's path has no prefix, where the same repository's on the web may have one.
-    let names = |origin_url: &Url, path: &str| {
-        let mut with_path = origin_url.clone();
-        with_path.set_path(path);
-        let below = git_hosts.iter().find_map(|host| host.repository(&with_path));
-        below.or_else(|| repository_path(path))
+    let name = |url: &RemoteUrl| {
+        let below = git_hosts.iter().find_map(|host| host.repository(url));
+        below.or_else(|| url.repository())
     };
-    let is_own = url.host_str() == clone_url.host_str()
-        && names(url, path).is_some_and(|named| Some(named) == names(clone_url, clone_url.path()));
-    if is_own || policy::submodule_is_allowed(repositories, path)? {
+    let is_own = url.origin().host() == clone_url.origin().host()
+        && name(&repository).is_some_and(|named| Some(named) == name(clone_url));
+    if is_own || policy::submodule_is_allowed(repositories, &repository)? {
         return Ok(());
     }
     Err(Error::RepositoryNotAllowed {
-        url: named(url),
+        url: url.to_string(),
         allowed: repositories.join(", "),
     })
 }
 
-fn by_clone_url(clone_url: &Url, git_hosts: &[GitHost]) -> Result<Url, Error> {
-    let (mut url, prefix) = match clone_url.scheme() {
-        "https" | "http" => (clone_url.clone(), String::new()),
-        _ => {
-            let url = web_origin(clone_url, git_hosts)?;
-            let prefix = url.path().trim_end_matches('/').to_owned();
-            (url, prefix)
+fn by_clone_url(clone_url: &RemoteUrl, git_hosts: &[GitHost]) -> Result<RemoteUrl, Error> {
+    let (host, prefix) = match clone_url.scheme() {
+        "ssh" => {
+            let host = web_host(clone_url, git_hosts)?;
+            (host.url(), host.prefix())
         }
+        _ => (clone_url, ""),
     };
-    let path = clone_url.path().trim_end_matches('/');
-    let path = path.strip_suffix(".git").unwrap_or(path);
-    clean(&mut url, &format!("{prefix}{path}.git/info/lfs"));
-    Ok(url)
+    Ok(host.with_path(&format!("{prefix}{}.git/info/lfs", clone_url.path_without_git())))
 }
 
 /// The host of an SSH URL as the settings name it for HTTPS, or else for HTTP.
-fn web_origin(clone_url: &Url, git_hosts: &[GitHost]) -> Result<Url, Error> {
-    let host = clone_url.host_str().unwrap_or_default();
+fn web_host<'a>(clone_url: &RemoteUrl, git_hosts: &'a [GitHost]) -> Result<&'a GitHost, Error> {
+    let host = clone_url.origin().host();
     let named_so = |scheme: &str| {
         git_hosts
             .iter()
-            .filter_map(|git_host| Url::parse(git_host.as_str()).ok())
-            .find(|url| {
-                url.scheme() == scheme && url.host_str().is_some_and(|name| name.eq_ignore_ascii_case(host))
-            })
+            .find(|known| known.origin().scheme() == scheme && known.origin().host() == host)
     };
     named_so("https")
         .or_else(|| named_so("http"))
         .ok_or_else(|| Error::NoEndpoint {
-            url: named(clone_url),
-            host: host.to_ascii_lowercase(),
+            url: clone_url.without_credentials().into(),
+            host: host.to_owned(),
         })
-}
-
-fn clean(url: &mut Url, path: &str) {
-    // Neither fails for a URL with a host.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.set_query(None);
-    url.set_fragment(None);
-    url.set_path(path);
 }
 
 #[cfg(test)]
@@ -158,7 +140,7 @@ mod tests {
 
     fn endpoint(clone_url: &str, hosts: &[&str], lfsconfig: Option<&str>) -> Result<String, Error> {
         let hosts: Vec<GitHost> = hosts.iter().map(|host| host.parse().unwrap()).collect();
-        let clone_url = Url::parse(clone_url).unwrap();
+        let clone_url = clone_url.parse().unwrap();
         let repositories = ["a/*".to_owned(), "lfs".to_owned()];
         find(&clone_url, &hosts, &repositories, lfsconfig.map(str::as_bytes)).map(String::from)
     }

@@ -24,12 +24,11 @@ use credentials::Credentials;
 use domain::contract::LfsObjects;
 use domain::git::RefName;
 use domain::push::PushId;
+use domain::remote_url::RemoteUrl;
 use domain::source::{GitHost, Limits};
-use egress::named;
 use futures::{StreamExt as _, stream};
 use openssl::x509::X509;
 use tree::{LfsOid, Pointer};
-use url::Url;
 
 pub use endpoint::LFSCONFIG_BYTES;
 pub use error::Error;
@@ -46,7 +45,7 @@ const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b785
 /// Which repository's objects to fetch, and how.
 pub struct LfsRequest<'a> {
     /// Where the pack was fetched from.
-    pub clone_url: &'a Url,
+    pub clone_url: &'a RemoteUrl,
     /// The hosts of the source's settings.
     pub git_hosts: &'a [GitHost],
     /// The globs of the source's `submodule_repositories`.
@@ -129,11 +128,11 @@ pub async fn fetch(
 /// Each object once, within the limits, and what they are in all.
 fn deduplicated(
     request: &LfsRequest<'_>,
-    server: &Url,
+    server: &RemoteUrl,
     pointers: Vec<Pointer>,
 ) -> Result<(Vec<(LfsOid, u64)>, LfsObjects), Error> {
     let limit = |limit, met| Error::Limit {
-        url: named(server),
+        url: server.to_string(),
         limit,
         met,
     };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use credentials::{Access, MissingCredentials};
 use domain::git::{ObjectId, RefName};
-use domain::source::origin;
+use domain::remote_url::Origin;
 use git2::{
     AutotagOption, CertificateCheckStatus, Cred, CredentialType, ErrorClass, ErrorCode, FetchOptions,
     RemoteCallbacks, RemoteRedirect, Repository, RepositoryInitOptions,
@@ -165,7 +165,8 @@ impl<'a> Attempt<'a> {
         allowed: CredentialType,
     ) -> Result<Cred, git2::Error> {
         // libgit2 follows redirects to another port of the same host.
-        if Url::parse(url).ok().as_ref().and_then(origin) != origin(&self.request.target.url) {
+        let target = self.request.target.url.origin();
+        if Url::parse(url).ok().as_ref().and_then(Origin::of).as_ref() != Some(target) {
             let text = "another host asks for the credentials";
             let error = || git2::Error::new(ErrorCode::Auth, ErrorClass::Http, text);
             self.stop(Error::Redirected {
@@ -202,7 +203,7 @@ impl<'a> Attempt<'a> {
                 passphrase.as_ref().map(ExposeSecret::expose_secret),
             ),
             Access::Anonymous => {
-                self.stop(MissingCredentials::of(&self.request.target.url).into());
+                self.stop(MissingCredentials::of(target).into());
                 Err(git2::Error::new(
                     ErrorCode::Auth,
                     ErrorClass::Http,
@@ -342,7 +343,7 @@ impl<'a> Attempt<'a> {
 
     fn unauthenticated(&self, source: git2::Error) -> Error {
         match self.request.access {
-            Access::Anonymous => MissingCredentials::of(&self.request.target.url).into(),
+            Access::Anonymous => MissingCredentials::of(self.request.target.url.origin()).into(),
             Access::Password { .. } | Access::Key { .. } => Error::Authentication {
                 url: self.request.url(),
                 source,

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use credentials::Access;
 use domain::git::{ObjectId, RefName};
+use domain::remote_url::RemoteUrl;
 use domain::source::Limits;
 use openssl::x509::X509;
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 use crate::error::Error;
 
@@ -16,7 +16,7 @@ use crate::error::Error;
 #[derive(Serialize, Deserialize)]
 pub struct Target {
     /// The URL of the repository.
-    pub url: Url,
+    pub url: RemoteUrl,
     /// The commit or annotated tag.
     pub object: ObjectId,
     /// The ref that leads to it, if it is known.

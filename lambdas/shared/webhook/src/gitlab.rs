@@ -4,8 +4,8 @@
 mod payload;
 
 use domain::git::ObjectId;
-use domain::policy;
 use domain::push::{DeliveryId, Push, PushId, SourceName};
+use domain::remote_url::public_url;
 use domain::{Invalid, plain};
 use serde::Deserialize;
 
@@ -120,7 +120,7 @@ pub fn read<'a>(
             .into_iter()
             .flatten()
             .filter(|url| url.len() <= MAX_URL_BYTES)
-            .filter_map(|url| policy::public_url(&url))
+            .filter_map(|url| public_url(&url))
             .collect(),
         ref_name,
         before: ObjectId::parse_nullable(&payload.before).map_err(field)?,

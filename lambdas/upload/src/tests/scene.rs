@@ -165,7 +165,7 @@ pub fn envelope(push: Push, sequence: u64) -> Envelope<UploadInput> {
         attempt: 0,
         input: UploadInput {
             deliver: Deliver {
-                clone_url: fetched.url.clone(),
+                clone_url: fetched.url.parse().unwrap(),
                 destination: destination(),
                 sequence,
                 git_hosts: vec![],

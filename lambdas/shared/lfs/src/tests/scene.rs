@@ -14,7 +14,6 @@ use openssl::x509::X509;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tree::{LfsOid, Pointer};
-use url::Url;
 
 use crate::{Error, Progress};
 use crate::{LfsRequest, download, fetch};
@@ -69,7 +68,7 @@ impl Scene {
         let authorities = X509::stack_from_pem(self.authorities.as_bytes()).unwrap();
         let hosts: Vec<GitHost> = self.git_hosts.iter().map(|host| host.parse().unwrap()).collect();
         let request = LfsRequest {
-            clone_url: &Url::parse(&self.clone_url).unwrap(),
+            clone_url: &self.clone_url.parse().unwrap(),
             git_hosts: &hosts,
             repositories: &[],
             lfsconfig: self.lfsconfig.clone().map(String::into_bytes),

@@ -1,6 +1,7 @@
 //! Builds requests as GitLab sends them.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use domain::git::without_dot_git;
 use serde::Serialize;
 use serde_json::{Value, json};
 use url::Url;
@@ -82,7 +83,7 @@ impl PushHook {
         let kind = if self.is_tag() { "tag_push" } else { "push" };
         let or_zeros = |id: &Option<String>| id.clone().unwrap_or_else(|| ZEROS.to_owned());
         let (namespace, name) = self.repository.rsplit_once('/').unwrap_or(("", &self.repository));
-        let web_url = self.git_http_url.trim_end_matches(".git");
+        let web_url = without_dot_git(&self.git_http_url);
         let username = self.user.email.split('@').next().unwrap_or_default();
         json!({
             "object_kind": kind,
