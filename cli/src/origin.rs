@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use credentials::Credential;
 use domain::git::RepositoryPath;
 use domain::remote_url::RemoteUrl;
 use git_host::{Credentials, GitHost, Options};
-use serde_json::Value;
 use shell::process;
 use shell::progress::Progress;
 
@@ -82,29 +82,35 @@ impl Origin {
         }
     }
 
-    /// The entry of the git secret for the remote host, where there is something to say.
+    /// The credential of the git secret for the remote host, where there is something to say.
     ///
     /// # Errors
     /// Where the key or its host's pins cannot be read.
-    pub async fn login(&self) -> Result<Option<Value>, Error> {
+    pub async fn login(&self) -> Result<Option<Credential>, Error> {
         let Self::Remote { url, login, .. } = self else {
             return Ok(None);
         };
-        let host = domain::source::GitHost::of(url);
-        Ok(match login {
-            Login::None => None,
-            Login::Basic(login) => Some(serde_json::json!({
-                "host": host, "username": login.username, "password": login.password,
-            })),
+        let login = match login {
+            Login::None => return Ok(None),
+            Login::Basic(login) => credentials::Login::Password {
+                username: login.username.clone(),
+                password: login.password.clone().into(),
+            },
             Login::Key {
                 identity,
                 known_hosts,
-            } => Some(serde_json::json!({
-                "host": host,
-                "private_key": std::fs::read_to_string(identity).map_err(Error::io("read", identity))?,
-                "known_hosts": pins(known_hosts, url).await?,
-            })),
-        })
+            } => credentials::Login::Key {
+                private_key: std::fs::read_to_string(identity)
+                    .map_err(Error::io("read", identity))?
+                    .into(),
+                passphrase: None,
+                known_hosts: pins(known_hosts, url).await?,
+            },
+        };
+        Ok(Some(Credential {
+            host: url.with_path("").as_url().clone(),
+            login,
+        }))
     }
 }
 
@@ -149,10 +155,16 @@ pub fn served_url(host: &str, repository: &str) -> Result<RemoteUrl, Error> {
         .map_err(|error: domain::Invalid| Error::Usage(error.to_string()))
 }
 
-/// The entry of the git secret for a folder that is served at `host`.
+/// The credential of the git secret for a folder that is served at `url`.
 #[must_use]
-pub fn served_login(host: &str, password: &str) -> Value {
-    serde_json::json!({ "host": host, "username": GIT_USER, "password": password })
+pub fn served_login(url: &RemoteUrl, password: &str) -> Credential {
+    Credential {
+        host: url.with_path("").as_url().clone(),
+        login: credentials::Login::Password {
+            username: GIT_USER.to_owned(),
+            password: password.into(),
+        },
+    }
 }
 
 /// Finds the repository and what its ref points to.
@@ -262,6 +274,9 @@ async fn pins(known_hosts: &Path, url: &RemoteUrl) -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
+    use credentials::GitSecretJson;
+    use fetch::GitSecret;
+
     use super::*;
 
     fn git(folder: &Path, arguments: &[&str]) {
@@ -312,6 +327,61 @@ mod tests {
         let refs = String::from_utf8_lossy(&refs.bytes().await.unwrap()).into_owned();
         assert!(refs.contains(&tip.ref_name), "{refs}");
         assert!(!refs.contains(&format!("shallow {}", tip.commit)), "{refs}");
+    }
+
+    #[tokio::test]
+    async fn what_is_written_into_the_git_secret_is_what_fetch_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            file
+        };
+        let line = "git.example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+        let remote = |url: &str, login: Login| {
+            let url: RemoteUrl = url.parse().unwrap();
+            let repository = url.repository().unwrap();
+            Origin::Remote {
+                url,
+                repository,
+                login,
+            }
+        };
+        let basic = Login::Basic(Credentials {
+            username: "bot".to_owned(),
+            password: "pass word".to_owned(),
+        });
+        let key = Login::Key {
+            identity: file("id", "the key"),
+            known_hosts: file("known_hosts", line),
+        };
+        let origins = [
+            remote("https://git.example.com:8443/a/b.git", basic),
+            remote("ssh://git@git.example.com/a/b.git", key),
+        ];
+        let served: RemoteUrl = "http://127.0.0.1:4567/local/a.git".parse().unwrap();
+        let mut credentials = vec![served_login(&served, "served")];
+        for origin in &origins {
+            credentials.push(origin.login().await.unwrap().unwrap());
+        }
+        let text = GitSecretJson::of(credentials).expose().unwrap();
+
+        let secret = GitSecret::parse(&"gitlab".parse().unwrap(), &text).unwrap();
+        let access = |url: &str| {
+            let url: RemoteUrl = url.parse().unwrap();
+            serde_json::to_value(secret.credentials().access(url.origin()).unwrap()).unwrap()
+        };
+        let password = |username: &str, password: &str| serde_json::json!({"Password": {"username": username, "password": password}});
+        assert_eq!(access(served.as_str()), password(GIT_USER, "served"));
+        assert_eq!(
+            access("https://git.example.com:8443/other.git"),
+            password("bot", "pass word")
+        );
+        assert_eq!(
+            access("ssh://git.example.com/other.git"),
+            serde_json::json!({"Key": {"private_key": "the key", "passphrase": null, "known_hosts": line}})
+        );
+        assert_eq!(access("https://git.example.com/a/b.git"), "Anonymous");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use aws::secrets::{SecretError, Secrets};
 use aws::staging::{S3Staging, Staging};
 use aws_sdk_s3::config::ProvideCredentials as _;
 use chrono::Utc;
+use credentials::GitSecretJson;
 use domain::contract::{
     Delivered, Envelope, Execution, FetchInput, Ignored, PackageInput, RecordInput, Stage, StageOutput,
     Superseded, UploadInput, Uploaded, ValidateInput, Validated,
@@ -65,14 +66,14 @@ pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Re
     };
     let (clone_url, login) = match (&served, &origin) {
         (Some(served), _) => {
-            let host = served.origin();
-            let login = origin::served_login(&host, &password);
-            (origin::served_url(&host, &origin.repository())?, Some(login))
+            let url = origin::served_url(&served.origin(), &origin.repository())?;
+            let login = origin::served_login(&url, &password);
+            (url, Some(login))
         }
         (None, Origin::Remote { url, .. }) => (url.clone(), origin.login().await?),
         (None, Origin::Folder(_)) => unreachable!("a folder is served"),
     };
-    let secret = json!({ "credentials": login.into_iter().collect::<Vec<_>>() });
+    let secret = GitSecretJson::of(login.into_iter().collect()).expose();
     let config = aws::config().await;
     if config.region().is_none() {
         let missing =
@@ -92,7 +93,7 @@ pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Re
         transfer: TransferProgram::this().map_err(Error::io("find", Path::new("this program")))?,
         push,
         trail: MemoryTrail::default(),
-        secrets: GivenSecret(secret.to_string()),
+        secrets: GivenSecret(secret.map_err(Error::aws("write the git secret"))?),
         staging: S3Staging::new(&config, args.bucket.clone()),
         store: S3Destination::new(&config, args.bucket.clone()),
         progress,
@@ -286,10 +287,10 @@ impl Run {
 }
 
 /// The git secret, made for this run.
-struct GivenSecret(String);
+struct GivenSecret(SecretString);
 
 impl Secrets for GivenSecret {
     async fn read(&self, _: &SourceName, _: &'static str) -> Result<SecretString, SecretError> {
-        Ok(self.0.clone().into())
+        Ok(self.0.clone())
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use audit::DynamoTrail;
 use aws_config::SdkConfig;
+use credentials::{Credential, GitSecretJson};
 use secrecy::ExposeSecret as _;
-use serde_json::{Value, json};
 use webhook::WebhookSecret;
 
 use crate::Error;
@@ -129,14 +129,16 @@ impl Stack {
     ///
     /// # Errors
     /// If Secrets Manager refuses.
-    pub async fn put_git_secret(&self, credentials: &[Value]) -> Result<(), Error> {
-        let text = json!({ "credentials": credentials }).to_string();
+    pub async fn put_git_secret(&self, credentials: Vec<Credential>) -> Result<(), Error> {
         let name = self.output("GitSecretName")?;
+        let text = GitSecretJson::of(credentials)
+            .expose()
+            .map_err(Error::aws(format!("write the secret {name}")))?;
         let put = self
             .secrets()
             .put_secret_value()
             .secret_id(name)
-            .secret_string(text);
+            .secret_string(text.expose_secret());
         put.send()
             .await
             .map_err(Error::aws(format!("write the secret {name}")))?;

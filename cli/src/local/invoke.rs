@@ -144,16 +144,14 @@ impl<'a> Run<'a> {
                 let served = folder.serve(tip, git_port, password.clone(), log).await?;
                 let forward = containers.forward(git_port).await?;
                 let host = containers.url(git_port);
-                let login = origin::served_login(&host, &password);
                 let clone_url = origin::served_url(&host, &origin.repository())?;
+                let login = origin::served_login(&clone_url, &password);
                 (Some((served, forward)), clone_url, Some(login))
             }
             Origin::Remote { url, .. } => (None, url.clone(), origin.login().await?),
         };
         let stack = local.stack()?;
-        stack
-            .put_git_secret(&login.into_iter().collect::<Vec<_>>())
-            .await?;
+        stack.put_git_secret(login.into_iter().collect()).await?;
         // A ref that was pushed before moves from where it was then: otherwise this would be the same change again.
         let before = local.last_pushed(&origin.repository(), &tip.ref_name);
         let push = push(origin, tip, &clone_url, SOURCE, before.as_deref())?;

@@ -152,13 +152,11 @@ pub(super) async fn deliver(
         }
         Origin::Remote { .. } => None,
     };
-    let mut credentials = vec![origin::served_login(
-        &format!("http://127.0.0.1:{git_port}"),
-        &local.record.git_password,
-    )];
+    let url = origin::served_url(&format!("http://127.0.0.1:{git_port}"), &origin.repository())?;
+    let mut credentials = vec![origin::served_login(&url, &local.record.git_password)];
     credentials.extend(origin.login().await?);
     let stack = local.stack()?;
-    stack.put_git_secret(&credentials).await?;
+    stack.put_git_secret(credentials).await?;
     let last = local.last_pushed(&origin.repository(), &tip.ref_name);
     let hook = hook(origin, tip, last, served.as_ref().map(Served::origin)).await?;
     let webhook = stack.webhook().await?;

@@ -38,7 +38,7 @@ pub(super) async fn session<T>(
             .into());
     }
     // The local AWS goes on: it has no more use for the user's credentials.
-    let emptied = stack.put_git_secret(&[]).await;
+    let emptied = stack.put_git_secret(Vec::new()).await;
     let done = done?;
     emptied?;
     Ok(done)
@@ -50,7 +50,6 @@ mod tests {
 
     use local_aws::ministack::Settings;
     use local_aws::tools::Tools;
-    use serde_json::json;
 
     use super::*;
 
@@ -71,8 +70,10 @@ mod tests {
         };
         let file = folder.path().join("lock");
         for fails in [false, true] {
+            let url = "http://127.0.0.1".parse().unwrap();
+            let login = crate::origin::served_login(&url, "a token");
             let work = async {
-                stack.put_git_secret(&[json!("a token")]).await?;
+                stack.put_git_secret(vec![login]).await?;
                 assert!(secret().await.contains("a token"));
                 if fails {
                     return Err(Error::Usage("work".to_owned()));

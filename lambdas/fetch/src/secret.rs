@@ -1,11 +1,10 @@
 //! The git secret: how to log in at each host of a source, whom to trust, and who may sign.
 
 use aws::secrets::SecretError;
-use credentials::Credentials;
+use credentials::{Credentials, GitSecretJson};
 use domain::push::SourceName;
 use openssl::x509::X509;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use signatures::Signers;
 
 /// What the secret says.
@@ -13,22 +12,6 @@ pub struct GitSecret {
     credentials: Credentials,
     authorities: Vec<X509>,
     signers: Signers,
-}
-
-/// The secret's JSON.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Json {
-    credentials: Credentials,
-    /// PEM text.
-    #[serde(default)]
-    ca_certificates: Option<String>,
-    /// SSH keys, in OpenSSH's format.
-    #[serde(default)]
-    allowed_signers: Option<String>,
-    /// ASCII armour.
-    #[serde(default)]
-    openpgp_keys: Option<String>,
 }
 
 impl GitSecret {
@@ -41,7 +24,7 @@ impl GitSecret {
             name: format!("{source}/git"),
             reason,
         };
-        let json: Json = serde_json::from_str(secret.expose_secret()).map_err(|error| {
+        let json: GitSecretJson = serde_json::from_str(secret.expose_secret()).map_err(|error| {
             // serde's own message may quote what it met.
             invalid(format!("see line {}, column {}", error.line(), error.column()))
         })?;
@@ -55,7 +38,7 @@ impl GitSecret {
         let allowed_signers = json.allowed_signers.unwrap_or_default();
         let openpgp_keys = json.openpgp_keys.unwrap_or_default();
         Ok(Self {
-            credentials: json.credentials,
+            credentials: json.credentials.into(),
             authorities,
             signers: Signers::parse(&allowed_signers, &openpgp_keys).map_err(invalid)?,
         })

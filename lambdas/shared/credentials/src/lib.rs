@@ -1,16 +1,26 @@
 //! The credentials of a git secret, which are the logins at the hosts of a source. Git transfers and Git LFS use the
 //! same ones. This library finds the login for a host, and removes secrets from texts that people see.
+//! The secret's JSON is here too, for its writers and readers alike.
+
+mod secret;
 
 use domain::error::{Code, Coded};
 use domain::remote_url::Origin;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
-use url::Url;
+
+pub use secret::{Credential, GitSecretJson, Login};
 
 /// The logins at the hosts of a source, as the git secret lists them.
 #[derive(Deserialize)]
 #[serde(transparent)]
-pub struct Credentials(Vec<HostLogin>);
+pub struct Credentials(Vec<Credential>);
+
+impl From<Vec<Credential>> for Credentials {
+    fn from(credentials: Vec<Credential>) -> Self {
+        Self(credentials)
+    }
+}
 
 /// The git secret has no login for a host that needs one.
 #[derive(Debug, thiserror::Error)]
@@ -31,30 +41,6 @@ impl Coded for MissingCredentials {
     fn code(&self) -> Code {
         Code::CredentialsMissing
     }
-}
-
-/// The login at one host.
-#[derive(Deserialize)]
-struct HostLogin {
-    /// `scheme://host[:port]`.
-    host: Url,
-    #[serde(flatten)]
-    login: Login,
-}
-
-#[derive(Clone, Deserialize)]
-#[serde(untagged)]
-enum Login {
-    Password {
-        username: String,
-        password: SecretString,
-    },
-    Key {
-        private_key: SecretString,
-        #[serde(default)]
-        passphrase: Option<SecretString>,
-        known_hosts: String,
-    },
 }
 
 impl Login {
@@ -138,7 +124,7 @@ impl Credentials {
     /// # Errors
     /// Returns [`MissingCredentials`] if `origin` is for SSH and there is no key for its host.
     pub fn access(&self, origin: &Origin) -> Result<Access, MissingCredentials> {
-        let is_for = |entry: &&HostLogin| Origin::of(&entry.host).as_ref() == Some(origin);
+        let is_for = |entry: &&Credential| Origin::of(&entry.host).as_ref() == Some(origin);
         let entry = self.0.iter().find(is_for);
         match (origin.scheme(), entry.map(|entry| entry.login.clone())) {
             (
@@ -164,6 +150,8 @@ impl Credentials {
 
 #[cfg(test)]
 mod tests {
+    use url::Url;
+
     use super::*;
 
     fn access(url: &str) -> Result<Access, MissingCredentials> {
