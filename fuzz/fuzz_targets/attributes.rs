@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use domain::source::Limits;
+use domain::limits::TreeLimits;
 use git2::{ObjectType, Oid};
 use libfuzzer_sys::fuzz_target;
 use tree::{Attributes, Content, Entry, State};
@@ -29,12 +29,12 @@ fuzz_target!(|input: &[u8]| {
         file(b"module/a/.gitattributes", root),
     ];
     // Some milliseconds.
-    let limits = Limits {
+    let limits = TreeLimits {
         attributes_steps: 10_000_000,
-        ..Limits::default()
+        ..TreeLimits::default()
     };
-    let attributes = Attributes::read(&repository, &entries, &[b"module/".to_vec()], &limits)
-        .expect("the files are there");
+    let attributes =
+        Attributes::read(&repository, &entries, &[b"module/".to_vec()], limits).expect("the files are there");
     // The parts of a listing's paths are not empty.
     let is_path = |path: &&[u8]| !path.starts_with(b"/") && !path.windows(2).any(|two| two == b"//");
     for path in paths.split(|byte| *byte == b'\n').filter(is_path) {

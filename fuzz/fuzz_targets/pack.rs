@@ -49,7 +49,7 @@ fuzz_target!(|input: &[u8]| {
     fs::write(repository.join("HEAD"), "ref: refs/heads/main\n").expect("a file");
     let repository = tree::open(&repository).expect("a repository");
     let rules = Rules {
-        limits: &limits,
+        limits: limits.tree(),
         symlinks: Symlinks::Keep,
         submodules: &HashMap::new(),
     };

@@ -4,7 +4,8 @@
 
 use std::collections::HashMap;
 
-use domain::source::{Limits, Symlinks};
+use domain::limits::TreeLimits;
+use domain::source::Symlinks;
 use fuzz::{objects, paths};
 use git2::{ObjectType, Oid};
 use libfuzzer_sys::fuzz_target;
@@ -24,13 +25,13 @@ fuzz_target!(|input: &[u8]| {
     let Some(root) = trees.last() else { return };
     // Whatever is at the path of a submodule that was fetched.
     let submodules = HashMap::from([(b"module/".to_vec(), trees[0])]);
-    let limits = Limits {
+    let limits = TreeLimits {
         entries: 1_000,
-        ..Limits::default()
+        ..TreeLimits::default()
     };
     let symlinks = [Symlinks::Keep, Symlinks::Inside, Symlinks::Refuse][usize::from(options % 3)];
     let rules = Rules {
-        limits: &limits,
+        limits,
         symlinks,
         submodules: &submodules,
     };
@@ -43,7 +44,7 @@ fuzz_target!(|input: &[u8]| {
         paths::follow(&repository, &tree.entries);
     }
     let roots = [b"module/".to_vec()];
-    let Ok(attributes) = Attributes::read(&repository, &tree.entries, &roots, &limits) else {
+    let Ok(attributes) = Attributes::read(&repository, &tree.entries, &roots, limits) else {
         return;
     };
     for entry in &tree.entries {

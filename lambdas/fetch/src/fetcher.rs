@@ -80,7 +80,7 @@ impl<'a, S: Staging> Fetcher<'a, S> {
             authorities: self.secret.authorities().to_vec(),
             target,
             pack_bytes: self.limits.pack_bytes.saturating_sub(self.bytes),
-            limits: self.limits.clone(),
+            limits: self.limits.transfer(),
             deadline: self.deadline,
         };
         let tell = |progress| self.progress.report(|| Progress::Transfer(progress));

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use domain::git::ObjectId;
-use domain::source::{Limits, Symlinks};
+use domain::limits::TreeLimits;
+use domain::source::Symlinks;
 use git2::{Oid, Repository};
 use tree::{Attributes, Content, Rules, Tree};
 
@@ -18,7 +19,7 @@ pub struct Listing {
 
 impl Listing {
     /// Lists `tree`, which `repository` has.
-    pub fn read(repository: &Path, tree: &ObjectId, limits: &Limits) -> Result<Self, Error> {
+    pub fn read(repository: &Path, tree: &ObjectId, limits: TreeLimits) -> Result<Self, Error> {
         let repository = tree::open(repository)?;
         let root = Oid::from_str(tree.as_str()).map_err(tree::Error::Pack)?;
         let rules = Rules {
@@ -31,7 +32,7 @@ impl Listing {
     }
 
     /// What its `.gitattributes` say.
-    pub fn attributes(&self, limits: &Limits) -> Result<Attributes, Error> {
+    pub fn attributes(&self, limits: TreeLimits) -> Result<Attributes, Error> {
         Ok(Attributes::read(
             &self.repository,
             &self.tree.entries,

@@ -74,7 +74,7 @@ async fn one<S: Staging>(
 ) -> Result<(), Error> {
     let (folder, tree, options) = (fetcher.repository(), repository.tree.clone(), options.clone());
     let (pointers, lfsconfig) = blocking(move || read(&folder, &tree, &options)).await?;
-    let mut limits = fetcher.limits.clone();
+    let mut limits = fetcher.limits.lfs();
     limits.lfs_bytes = limits.lfs_bytes.saturating_sub(all.bytes);
     let request = LfsRequest {
         clone_url: repository.url,
@@ -83,7 +83,7 @@ async fn one<S: Staging>(
         lfsconfig,
         credentials: fetcher.secret.credentials(),
         authorities: fetcher.secret.authorities(),
-        limits: &limits,
+        limits,
         deadline: fetcher.deadline(),
         push_id: &fetcher.push_id,
         ref_name: repository.ref_name,
@@ -101,8 +101,9 @@ fn read(
     tree: &ObjectId,
     options: &Options,
 ) -> Result<(Vec<Pointer>, Option<Vec<u8>>), Error> {
-    let listing = Listing::read(repository, tree, &options.limits)?;
-    let attributes = listing.attributes(&options.limits)?;
+    let limits = options.limits.tree();
+    let listing = Listing::read(repository, tree, limits)?;
+    let attributes = listing.attributes(limits)?;
     let mut pointers = tree::pointers(&listing.repository, &listing.tree.entries, &attributes)?;
     if options.attributes {
         ExportIgnoreFilter::new(&attributes).remove_from(&mut pointers, |(entry, _)| &entry.path)?;

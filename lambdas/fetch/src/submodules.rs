@@ -176,10 +176,10 @@ async fn recorded<S: Staging>(
     attributes: bool,
 ) -> Result<Vec<Recorded>, Error> {
     let repository = fetcher.repository();
-    let (tree, path, limits) = (parent.tree.clone(), parent.path.clone(), fetcher.limits.clone());
+    let (tree, path, limits) = (parent.tree.clone(), parent.path.clone(), fetcher.limits.tree());
     blocking(move || {
-        let listing = Listing::read(&repository, &tree, &limits)?;
-        let attributes = attributes.then(|| listing.attributes(&limits)).transpose()?;
+        let listing = Listing::read(&repository, &tree, limits)?;
+        let attributes = attributes.then(|| listing.attributes(limits)).transpose()?;
         read(&listing, attributes.as_ref(), &path)
     })
     .await

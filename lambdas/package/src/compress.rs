@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use chrono::{DateTime, Utc};
-use domain::source::Limits;
+use domain::limits::ArchiveLimits;
 use git2::{Odb, Oid, Repository};
 use reporter::ProgressReporter;
 
@@ -50,7 +50,7 @@ pub fn write(
     entries: &[Entry],
     converter: &Converter,
     time: DateTime<Utc>,
-    limits: &Limits,
+    limits: ArchiveLimits,
     progress: &ProgressReporter<Progress>,
     sink: Sink,
 ) -> Result<Sum, Error> {
@@ -73,7 +73,7 @@ struct Work<'a> {
     entries: &'a [Entry],
     converter: &'a Converter,
     time: (u16, u16),
-    limits: &'a Limits,
+    limits: ArchiveLimits,
     workers: usize,
     large: u64,
 }
@@ -170,7 +170,7 @@ struct EntryCompressor<'r, 'a> {
     odb: Odb<'r>,
     builder: RecordBuilder,
     converter: &'a Converter,
-    limits: &'a Limits,
+    limits: ArchiveLimits,
     large: u64,
 }
 
@@ -346,7 +346,7 @@ mod tests {
         entries: &[Entry],
         workers: usize,
         large: u64,
-        limits: &Limits,
+        limits: ArchiveLimits,
     ) -> Result<Vec<u8>, Error> {
         let (sender, mut receiver) = mpsc::channel(8);
         let work = Work {
@@ -368,7 +368,8 @@ mod tests {
     #[test]
     fn the_bytes_do_not_depend_on_the_number_of_workers() {
         let (folder, entries) = scene();
-        let made = |workers, large| zip(folder.path(), &entries, workers, large, &Limits::default()).unwrap();
+        let made =
+            |workers, large| zip(folder.path(), &entries, workers, large, ArchiveLimits::default()).unwrap();
         for large in [0, 1_000, 5_000, u64::MAX] {
             let expected = made(1, large);
             for workers in [2, 3, 20] {
@@ -388,13 +389,13 @@ mod tests {
             executable: false,
             conversion: None,
         };
-        let error = zip(folder.path(), &entries, 4, 2_000, &Limits::default()).unwrap_err();
+        let error = zip(folder.path(), &entries, 4, 2_000, ArchiveLimits::default()).unwrap_err();
         assert!(error.to_string().contains("(250)"), "{error}");
-        let limits = Limits {
+        let limits = ArchiveLimits {
             file_bytes: 3_000,
-            ..Limits::default()
+            ..ArchiveLimits::default()
         };
-        let error = zip(folder.path(), &entries, 4, 2_000, &limits).unwrap_err();
+        let error = zip(folder.path(), &entries, 4, 2_000, limits).unwrap_err();
         assert!(
             matches!(
                 error,

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Cursor, Read, Write};
 use std::path::Path;
 
-use domain::source::Limits;
+use domain::limits::ArchiveLimits;
 use flate2::bufread::ZlibDecoder;
 use git2::{Odb, OdbObject, Oid};
 use gix_hash::Kind;
@@ -76,7 +76,7 @@ impl<W: Write> LargeFiles<'_, W> {
         &mut self,
         fields: Fields<'_>,
         (odb, packs, id): (&Odb<'_>, &Packs, Oid),
-        limits: &Limits,
+        limits: ArchiveLimits,
     ) -> Result<(), Error> {
         let path = fields.path;
         let unreadable = |error| Error::from(tree::unreadable(id, path)(error));

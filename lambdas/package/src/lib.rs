@@ -26,8 +26,8 @@ use aws::staging::{Staging, StorageError};
 use chrono::{DateTime, Utc};
 use domain::contract::{Archive, Envelope, FetchedCommit, PackageInput, StagedObject};
 use domain::destination::{lfs_key, staging_key};
+use domain::limits::ArchiveLimits;
 use domain::push::PushId;
-use domain::source::Limits;
 use reporter::ProgressReporter;
 use tokio::sync::mpsc;
 
@@ -75,7 +75,7 @@ pub async fn handle(
         repository: folder.path().join(REPOSITORY),
         plan,
         committed_at: fetched.committed_at,
-        limits: envelope.input.deliver.options.limits.clone(),
+        limits: envelope.input.deliver.options.limits.archive(),
         progress: deps.progress.clone(),
     };
     let zipping = blocking(move || work.zip(Sink::new(sender)));
@@ -143,7 +143,7 @@ struct Work {
     repository: PathBuf,
     plan: Plan,
     committed_at: DateTime<Utc>,
-    limits: Limits,
+    limits: ArchiveLimits,
     progress: ProgressReporter<Progress>,
 }
 
@@ -177,7 +177,7 @@ impl Work {
             &plan.entries,
             &plan.converter,
             self.committed_at,
-            &self.limits,
+            self.limits,
             &self.progress,
             sink,
         )?;

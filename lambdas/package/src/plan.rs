@@ -38,7 +38,7 @@ pub fn plan(
     let repository = tree::open(&folder.join(REPOSITORY))?;
     let submodules = submodules(&input.fetched.submodules)?;
     let rules = Rules {
-        limits: &options.limits,
+        limits: options.limits.tree(),
         symlinks: options.symlinks,
         submodules: &submodules,
     };
@@ -47,7 +47,7 @@ pub fn plan(
     let roots: Vec<Vec<u8>> = submodules.keys().cloned().collect();
     let attributes = options.attributes || options.lfs;
     let attributes =
-        attributes.then(|| Attributes::read(&repository, &tree.entries, &roots, &options.limits));
+        attributes.then(|| Attributes::read(&repository, &tree.entries, &roots, options.limits.tree()));
     let attributes = attributes.transpose()?;
 
     let mut pointers = HashMap::new();

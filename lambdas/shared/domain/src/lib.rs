@@ -10,6 +10,7 @@ pub mod error;
 pub mod event;
 pub mod git;
 mod git_host;
+pub mod limits;
 pub mod order;
 pub mod policy;
 pub mod push;

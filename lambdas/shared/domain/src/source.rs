@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::destination::KeyTemplate;
 pub use crate::git_host::GitHost;
+pub use crate::limits::Limits;
 
 /// What one git host or group may deliver, and where to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,66 +137,6 @@ pub enum SignaturePolicy {
 
 /// How long a connection to a git or LFS server may take to be made, in seconds.
 pub const CONNECT_SECONDS: u64 = 15;
-
-/// The limits of one push. A push that meets one fails with an error that names it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Limits {
-    /// What the git host sends, submodules included, in bytes. It has to fit into the functions' ephemeral storage.
-    pub pack_bytes: u64,
-    /// The objects of one pack.
-    pub objects: u64,
-    /// The time that a fetch may take, submodules and LFS objects included, in seconds. It has to be below the `fetch`
-    /// function's timeout.
-    pub fetch_seconds: u64,
-    /// The time that the git host may send nothing, in seconds.
-    pub silence_seconds: u64,
-    /// All submodules, theirs included.
-    pub submodules: u64,
-    /// Submodules within submodules, from 1.
-    pub submodule_depth: u64,
-    /// All LFS objects, in bytes. They have to fit into the `package` function's ephemeral storage beside the packs.
-    pub lfs_bytes: u64,
-    /// The files, links and folders of the commit.
-    pub entries: u64,
-    /// The paths of all files, links and folders of the commit together, in bytes. They are held in memory.
-    pub path_bytes: u64,
-    /// One file, in bytes.
-    pub file_bytes: u64,
-    /// One file that the git host sent as a delta, in bytes. It is held in memory.
-    pub delta_file_bytes: u64,
-    /// One file that attributes convert, in bytes. It is held in memory, before and after.
-    pub converted_file_bytes: u64,
-    /// All `.gitattributes`, in bytes.
-    pub attributes_bytes: u64,
-    /// The steps in which all `.gitattributes` are compared with all paths: each line with each path is one, and each part of
-    /// a pattern with each byte that it may stand for.
-    pub attributes_steps: u64,
-    /// All files, in bytes.
-    pub total_bytes: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            pack_bytes: 4 << 30,
-            objects: 10_000_000,
-            fetch_seconds: 780,
-            silence_seconds: 60,
-            submodules: 100,
-            submodule_depth: 8,
-            lfs_bytes: 4 << 30,
-            entries: 1_000_000,
-            path_bytes: 256 << 20,
-            file_bytes: 8 << 30,
-            delta_file_bytes: 512 << 20,
-            converted_file_bytes: 64 << 20,
-            attributes_bytes: 2 << 20,
-            attributes_steps: 10_000_000_000,
-            total_bytes: 32 << 30,
-        }
-    }
-}
 
 /// Settings that cannot be read.
 #[derive(Debug, thiserror::Error)]

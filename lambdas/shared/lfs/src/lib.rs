@@ -23,9 +23,10 @@ use aws::staging::Staging;
 use credentials::Credentials;
 use domain::contract::LfsObjects;
 use domain::git::RefName;
+use domain::limits::LfsLimits;
 use domain::push::PushId;
 use domain::remote_url::RemoteUrl;
-use domain::source::{GitHost, Limits};
+use domain::source::GitHost;
 use futures::{StreamExt as _, stream};
 use openssl::x509::X509;
 use tree::{LfsOid, Pointer};
@@ -56,8 +57,8 @@ pub struct LfsRequest<'a> {
     pub credentials: &'a Credentials,
     /// Certificates of authorities that are trusted besides the system's.
     pub authorities: &'a [X509],
-    /// `file_bytes`, `lfs_bytes`, `silence_seconds` and `fetch_seconds` hold.
-    pub limits: &'a Limits,
+    /// The limits of the LFS objects.
+    pub limits: LfsLimits,
     /// When the whole fetch has to have ended.
     pub deadline: Instant,
     /// The push whose staged objects they are.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use credentials::Access;
 use domain::git::{ObjectId, RefName};
+use domain::limits::TransferLimits;
 use domain::remote_url::RemoteUrl;
-use domain::source::Limits;
 use openssl::x509::X509;
 use serde::{Deserialize, Serialize};
 
@@ -39,8 +39,8 @@ pub struct FetchRequest {
     pub authorities: Vec<X509>,
     /// The rest of the limit `pack_bytes`.
     pub pack_bytes: u64,
-    /// The limits, of which `pack_bytes`, `objects`, `silence_seconds` and `fetch_seconds` apply.
-    pub limits: Limits,
+    /// The limits of the transfer.
+    pub limits: TransferLimits,
     /// When the fetch must have ended.
     #[serde(with = "from_now")]
     pub deadline: Instant,

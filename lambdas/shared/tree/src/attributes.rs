@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::sync::Arc;
 
-use domain::source::Limits;
+use domain::limits::TreeLimits;
 use git2::{Odb, Oid, Repository};
 
 use crate::error::Error;
@@ -96,7 +96,7 @@ impl Attributes {
         repository: &Repository,
         entries: &[Entry],
         submodules: &[Vec<u8>],
-        limits: &Limits,
+        limits: TreeLimits,
     ) -> Result<Self, Error> {
         let files: HashMap<&[u8], Oid> = entries
             .iter()
@@ -240,7 +240,7 @@ fn parent(path: &[u8], end: usize) -> usize {
 
 struct Reader<'r> {
     odb: Odb<'r>,
-    limits: &'r Limits,
+    limits: TreeLimits,
     /// The bytes of the files that were read so far.
     bytes: u64,
     attributes: Attributes,

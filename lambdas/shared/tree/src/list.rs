@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use domain::source::{Limits, Symlinks};
+use domain::limits::TreeLimits;
+use domain::source::Symlinks;
 use git2::{ObjectType, Oid, Repository};
 
 use crate::error::Error;
@@ -57,8 +58,8 @@ pub struct Tree {
 /// What a tree may hold, and how it is listed.
 #[derive(Debug)]
 pub struct Rules<'a> {
-    /// The limits, of which `entries` and `path_bytes` apply.
-    pub limits: &'a Limits,
+    /// The limits of the tree.
+    pub limits: TreeLimits,
     /// Which links are allowed.
     pub symlinks: Symlinks,
     /// The trees of the submodules that were fetched, by their paths, which end with a slash. These submodules are

@@ -7,7 +7,8 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use domain::error::{Code, Coded};
-use domain::source::{Limits, Symlinks};
+use domain::limits::TreeLimits;
+use domain::source::Symlinks;
 use git2::{ObjectType, Oid, Repository};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -62,7 +63,7 @@ impl Scene {
 
     fn entries(&self, tree: Oid, submodules: &HashMap<Vec<u8>, Oid>) -> Vec<Entry> {
         let rules = Rules {
-            limits: &Limits::default(),
+            limits: TreeLimits::default(),
             symlinks: Symlinks::Keep,
             submodules,
         };
@@ -74,7 +75,7 @@ impl Scene {
             &self.repository,
             &self.entries(tree, &HashMap::new()),
             &[],
-            &Limits::default(),
+            TreeLimits::default(),
         )
         .unwrap()
     }
@@ -272,7 +273,7 @@ fn a_submodule_has_attributes_of_its_own() {
     let root = odb.write(ObjectType::Tree, &raw).unwrap();
     let entries = scene.entries(root, &submodules);
     let roots: Vec<Vec<u8>> = submodules.keys().cloned().collect();
-    let attributes = Attributes::read(&scene.repository, &entries, &roots, &Limits::default()).unwrap();
+    let attributes = Attributes::read(&scene.repository, &entries, &roots, TreeLimits::default()).unwrap();
     assert!(attributes.is_export_ignored(b"m/").unwrap());
     assert_eq!(*attributes.of(b"x.lfs").unwrap().ident, State::Set);
     assert!(!attributes.is_lfs(b"x.lfs").unwrap());
@@ -313,7 +314,7 @@ fn many_files_and_lines_take_little_time() {
     let tree = scene.tree(&many);
     let entries = scene.entries(tree, &HashMap::new());
     let start = std::time::Instant::now();
-    let attributes = Attributes::read(&scene.repository, &entries, &[], &Limits::default()).unwrap();
+    let attributes = Attributes::read(&scene.repository, &entries, &[], TreeLimits::default()).unwrap();
     let lfs = entries
         .iter()
         .filter(|entry| attributes.is_lfs(&entry.path).unwrap())
@@ -422,11 +423,11 @@ fn too_many_steps_exceed_their_limit() {
     let tree = scene.tree(&files([(".gitattributes", line.as_str()), (&deep, "")]));
     let entries = scene.entries(tree, &HashMap::new());
     let with = |attributes_steps| {
-        let limits = Limits {
+        let limits = TreeLimits {
             attributes_steps,
-            ..Limits::default()
+            ..TreeLimits::default()
         };
-        let attributes = Attributes::read(&scene.repository, &entries, &[], &limits).unwrap();
+        let attributes = Attributes::read(&scene.repository, &entries, &[], limits).unwrap();
         attributes.is_export_ignored(deep.as_bytes())
     };
     assert!(!with(100_000).unwrap());
@@ -445,11 +446,11 @@ fn lines_times_paths_are_limited_macros_too() {
     for (lines, least) in [("?z eol\n".repeat(1_000), 100_000), (macros + "* m1\n", 10_000)] {
         let tree = scene.tree(&files([(".gitattributes", lines.as_str())]));
         let entries = scene.entries(tree, &HashMap::new());
-        let limits = Limits {
+        let limits = TreeLimits {
             attributes_steps: least,
-            ..Limits::default()
+            ..TreeLimits::default()
         };
-        let attributes = Attributes::read(&scene.repository, &entries, &[], &limits).unwrap();
+        let attributes = Attributes::read(&scene.repository, &entries, &[], limits).unwrap();
         let asked = (0..).position(|number| attributes.of(format!("{number}").as_bytes()).is_err());
         assert!(asked.unwrap() <= 100, "{asked:?}");
     }

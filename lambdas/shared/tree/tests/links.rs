@@ -8,7 +8,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use domain::error::{Code, Coded};
-use domain::source::{Limits, Symlinks};
+use domain::limits::TreeLimits;
+use domain::source::Symlinks;
 use git2::{ObjectType, Oid, Repository};
 use proptest::prelude::*;
 use tree::{Content, Entry, Error, Rules, Tree};
@@ -61,7 +62,7 @@ impl Scene {
         self.tree(entries)
     }
 
-    fn list(&self, tree: Oid, symlinks: Symlinks, limits: &Limits) -> Result<Tree, Error> {
+    fn list(&self, tree: Oid, symlinks: Symlinks, limits: TreeLimits) -> Result<Tree, Error> {
         let rules = Rules {
             limits,
             symlinks,
@@ -134,7 +135,7 @@ proptest! {
         nodes.insert("d\\e\\f".to_owned(), Node::Folder(file));
         let scene = Scene::new();
         let root = scene.folder(&nodes);
-        if let Ok(tree) = scene.list(root, Symlinks::Inside, &Limits::default()) {
+        if let Ok(tree) = scene.list(root, Symlinks::Inside, TreeLimits::default()) {
             let out = tempfile::tempdir().unwrap();
                         // It is deep, so that a link that leads out still ends inside the temporary folder.
             unpack(&scene, &tree.entries, &out.path().join("1/2/3/4/5/6/7/8/posix"), str::to_owned);
@@ -157,7 +158,7 @@ fn a_folder_whose_name_has_backslashes_counts_as_one() {
             ),
             ("link".to_owned(), Node::Link(target.to_owned())),
         ]);
-        scene.list(scene.folder(&nodes), Symlinks::Inside, &Limits::default())
+        scene.list(scene.folder(&nodes), Symlinks::Inside, TreeLimits::default())
     };
     let error = with("a\\b\\c\\d\\e/../../../../../etc/passwd").unwrap_err();
     assert_eq!(error.code(), Code::SymlinkRefused, "{error}");
@@ -186,7 +187,7 @@ fn a_link_and_another_path_of_its_name_are_refused() {
                     ("120000", name.as_bytes(), link),
                     (mode, other.as_bytes(), object),
                 ]);
-                let error = scene.list(tree, symlinks, &Limits::default()).unwrap_err();
+                let error = scene.list(tree, symlinks, TreeLimits::default()).unwrap_err();
                 let told = error.to_string();
                 assert_eq!(error.code(), Code::PathUnsafe, "{told}");
                 assert!(
@@ -200,7 +201,7 @@ fn a_link_and_another_path_of_its_name_are_refused() {
             ("100644", name.as_bytes(), file),
             ("40000", other.as_bytes(), folder),
         ]);
-        let tree = scene.list(tree, Symlinks::Inside, &Limits::default()).unwrap();
+        let tree = scene.list(tree, Symlinks::Inside, TreeLimits::default()).unwrap();
         assert_eq!(
             tree.warnings.len(),
             usize::from(!other.contains('\\')),
@@ -219,7 +220,9 @@ fn a_link_in_a_folder_that_is_spelled_differently_is_refused_too() {
     let links = scene.tree([("120000", &b"out"[..], link)]);
     let folders = scene.tree([("40000", &b"OUT"[..], inner)]);
     let tree = scene.tree([("40000", &b"Docs"[..], links), ("40000", &b"docs"[..], folders)]);
-    let error = scene.list(tree, Symlinks::Keep, &Limits::default()).unwrap_err();
+    let error = scene
+        .list(tree, Symlinks::Keep, TreeLimits::default())
+        .unwrap_err();
     let told = error.to_string();
     assert!(
         told.contains("\"Docs/out\" and \"docs/OUT\"") && told.contains("rename"),
@@ -239,7 +242,7 @@ fn the_time_for_a_link_grows_as_its_target_does() {
         let tree = scene.tree(names.iter().map(|name| ("40000", name.as_bytes(), leaf)));
         let run = || {
             let start = Instant::now();
-            scene.list(tree, Symlinks::Inside, &Limits::default()).unwrap();
+            scene.list(tree, Symlinks::Inside, TreeLimits::default()).unwrap();
             start.elapsed().as_secs_f64()
         };
         (0..3).map(|_| run()).fold(f64::INFINITY, f64::min)
@@ -264,16 +267,16 @@ fn paths_that_are_large_together_exceed_their_limit() {
     for _ in 0..16 {
         tree = scene.tree([("40000", &[b'n'; 250][..], tree)]);
     }
-    let limits = Limits::default();
-    let error = scene.list(tree, Symlinks::Keep, &limits).unwrap_err();
+    let limits = TreeLimits::default();
+    let error = scene.list(tree, Symlinks::Keep, limits).unwrap_err();
     assert_eq!(error.code(), Code::LimitExceeded);
     assert!(error.to_string().contains("options.limits.path_bytes"), "{error}");
-    let larger = Limits {
+    let larger = TreeLimits {
         path_bytes: 1 << 30,
         ..limits
     };
     assert_eq!(
-        scene.list(tree, Symlinks::Keep, &larger).unwrap().entries.len(),
+        scene.list(tree, Symlinks::Keep, larger).unwrap().entries.len(),
         97_336
     );
 }

@@ -8,8 +8,9 @@ use aws::staging::FolderStaging;
 use credentials::Credentials;
 use domain::contract::LfsObjects;
 use domain::error::{Code, Coded};
+use domain::limits::LfsLimits;
 use domain::push::{DeliveryId, PushId};
-use domain::source::{GitHost, Limits};
+use domain::source::GitHost;
 use openssl::x509::X509;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -31,7 +32,7 @@ pub struct Scene {
     pub credentials: Value,
     /// Certificates in PEM form.
     pub authorities: String,
-    pub limits: Limits,
+    pub limits: LfsLimits,
     pub seconds: u64,
 }
 
@@ -45,9 +46,9 @@ impl Scene {
             lfsconfig: None,
             credentials: json!([]),
             authorities: String::new(),
-            limits: Limits {
+            limits: LfsLimits {
                 silence_seconds: 5,
-                ..Limits::default()
+                ..LfsLimits::default()
             },
             seconds: 30,
         }
@@ -74,7 +75,7 @@ impl Scene {
             lfsconfig: self.lfsconfig.clone().map(String::into_bytes),
             credentials: &credentials,
             authorities: &authorities,
-            limits: &self.limits,
+            limits: self.limits,
             deadline: Instant::now() + Duration::from_secs(self.seconds),
             push_id: &push_id(),
             ref_name: &"refs/heads/main".parse().unwrap(),
