@@ -217,16 +217,12 @@ fn unzip(bytes: &[u8]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), bytes).unwrap();
-    let status = Command::new("unzip")
+    let status = Command::new(tools::program("unzip"))
         .arg("-q")
         .arg(file.path())
         .current_dir(folder.path())
         .status();
-    assert!(
-        status
-            .expect("unzip is needed for these tests (Debian: apt install unzip)")
-            .success()
-    );
+    assert!(status.unwrap().success());
     folder
 }
 
@@ -334,7 +330,7 @@ async fn a_commit_that_has_to_be_signed_and_is_not_fails_the_push() {
         .await;
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key");
-    let status = Command::new("ssh-keygen")
+    let status = Command::new(tools::program("ssh-keygen"))
         .args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"])
         .arg(&key)
         .status();

@@ -41,7 +41,7 @@ fn package(scene: &Scene, commit: &str) -> Archive {
 fn git(scene: &Scene, archive: &Archive, questions: &[&[&str]]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let zip = scene.staging().path(&archive.object.key);
-    let unzipped = Command::new("unzip")
+    let unzipped = Command::new(tools::program("unzip"))
         .arg("-q")
         .arg(zip)
         .current_dir(folder.path())

@@ -377,7 +377,11 @@ fn a_large_file_that_becomes_nothing_is_an_empty_file() {
     let archive = with_attributes(&scene, "nothing", &files, |_| ()).unwrap();
     assert_eq!(scene.unzip(&archive)["a"].1, b"");
     let zip = scene.staging().path(&archive.object.key);
-    let tested = Command::new("unzip").arg("-tq").arg(zip).output().unwrap();
+    let tested = Command::new(tools::program("unzip"))
+        .arg("-tq")
+        .arg(zip)
+        .output()
+        .unwrap();
     assert!(
         tested.status.success(),
         "{}",

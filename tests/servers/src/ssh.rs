@@ -10,8 +10,6 @@ use tokio::task::JoinHandle;
 
 use crate::PATH;
 
-const SSHD: &str = "/usr/sbin/sshd";
-
 /// The host, serving until it is dropped.
 #[derive(Debug)]
 pub struct Sshd {
@@ -36,10 +34,7 @@ impl Sshd {
 
     /// Runs a shell script for whoever is let in.
     pub async fn running(script: &str) -> Self {
-        assert!(
-            Path::new(SSHD).exists(),
-            "{SSHD} is needed for these tests: install OpenSSH's server (Debian: apt install openssh-server)"
-        );
+        let sshd = tools::program("sshd");
         let user = output_of(Command::new("id").arg("-un"));
         if user == "root" {
             // sshd wants it. Where OpenSSH's service never ran it is not there.
@@ -58,12 +53,13 @@ impl Sshd {
                 connection.set_nonblocking(false).unwrap();
                 let input = OwnedFd::from(connection);
                 let output = input.try_clone().unwrap();
-                let mut sshd = tokio::process::Command::new(SSHD);
-                sshd.args(["-i", "-f"]).arg(&config).arg("-E").arg(&log);
-                sshd.stdin(Stdio::from(input))
+                let mut command = tokio::process::Command::new(&sshd);
+                command.args(["-i", "-f"]).arg(&config).arg("-E").arg(&log);
+                command
+                    .stdin(Stdio::from(input))
                     .stdout(Stdio::from(output))
                     .stderr(Stdio::null());
-                let mut child = sshd.spawn().unwrap();
+                let mut child = command.spawn().unwrap();
                 tokio::spawn(async move { child.wait().await });
             }
         });
@@ -145,7 +141,7 @@ pub fn make_key(folder: &Path, name: &str, kind: &str, passphrase: &str) -> Path
     let file = folder.join(name);
     // ssh-keygen would ask before it overwrites a key.
     let _ = std::fs::remove_file(&file);
-    let mut command = Command::new("ssh-keygen");
+    let mut command = Command::new(tools::program("ssh-keygen"));
     command.args(["-q", "-t", kind, "-N", passphrase, "-C", name, "-f"]);
     output_of(command.arg(&file));
     file

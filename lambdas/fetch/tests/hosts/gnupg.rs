@@ -22,14 +22,14 @@ impl Gnupg {
 
     /// Runs gpg at a time (`YYYYMMDDThhmmss`), with this input.
     pub fn run(&self, time: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
-        let mut child = Command::new("gpg")
+        let mut child = Command::new(tools::program("gpg"))
             .args(self.arguments(time))
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("gpg is needed for these tests");
+            .unwrap();
         child.stdin.take().unwrap().write_all(input).unwrap();
         let output = child.wait_with_output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr);
@@ -77,7 +77,12 @@ impl Gnupg {
     /// Returns the path to configure as git's `gpg.program`.
     pub fn program(&self) -> String {
         let path = self.home.path().join("program");
-        let script = format!("#!/bin/sh\nexec gpg {} \"$@\"\n", self.arguments(NOW).join(" "));
+        let gpg = tools::program("gpg");
+        let script = format!(
+            "#!/bin/sh\nexec '{}' {} \"$@\"\n",
+            gpg.display(),
+            self.arguments(NOW).join(" ")
+        );
         let text = path.with_extension("sh");
         std::fs::write(&text, script).unwrap();
         // Written by another process, because a process that another test starts at this moment would inherit the open
@@ -95,7 +100,7 @@ impl Gnupg {
 
 impl Drop for Gnupg {
     fn drop(&mut self) {
-        let mut gpgconf = Command::new("gpgconf");
+        let mut gpgconf = Command::new(tools::program("gpgconf"));
         let _ = gpgconf
             .arg("--homedir")
             .arg(self.home.path())

@@ -98,6 +98,7 @@ impl Scene {
         let mut child = Command::new("git")
             .args(arguments)
             .current_dir(self.repository())
+            .env("PATH", tools::path())
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_AUTHOR_NAME", "Jo")

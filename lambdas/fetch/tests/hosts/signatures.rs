@@ -32,7 +32,7 @@ impl SshKey {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("signer");
         output_of(
-            Command::new("ssh-keygen")
+            Command::new(tools::program("ssh-keygen"))
                 .args(["-q", "-t", kind, "-b", bits, "-N", "", "-f"])
                 .arg(&path),
         );
@@ -45,7 +45,11 @@ impl SshKey {
     }
 
     fn fingerprint(&self) -> String {
-        let listed = output_of(Command::new("ssh-keygen").arg("-lf").arg(&self.path));
+        let listed = output_of(
+            Command::new(tools::program("ssh-keygen"))
+                .arg("-lf")
+                .arg(&self.path),
+        );
         listed.split(' ').nth(1).unwrap().to_owned()
     }
 
@@ -55,7 +59,7 @@ impl SshKey {
         let signature = file.with_extension("sig");
         std::fs::write(&file, payload).unwrap();
         let _ = std::fs::remove_file(&signature);
-        let mut command = Command::new("ssh-keygen");
+        let mut command = Command::new(tools::program("ssh-keygen"));
         command.args([
             "-Y",
             "sign",
@@ -156,6 +160,7 @@ fn git_verifies(scene: &Scene, kind: &str, id: &str, allowed_signers: &str, gnup
     let output = git
         .args([&verify, id])
         .env("TZ", "UTC")
+        .env("PATH", tools::path())
         .current_dir(scene.repository())
         .output()
         .unwrap();

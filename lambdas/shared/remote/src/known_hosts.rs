@@ -179,7 +179,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("known_hosts");
         std::fs::write(&file, known_hosts).unwrap();
-        let output = Command::new("ssh-keygen")
+        let output = Command::new(tools::program("ssh-keygen"))
             .args(["-F", name, "-f"])
             .arg(&file)
             .output()

@@ -167,14 +167,14 @@ mod tests {
 
     /// Runs git-lfs's own command for pointers.
     fn git_lfs(arguments: &[&str], input: &[u8]) -> std::process::Output {
-        let mut child = Command::new("git-lfs")
+        let mut child = Command::new(tools::program("git-lfs"))
             .arg("pointer")
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("git-lfs is needed for these tests");
+            .unwrap();
         child.stdin.take().unwrap().write_all(input).unwrap();
         child.wait_with_output().unwrap()
     }

@@ -66,6 +66,7 @@ fn git(folder: &Path, arguments: &[&str]) -> Vec<u8> {
         ])
         .args(arguments)
         .current_dir(folder)
+        .env("PATH", tools::path())
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .output()
