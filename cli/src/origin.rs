@@ -1,4 +1,4 @@
-//! Where a push comes from: a repository in a folder, which is served for the time, or one on a git host.
+//! Where a push comes from: a repository in a folder, which is served during the push, or one on a git host.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use shell::progress::Progress;
 use crate::Error;
 use crate::repository::{self, Folder, Location, Login, Tip};
 
-/// The user name that the local git host wants.
+/// The user name that the local git host requires.
 pub const GIT_USER: &str = "push-code";
 
 /// How to log in at a private repository's host.
@@ -66,14 +66,14 @@ impl Served {
 }
 
 impl Origin {
-    /// The repository's own name.
+    /// Returns the last part of the repository's path.
     #[must_use]
     pub fn short_name(&self) -> String {
         let path = self.repository();
         path.rsplit('/').next().unwrap_or_default().to_owned()
     }
 
-    /// The repository's path on its host.
+    /// Returns the repository's path on its host.
     #[must_use]
     pub fn repository(&self) -> String {
         match self {
@@ -82,10 +82,10 @@ impl Origin {
         }
     }
 
-    /// The credential of the git secret for the remote host, where there is something to say.
+    /// Returns the entry of the git secret for the remote host, or `None` if there is no login.
     ///
     /// # Errors
-    /// Where the key or its host's pins cannot be read.
+    /// Returns an error if the private key or the host's pinned keys cannot be read.
     pub async fn login(&self) -> Result<Option<Credential>, Error> {
         let Self::Remote { url, login, .. } = self else {
             return Ok(None);
@@ -115,10 +115,10 @@ impl Origin {
 }
 
 impl Folder {
-    /// Serves the ref of `tip` as `local/{name}.git` on `port` (0 chooses one) to who has the password.
+    /// Serves the ref of `tip` as `local/{name}.git` on `port` (0 chooses one) to clients that have the password.
     ///
     /// # Errors
-    /// Where the port is taken or git is missing.
+    /// Returns an error if the port is in use or git is missing.
     pub async fn serve(
         &self,
         tip: &Tip,
@@ -145,17 +145,17 @@ impl Folder {
     }
 }
 
-/// The URL of a folder's `repository` that is served at `host`.
+/// Returns the URL of a folder's `repository` that is served at `host`.
 ///
 /// # Errors
-/// [`Error::Usage`] if `host` is none.
+/// Returns [`Error::Usage`] if `host` is not one.
 pub fn served_url(host: &str, repository: &str) -> Result<RemoteUrl, Error> {
     let url = format!("{host}/{repository}.git");
     url.parse()
         .map_err(|error: domain::Invalid| Error::Usage(error.to_string()))
 }
 
-/// The credential of the git secret for a folder that is served at `url`.
+/// Returns the login of the git secret for a folder that is served at `url`.
 #[must_use]
 pub fn served_login(url: &RemoteUrl, password: &str) -> Credential {
     Credential {
@@ -170,7 +170,7 @@ pub fn served_login(url: &RemoteUrl, password: &str) -> Credential {
 /// Finds the repository and what its ref points to.
 ///
 /// # Errors
-/// Where there is no such repository, ref or login.
+/// Returns an error if there is no such repository, ref or login.
 pub async fn resolve(
     repository: &str,
     ref_name: Option<&str>,
@@ -240,7 +240,7 @@ fn login(args: &LoginArgs, url: &RemoteUrl, in_url: Option<Credentials>) -> Resu
     Ok(given.or(in_url).map_or(Login::None, Login::Basic))
 }
 
-/// The lines of a known_hosts file that are about the host of `url`, which may be hashed there.
+/// Returns the lines of a known_hosts file for the host of `url`, whose name may be hashed there.
 async fn pins(known_hosts: &Path, url: &RemoteUrl) -> Result<String, Error> {
     let host = url.host();
     let name = match url.port() {
@@ -254,7 +254,7 @@ async fn pins(known_hosts: &Path, url: &RemoteUrl) -> Result<String, Error> {
         .await
         .map_err(Error::io("run", Path::new("ssh-keygen")))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    // What ssh-keygen has found by a hashed name is for this host: it is written with the plain one.
+    // ssh-keygen also finds lines with a hashed name. They are for this host, so they are written with its plain name.
     let lines: Vec<String> = text
         .lines()
         .filter(|line| !line.starts_with('#'))
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_commit_of_a_shallow_clone_on_no_branch_is_served_as_if_the_clone_were_whole() {
+    async fn a_commit_on_no_branch_of_a_shallow_clone_is_served() {
         let folder = tempfile::tempdir().unwrap();
         let (whole, shallow) = (folder.path().join("whole"), folder.path().join("shallow"));
         git(folder.path(), &["init", "--quiet", "whole"]);

@@ -31,10 +31,10 @@ pub enum Location {
 }
 
 impl Location {
-    /// Reads a path, a URL, or git's short form `git@host:path`.
+    /// Parses a path, a URL, or git's short form `git@host:path`.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a URL that cannot be fetched from.
+    /// Returns [`Error::Usage`] if it is a URL that cannot be fetched from.
     pub fn parse(text: &str) -> Result<Self, Error> {
         if Path::new(text).exists() {
             return Ok(Self::Folder(PathBuf::from(text)));
@@ -98,10 +98,10 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Looks at the repository in `folder`, which may be a checkout, a part of one, a worktree, or bare.
+    /// Opens the repository in `folder`, which may be a checkout, a folder in one, a worktree, or bare.
     ///
     /// # Errors
-    /// [`Error::NotARepository`].
+    /// Returns [`Error::NotARepository`] if it is not one.
     pub async fn open(folder: &Path) -> Result<Self, Error> {
         let refused = |message: String| Error::NotARepository {
             repository: folder.display().to_string(),
@@ -115,7 +115,7 @@ impl Folder {
             Err(Error::Git { message, .. }) => return Err(refused(message)),
             other => PathBuf::from(other?),
         };
-        // The main checkout names the repository, even where a worktree is pushed.
+        // The main checkout names the repository, even if a worktree is pushed.
         let is_dot_git = git_folder.file_name().is_some_and(|name| name == ".git");
         let named = if is_dot_git {
             git_folder.parent()
@@ -130,10 +130,10 @@ impl Folder {
         })
     }
 
-    /// What `name` points to; the current branch where none is given.
+    /// Returns what `name`, or else the current branch, points to.
     ///
     /// # Errors
-    /// Where there is no such branch or tag, or no commit yet.
+    /// Returns an error if there is no such branch or tag, or no commit yet.
     pub async fn tip(&self, name: Option<&str>) -> Result<Tip, Error> {
         let ref_name = match name.filter(|name| *name != "HEAD") {
             Some(name) => self.find_ref(name).await?,
@@ -170,7 +170,7 @@ impl Folder {
         })
     }
 
-    /// The current branch. A commit that was checked out by itself is on none: it is pushed as `refs/heads/detached`.
+    /// Returns the current branch. If HEAD is detached, it is pushed as `refs/heads/detached`.
     async fn current_ref(&self) -> Result<String, Error> {
         if !self.has("HEAD").await {
             return Err(Error::UnbornHead {
@@ -187,17 +187,18 @@ impl Folder {
             .is_ok()
     }
 
-    /// The commit before `commit`; none where it is the first, or the clone is cut off there.
+    /// Returns the first parent of `commit`, or `None` if it is a root commit or the boundary of a shallow clone.
     pub async fn parent(&self, commit: &str) -> Option<String> {
         self.git(&["rev-parse", "--verify", "--quiet", &format!("{commit}^1")])
             .await
             .ok()
     }
 
-    /// The last commits that `commit` has and `before` has not, the oldest first, and how many there are in all.
+    /// Returns the last commits that are reachable from `commit` and not from `before`, the oldest first, and how many
+    /// there are in all.
     ///
     /// # Errors
-    /// Where git cannot list them.
+    /// Returns an error if git cannot list them.
     pub async fn commits(&self, before: Option<&str>, commit: &str) -> Result<(Vec<Commit>, usize), Error> {
         let known = match before {
             Some(before) if self.has(before).await => Some(before),
@@ -215,10 +216,10 @@ impl Folder {
         Ok((commits, total.parse().unwrap_or_default()))
     }
 
-    /// The author of `commit`.
+    /// Returns the author of `commit`.
     ///
     /// # Errors
-    /// Where git cannot say.
+    /// Returns an error if git cannot read the commit.
     pub async fn author(&self, commit: &str) -> Result<Person, Error> {
         let text = self
             .git(&["log", "-1", "--format=%an%x1f%ae", commit, "--"])
@@ -230,19 +231,19 @@ impl Folder {
         })
     }
 
-    /// How many files differ from what is committed.
+    /// Returns how many files differ from what is committed.
     pub async fn uncommitted(&self) -> usize {
         let status = self.git(&["status", "--porcelain"]).await;
         status.map_or(0, |status| status.lines().count())
     }
 
-    /// Makes a bare repository at `place` that has the ref of `tip` and borrows this one's objects.
+    /// Creates a bare repository at `place` that has the ref of `tip` and borrows this one's objects.
     ///
-    /// It is served in this one's stead: it has none of its other refs, a commit that is on no branch has a ref there,
-    /// and where this one is a shallow clone, that one does not say so, which libgit2 would not understand.
+    /// It is served instead of this one, because it has no other refs, has a ref for a commit that is on no branch, and
+    /// does not announce a shallow clone as one, which libgit2 would not understand.
     ///
     /// # Errors
-    /// Where git cannot make it.
+    /// Returns an error if git cannot create it.
     pub async fn create_bare_mirror(&self, place: &Path, tip: &Tip) -> Result<(), Error> {
         let format = self.git(&["rev-parse", "--show-object-format"]).await?;
         let mut init = process::command("git");
@@ -266,7 +267,7 @@ impl Folder {
 /// How to log in at a remote host, for `git ls-remote`.
 #[derive(Debug, Clone)]
 pub enum Login {
-    /// Not at all, or as git is set up to.
+    /// Without a login of the command's own: git uses its configuration.
     None,
     /// By HTTP basic authentication.
     Basic(Credentials),
@@ -279,10 +280,10 @@ pub enum Login {
     },
 }
 
-/// What `name` points to at `url`; its default branch where none is given.
+/// Returns what `name`, or else the default branch, points to at `url`.
 ///
 /// # Errors
-/// Where the host does not answer, or has no such branch or tag.
+/// Returns an error if the host does not respond, or has no such branch or tag.
 pub async fn remote_tip(url: &RemoteUrl, login: &Login, name: Option<&str>) -> Result<Tip, Error> {
     let mut command = process::command("git");
     command
@@ -309,11 +310,11 @@ pub async fn remote_tip(url: &RemoteUrl, login: &Login, name: Option<&str>) -> R
             let redirects = format!("http.{url}.followRedirects");
             let settings = [
                 (header.as_str(), format!("Authorization: {}", credentials.basic())),
-                // git would send the header to wherever the host redirects. Twice: for a URL, git prefers the setting
-                // that names most of it, wherever that stands.
+                // git would send the header to wherever the host redirects. It is set twice, because git prefers the
+                // setting whose URL matches best, which the user's configuration may contain.
                 ("http.followRedirects", "false".to_owned()),
                 (redirects.as_str(), "false".to_owned()),
-                // The token is the login. An empty helper takes away all that stand before it.
+                // The token is the login. An empty helper removes all that are configured before it.
                 ("credential.helper", String::new()),
             ];
             command
@@ -358,14 +359,15 @@ pub async fn remote_tip(url: &RemoteUrl, login: &Login, name: Option<&str>) -> R
     })
 }
 
-/// Whether git's message is that of a redirect which it does not follow: curl's text, which is in no other language.
+/// Returns whether git's message is that of a redirect which it does not follow. The text is curl's, which is not
+/// translated.
 fn is_redirect(message: &str) -> bool {
     ["301", "302", "303", "307", "308"]
         .iter()
         .any(|status| message.contains(&format!("The requested URL returned error: {status}")))
 }
 
-/// The full names that a name may stand for, the likelier first.
+/// Returns the full names that a name may stand for, the likeliest first.
 fn candidates(name: &str) -> Vec<String> {
     if name.starts_with("refs/heads/") || name.starts_with("refs/tags/") {
         return vec![name.to_owned()];
@@ -376,7 +378,7 @@ fn candidates(name: &str) -> Vec<String> {
     vec![format!("refs/heads/{name}"), format!("refs/tags/{name}")]
 }
 
-/// The lines of `git ls-remote --symref`: `ref: refs/heads/main\tHEAD` or `{id}\t{name}`.
+/// Parses the lines of `git ls-remote --symref`, which are `ref: refs/heads/main\tHEAD` or `{id}\t{name}`.
 fn parse_listed(text: &str, name: Option<&str>) -> Option<Tip> {
     let lines: Vec<(&str, &str)> = text.lines().filter_map(|line| line.split_once('\t')).collect();
     let find = |wanted: &str| {
@@ -421,7 +423,7 @@ fn parse_commit(record: &str) -> Option<Commit> {
     })
 }
 
-/// A folder's name in characters that mean nothing special in a URL or a repository's path.
+/// Returns a folder's name in characters that have no special meaning in a URL or a repository's path.
 fn url_name(name: &str) -> String {
     let name: String = without_dot_git(name)
         .chars()
@@ -441,7 +443,7 @@ fn url_name(name: &str) -> String {
 
 async fn git(folder: &Path, arguments: &[&str]) -> Result<String, Error> {
     let mut command = process::command("git");
-    // A clone without all of its objects fetches them from where it came from.
+    // A partial clone fetches missing objects from its remote.
     command.env("GIT_ALLOW_PROTOCOL", "file:http:https:ssh");
     command.arg("-C").arg(folder).args(arguments);
     output(command, arguments).await
@@ -492,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_gives_the_default_branch_a_branch_or_a_tag_with_its_commit() {
+    fn a_listing_contains_the_default_branch_a_branch_or_a_tag_with_its_commit() {
         let (a, b) = ("a".repeat(40), "b".repeat(40));
         let head = format!("ref: refs/heads/trunk\tHEAD\n{a}\tHEAD");
         assert_eq!(parse_listed(&head, None).unwrap().ref_name, "refs/heads/trunk");
@@ -548,7 +550,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refs_of_a_folder_are_found_and_what_is_missing_is_named() {
+    async fn refs_of_a_folder_are_found_and_an_error_names_a_missing_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("my project");
         std::fs::create_dir(&path).unwrap();

@@ -1,4 +1,4 @@
-//! A token goes to the host that it was given for, whatever git is set up to do.
+//! Tests that a token is sent only to the host that it was given for, however git is configured.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -15,7 +15,7 @@ use tokio::process::Command;
 
 const TOKEN: &str = "glpat-secret";
 
-/// What a server was asked: paths, with whether there was a login.
+/// The requests to a server: their paths, and whether they had a login.
 type Asked = Arc<Mutex<Vec<(String, bool)>>>;
 
 async fn serve(answer: impl Fn(&Request) -> Response + Clone + Send + Sync + 'static) -> (SocketAddr, Asked) {
@@ -32,7 +32,8 @@ async fn serve(answer: impl Fn(&Request) -> Response + Clone + Send + Sync + 'st
     (address, asked)
 }
 
-/// Runs `push-code push URL`, where git is set up to follow redirects, and to ask a helper that says so in `folder`.
+/// Runs `push-code push URL` with a git that is configured to follow redirects, and to call helpers that record their
+/// call in `folder`.
 async fn push(folder: &Path, url: &str) -> Output {
     let asked = folder.join("asked");
     let program = folder.join("askpass");
@@ -62,7 +63,7 @@ async fn push(folder: &Path, url: &str) -> Output {
         .unwrap()
 }
 
-/// As git has it, in pkt-lines (<https://git-scm.com/docs/gitprotocol-v2>): a host that has one branch.
+/// Responds as a git host that has one branch, in pkt-lines (<https://git-scm.com/docs/gitprotocol-v2>).
 fn git_host(request: &Request) -> Response {
     let line = |text: &str| format!("{:04x}{text}", text.len() + 4);
     let (kind, body) = if request.uri().path().ends_with("/info/refs") {

@@ -11,11 +11,11 @@ use shell::private;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
-/// Runs a `cargo build` with messages in JSON and returns the binaries that it names. The rest of what cargo says goes to
+/// Runs a `cargo build` with messages in JSON and returns the binaries that it names. The rest of its output goes to
 /// `log`.
 ///
-/// Reports crates built of crates to build, which cargo itself counts for its progress bar. It draws one without a terminal
-/// too if it is told the width.
+/// Reports how many crates of all are built, by reading cargo's progress bar. Cargo draws the bar without a terminal
+/// too if its width is configured.
 pub(crate) async fn run(
     command: &mut Command,
     log: &Path,
@@ -36,7 +36,7 @@ pub(crate) async fn run(
     Ok((cargo.wait().await?, binaries))
 }
 
-/// The binaries that cargo's messages name.
+/// Returns the binaries that cargo's messages name.
 async fn binaries(output: impl AsyncRead + Unpin) -> std::io::Result<BTreeMap<String, PathBuf>> {
     #[derive(Deserialize)]
     struct Message {
@@ -81,8 +81,8 @@ async fn watch(
     }
 }
 
-/// What a progress bar says: of `    Building [==>   ] 12/345: serde, tokio` that 12 of 345 crates are built. `None` if the
-/// line is not one.
+/// Parses a progress bar: `    Building [==>   ] 12/345: serde, tokio` means that 12 of 345 crates are built. Returns
+/// `None` if the line is not a progress bar.
 fn built(line: &str) -> Option<String> {
     let (_, rest) = line.trim_start().strip_prefix("Building [")?.split_once("] ")?;
     let (counts, names) = rest.trim_end().split_once(':').unwrap_or((rest.trim_end(), ""));

@@ -9,7 +9,7 @@ use shell::private;
 
 use crate::Error;
 
-/// What `sam build` reads.
+/// The files and folders that `sam build` reads.
 const BUILD_INPUTS: [&str; 7] = [
     "Cargo.lock",
     "Cargo.toml",
@@ -27,10 +27,10 @@ pub struct Checkout {
 }
 
 impl Checkout {
-    /// The checkout around the current folder, else the one that this program was built from.
+    /// Returns the checkout that contains the current folder, or else the one that this program was built from.
     ///
     /// # Errors
-    /// [`Error::NoCheckout`].
+    /// Returns [`Error::NoCheckout`] if there is neither.
     pub fn find() -> Result<Self, Error> {
         let here = std::env::current_dir().map_err(Error::io("find", Path::new(".")))?;
         let built_from = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -46,26 +46,26 @@ impl Checkout {
         }
     }
 
-    /// Its top folder.
+    /// Returns its top folder.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The folder of this command's own files, which git ignores, and which only its owner may enter.
+    /// Returns the folder of this command's own files, which git ignores, and which only its owner may enter.
     ///
     /// # Errors
-    /// Where it cannot be made.
+    /// Returns an error if it cannot be created.
     pub fn folder(&self) -> Result<PathBuf, Error> {
         let folder = self.root.join(".push-code");
         private::create_folder(&folder)?;
         Ok(folder)
     }
 
-    /// Changes when anything changes that `sam build` reads.
+    /// Returns a hash of all that `sam build` reads.
     ///
     /// # Errors
-    /// Where a file cannot be read.
+    /// Returns an error if a file cannot be read.
     pub fn fingerprint(&self) -> Result<String, Error> {
         let mut hash = Sha256::new();
         for input in BUILD_INPUTS {
@@ -75,7 +75,7 @@ impl Checkout {
     }
 }
 
-/// Hashes names and contents, in the order of the names; a file that is not there is like an empty name.
+/// Hashes names and contents, in the order of the names. A file that does not exist has no contents.
 fn hash_tree(hash: &mut Sha256, root: &Path, relative: &Path) -> Result<(), Error> {
     let path = root.join(relative);
     if path.is_dir() {
@@ -100,7 +100,7 @@ fn hash_tree(hash: &mut Sha256, root: &Path, relative: &Path) -> Result<(), Erro
     Ok(())
 }
 
-/// Reads a JSON file of this command's own; none where it is not there.
+/// Reads a JSON file of this command's own. Returns `None` if it does not exist.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
     match std::fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes)
@@ -114,7 +114,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, E
     }
 }
 
-/// Writes a JSON file that nobody else may read, whole or not at all.
+/// Writes a JSON file that only its owner may read, whole or not at all.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
     let io = |error| Error::io("write", path)(error);
     let folder = path.parent().unwrap_or(Path::new("."));

@@ -1,4 +1,4 @@
-//! The process that plays AWS on the loopback.
+//! The process that emulates AWS on the loopback.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ use crate::Error;
 use crate::tools::Tools;
 use crate::{ACCESS_KEY, REGION};
 
-/// Runs ministack behind a guard.
+/// The script that runs ministack behind a guard.
 const GUARD: &str = include_str!("guard.py");
 
-/// The file that it is run from.
+/// The file that the script is run from.
 const GUARD_FILE: &str = "guard.py";
 
-/// How long it may take to start.
+/// How long ministack may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How the local AWS is started.
@@ -29,7 +29,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Settings {
     /// Its port; 0 chooses a free one.
     pub port: u16,
-    /// What waits and retry intervals of state machines are multiplied by; 1 where none.
+    /// The factor for waits and retry intervals of state machines, 1 if `None`.
     pub wait_scale: Option<f64>,
     /// The folder of a Python package whose `wrap` is ASGI middleware. Tests put it between the guard and ministack.
     pub middleware: Option<PathBuf>,
@@ -49,12 +49,13 @@ pub struct Ministack {
 }
 
 impl Ministack {
-    /// Starts one that keeps its files in `folder`, which nobody else should be able to read, and waits until it
-    /// answers. It enforces IAM, and it answers nobody without the administrator's secret or that of a role, and no web
-    /// page: see `guard.py`. Where `owned`, it ends when the returned child is dropped or this process ends.
+    /// Starts one that keeps its files in `folder`, which only the user should be able to read, and waits until it
+    /// responds. It enforces IAM, and refuses requests of web pages and those that are not signed with the secret of
+    /// the administrator or of a role: see `guard.py`. If `owned`, it ends when the returned child is dropped or this
+    /// process ends.
     ///
     /// # Errors
-    /// Where the port is in use, or it does not start.
+    /// Returns an error if the port is in use, or if it does not start.
     pub async fn start(
         tools: &Tools,
         settings: &Settings,
@@ -72,7 +73,7 @@ impl Ministack {
         let python = tools.ministack_python();
         let secret_key = Uuid::new_v4().simple().to_string();
         let child = Command::new(&python)
-            // Isolated: modules come from the virtual environment alone, and not from the script's folder.
+            // Isolated: modules are loaded from the virtual environment alone, and not from the script's folder.
             .arg("-I")
             .arg(&guard)
             .args([
@@ -87,13 +88,13 @@ impl Ministack {
             .env("BIND_HOST", "127.0.0.1")
             .env("MINISTACK_HOST", "127.0.0.1")
             .env("AWS_ENDPOINT_URL", endpoint(port))
-            // It would remove the containers of others.
+            // It would remove containers that are not its own.
             .env("DOCKER_HOST", "unix:///nonexistent")
             .env("IOT_MTLS_ENABLED", "0")
             .env("SFTP_ENABLED", "0")
             .env("LOG_LEVEL", "WARNING")
             .env("AUTH", "true")
-            // No bound of its own: at that it refuses, where the guard has functions wait.
+            // No limit of its own: at that it refuses calls, while the guard lets them wait.
             .env("LAMBDA_ACCOUNT_CONCURRENCY", "0")
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", &secret_key)
@@ -130,7 +131,7 @@ impl Ministack {
                 process::stop_group(self.pid, || child.try_wait().is_ok_and(|ended| ended.is_some()));
                 return Err(self.failed(match ended {
                     Some(status) => format!("ended while it started ({status})"),
-                    None => format!("did not answer within {} s", START_TIMEOUT.as_secs()),
+                    None => format!("did not respond within {} s", START_TIMEOUT.as_secs()),
                 }));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -143,7 +144,7 @@ impl Ministack {
         endpoint(self.port)
     }
 
-    /// The SDK's configuration for it, as its administrator.
+    /// Returns the SDK's configuration for it, as its administrator.
     #[must_use]
     pub fn sdk_config(&self) -> SdkConfig {
         let credentials = Credentials::new(ACCESS_KEY, &self.secret_key, None, None, "push-code local");
@@ -156,7 +157,7 @@ impl Ministack {
             .build()
     }
 
-    /// Whether the recorded process is still this one, and not another that got its number since.
+    /// Returns whether the recorded process still runs. Another process may have its number now.
     #[must_use]
     pub fn is_running(&self) -> bool {
         let port = format!(" {} ", self.port);
@@ -164,7 +165,7 @@ impl Ministack {
             .is_some_and(|command| command.contains(GUARD_FILE) && format!("{command} ").contains(&port))
     }
 
-    /// Whether it answers.
+    /// Returns whether it responds.
     pub async fn is_healthy(&self) -> bool {
         let url = format!("{}/_ministack/health", self.endpoint());
         let client = reqwest::Client::builder()
@@ -179,7 +180,7 @@ impl Ministack {
             .is_ok_and(|response| response.status().is_success())
     }
 
-    /// The error that says what happened to it, with its last words.
+    /// Returns an error with what happened to it and the end of its log.
     #[must_use]
     pub fn failed(&self, what: String) -> Error {
         Error::LocalAws {
@@ -189,7 +190,7 @@ impl Ministack {
         }
     }
 
-    /// Ends it with all the Lambdas that it runs.
+    /// Ends it and all the Lambda functions that it runs.
     pub fn stop(&self) {
         if self.is_running() {
             process::stop_group(self.pid, || !self.is_running());

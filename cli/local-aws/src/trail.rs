@@ -12,19 +12,19 @@ use shell::output::one_line;
 
 use crate::Error;
 
-/// The events of a push, and the state that they fold to.
+/// The events of a push, and the state that follows from them.
 #[derive(Debug, Clone)]
 pub struct Trail {
     /// The events, the first one first.
     pub events: Vec<RecordedEvent>,
-    /// What they amount to; none where there is no event.
+    /// The state that follows from the events, or `None` if there is no event.
     pub state: Option<PushState>,
 }
 
 /// Reads the trail of a push.
 ///
 /// # Errors
-/// [`Error::Trail`].
+/// Returns [`Error::Trail`] if it cannot be read.
 pub async fn read(trail: &DynamoTrail, push_id: PushId) -> Result<Trail, Error> {
     let error = |message| Error::Trail {
         push_id: push_id.to_string(),
@@ -39,7 +39,7 @@ pub async fn read(trail: &DynamoTrail, push_id: PushId) -> Result<Trail, Error> 
 }
 
 impl Trail {
-    /// One line for each event: its version, time, name, and what it says in short.
+    /// Returns one line for each event, with its version, time, name and summary.
     #[must_use]
     pub fn lines(&self) -> String {
         let mut text = String::new();
@@ -51,7 +51,7 @@ impl Trail {
                 recorded.version,
                 recorded.recorded_at.to_rfc3339_opts(SecondsFormat::Millis, true),
                 recorded.event.name(),
-                // An event is one line, whatever its texts hold.
+                // An event is one line, even if its texts have several.
                 one_line(&summary(&recorded.event))
             );
         }
@@ -59,7 +59,7 @@ impl Trail {
     }
 }
 
-/// What an event says, in a few words.
+/// Returns an event in a few words.
 #[must_use]
 pub fn summary(event: &PushEvent) -> String {
     match event {
@@ -108,7 +108,7 @@ pub fn summary(event: &PushEvent) -> String {
     }
 }
 
-/// The first eight characters of an id.
+/// Returns the first eight characters of an id.
 fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
 }
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_event_is_one_line_with_what_matters() {
+    fn each_event_is_one_line() {
         let event = |version: u64, event| {
             let mut json = serde_json::json!({
                 "version": version, "schema": 1, "recorded_at": "2026-01-02T03:04:05.678Z",

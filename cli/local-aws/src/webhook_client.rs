@@ -8,7 +8,7 @@ use webhook::gitlab::{self, Delivery, PushHook};
 
 use crate::Error;
 
-/// A webhook, and the token that it wants.
+/// A webhook, and the token that it requires.
 #[derive(Clone)]
 pub struct Webhook {
     /// Its URL.
@@ -26,12 +26,12 @@ impl std::fmt::Debug for Webhook {
     }
 }
 
-/// What the webhook has started.
+/// The webhook's response.
 #[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
 pub struct Accepted {
-    /// One push for each ref.
+    /// The pushes that were started, one for each ref.
     pub pushes: Vec<AcceptedPush>,
-    /// Why there is none.
+    /// Why no push was started.
     pub reason: Option<String>,
 }
 
@@ -48,7 +48,7 @@ pub struct AcceptedPush {
 }
 
 impl Webhook {
-    /// The webhook at `url`.
+    /// Returns the webhook at `url`.
     #[must_use]
     pub fn new(url: String, token: String) -> Self {
         Self { url, token }
@@ -57,21 +57,21 @@ impl Webhook {
     /// Sends `hook` as `delivery`.
     ///
     /// # Errors
-    /// Where nobody answers, or the answer is an error.
+    /// Returns an error if there is no response, or if it is an error.
     pub async fn send(&self, hook: &PushHook, delivery: &Delivery) -> Result<Accepted, Error> {
         let response = self.post(hook.event(), delivery, &hook.payload()).await?;
         let status = response.status();
         let text = response
             .text()
             .await
-            .map_err(Error::http(format!("read the answer of {}", self.url)))?;
+            .map_err(Error::http(format!("read the response of {}", self.url)))?;
         self.accepted(status.as_u16(), &text)
     }
 
-    /// Reads an answer of the webhook.
+    /// Parses a response of the webhook.
     ///
     /// # Errors
-    /// If it is an error.
+    /// Returns an error if the response is one.
     pub fn accepted(&self, status: u16, text: &str) -> Result<Accepted, Error> {
         let accepted = serde_json::from_str(text)
             .ok()
@@ -83,7 +83,7 @@ impl Webhook {
         })
     }
 
-    /// The event with which API Gateway asks the authorizer about `hook`, in format version 2.0:
+    /// Returns the event with which API Gateway calls the authorizer for `hook`, in format version 2.0:
     /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html>.
     #[must_use]
     pub fn authorizer_event(&self, hook: &PushHook, delivery: &Delivery) -> Value {
@@ -96,7 +96,7 @@ impl Webhook {
         event
     }
 
-    /// The event with which API Gateway calls the function of the webhook for `hook`, in format version 2.0:
+    /// Returns the event with which API Gateway calls the webhook's function for `hook`, in format version 2.0:
     /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>.
     #[must_use]
     pub fn event(&self, hook: &PushHook, delivery: &Delivery) -> Value {
@@ -139,10 +139,10 @@ impl Webhook {
         })
     }
 
-    /// Sends any `payload` as `event`, and gives the answer as it comes.
+    /// Sends any `payload` as `event`, and returns the response unread.
     ///
     /// # Errors
-    /// Where nobody answers.
+    /// Returns an error if there is no response.
     pub async fn post(
         &self,
         event: &str,
@@ -162,7 +162,8 @@ impl Webhook {
     }
 }
 
-/// What an error answer says: `{"error":"..."}`, API Gateway's `{"message":"..."}`, or the text itself.
+/// Returns the message of an error response: that of `{"error":"..."}`, that of API Gateway's `{"message":"..."}`, or
+/// the text itself.
 fn error_message(text: &str) -> String {
     let json: Value = serde_json::from_str(text).unwrap_or_default();
     let message = json["error"].as_str().or(json["message"].as_str());
@@ -174,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_read_whatever_it_looks_like() {
+    fn an_error_response_has_a_message_in_any_format() {
         assert_eq!(error_message(r#"{"error":"no ref"}"#), "no ref");
         assert_eq!(error_message(r#"{"message":"Forbidden"}"#), "Forbidden");
         assert_eq!(error_message("oops\n"), "oops");

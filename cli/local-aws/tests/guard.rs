@@ -1,4 +1,5 @@
-//! The local AWS answers those who have a secret of its, and no web page: the pinned ministack itself, behind its guard.
+//! Tests that the local AWS, the pinned ministack behind its guard, accepts only signed requests, and none of web
+//! pages.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -18,7 +19,7 @@ use shell::progress::Progress;
 const ASK: &str = r#"{"SecretId": "git"}"#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_who_has_a_secret_of_the_local_aws_is_answered_and_no_web_page() {
+async fn the_local_aws_accepts_signed_requests_and_none_of_web_pages() {
     let tools = Tools::install(Progress::on_stderr()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (aws, mut process) = Ministack::start(&tools, &Settings::default(), folder.path(), true)
@@ -84,7 +85,7 @@ async fn web_pages_are_refused(aws: &Ministack) {
             .header("sec-fetch-site", site);
         assert_refused(page.send().await.unwrap(), "Sec-Fetch-Site").await;
     }
-    // Not even with the right signature.
+    // They are refused even with the right signature.
     let secrets = aws_sdk_secretsmanager::Client::new(&aws.sdk_config());
     let signed = secrets
         .get_secret_value()
@@ -96,7 +97,7 @@ async fn web_pages_are_refused(aws: &Ministack) {
     let error = signed.send().await.unwrap_err();
     assert_eq!(error.raw_response().unwrap().status().as_u16(), 403);
 
-    // Nor may one read what it gets past that: this answer is ministack's own.
+    // Nor may a web page read a response. This one is ministack's own.
     let unknown = secrets.get_secret_value().secret_id("unknown").send().await;
     let answer = unknown.unwrap_err();
     assert!(
@@ -138,7 +139,7 @@ async fn other_hosts_are_refused(aws: &Ministack) {
 
 async fn wrong_and_missing_signatures_are_refused(aws: &Ministack) {
     assert_refused(ask(aws).send().await.unwrap(), "signature").await;
-    // Paths of ministack's own ask for none, and buckets may be public.
+    // For ministack alone, its own paths need no signature, and buckets may be public.
     for path in [
         "/bucket",
         // These name no API: ministack takes them for calls of AWS.
@@ -153,7 +154,7 @@ async fn wrong_and_missing_signatures_are_refused(aws: &Ministack) {
     }
     let bearer = ask(aws).header("authorization", "Bearer token");
     assert_refused(bearer.send().await.unwrap(), "SigV4").await;
-    // An account's number and an empty key are administrators' keys for ministack.
+    // For ministack alone, an account's number and an empty key are administrators' keys.
     for (key, secret) in [
         (ACCESS_KEY, "test"),
         (ACCESS_KEY, ""),
@@ -225,12 +226,12 @@ async fn presigned_urls_are_as_good_as_their_signature(config: &SdkConfig) {
     let late = get(s3.clone(), 1).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_refused(late.send().await.unwrap(), "expired").await;
-    // With two credentials, ministack could go by the other one.
+    // If there are two credentials, ministack could use the other one.
     let two = get(s3, 60).await.header("authorization", "AWS4-HMAC-SHA256 x");
     assert_refused(two.send().await.unwrap(), "exactly one").await;
 }
 
-/// The API gateway's answer reaches who has no signature. That there is no such API is the gateway's own word.
+/// Requests to the API gateway need no signature. The gateway itself responds that there is no such API.
 async fn the_gateway_is_open(aws: &Ministack) {
     let url = aws.endpoint() + "/_aws/execute-api/unknown/$default/hooks/gitlab";
     let hook = || client().post(&url).header("x-gitlab-token", "t").body("{}");

@@ -1,4 +1,4 @@
-//! Files and folders for the user alone: what the local AWS and its logs hold is nobody else's.
+//! Creates files and folders that only the user can read, because the local AWS and its logs hold secrets.
 
 use std::fs::{DirBuilder, File, Permissions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use crate::IoError;
 
-/// Creates a folder that only its owner may enter. One that exists becomes so.
+/// Creates a folder that only its owner may enter. If it exists, its permissions are changed to that.
 ///
 /// # Errors
-/// Where it cannot be created, or is another user's.
+/// Returns an error if the folder cannot be created, or belongs to another user.
 pub fn create_folder(path: &Path) -> Result<(), IoError> {
     DirBuilder::new()
         .recursive(true)
@@ -19,10 +19,11 @@ pub fn create_folder(path: &Path) -> Result<(), IoError> {
         .map_err(IoError::of("create", path))
 }
 
-/// Creates an empty file that only its owner may read. One that exists is emptied, and becomes so.
+/// Creates an empty file that only its owner may read. If it exists, it is emptied and its permissions are changed to
+/// that.
 ///
 /// # Errors
-/// Where it cannot be created, or is another user's.
+/// Returns an error if the file cannot be created, or belongs to another user.
 pub fn create_file(path: &Path) -> Result<File, IoError> {
     let file = File::options()
         .write(true)
@@ -45,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_could_read_becomes_the_owners_alone() {
+    fn files_and_folders_become_readable_by_their_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         let (made, log) = (folder.path().join("made"), folder.path().join("made/log"));
         create_folder(&made).unwrap();

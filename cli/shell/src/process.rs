@@ -1,4 +1,4 @@
-//! Running other programs, and knowing those that run.
+//! Runs other programs, and finds those that run.
 
 use std::ffi::OsStr;
 use std::io::{Read, Seek, SeekFrom};
@@ -15,12 +15,12 @@ use crate::{IoError, private};
 /// How many lines of a log an error shows.
 const TAIL_LINES: usize = 15;
 
-/// A command that ends with this process, and reads nothing from the terminal.
+/// Returns a command that ends with this process, and reads nothing from the terminal.
 #[must_use]
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.stdin(Stdio::null()).kill_on_drop(true);
-    // A git hook that runs this program has set them, for another repository than the one that is meant here.
+    // If a git hook runs this program, git has set them for the hook's repository, which is not the one meant here.
     for name in [
         "GIT_DIR",
         "GIT_WORK_TREE",
@@ -33,8 +33,8 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Takes every variable out of `command`'s environment that could make an AWS tool talk to anything but the local AWS,
-/// and those that `cargo run` has set for this program alone.
+/// Removes every variable from the environment of `command` that could make an AWS tool talk to anything but the local
+/// AWS, and those that `cargo run` has set for this program alone.
 pub fn only_local_aws(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -53,10 +53,7 @@ pub fn only_local_aws(command: &mut Command) {
     }
 }
 
-/// Runs `command` with all its output in `log`, which is begun anew and which only its owner may read.
-///
-/// # Errors
-/// If it cannot be run, or the log cannot be written.
+/// Runs `command` with all its output in `log`, which is emptied first and which only its owner may read.
 pub async fn run_logged(command: &mut Command, log: &Path) -> Result<ExitStatus, IoError> {
     let file = private::create_file(log)?;
     let twin = file.try_clone().map_err(IoError::of("write", log))?;
@@ -86,7 +83,7 @@ pub async fn watch<T>(
     }
 }
 
-/// The last lines of a log; empty where it cannot be read.
+/// Returns the last lines of a log, or an empty text if it cannot be read.
 #[must_use]
 pub fn tail(log: &Path) -> String {
     let read = || -> std::io::Result<Vec<u8>> {
@@ -110,7 +107,7 @@ fn last_lines(text: &str) -> String {
         .join("\n")
 }
 
-/// The command line of the process `pid`; none where there is no such process, or a dead one.
+/// Returns the command line of the process `pid`, or `None` if it does not exist or has ended.
 #[must_use]
 pub fn command_line(pid: i32) -> Option<String> {
     let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
@@ -119,7 +116,7 @@ pub fn command_line(pid: i32) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// Ends the process group that `pid` leads: first by asking, and after some seconds by force.
+/// Ends the process group that `pid` leads, with SIGTERM, and after some seconds with SIGKILL.
 pub fn stop_group(pid: i32, mut gone: impl FnMut() -> bool) {
     let Some(pid) = Pid::from_raw(pid) else { return };
     let _ = rustix::process::kill_process_group(pid, Signal::TERM);
@@ -127,7 +124,7 @@ pub fn stop_group(pid: i32, mut gone: impl FnMut() -> bool) {
     while !gone() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(20));
     }
-    // What the leader has started may outlive it.
+    // The processes that the leader has started may outlive it.
     let _ = rustix::process::kill_process_group(pid, Signal::KILL);
 }
 
@@ -136,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tail_is_the_last_lines_that_say_something() {
+    fn a_tail_is_the_last_lines_that_are_not_empty() {
         let text = (1..=20).map(|n| format!("line {n}\n\n")).collect::<String>();
         let tail = last_lines(&text);
         assert!(tail.starts_with("  | line 6\n"), "{tail}");
