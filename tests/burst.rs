@@ -1,4 +1,4 @@
-//! Many webhooks at once.
+//! Tests many webhooks at once.
 
 use futures::future::join_all;
 use git_host::Options;
@@ -8,13 +8,13 @@ use webhook::gitlab::Delivery;
 use crate::fixtures::repository::MAIN;
 use crate::fixtures::scene::Scene;
 
-/// As many as a push of many repositories' mirrors, or a bot's, brings at once.
+/// As many webhooks as arrive at once if many mirrors are updated, or a bot pushes to many repositories.
 const WEBHOOKS: usize = 500;
 
 #[tokio::test]
 async fn each_webhook_of_a_burst_is_accepted_and_has_its_execution() {
     let (scene, _host) = Scene::over_http("burst", Options::default()).await;
-    // What comes after it is not tried here.
+    // No ref matches: what follows the acceptance is not tested here.
     scene
         .configure(|settings| settings["refs"] = json!(["refs/heads/none"]))
         .await;

@@ -1,5 +1,5 @@
-//! The whole of it, as it is deployed: pushes to real git hosts, webhooks, the state machine and the release binaries in
-//! a local AWS that enforces IAM roles.
+//! Tests the whole as it is deployed: pushes to real git hosts, webhooks, the state machine and the functions' binaries
+//! in a local AWS that enforces IAM roles.
 
 #![expect(
     clippy::expect_used,
@@ -37,7 +37,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use webhook::gitlab::{Delivery, PushHook};
 
-/// What happens to a push that is delivered, in order.
+/// The events of a push that is delivered, in order.
 const DELIVERED: [&str; 6] = [
     "PushReceived",
     "PushValidated",
@@ -47,7 +47,7 @@ const DELIVERED: [&str; 6] = [
     "PushDelivered",
 ];
 
-/// Files of every kind that git knows, and names that need care.
+/// Commits files of every kind that git has, with names that are easily handled wrongly.
 fn commit_files_of_every_kind(repository: &Repository) -> String {
     repository
         .write("README.md", "# A project\n")
@@ -67,7 +67,7 @@ fn commit_files_of_every_kind(repository: &Repository) -> String {
         .commit("Add files of every kind: Grüße\n\nWith a body.\n")
 }
 
-/// Checks that a zip holds what `git archive` says that is in the commit, and `build-info.json`.
+/// Checks that a zip holds what `git archive` exports of the commit, and `build-info.json`.
 async fn assert_is_archive(zip: &[u8], repository: &Repository, ref_name: &str, commit: &str) {
     let mut entries = archive::of_zip(zip).await;
     let info = entries.iter().position(|entry| entry.path == "build-info.json");
@@ -93,7 +93,7 @@ async fn assert_is_archive(zip: &[u8], repository: &Repository, ref_name: &str, 
     );
 }
 
-/// The id that a push gets.
+/// Returns the id that a push gets.
 fn push_id(scene: &Scene, delivery: &Delivery, ref_name: &str) -> PushId {
     let delivery_id = delivery.idempotency_key.to_string().parse().unwrap();
     PushId::new(
@@ -127,7 +127,7 @@ async fn a_push_over_http_with_a_token_becomes_the_zip_of_its_commit() {
     let object = scene.object(delivered).await;
     assert_is_archive(&object.bytes, &repository, MAIN, &commit).await;
     assert_eq!(object.content_type, "application/zip");
-    // Text that is not ASCII is as S3 encodes it, which is not as it was written.
+    // S3 returns text that is not ASCII encoded.
     let expected = [
         (
             "codepipeline-artifact-revision-summary",
@@ -198,7 +198,7 @@ async fn a_commit_that_is_pushed_again_becomes_the_same_bytes() {
         .push(&scene.hook(&repository.path, MAIN, None, Some(&commit)))
         .await;
     let first_object = scene.object(first.delivered()).await;
-    // A host that was asked for it sends a push that moves nothing.
+    // If its user asks for it, a host sends a webhook again for a ref that has not moved.
     let again = scene.hook(&repository.path, MAIN, Some(&commit), Some(&commit));
     let second = scene.push(&again).await;
     let second_object = scene.object(second.delivered()).await;
@@ -259,7 +259,7 @@ async fn a_repository_larger_than_one_part_of_an_upload_is_delivered_whole() {
 }
 
 #[tokio::test]
-async fn a_zip_has_no_build_info_where_the_source_wants_none() {
+async fn a_zip_has_no_build_info_if_the_source_disables_it() {
     let (scene, _host) = Scene::over_http("no-build-info", Options::default()).await;
     scene
         .configure(|settings| settings["options"] = json!({"build_info": false}))
@@ -305,7 +305,7 @@ async fn a_wrong_or_missing_token_or_an_unknown_source_is_refused_and_starts_not
 }
 
 #[tokio::test]
-async fn what_is_not_wanted_is_ignored_with_its_reason() {
+async fn a_push_that_the_settings_exclude_is_ignored_with_its_reason() {
     let (scene, _host) = Scene::over_http("not-wanted", Options::default()).await;
     scene
         .configure(|settings| settings["refs"] = json!(["refs/heads/main", "refs/heads/old"]))
@@ -342,7 +342,7 @@ async fn what_is_not_wanted_is_ignored_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_hook_that_is_no_push_is_answered_with_a_reason_and_starts_nothing() {
+async fn a_hook_that_is_not_a_push_gets_a_reason_and_starts_nothing() {
     let (scene, _host) = Scene::over_http("no-push", Options::default()).await;
     let payload = json!({"object_kind": "issue", "event_type": "issue", "project": {"id": 1}});
     let response = scene
@@ -377,7 +377,7 @@ async fn a_hook_that_cannot_be_read_is_refused_and_starts_nothing() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_down_at_first_is_asked_again_and_the_push_delivered() {
+async fn a_fetch_is_retried_if_the_host_is_down_at_first() {
     let down_at_first = Options {
         unavailable: 2,
         ..Options::default()
@@ -411,7 +411,7 @@ async fn a_host_that_stays_down_fails_the_push_after_all_its_attempts() {
     assert_eq!(run.failed_attempts(), attempts);
 }
 
-/// Pushes a commit that is there, checks how that fails, and that it was tried once.
+/// Pushes a commit that exists, and checks that the fetch fails with `error` and is tried once.
 async fn assert_fetch_fails_once(scene: &Scene, error: &str) -> Run {
     let repository = scene.repository("group/project");
     let commit = repository.commit_file("file", "content");
@@ -481,14 +481,14 @@ async fn a_host_without_a_pinned_key_fails_the_push() {
 }
 
 #[tokio::test]
-async fn a_repository_that_is_not_there_fails_the_push() {
+async fn a_repository_that_does_not_exist_fails_the_push() {
     let (scene, _host) = Scene::over_http("no-repository", Options::default()).await;
     let hook = scene.hook("group/project", MAIN, None, Some(&"a".repeat(40)));
     let run = scene.push(&hook).await;
     scene.assert_failed(&run, "Fetch", "RepositoryNotFound").await;
 }
 
-/// Pushes a commit that is not there.
+/// Pushes a commit that does not exist, and checks that the push fails.
 async fn assert_commit_is_not_found(source: &str, options: Options) {
     let (scene, _host) = Scene::over_http(source, options).await;
     let repository = scene.repository("group/project");
@@ -502,16 +502,16 @@ async fn assert_commit_is_not_found(source: &str, options: Options) {
 }
 
 #[tokio::test]
-async fn a_commit_that_is_gone_fails_the_push_where_the_host_refuses_ids() {
+async fn a_missing_commit_fails_the_push_if_the_host_refuses_ids() {
     assert_commit_is_not_found("gone-refused", Options::default()).await;
 }
 
 #[tokio::test]
-async fn a_commit_that_is_gone_fails_the_push_where_the_host_allows_any_id() {
+async fn a_missing_commit_fails_the_push_if_the_host_allows_any_id() {
     assert_commit_is_not_found("gone-allowed", Options::with_any_commit()).await;
 }
 
-/// Pushes a commit after which the ref has moved on.
+/// Pushes a commit after which the ref moves on, and checks that the pushed commit is delivered.
 async fn assert_delivers_what_was_pushed(source: &str, options: Options) {
     let (scene, _host) = Scene::over_http(source, options).await;
     let repository = scene.repository("group/project");
@@ -528,17 +528,17 @@ async fn assert_delivers_what_was_pushed(source: &str, options: Options) {
 }
 
 #[tokio::test]
-async fn exactly_the_pushed_commit_is_delivered_where_the_ref_has_moved_on_and_the_host_refuses_ids() {
+async fn the_pushed_commit_is_delivered_if_the_ref_has_moved_on_and_the_host_refuses_ids() {
     assert_delivers_what_was_pushed("moved-refused", Options::default()).await;
 }
 
 #[tokio::test]
-async fn exactly_the_pushed_commit_is_delivered_where_the_ref_has_moved_on_and_the_host_allows_any_id() {
+async fn the_pushed_commit_is_delivered_if_the_ref_has_moved_on_and_the_host_allows_any_id() {
     assert_delivers_what_was_pushed("moved-allowed", Options::with_any_commit()).await;
 }
 
 #[tokio::test]
-async fn a_commit_that_the_host_does_not_show_on_the_ref_fails_the_push_unless_any_is_allowed() {
+async fn a_commit_that_is_not_on_the_ref_fails_the_push_unless_any_is_allowed() {
     let (scene, _host) = Scene::over_http("forged", Options::with_any_commit()).await;
     let repository = scene.repository("group/project");
     let tip = repository.commit_file("file", "reviewed");
@@ -553,7 +553,7 @@ async fn a_commit_that_the_host_does_not_show_on_the_ref_fails_the_push_unless_a
         [MAIN, &forged, &tip].iter().all(|named| cause.contains(named)),
         "{cause}"
     );
-    // The option holds for a new execution of the same push.
+    // The option applies to a new execution of the same push.
     scene
         .configure(|settings| settings["options"] = json!({"commits": "any"}))
         .await;
@@ -579,7 +579,7 @@ async fn a_delivery_that_is_sent_twice_starts_one_execution() {
 }
 
 #[tokio::test]
-async fn a_delivery_id_that_comes_back_with_another_content_is_refused() {
+async fn a_delivery_id_with_another_content_is_refused() {
     let (scene, _host) = Scene::over_http("other-content", Options::default()).await;
     let repository = scene.repository("group/project");
     let commit = repository.commit_file("file", "content");
@@ -596,7 +596,7 @@ async fn a_delivery_id_that_comes_back_with_another_content_is_refused() {
 }
 
 #[tokio::test]
-async fn the_same_change_under_another_delivery_is_ignored_as_a_duplicate_where_its_zip_is_there() {
+async fn the_same_change_in_another_delivery_is_ignored_as_a_duplicate_if_its_zip_exists() {
     let (scene, _host) = Scene::over_http("duplicate", Options::default()).await;
     let repository = scene.repository("group/project");
     let commit = repository.commit_file("file", "content");
@@ -621,7 +621,7 @@ async fn the_same_change_under_another_delivery_is_ignored_as_a_duplicate_where_
 }
 
 #[tokio::test]
-async fn an_older_push_that_comes_late_is_superseded_and_the_newer_zip_stays() {
+async fn an_older_push_that_arrives_late_is_superseded_and_the_newer_zip_stays() {
     let (scene, _host) = Scene::over_http("late", Options::with_any_commit()).await;
     let repository = scene.repository("group/project");
     let [zero, one, two] = ["0", "1", "2"].map(|content| repository.commit_file("file", content));
@@ -659,7 +659,7 @@ async fn an_older_push_that_comes_late_is_superseded_and_the_newer_zip_stays() {
 }
 
 #[tokio::test]
-async fn of_pushes_that_come_at_once_in_any_order_the_newest_is_what_stays() {
+async fn of_pushes_that_arrive_at_once_in_any_order_the_newest_stays() {
     let (scene, _host) = Scene::over_http("at-once", Options::with_any_commit()).await;
     let repository = scene.repository("group/project");
     let commits: Vec<String> = (0..6)
@@ -688,7 +688,7 @@ async fn of_pushes_that_come_at_once_in_any_order_the_newest_is_what_stays() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_is_sent_again_after_a_failure_is_taken_up_again() {
+async fn a_delivery_that_is_sent_again_after_a_failure_is_executed_again() {
     let (scene, host) = Scene::over_http("again", Options::default()).await;
     let repository = scene.repository("group/project");
     let commit = repository.commit_file("file", "content");
@@ -723,7 +723,7 @@ async fn a_delivery_that_is_sent_again_after_a_failure_is_taken_up_again() {
     assert_eq!(scene.executions_of(&failed.push_id.to_string()).await, both);
 }
 
-/// What the state machine gives to each stage of `push`, and in which order: made of the outputs of the stages before.
+/// The inputs that the state machine passes to each stage of `push`, which are made of the outputs of earlier stages.
 struct Calls {
     push: Push,
     execution: Execution,
@@ -803,7 +803,7 @@ fn parsed<T: DeserializeOwned>(output: &Value) -> T {
 }
 
 #[tokio::test]
-async fn each_stage_of_a_finished_push_gives_its_result_again_and_writes_nothing() {
+async fn each_stage_of_a_finished_push_returns_its_result_again_and_writes_nothing() {
     let (scene, _host) = Scene::over_http("stages-again", Options::default()).await;
     let repository = scene.repository("group/project");
     let commit = repository.commit_file("file", "content");
@@ -853,8 +853,8 @@ async fn each_stage_of_a_finished_push_gives_its_result_again_and_writes_nothing
     assert_eq!(scene.object(run.delivered()).await.metadata, object.metadata);
 }
 
-/// What a stage gave, without the versions of what it has staged: a stage that died before it could say which they are
-/// stages the same bytes once more.
+/// Returns the output of a stage without the versions of its staged objects, because a stage that died before it could
+/// return them stages the same bytes again.
 fn without_staged_versions(output: &Value) -> Value {
     let mut output = output.clone();
     match &mut output {
@@ -875,8 +875,8 @@ fn without_staged_versions(output: &Value) -> Value {
     output
 }
 
-/// Runs a stage, runs it again, and a third time as if it had died before it could write its event. The result is always
-/// the same, and there is one event. Gives the last result.
+/// Runs a stage, runs it again, and a third time as if it had died before it could write its event. Checks that the
+/// result is always the same, and that there is one event. Returns the last result.
 async fn run_three_times(scene: &Scene, push_id: PushId, stage: &str, payload: &Value) -> Value {
     let first = scene.stack.invoke(stage, payload).await.value();
     assert!(first.get("errorType").is_none(), "{stage}: {first}");
@@ -905,7 +905,7 @@ async fn run_three_times(scene: &Scene, push_id: PushId, stage: &str, payload: &
 }
 
 #[tokio::test]
-async fn a_stage_that_is_run_again_gives_the_same_result_and_one_event() {
+async fn a_stage_that_is_run_again_returns_the_same_result_and_writes_one_event() {
     let (scene, _host) = Scene::over_http("stages-twice", Options::default()).await;
     let repository = scene.repository("group/project");
     let commit = commit_files_of_every_kind(&repository);
@@ -923,7 +923,7 @@ async fn a_stage_that_is_run_again_gives_the_same_result_and_one_event() {
         .map(domain::destination::ObjectKey::as_str)
         .to_vec();
     assert_eq!(scene.staged_keys(id).await.len(), staged.len());
-    // The zip's version is part of the result: there is no second one.
+    // The result contains the zip's version, so there is no second version.
     run("Upload", calls.upload(&deliver, &fetched, &packed)).await;
     let closed = run("Record", calls.record()).await;
     assert_eq!(closed["status"], "Delivered");
@@ -962,7 +962,7 @@ async fn a_source_without_settings_fails_the_push_before_validate() {
     scene.remove_settings().await;
     let hook = scene.hook("group/project", MAIN, None, Some(&"a".repeat(40)));
     let run = scene.push(&hook).await;
-    // The local AWS leaves "Exception" out of the name.
+    // The local AWS omits "Exception" from the name.
     let error = run.ended.error.clone().unwrap();
     assert!(error.starts_with("Ssm.ParameterNotFound"), "{run:#?}");
     scene.assert_failed(&run, "ReadSource", &error).await;
@@ -974,7 +974,7 @@ async fn a_path_that_leads_out_of_the_zip_fails_the_push_in_package() {
     let (scene, _host) = Scene::over_http("hostile-path", Options::default()).await;
     let repository = scene.repository("group/project");
     let blob = repository.git_with(["hash-object", "-w", "--stdin"], b"hostile");
-    // A folder named `..` with a file: git itself would not write it.
+    // A folder named `..` with a file, which git itself would not write.
     let folder = repository.hostile_tree("100644 authorized_keys", &blob);
     let tree = repository.hostile_tree("40000 ..", &folder);
     let commit = repository.git(["commit-tree", "-m", "Climb", &tree]);
@@ -1044,7 +1044,7 @@ async fn a_push_that_cannot_be_closed_fails_in_record() {
     let (scene, _host) = Scene::over_http("not-closed", Options::default()).await;
     let hook = scene.hook("group/project", MAIN, None, Some(&"a".repeat(40)));
     let calls = Calls::of(&scene, &hook, &Delivery::fresh());
-    // The deployed definition, but it begins at its end.
+    // The deployed definition, which begins at its last stage.
     let from_record = |definition: &mut Value| definition["StartAt"] = json!("Record");
     let run = scene.run_changed("from-record", &calls.push, from_record).await;
     scene.assert_failed(&run, "Record", "InputInvalid").await;
@@ -1052,7 +1052,7 @@ async fn a_push_that_cannot_be_closed_fails_in_record() {
 }
 
 #[tokio::test]
-async fn people_are_told_of_a_failure_even_where_it_cannot_be_recorded() {
+async fn people_are_notified_of_a_failure_even_if_it_cannot_be_recorded() {
     let (scene, _host) = Scene::over_http("unrecorded", Options::default()).await;
     let hook = scene.hook("group/project", MAIN, None, Some(&"a".repeat(40)));
     let delivery = Delivery::fresh();
@@ -1070,7 +1070,7 @@ async fn people_are_told_of_a_failure_even_where_it_cannot_be_recorded() {
 }
 
 #[tokio::test]
-async fn the_trail_in_dynamodb_does_what_every_trail_does() {
+async fn the_trail_in_dynamodb_passes_the_tests_of_every_trail() {
     let trail = stack().await.handle().trail().unwrap();
     audit::conformance::check_all(&trail).await;
 }
@@ -1090,7 +1090,7 @@ async fn read_table(stack: &Stack, caller: &Caller) -> fixtures::aws::Answer {
     caller.json("dynamodb", "DynamoDB_20120810.GetItem", &item).await
 }
 
-/// Does something with an object.
+/// Requests an object with a method.
 async fn object(
     stack: &Stack,
     caller: &Caller,
@@ -1111,7 +1111,7 @@ async fn authorize_may_read_the_webhook_secret_and_not_the_git_secret() {
 }
 
 #[tokio::test]
-async fn accept_may_look_at_executions_and_not_at_the_table() {
+async fn accept_may_read_executions_and_not_the_table() {
     let stack = stack().await;
     let role = stack.role_of("Accept").await;
     let execution = json!({"executionArn": stack.handle().execution_arn("none").unwrap()});
@@ -1133,9 +1133,9 @@ async fn validate_may_read_the_table_and_no_secret() {
 }
 
 #[tokio::test]
-async fn the_names_of_a_function_and_its_role_give_nobody_its_secret() {
+async fn the_names_of_a_function_and_its_role_do_not_reveal_its_secret() {
     let stack = stack().await;
-    // Only a function that was started has a secret. What this one is asked makes no difference.
+    // Only a function that was started has a secret. Its input makes no difference.
     stack.invoke("Fetch", &json!({})).await;
     let answer = read_secret(stack, &stack.who_guesses("Fetch"), "GitSecretName").await;
     assert!(
@@ -1172,7 +1172,7 @@ async fn fetch_may_stage_objects_and_not_deliver_them() {
 }
 
 #[tokio::test]
-async fn package_may_stage_objects_and_read_no_secret() {
+async fn package_may_stage_objects_and_not_read_secrets() {
     let stack = stack().await;
     let role = stack.role_of("Package").await;
     let staged = object(
@@ -1236,7 +1236,7 @@ async fn record_may_remove_staged_objects_and_not_read_delivered_ones() {
     assert!(read_secret(stack, &role, "GitSecretName").await.is_denied());
 }
 
-/// The `2.N` of the newest glibc symbol that a binary names.
+/// Returns the `N` of `2.N`, the newest version of glibc that a binary's symbols need.
 fn needed_glibc(binary: &[u8]) -> u32 {
     let prefix = b"GLIBC_2.";
     let versions = binary.windows(prefix.len() + 3).filter_map(|window| {
@@ -1251,7 +1251,7 @@ fn needed_glibc(binary: &[u8]) -> u32 {
 #[tokio::test]
 async fn every_function_is_a_small_stripped_binary_that_runs_on_al2023() {
     if stack().await.profile == Profile::Dev {
-        // What is built quickly is for this machine alone.
+        // A development build is for this machine alone.
         return;
     }
     let build = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.aws-sam/build");

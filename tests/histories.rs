@@ -1,4 +1,4 @@
-//! Histories of a ref, from outside: whatever happens to it, the destination ends at what the git host says.
+//! Tests histories of a ref end to end: whatever happens to it, the destination ends up with what the git host has.
 
 use git_host::Options;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use crate::fixtures::scene::{Run, Scene};
 
 const TAG: &str = "refs/tags/v1";
 
-/// Moves a ref of the host, and reports it: `None` is where it is not there.
+/// Moves a ref of the host, and reports it. A position of `None` means that the ref does not exist.
 struct Mover<'a> {
     scene: &'a Scene,
     repository: &'a Repository,
@@ -32,7 +32,7 @@ impl<'a> Mover<'a> {
         }
     }
 
-    /// Moves the ref, and gives the webhook of it.
+    /// Moves the ref, and returns the webhook for it.
     fn move_to(&mut self, to: Option<&str>) -> PushHook {
         match to {
             Some(commit) => self.repository.git(["update-ref", self.ref_name, commit]),
@@ -49,7 +49,7 @@ impl<'a> Mover<'a> {
     }
 }
 
-/// The metadata of the only zip of the source.
+/// Returns the metadata of the only zip of the source.
 async fn zip(scene: &Scene) -> HashMap<String, String> {
     let keys = scene.delivered_keys().await;
     assert_eq!(keys.len(), 1, "{keys:?}");
@@ -58,13 +58,13 @@ async fn zip(scene: &Scene) -> HashMap<String, String> {
     head.send().await.unwrap().metadata.unwrap()
 }
 
-/// Three commits, one upon the other.
+/// Makes three commits, each on top of the one before.
 fn commits(repository: &Repository) -> [String; 3] {
     ["a", "b", "c"].map(|content| repository.commit_file("file", content))
 }
 
 #[tokio::test]
-async fn a_ref_that_is_deleted_and_made_again_where_it_was_before_ends_there() {
+async fn a_ref_that_is_deleted_and_created_again_at_the_same_commit_is_delivered() {
     let (scene, _host) = Scene::over_http("made-again", Options::with_any_commit()).await;
     let repository = scene.repository("group/project");
     let [a, b, _] = commits(&repository);
@@ -81,7 +81,7 @@ async fn a_ref_that_is_deleted_and_made_again_where_it_was_before_ends_there() {
 }
 
 #[tokio::test]
-async fn a_ref_that_is_reset_past_a_push_that_failed_ends_where_it_was_reset_to() {
+async fn a_ref_that_is_reset_past_a_failed_push_ends_at_the_commit_it_was_reset_to() {
     let (scene, _host) = Scene::over_http("reset", Options::with_any_commit()).await;
     let repository = scene.repository("group/project");
     let [a, b, c] = commits(&repository);
@@ -100,7 +100,7 @@ async fn a_ref_that_is_reset_past_a_push_that_failed_ends_where_it_was_reset_to(
     scene.configure(|_| ()).await;
     branch.push(Some(&a)).await.delivered();
     assert_eq!(zip(&scene).await["commit"], a);
-    // The one that failed is sent again, far too late: its commit is no longer on the ref.
+    // The failed push is executed again too late: its commit is no longer on the ref.
     let late = scene.new_execution(failed.push_id).await;
     let late = scene.follow(&late).await;
     assert_eq!(late.ended.error.as_deref(), Some("CommitNotOnRef"), "{late:#?}");
@@ -118,11 +118,11 @@ async fn a_tag_that_is_deleted_and_pushed_again_is_delivered_again() {
     let again = tag.push(Some(&b)).await;
     assert_ne!(again.delivered().version_id, first.delivered().version_id);
     assert_eq!(zip(&scene).await["push-id"], again.push_id.to_string());
-    // And at an earlier commit.
+    // It is delivered again at an earlier commit.
     tag.push(None).await;
     tag.push(Some(&a)).await.delivered();
     assert_eq!(zip(&scene).await["commit"], a);
-    // And where somebody has removed the zip.
+    // It is also delivered again if the zip was removed.
     tag.push(None).await;
     scene.remove_delivered().await;
     tag.push(Some(&a)).await.delivered();
@@ -130,7 +130,7 @@ async fn a_tag_that_is_deleted_and_pushed_again_is_delivered_again() {
 }
 
 #[tokio::test]
-async fn a_ref_that_is_forced_back_and_forth_at_once_ends_at_what_the_host_says() {
+async fn a_ref_that_is_forced_back_and_forth_at_once_ends_at_what_the_host_has() {
     let (scene, _host) = Scene::over_http("back-and-forth", Options::with_any_commit()).await;
     let repository = scene.repository("group/project");
     let [a, b, c] = commits(&repository);
@@ -140,7 +140,7 @@ async fn a_ref_that_is_forced_back_and_forth_at_once_ends_at_what_the_host_says(
     let order = [3, 0, 5, 1, 4, 2];
     let runs = join_all(order.map(|index| scene.push(&hooks[index]))).await;
     for (run, index) in runs.iter().zip(order) {
-        // The third one moved it to what it no longer leads to.
+        // The third push moved the ref to a commit that is no longer on it.
         let (status, error) = match index {
             2 => ("FAILED", Some("CommitNotOnRef")),
             _ => ("SUCCEEDED", None),
@@ -152,7 +152,7 @@ async fn a_ref_that_is_forced_back_and_forth_at_once_ends_at_what_the_host_says(
 }
 
 #[tokio::test]
-async fn an_older_push_does_not_come_back_where_the_zip_was_removed() {
+async fn an_older_push_is_not_delivered_although_the_zip_was_removed() {
     let (scene, _host) = Scene::over_http("removed", Options::with_any_commit()).await;
     let repository = scene.repository("group/project");
     let [a, b, _] = commits(&repository);
@@ -177,7 +177,7 @@ async fn an_older_push_does_not_come_back_where_the_zip_was_removed() {
 }
 
 #[tokio::test]
-async fn a_new_table_before_an_old_bucket_delivers() {
+async fn a_new_table_with_an_old_bucket_delivers() {
     let (scene, _host) = Scene::over_http("new-table", Options::default()).await;
     let repository = scene.repository("group/project");
     let commits = ["a", "b", "c", "d"].map(|content| repository.commit_file("file", content));
@@ -193,7 +193,7 @@ async fn a_new_table_before_an_old_bucket_delivers() {
 }
 
 #[tokio::test]
-async fn a_push_that_was_delivered_is_told_of_again_to_who_executes_it_again_and_to_nobody_by_its_webhook() {
+async fn a_delivered_push_is_published_again_by_a_new_execution_and_not_by_its_webhook() {
     let (scene, _host) = Scene::over_http("told-again", Options::default()).await;
     let repository = scene.repository("group/project");
     let commit = repository.commit_file("file", "content");
@@ -206,7 +206,7 @@ async fn a_push_that_was_delivered_is_told_of_again_to_who_executes_it_again_and
     let again = scene.follow(&again).await;
     assert_eq!(again.delivered().version_id, first.delivered().version_id);
     assert_eq!(again.events()[first.events().len()..], ["PushRetried"]);
-    // What comes after it has come after what might have been told of it.
+    // Once a later push was published, a message about this one would have arrived.
     let later = repository.commit_file("file", "more");
     let later = scene
         .push(&scene.hook(&repository.path, MAIN, Some(&commit), Some(&later)))

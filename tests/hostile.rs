@@ -1,4 +1,4 @@
-//! Hosts that do what they should not, and a commit that is far larger than what the host sends of it: each fails the push
+//! Tests hosts that misbehave, and a commit that is far larger than the pack that the host sends: each fails the push
 //! with an error of its own, and leaves nothing in the destination and nothing staged.
 
 use git_host::Options;
@@ -11,10 +11,10 @@ use servers::http::{Answer, Host, before_pack, sending};
 use crate::fixtures::repository::MAIN;
 use crate::fixtures::scene::{Run, Scene};
 
-/// What is pushed. The hosts say that they have it.
+/// The pushed commit. The hosts claim to have it.
 const COMMIT: &str = "1111111111111111111111111111111111111111";
 
-/// A push to `host` fails in Fetch with `error`, within these limits.
+/// Checks that a push from `host` with these limits fails in Fetch with `error`.
 async fn assert_fetch_fails(source: &str, host: &Host, limits: Value, error: &str) -> Run {
     let scene = Scene::on(source, host).await;
     scene
@@ -33,12 +33,12 @@ async fn a_host_that_asks_for_the_password_again_and_again_fails_the_push() {
     let host = Host::answering(|_| Answer::unauthorized()).await;
     let run = assert_fetch_fails("asks-again", &host, json!({}), "AuthenticationFailed").await;
     assert_eq!(run.failed_attempts().len(), 1);
-    // Once without the password, and once with it.
+    // The first request is without the password, and the second one with it.
     assert_eq!(host.requests().len(), 2);
 }
 
 #[tokio::test]
-async fn a_host_that_redirects_elsewhere_fails_the_push_and_the_password_stays() {
+async fn a_host_that_redirects_elsewhere_fails_the_push_and_the_password_is_not_sent_there() {
     let other = Host::answering(|_| Answer::new(404, &[], "")).await;
     let target = other.url().replace("127.0.0.1", "localhost") + "/info/refs?service=git-upload-pack";
     let host = Host::answering(move |request| match request.has_credentials() {
@@ -75,7 +75,7 @@ async fn a_host_that_sends_for_ever_fails_the_push() {
 }
 
 #[tokio::test]
-async fn a_pack_that_says_more_objects_than_it_has_fails_the_push() {
+async fn a_pack_with_fewer_objects_than_it_claims_fails_the_push() {
     let host = sending(COMMIT, b"PACK\0\0\0\x02\0\0\0\x09").await;
     assert_fetch_fails("damaged", &host, json!({}), "RepositoryInvalid").await;
 }
@@ -84,7 +84,7 @@ async fn a_pack_that_says_more_objects_than_it_has_fails_the_push() {
 async fn a_file_of_10_gb_in_a_small_pack_fails_the_push() {
     let (scene, _host) = Scene::over_http("ten-gigabytes", Options::default()).await;
     let project = scene.repository("group/project");
-    // Zeros that are nowhere on the disk, and 46 MB once git has deflated them.
+    // A sparse file of zeros, which git deflates to 46 MB.
     let zeros = tempfile::NamedTempFile::new().unwrap();
     zeros.as_file().set_len(10 << 30).unwrap();
     let blob = project.git([

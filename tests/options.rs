@@ -1,4 +1,4 @@
-//! What a source's options make of a push.
+//! Tests how a source's options affect a push.
 
 use git_host::Options;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::fixtures::archive::{self, Entry};
 use crate::fixtures::repository::{MAIN, Repository, noise};
 use crate::fixtures::scene::{Run, Scene, http_secret, login};
 
-/// A repository's file `.gitmodules` with one submodule, and the submodule itself.
+/// Adds a submodule to a repository, and a file `.gitmodules` that names it.
 fn add_submodule(repository: &Repository, path: &str, url: &str, commit: &str) {
     let modules = format!("[submodule \"{path}\"]\n\tpath = {path}\n\turl = {url}\n");
     repository.write(".gitmodules", modules).submodule(path, commit);
@@ -96,7 +96,7 @@ async fn provenance(scene: &Scene, run: &Run) -> Value {
 }
 
 #[tokio::test]
-async fn a_provenance_document_stands_beside_the_zip() {
+async fn a_provenance_document_is_stored_beside_the_zip() {
     let (scene, host) = Scene::over_http("provenance", Options::default()).await;
     let project = scene.repository("group/project");
     let commit = project.commit_file("file", "content");
@@ -167,7 +167,7 @@ async fn a_full_clone_is_a_repository_that_git_works_in() {
         format!("{}/group/project.git", host.origin())
     );
 
-    // An annotated tag comes with its object, and the head is on its commit.
+    // The clone of an annotated tag has the tag's object, and its HEAD is the tag's commit.
     project.git(["tag", "--annotate", "v1", "--message", "One", &commit]);
     let tag = project.git(["rev-parse", "refs/tags/v1"]);
     let run = scene
@@ -179,7 +179,7 @@ async fn a_full_clone_is_a_repository_that_git_works_in() {
 }
 
 #[tokio::test]
-async fn links_that_the_source_does_not_want_fail_the_push() {
+async fn links_that_the_source_does_not_allow_fail_the_push() {
     let (scene, _host) = Scene::over_http("links", Options::default()).await;
     let project = scene.repository("group/project");
     project.link("inside", "file").link("dir/up", "../file");
@@ -243,7 +243,7 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lfs_objects_are_delivered_in_the_place_of_their_pointers() {
+async fn lfs_objects_are_delivered_instead_of_their_pointers() {
     let store = tempfile::tempdir().unwrap();
     let server = Giftless::serve(store.path()).await;
     let (scene, host) = Scene::over_http("lfs", Options::default()).await;
@@ -323,7 +323,7 @@ async fn lfs_objects_are_delivered_in_the_place_of_their_pointers() {
 }
 
 #[tokio::test]
-async fn a_commit_that_has_to_be_signed_and_is_not_fails_the_push() {
+async fn a_commit_without_a_required_signature_fails_the_push() {
     let (scene, host) = Scene::over_http("signature", Options::default()).await;
     scene
         .configure(|settings| settings["options"] = json!({"signature": "required"}))
@@ -371,7 +371,7 @@ async fn a_commit_that_has_to_be_signed_and_is_not_fails_the_push() {
 }
 
 #[tokio::test]
-async fn attributes_make_the_zip_what_git_archive_makes() {
+async fn attributes_have_the_effect_that_they_have_in_git_archive() {
     let (scene, _host) = Scene::over_http("attributes", Options::default()).await;
     scene
         .configure(|settings| settings["options"] = json!({"build_info": false, "attributes": true}))

@@ -1,4 +1,4 @@
-//! What the messages say is to be done about a push that has failed, or was ignored, works.
+//! Tests that the remedies work that the messages name for a push that has failed or was ignored.
 
 use git_host::Options;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::fixtures::repository::MAIN;
 use crate::fixtures::scene::Scene;
 
 #[tokio::test]
-async fn a_push_that_was_ignored_by_wrong_settings_is_delivered_when_it_is_sent_again() {
+async fn a_push_that_wrong_settings_ignored_is_delivered_if_its_webhook_is_sent_again() {
     let (scene, _host) = Scene::over_http("wrong-globs", Options::default()).await;
     let repository = scene.repository("group/project");
     let commit = repository.commit_file("file", "content");
@@ -45,7 +45,7 @@ async fn a_push_that_was_ignored_by_wrong_settings_is_delivered_when_it_is_sent_
 }
 
 #[tokio::test]
-async fn a_limit_that_was_raised_holds_for_a_new_execution_of_the_push_that_met_it() {
+async fn a_raised_limit_applies_to_a_new_execution_of_the_push_that_exceeded_it() {
     let (scene, _host) = Scene::over_http("limit-raised", Options::default()).await;
     let repository = scene.repository("group/project");
     let commit = repository.commit_file("file", "content");
@@ -60,7 +60,7 @@ async fn a_limit_that_was_raised_holds_for_a_new_execution_of_the_push_that_met_
     let again = scene.new_execution(run.push_id).await;
     let again = scene.follow(&again).await;
     assert_eq!(scene.object(again.delivered()).await.metadata["commit"], commit);
-    // It has kept its number.
+    // The push has kept its sequence number.
     let numbers: Vec<_> = again
         .trail
         .events
@@ -75,7 +75,7 @@ async fn a_limit_that_was_raised_holds_for_a_new_execution_of_the_push_that_met_
 }
 
 #[tokio::test]
-async fn an_option_that_was_changed_after_a_failure_makes_another_zip() {
+async fn an_option_that_was_changed_after_a_failure_changes_the_zip() {
     let (scene, _host) = Scene::over_http("option-changed", Options::default()).await;
     let repository = scene.repository("group/project");
     let commit = repository.commit_file("file", "content");
@@ -101,7 +101,7 @@ async fn an_option_that_was_changed_after_a_failure_makes_another_zip() {
 }
 
 #[tokio::test]
-async fn what_was_staged_and_is_gone_is_fetched_again_in_the_same_execution() {
+async fn a_commit_whose_staged_objects_are_missing_is_fetched_again_in_the_same_execution() {
     let (scene, _host) = Scene::over_http("expired", Options::default()).await;
     let repository = scene.repository("group/project");
     let commit = repository.commit_file("file", "content");
@@ -134,7 +134,7 @@ async fn what_was_staged_and_is_gone_is_fetched_again_in_the_same_execution() {
 
 #[tokio::test]
 async fn an_execution_that_was_stopped_is_closed_and_may_be_followed_by_another() {
-    // A host that says nothing: the fetch goes on for as long as it is let.
+    // A host that sends nothing: the fetch waits until its timeout.
     let host = Host::serve(|_, connection| async move {
         std::future::pending::<()>().await;
         drop(connection);
@@ -204,7 +204,7 @@ async fn of_two_executions_of_one_push_at_once_one_delivers() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_could_not_be_told_is_told_by_another_execution() {
+async fn a_delivery_that_could_not_be_published_is_published_by_another_execution() {
     let (scene, _host) = Scene::over_http("not-told", Options::default()).await;
     let repository = scene.repository("group/project");
     let commit = repository.commit_file("file", "content");
@@ -221,7 +221,7 @@ async fn a_delivery_that_could_not_be_told_is_told_by_another_execution() {
         run.ended.cause.as_ref().unwrap().contains("the bus is down"),
         "{run:#?}"
     );
-    // The zip is where it should be, and everybody is told that it is.
+    // The zip is delivered, and its delivery is published.
     assert_eq!(run.state().status, Status::Delivered);
     assert_eq!(run.state().failure.as_ref().unwrap().failure.stage, "Publish");
     let inbox = &scene.stack.inbox;
