@@ -1,5 +1,5 @@
-//! Is the zip what the commit holds? First by `git ls-tree`: each entry's content has to hash to the object's id. Then by
-//! `git archive`'s own zip: names, modes, sizes and checksums.
+//! Checks that a zip holds what the commit holds: first against `git ls-tree`, where each entry's content has to hash
+//! to the object's id, and then against `git archive`'s own zip, by names, modes, sizes and checksums.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,12 +12,12 @@ use zip::ZipArchive;
 use crate::error::Error;
 use crate::peers;
 
-/// A commit's entries: the path's bytes to the mode, as a zip has it, and the object's id.
+/// A commit's entries, from the path's bytes to the mode in a zip and the object's id.
 pub type Listing = BTreeMap<Vec<u8>, (u32, String)>;
 
 const FOLDER_MODE: u32 = 0o040_755;
 
-/// What `git ls-tree` says; a submodule is an empty folder.
+/// Lists a commit with `git ls-tree`. A submodule is an empty folder.
 pub fn list(repository: &Path, commit: &str) -> Result<Listing, Error> {
     let mut command = peers::git();
     command
@@ -48,7 +48,7 @@ pub fn list(repository: &Path, commit: &str) -> Result<Listing, Error> {
         .collect()
 }
 
-/// The sizes of the files, in order.
+/// Returns the sizes of the files, in ascending order.
 pub fn sizes(zip: &Path) -> Result<Vec<u64>, Error> {
     let mut archive = open(zip)?;
     let mut sizes = (0..archive.len())
@@ -58,7 +58,7 @@ pub fn sizes(zip: &Path) -> Result<Vec<u64>, Error> {
     Ok(sizes)
 }
 
-/// Holds the zip against the listing and git archive's zip of the same commit.
+/// Compares the zip with the listing and with git archive's zip of the same commit.
 pub fn check(zip: &Path, commit: &str, listing: &Listing, theirs: &Path) -> Result<(), Error> {
     let wrong = |what: String| Error::Wrong {
         zip: zip.to_owned(),
@@ -91,7 +91,7 @@ pub fn check(zip: &Path, commit: &str, listing: &Listing, theirs: &Path) -> Resu
             .insert(path, (mode, content.len() as u64, file.crc32()))
             .is_some()
         {
-            return Err(wrong(format!("{shown} is there twice")));
+            return Err(wrong(format!("{shown} occurs twice")));
         }
     }
     if let Some(missing) = listing.keys().find(|path| !summary.contains_key(*path)) {
@@ -101,7 +101,7 @@ pub fn check(zip: &Path, commit: &str, listing: &Listing, theirs: &Path) -> Resu
     compare(zip, &summary, theirs)
 }
 
-/// Holds names, modes, sizes and checksums against git archive's.
+/// Compares names, modes, sizes and checksums with git archive's.
 fn compare(zip: &Path, summary: &BTreeMap<Vec<u8>, (u32, u64, u32)>, theirs: &Path) -> Result<(), Error> {
     let wrong = |path: &[u8]| Error::Wrong {
         zip: zip.to_owned(),

@@ -1,4 +1,4 @@
-//! Runs the stages and their peers in turn, and checks what they make.
+//! Runs the stages and what they are compared with in turn, and checks their zips.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,13 +19,13 @@ use crate::error::Error;
 use crate::measure::{self, Cost};
 use crate::old_way::Cloner;
 use crate::repository::{self, Tip};
-use crate::stage::{self, Answer, Stage};
+use crate::stage::{self, Stage, StageResult};
 use crate::{Cli, peers};
 
 /// The served repository's name.
 const SERVED: &str = "repository";
 
-/// What was measured of one repository.
+/// The measurements of one repository.
 pub struct Comparison {
     pub name: String,
     pub commit: String,
@@ -43,7 +43,7 @@ pub struct Round {
     /// The sizes of the two zips.
     pub zip: u64,
     pub archive_zip: u64,
-    /// The full clone, walked and zipped, where it was run.
+    /// The full clone, walked and zipped, or `None` if it was not run in this round.
     pub old_way: Option<OldWay>,
 }
 
@@ -87,7 +87,7 @@ pub fn compare(repository: &Path, cli: &Cli) -> Result<Comparison, Error> {
     bench
         .bar
         .enable_steady_tick(std::time::Duration::from_millis(100));
-    // Once for the caches of the system.
+    // The first round fills the caches of the system.
     bench.round(0, false)?;
     let rounds = (0..cli.runs)
         .map(|number| bench.round(number + 1, number < cli.old_way_runs))
@@ -188,17 +188,17 @@ impl Bench {
         staging: &Path,
     ) -> Result<(O, Cost), Error> {
         let envelope = self.folder.join("envelope.json");
-        let answer = self.folder.join("answer.json");
+        let result = self.folder.join("result.json");
         stage::write(&envelope, &self.envelope(input)?)?;
         let mut command = this_program()?;
         command
             .args(["stage", stage.name()])
-            .args([&envelope, &answer])
+            .args([&envelope, &result])
             .arg(staging);
         let mut cost = self.peer(&mut command)?;
-        let answer: Answer<O> = stage::read(&answer)?;
-        cost.anonymous = cost.anonymous.max(answer.anonymous);
-        Ok((answer.output, cost))
+        let result: StageResult<O> = stage::read(&result)?;
+        cost.anonymous = cost.anonymous.max(result.anonymous);
+        Ok((result.output, cost))
     }
 
     fn peer(&self, command: &mut Command) -> Result<Cost, Error> {

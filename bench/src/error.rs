@@ -1,23 +1,23 @@
-//! Why nothing could be measured, or what was made is wrong.
+//! Why a measurement failed, or why a zip is wrong.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
-/// See the module.
+/// An error of a measurement, or a wrong zip.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file or folder.
+    /// A file or folder cannot be used.
     #[error("cannot {action} {path}")]
     Io {
         action: &'static str,
         path: PathBuf,
         source: io::Error,
     },
-    /// A program that cannot be started.
+    /// A program cannot be started.
     #[error("cannot run {program}: is it installed?")]
     Start { program: String, source: io::Error },
-    /// A program that has failed.
+    /// A program has failed.
     #[error("{command} failed ({status})\n{stderr}")]
     Failed {
         command: String,
@@ -27,10 +27,10 @@ pub enum Error {
     /// The host of what is measured.
     #[error(transparent)]
     Host(#[from] git_host::Error),
-    /// A path, ref or URL that Push Code does not take.
+    /// Push Code does not accept a path, ref or URL.
     #[error(transparent)]
     Invalid(#[from] domain::Invalid),
-    /// libgit2's clone.
+    /// libgit2's clone has failed.
     #[error("libgit2 cannot clone")]
     Clone(#[from] git2::Error),
     /// The stage's own error.
@@ -39,20 +39,20 @@ pub enum Error {
         stage: &'static str,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// What the processes of this tool tell each other.
-    #[error("cannot read or write what a stage was given or has answered")]
+    /// The JSON that the processes of this tool exchange cannot be read or written.
+    #[error("cannot read or write the input or output of a stage")]
     Json(#[from] serde_json::Error),
-    /// A zip that cannot be read or written.
+    /// A zip cannot be read or written.
     #[error("the zip {path} cannot be read or written")]
     Zip {
         path: PathBuf,
         source: zip::result::ZipError,
     },
-    /// A zip that does not hold what the commit holds.
+    /// A zip does not hold what the commit holds.
     #[error("the zip {zip} is wrong: {what}")]
     Wrong { zip: PathBuf, what: String },
-    /// What git says cannot be understood.
-    #[error("git said what cannot be understood: {0:?}")]
+    /// The output of git cannot be parsed.
+    #[error("git's output cannot be parsed: {0:?}")]
     Git(String),
 }
 

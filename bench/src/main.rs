@@ -1,5 +1,5 @@
-//! Measures Push Code's stages against git, and against the way it was done before, on any local repository.
-//! `docs/performance.md` says what is measured and how.
+//! Measures Push Code's stages against git, and against a full clone that is walked and zipped, on any local
+//! repository. `docs/performance.md` describes what is measured and how.
 
 mod check;
 mod compare;
@@ -43,7 +43,7 @@ struct Cli {
     internal: Option<Internal>,
 }
 
-/// What the tool starts as processes of their own, so that what is measured is a process.
+/// The commands that the tool starts as processes of their own, because the cost of a process is measured.
 #[derive(Debug, Subcommand)]
 enum Internal {
     /// Run one stage once.

@@ -1,4 +1,4 @@
-//! Runs one process and says what it cost.
+//! Runs one process and measures its cost.
 
 use std::fs::File;
 use std::path::Path;
@@ -12,16 +12,16 @@ use wait4::Wait4;
 
 use crate::error::Error;
 
-/// How often the memory is looked at.
+/// How often the memory is sampled.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(3);
 
-/// What a process has cost, with the processes that it started and waited for; the memory is its own.
+/// The cost of a process, with the processes that it started and waited for. The memory is that of the process alone.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cost {
     pub wall: Duration,
     /// User and system time.
     pub cpu: Duration,
-    /// The most anonymous memory that was seen, in bytes. Mapped files are not in it.
+    /// The most anonymous memory of all samples, in bytes. Mapped files do not count.
     pub anonymous: u64,
     /// What was written to the disk or is about to be, in bytes; 0 on a file system in memory.
     pub written: u64,
@@ -51,7 +51,7 @@ pub fn run(command: &mut Command, log: &Path) -> Result<Cost, Error> {
             }
             most
         });
-        // Without reaping: what the kernel has counted can still be read.
+        // The process is not reaped yet, so that the kernel's counters can still be read.
         let waited = wait(pid);
         let wall = started.elapsed();
         ended.store(true, Ordering::Relaxed);
@@ -89,12 +89,12 @@ fn wait(pid: u32) -> std::io::Result<()> {
     }
 }
 
-/// The anonymous memory of the process `pid`, or `self`; 0 where it has ended.
+/// Returns the anonymous memory of the process `pid`, which may be `self`, or 0 if it has ended.
 pub fn anonymous_bytes(pid: &str) -> u64 {
     number(&format!("/proc/{pid}/status"), "RssAnon:") * 1_024
 }
 
-/// The number after `name` in a file of `/proc`.
+/// Returns the number after `name` in a file of `/proc`, or 0 if it cannot be read.
 fn number(path: &str, name: &str) -> u64 {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(name));
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_has_a_cost_and_a_failed_one_says_why() {
+    fn a_process_has_a_cost_and_the_error_of_a_failed_one_names_its_message() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let script = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done";

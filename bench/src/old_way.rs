@@ -1,7 +1,7 @@
-//! The way it was done before: a full clone with a checkout, whose folder is walked and zipped on one thread.
+//! The old way to make a zip of a push: a full clone with a checkout, whose folder is walked and zipped on one thread.
 //!
-//! The services that do so clone with libgit2, as a Lambda function has no git: aws-push-code and quickstart-git2s3 do. A
-//! CI step clones with git itself. Which is faster depends on the repository.
+//! Services such as aws-push-code and quickstart-git2s3 clone with libgit2, because a Lambda function has no git. A CI
+//! step clones with git itself. Which one is faster depends on the repository.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -16,7 +16,7 @@ use zip::write::SimpleFileOptions;
 use crate::error::Error;
 use crate::peers;
 
-/// Where from and where to.
+/// What to clone, and where to.
 #[derive(Debug, clap::Args)]
 pub struct OldWayArgs {
     #[arg(value_enum)]
@@ -29,7 +29,7 @@ pub struct OldWayArgs {
     zip: PathBuf,
 }
 
-/// What clones.
+/// The program that clones.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub enum Cloner {
     Git,
@@ -68,7 +68,7 @@ pub fn run(args: &OldWayArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// Adds what is in `folder`, but not git's own folder.
+/// Adds the contents of `folder` except git's own folder.
 fn add(
     zip: &mut ZipWriter<BufWriter<File>>,
     root: &Path,
@@ -85,7 +85,7 @@ fn add(
         if name == Path::new(".git") {
             continue;
         }
-        // A name that is not UTF-8 is not what is measured.
+        // Names that are not UTF-8 are not measured.
         let name = String::from_utf8_lossy(name.as_os_str().as_bytes()).into_owned();
         let metadata = path.symlink_metadata().map_err(Error::io("read", &path))?;
         let options = SimpleFileOptions::default()

@@ -1,15 +1,15 @@
-//! git, as it is installed, without anybody's settings.
+//! The installed git, without the settings of the user or the system.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::error::Error;
 
-/// Turned off, so that git archive writes the commit as it is, and what it writes can be compared.
+/// Turns off all attributes that change what git archive writes, so that its zip can be compared with the commit.
 const NO_ATTRIBUTES: &str =
     "* -export-ignore -export-subst -text -eol -ident -filter -working-tree-encoding\n";
 
-/// git without settings, questions and proxies.
+/// Returns a git command without settings, prompts and proxies.
 pub fn git() -> Command {
     let mut command = Command::new("git");
     command
@@ -38,7 +38,7 @@ pub fn output(command: &mut Command) -> Result<Vec<u8>, Error> {
     })
 }
 
-/// The peer of fetch.
+/// Returns the git command that fetch is compared with.
 pub fn shallow_clone(url: &str, branch: &str, to: &Path) -> Command {
     let mut command = git();
     command
@@ -49,7 +49,7 @@ pub fn shallow_clone(url: &str, branch: &str, to: &Path) -> Command {
     command
 }
 
-/// The peer of package.
+/// Returns the git command that package is compared with.
 pub fn archive(clone: &Path, commit: &str, to: &Path) -> Command {
     let mut command = git();
     command

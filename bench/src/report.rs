@@ -1,23 +1,23 @@
-//! The table.
+//! Formats the measurements as a table.
 
 use std::fmt::Write;
 
 use crate::compare::{Comparison, OldWay, Round};
 use crate::measure::Cost;
 
-/// A commit has mostly small files where the median is below this, in bytes.
+/// A commit has mostly small files if their median size is below this, in bytes.
 const SMALL: u64 = 1_536;
 const MIB: f64 = (1 << 20) as f64;
 
-/// What is to be reached.
-enum Reach {
-    /// A ratio, or a number of MiB, of at most this.
+/// The target of a measurement.
+enum Target {
+    /// A ratio, or a number of MiB, that is at most this.
     AtMost(f64),
-    /// A ratio of at least this.
+    /// A ratio that is at least this.
     AtLeast(f64),
 }
 
-impl Reach {
+impl Target {
     fn is_met(&self, value: f64) -> bool {
         match self {
             Self::AtMost(limit) => value <= *limit,
@@ -26,7 +26,7 @@ impl Reach {
     }
 }
 
-/// The comparison as Markdown. Ratios are the medians of the pairs' ratios, not ratios of medians.
+/// Formats the comparison as Markdown. Ratios are the medians of the pairs' ratios, not ratios of medians.
 pub fn markdown(comparison: &Comparison) -> String {
     let rounds = &comparison.rounds;
     let median_size = comparison
@@ -38,7 +38,7 @@ pub fn markdown(comparison: &Comparison) -> String {
     let mut table = format!(
         "### {}: {} files, {total:.1} MiB, the median file has {median_size} bytes\n\n\
          Commit `{}`, {} pairs of runs.\n\n\
-         | What | Push Code | Peer | Ratio: median (min to max) | Reach | Met |\n|---|---|---|---|---|---|\n",
+         | What | Push Code | Peer | Ratio: median (min to max) | Target | Met |\n|---|---|---|---|---|---|\n",
         comparison.name,
         comparison.sizes.len(),
         comparison.commit,
@@ -51,22 +51,22 @@ pub fn markdown(comparison: &Comparison) -> String {
     let peak = |cost: fn(&Round) -> Cost| move |round: &Round| cost(round).anonymous as f64 / MIB;
     let all: Vec<&Round> = rounds.iter().collect();
 
-    let mut ratio = |what: &str, unit: Unit, (ours, theirs): Pair<'_>, reach: Option<Reach>| {
+    let mut ratio = |what: &str, unit: Unit, (ours, theirs): Pair<'_>, target: Option<Target>| {
         let pairs: Vec<(f64, f64)> = all.iter().map(|round| (ours(round), theirs(round))).collect();
         let ratio = Spread::of(pairs.iter().map(|(ours, theirs)| ours / theirs));
         let ours = unit.show(Spread::of(pairs.iter().map(|pair| pair.0)).median);
         let theirs = unit.show(Spread::of(pairs.iter().map(|pair| pair.1)).median);
-        let (reach, met) = verdict(reach, ratio.median, "x");
+        let (target, met) = verdict(target, ratio.median, "x");
         let _ = writeln!(
             table,
-            "| {what} | {ours} | {theirs} | {ratio} | {reach} | {met} |"
+            "| {what} | {ours} | {theirs} | {ratio} | {target} | {met} |"
         );
     };
     ratio(
         "fetch / `git clone --depth 1 --bare`, wall",
         Unit::Seconds,
         (&wall(|round| round.fetch), &wall(|round| round.clone)),
-        Some(Reach::AtMost(1.15)),
+        Some(Target::AtMost(1.15)),
     );
     ratio(
         "fetch, CPU",
@@ -78,13 +78,13 @@ pub fn markdown(comparison: &Comparison) -> String {
         "package / `git archive --format=zip -6`, wall",
         Unit::Seconds,
         (&wall(|round| round.package), &wall(|round| round.archive)),
-        Some(Reach::AtMost(package_wall)),
+        Some(Target::AtMost(package_wall)),
     );
     ratio(
         "package, CPU",
         Unit::Seconds,
         (&cpu(|round| round.package), &cpu(|round| round.archive)),
-        Some(Reach::AtMost(1.0)),
+        Some(Target::AtMost(1.0)),
     );
     ratio(
         "package, size of the zip",
@@ -92,7 +92,7 @@ pub fn markdown(comparison: &Comparison) -> String {
         (&|round| round.zip as f64 / MIB, &|round| {
             round.archive_zip as f64 / MIB
         }),
-        Some(Reach::AtMost(1.03)),
+        Some(Target::AtMost(1.03)),
     );
     ratio(
         "fetch, written to disk",
@@ -114,8 +114,8 @@ pub fn markdown(comparison: &Comparison) -> String {
         ("package, peak anonymous memory", |round| round.package),
     ] {
         let peaks = Spread::of(rounds.iter().map(peak(cost)));
-        let (reach, met) = verdict(Some(Reach::AtMost(256.0)), peaks.most, " MiB");
-        let _ = writeln!(table, "| {what} | {:.1} MiB | | | {reach} | {met} |", peaks.most);
+        let (target, met) = verdict(Some(Target::AtMost(256.0)), peaks.most, " MiB");
+        let _ = writeln!(table, "| {what} | {:.1} MiB | | | {target} | {met} |", peaks.most);
     }
     for (cloner, old_way) in [
         ("libgit2", (|old_way| old_way.libgit2) as fn(&OldWay) -> Cost),
@@ -135,10 +135,10 @@ pub fn markdown(comparison: &Comparison) -> String {
         let ours = Spread::of(pairs.iter().map(|pair| pair.0)).median;
         let theirs = Spread::of(pairs.iter().map(|pair| pair.1)).median;
         let faster = Spread::of(pairs.iter().map(|(ours, theirs)| theirs / ours));
-        let (reach, met) = verdict(Some(Reach::AtLeast(10.0)), faster.median, "x faster");
+        let (target, met) = verdict(Some(Target::AtLeast(10.0)), faster.median, "x faster");
         let _ = writeln!(
             table,
-            "| fetch and package / full clone by {cloner}, walk and zip, wall ({} pairs) | {} | {} | {faster} faster | {reach} | {met} |",
+            "| fetch and package / full clone by {cloner}, walk and zip, wall ({} pairs) | {} | {} | {faster} faster | {target} | {met} |",
             pairs.len(),
             Unit::Seconds.show(ours),
             Unit::Seconds.show(theirs),
@@ -147,17 +147,17 @@ pub fn markdown(comparison: &Comparison) -> String {
     table
 }
 
-/// What is compared with what.
+/// The two measurements that are compared.
 type Pair<'a> = (&'a dyn Fn(&Round) -> f64, &'a dyn Fn(&Round) -> f64);
 
-fn verdict(reach: Option<Reach>, value: f64, unit: &str) -> (String, &'static str) {
-    let Some(reach) = reach else {
+fn verdict(target: Option<Target>, value: f64, unit: &str) -> (String, &'static str) {
+    let Some(target) = target else {
         return (String::new(), "");
     };
-    let met = if reach.is_met(value) { "yes" } else { "no" };
-    let text = match reach {
-        Reach::AtMost(limit) => format!("at most {limit}{unit}"),
-        Reach::AtLeast(limit) => format!("at least {limit}{unit}"),
+    let met = if target.is_met(value) { "yes" } else { "no" };
+    let text = match target {
+        Target::AtMost(limit) => format!("at most {limit}{unit}"),
+        Target::AtLeast(limit) => format!("at least {limit}{unit}"),
     };
     (text, met)
 }
@@ -177,7 +177,7 @@ impl Unit {
     }
 }
 
-/// Several values of one thing.
+/// The spread of several measurements of one thing.
 struct Spread {
     least: f64,
     median: f64,

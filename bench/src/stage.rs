@@ -1,4 +1,5 @@
-//! One stage, in a process of its own: the same `handle` that its Lambda calls, with a folder for a staging area.
+//! Runs one stage in a process of its own, with the same `handle` that its Lambda calls and a folder for a staging
+//! area.
 
 use std::path::{Path, PathBuf};
 
@@ -14,15 +15,15 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::measure;
 
-/// Which stage, and where its input is and its output goes.
+/// The stage, and the files of its input and output.
 #[derive(Debug, clap::Args)]
 pub struct StageArgs {
     #[arg(value_enum)]
     stage: Stage,
     /// The envelope, as JSON.
     envelope: PathBuf,
-    /// Where the answer goes, as JSON.
-    answer: PathBuf,
+    /// The file for the result, as JSON.
+    result: PathBuf,
     /// The staging area.
     staging: PathBuf,
 }
@@ -42,15 +43,15 @@ impl Stage {
     }
 }
 
-/// What the process of a stage says.
+/// The result of a stage's process.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Answer<T> {
+pub struct StageResult<T> {
     pub output: T,
     /// Its anonymous memory at the end, in bytes.
     pub anonymous: u64,
 }
 
-/// The hosts of the bench ask for no login.
+/// The bench's hosts need no login.
 struct NoLogin;
 
 impl Secrets for NoLogin {
@@ -81,7 +82,7 @@ pub fn run(args: &StageArgs) -> Result<(), Error> {
                 progress: ProgressReporter::silent(),
             };
             let fetched = runtime.block_on(fetch::handle(&deps, &envelope));
-            answer::<FetchedCommit>(args, fetched.map_err(|error| failed(error.into()))?)
+            write_result::<FetchedCommit>(args, fetched.map_err(|error| failed(error.into()))?)
         }
         Stage::Package => {
             let envelope: Envelope<PackageInput> = read(&args.envelope)?;
@@ -90,14 +91,14 @@ pub fn run(args: &StageArgs) -> Result<(), Error> {
                 progress: ProgressReporter::silent(),
             };
             let archive = runtime.block_on(package::handle(&deps, &envelope));
-            answer(args, archive.map_err(|error| failed(error.into()))?)
+            write_result(args, archive.map_err(|error| failed(error.into()))?)
         }
     }
 }
 
-fn answer<T: StageOutput + Serialize>(args: &StageArgs, output: T) -> Result<(), Error> {
+fn write_result<T: StageOutput + Serialize>(args: &StageArgs, output: T) -> Result<(), Error> {
     let anonymous = measure::anonymous_bytes("self");
-    write(&args.answer, &Answer { output, anonymous })
+    write(&args.result, &StageResult { output, anonymous })
 }
 
 /// Reads JSON.

@@ -1,4 +1,4 @@
-//! A repository that looks like source code, and is the same each time.
+//! Makes a repository that resembles source code, and is the same each time.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::Stdio;
 use crate::error::Error;
 use crate::peers;
 
-/// How many files of a hundred have sizes in which range, in bytes: about 8 KB on average, the median at 3 KB.
+/// How many of a hundred files have a size in a range, in bytes. The average is about 8 KB, and the median 3 KB.
 const SIZES: [(u64, u64, u64); 6] = [
     (10, 40, 400),
     (22, 400, 1_500),
@@ -16,7 +16,7 @@ const SIZES: [(u64, u64, u64); 6] = [
     (9, 15_000, 40_000),
     (2, 40_000, 200_000),
 ];
-/// After the first commit so many follow, each of which changes one file of [`COMMITS`].
+/// The number of commits after the first one. Each changes one of [`COMMITS`] files.
 const COMMITS: u64 = 20;
 const WORDS: u64 = 3_000;
 
@@ -50,7 +50,7 @@ pub fn make(folder: &Path, files: u32) -> Result<(), Error> {
             stderr: String::new(),
         });
     }
-    // As a git host keeps it: one pack with deltas.
+    // A git host keeps one pack with deltas.
     let mut repack = peers::git();
     repack.arg("-C").arg(folder).args(["repack", "-adfq"]);
     peers::output(&mut repack)?;
@@ -89,7 +89,7 @@ fn data(out: &mut impl Write, bytes: &[u8]) -> std::io::Result<()> {
     writeln!(out)
 }
 
-/// Nested folders with up to some dozens of files each.
+/// Returns the path of a file, in nested folders with up to some dozens of files each.
 fn path(file: u64) -> String {
     let mut random = Random::new(file / 24);
     let mut path = String::new();
@@ -101,7 +101,7 @@ fn path(file: u64) -> String {
     format!("{path}{}_{file}.{extension}", word(file % WORDS))
 }
 
-/// Words in lines as a program has them; some files are noise, as pictures are.
+/// Returns the content of a file: lines of words, as in a program, or for some files noise, as in pictures.
 fn content(file: u64, commit: u64) -> Vec<u8> {
     let mut random = Random::new(file ^ 0x5eed);
     match file % 200 {
@@ -130,7 +130,7 @@ fn content(file: u64, commit: u64) -> Vec<u8> {
     while (text.len() as u64) < size {
         text.extend(std::iter::repeat_n(b' ', 4 * random.below(4) as usize));
         for _ in 0..=random.below(7) {
-            // The product of two makes some words much more frequent than others.
+            // The product of two random numbers makes some words much more frequent than others.
             let rank = random.below(WORDS) * random.below(WORDS) / WORDS;
             text.extend(word(rank).into_bytes());
             text.push(b" .,(=;"[random.below(6) as usize]);
@@ -140,7 +140,7 @@ fn content(file: u64, commit: u64) -> Vec<u8> {
     text
 }
 
-/// The word of a number, of two to five syllables.
+/// Returns the word of a number, with two to five syllables.
 fn word(number: u64) -> String {
     const SYLLABLES: [&str; 16] = [
         "ka", "to", "re", "si", "mu", "len", "par", "ob", "ject", "ex", "ve", "in", "do", "ba", "str", "ig",

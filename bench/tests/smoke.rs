@@ -1,4 +1,4 @@
-//! The tool runs anywhere: it makes a repository, measures it, and finds the zips right. How fast is not looked at.
+//! Tests that the tool makes a repository, measures it, and finds the zips correct. The speed is not tested.
 
 use std::process::Command;
 

@@ -44,7 +44,7 @@ pub enum Command {
 /// Writes completions for `shell` to `out`.
 ///
 /// # Errors
-/// If `out` cannot be written to.
+/// Returns an error if `out` cannot be written to.
 pub fn completions(shell: clap_complete::Shell, out: &mut impl Write) -> std::io::Result<()> {
     let mut written = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "push-code", &mut written);
@@ -54,7 +54,7 @@ pub fn completions(shell: clap_complete::Shell, out: &mut impl Write) -> std::io
 /// Writes the manual page of the command that `path` names to `out`.
 ///
 /// # Errors
-/// [`Error::Usage`] if there is no such command.
+/// Returns [`Error::Usage`] if there is no such command.
 pub fn man(path: &[String], out: &mut impl Write) -> Result<(), Error> {
     let mut root = Cli::command();
     // Builds the names of the commands below, such as `push-code-local-push`.
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn completions_and_manual_pages_know_the_commands() {
+    fn completions_and_manual_pages_contain_the_commands() {
         let mut text = Vec::new();
         completions(clap_complete::Shell::Bash, &mut text).unwrap();
         assert!(String::from_utf8(text).unwrap().contains("invoke"));

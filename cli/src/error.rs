@@ -1,4 +1,4 @@
-//! What can go wrong on this machine, each with what to do about it.
+//! What can fail on this machine, each with a remedy.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use shell::output::one_line;
 /// An error of the `push-code` command.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command line asks for something that cannot be.
+    /// The command line is wrong.
     #[error("{0}")]
     Usage(String),
-    /// No AWS credentials.
+    /// There are no AWS credentials.
     #[error(
         "there are no AWS credentials that can be used: log in (`aws sso login`), name a profile with AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     )]
@@ -25,7 +25,7 @@ pub enum Error {
     Git {
         /// Its arguments.
         command: String,
-        /// What it said.
+        /// Its output.
         message: String,
     },
     /// The remote repository cannot be read.
@@ -38,16 +38,16 @@ pub enum Error {
         /// What git said.
         message: String,
     },
-    /// The host sends elsewhere, and the token is for this host alone.
+    /// The host redirects to another address, and the token is for this host alone.
     #[error(
-        "{url} has moved: its host redirects to another address, which was not asked, as the token is for this one alone. \
+        "{url} has moved: its host redirects to another address, which this command does not follow, because the token is for this one alone. \
          Run this again with the repository's new URL, which the host's own pages name"
     )]
     Redirected {
         /// The repository.
         url: String,
     },
-    /// The folder is no git repository, or git refuses to read it.
+    /// The folder is not a git repository, or git refuses to read it.
     #[error(
         "{repository} is not a git repository that can be served: name another folder or a URL, as in `push-code local push ../project`\ngit says: {message}"
     )]
@@ -66,14 +66,16 @@ pub enum Error {
         repository: String,
     },
     /// There is no such ref.
-    #[error("{repository} has no branch or tag {name:?}: `git ls-remote {repository}` lists what there is")]
+    #[error(
+        "{repository} has no branch or tag {name:?}: `git ls-remote {repository}` lists those that it has"
+    )]
     RefUnknown {
         /// The name as it was given.
         name: String,
         /// The folder or URL.
         repository: String,
     },
-    /// Only branches and tags make webhooks.
+    /// Git hosts send webhooks for branches and tags only.
     #[error(
         "{name} is neither a branch nor a tag: git hosts send webhooks for refs/heads/ and refs/tags/ only, so name one of these with --ref"
     )]
@@ -81,9 +83,9 @@ pub enum Error {
         /// The full name.
         name: String,
     },
-    /// Something else listens there.
+    /// Another program listens on the port.
     #[error(
-        "port {0} of 127.0.0.1, wanted for the git host, is in use: end what uses it, or choose another with --git-port"
+        "port {0} of 127.0.0.1, which the git host needs, is in use: end the program that uses it, or choose another port with --git-port"
     )]
     PortInUse(u16),
     /// The git host does not serve.
@@ -92,7 +94,7 @@ pub enum Error {
     /// The local AWS, or a stack in it, failed.
     #[error(transparent)]
     LocalAws(#[from] local_aws::Error),
-    /// The file system refused.
+    /// A file or folder cannot be used.
     #[error(transparent)]
     Io(#[from] IoError),
     /// An AWS call failed.
@@ -129,21 +131,19 @@ pub enum Error {
         /// What happened.
         cause: String,
     },
-    /// The user has ended it.
+    /// The user has interrupted the command.
     #[error(
-        "interrupted: the push that was begun goes on in the local AWS, without credentials for the git host"
+        "interrupted: the push that was started continues in the local AWS, without credentials for the git host"
     )]
     Interrupted,
     /// The zip is not the one that was packaged.
-    #[error(
-        "the zip that was downloaded has the SHA-256 {found}, and {by} says {expected}: download it again"
-    )]
+    #[error("the downloaded zip has the SHA-256 {found}, but {by} says {expected}: download it again")]
     Checksum {
-        /// Of the bytes that came.
+        /// The SHA-256 of the downloaded bytes.
         found: String,
-        /// What was expected.
+        /// The expected SHA-256.
         expected: String,
-        /// Who expected it.
+        /// What names the expected one.
         by: &'static str,
     },
 }
@@ -172,7 +172,7 @@ impl Error {
         }
     }
 
-    /// The process's exit code: 2 where the command line is at fault, 1 otherwise.
+    /// Returns the process's exit code, which is 2 if the command line is wrong, and 1 otherwise.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {

@@ -52,7 +52,7 @@ pub enum Error {
         tail: String,
     },
     /// There is nothing that runs containers.
-    #[error("no container engine answers: start Docker, or name another one with DOCKER_HOST, then run this again\ndocker says: {}", one_line(.message))]
+    #[error("no container engine responds: start Docker, or name another one with DOCKER_HOST, then run this again\ndocker says: {}", one_line(.message))]
     NoContainerEngine {
         /// Why not.
         message: String,
@@ -70,7 +70,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A function did not run.
-    #[error("{function} has not answered: sam local invoke ended ({status}), and says above why")]
+    #[error("{function} has not responded: sam local invoke ended ({status}), see its messages above")]
     Invoke {
         /// The function.
         function: String,
@@ -114,11 +114,11 @@ pub enum Error {
     /// The Python tools cannot be installed.
     #[error(transparent)]
     Tools(#[from] python_tools::Error),
-    /// The file system refused.
+    /// A file or folder cannot be used.
     #[error(transparent)]
     Io(#[from] IoError),
     /// A file of this command's own cannot be read.
-    #[error("{} is not what this command wrote: remove it, then run this again", path.display())]
+    #[error("{} was not written by this command: remove it, then run this again", path.display())]
     State {
         /// The file.
         path: PathBuf,
@@ -142,7 +142,7 @@ pub enum Error {
         source: reqwest::Error,
     },
     /// The webhook answered with an error.
-    #[error("the webhook {url} answered {status}: {message}")]
+    #[error("the webhook {url} responded with {status}: {message}")]
     WebhookRefused {
         /// The webhook.
         url: String,

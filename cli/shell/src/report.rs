@@ -1,4 +1,4 @@
-//! An error as the commands tell it.
+//! Reports an error to the user.
 
 use std::error::Error;
 use std::io::Write;
@@ -8,7 +8,7 @@ use crate::output::PlainWriter;
 /// Writes the error with all its causes to stderr.
 pub fn report(error: &dyn Error) {
     let mut stderr = PlainWriter::stderr();
-    // A closed stderr leaves the exit code to speak.
+    // If stderr is closed, the exit code is all that reports the error.
     let _ = writeln!(stderr, "error: {error}");
     let mut cause = error.source();
     while let Some(error) = cause {
