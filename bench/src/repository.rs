@@ -1,4 +1,4 @@
-//! The repository that is measured, as a host serves it.
+//! The repository that is measured, in the form in which a host serves it.
 
 use std::path::{Path, PathBuf};
 
@@ -15,18 +15,18 @@ pub struct Tip {
     pub commit: String,
 }
 
-/// The name of the repository of `folder`, after the folder.
+/// Returns the name of the repository in `folder`, which is that of the folder.
 pub fn name(folder: &Path) -> String {
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     name.strip_suffix(".git").unwrap_or(&name).to_owned()
 }
 
-/// What `name` points to in the repository of `folder`, bare or not; the current branch if `None`.
+/// Returns what `name`, or else the current branch, points to in the repository of `folder`, which may be bare.
 pub fn tip(folder: &Path, name: Option<&str>) -> Result<Tip, Error> {
     let name = name.unwrap_or("HEAD");
     let ref_name = match line(folder, &["rev-parse", "--verify", "--symbolic-full-name", name])? {
-        // Checked out by itself, the commit is on no branch.
+        // If HEAD is detached, the commit is on no branch.
         detached if detached == "HEAD" => "refs/heads/detached".to_owned(),
         full => full,
     };
@@ -37,7 +37,7 @@ pub fn tip(folder: &Path, name: Option<&str>) -> Result<Tip, Error> {
     })
 }
 
-/// Makes a bare repository at `mirror` that has the ref of `tip` alone, and borrows the objects of `folder`.
+/// Creates a bare repository at `mirror` that has only the ref of `tip`, and borrows the objects of `folder`.
 pub fn create_mirror(folder: &Path, tip: &Tip, mirror: &Path) -> Result<(), Error> {
     let shared = line(
         folder,

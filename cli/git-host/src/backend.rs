@@ -21,12 +21,12 @@ pub struct Repositories {
     pub root: PathBuf,
     /// git settings for all of them.
     pub config: Vec<(String, String)>,
-    /// Where git's own error messages go; nowhere if `None`.
+    /// The file for git's own error messages. They are discarded if `None`.
     pub log: Option<PathBuf>,
 }
 
 impl Repositories {
-    /// What git answers. Bodies are streamed both ways: a pack may be larger than the memory.
+    /// Responds to a request by git. Bodies are streamed both ways, because a pack may be larger than the memory.
     pub async fn answer(&self, request: Request) -> Response {
         self.run(request).await.unwrap_or_else(|error| {
             let message = format!("git http-backend: {error}\n");
@@ -34,7 +34,7 @@ impl Repositories {
         })
     }
 
-    /// One CGI call.
+    /// Calls git by CGI.
     async fn run(&self, request: Request) -> io::Result<Response> {
         let mut child = self.command(&request)?.spawn()?;
         let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
@@ -42,7 +42,7 @@ impl Repositories {
         };
         let body = request.into_body().into_data_stream().map_err(io::Error::other);
         tokio::spawn(async move {
-            // git may have read enough before the body's end: a broken pipe is none of our business.
+            // git may stop reading before the body's end, so a broken pipe is not an error.
             let _ = tokio::io::copy(&mut StreamReader::new(body), &mut stdin).await;
             let _ = stdin.shutdown().await;
         });
@@ -104,8 +104,8 @@ impl Repositories {
     }
 }
 
-/// git, without anybody's settings, and of no repository but the one that is asked for: a git hook that runs this program has
-/// set variables of another.
+/// Returns a git command without the settings of the user or the system, and without the variables that name a
+/// repository: if a git hook runs this program, git has set them for the hook's repository.
 pub(crate) fn git() -> Command {
     let mut command = Command::new("git");
     for (name, _) in std::env::vars_os() {
@@ -119,7 +119,7 @@ pub(crate) fn git() -> Command {
     command
 }
 
-/// The head of a CGI answer: `Status: 404 Not Found`, other headers, and an empty line.
+/// Reads the head of a CGI response: `Status: 404 Not Found`, other headers, and an empty line.
 async fn read_headers(output: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<(StatusCode, HeaderMap)> {
     let mut status = StatusCode::OK;
     let mut headers = HeaderMap::new();
@@ -127,7 +127,7 @@ async fn read_headers(output: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result
     loop {
         line.clear();
         if output.read_line(&mut line).await? == 0 {
-            return Err(io::Error::other("it ended before it had answered"));
+            return Err(io::Error::other("it ended before it had responded"));
         }
         let Some((name, value)) = line.trim_end().split_once(':') else {
             return Ok((status, headers));

@@ -1,7 +1,7 @@
-//! A git host on the loopback: serves a folder of repositories over smart HTTP by git's own `git http-backend`.
+//! A git host on the loopback, which serves a folder of repositories over smart HTTP by git's own `git http-backend`.
 //!
-//! [`GitHost`] is what the command, the bench and the tests serve by. [`Repositories`] are git's answers alone, for whoever has
-//! a server of their own around them.
+//! The command, the bench and the tests serve with [`GitHost`]. [`Repositories`] responds to single requests, for use
+//! in a server that does more.
 
 mod backend;
 
@@ -21,13 +21,13 @@ use tokio::task::JoinHandle;
 
 pub use backend::Repositories;
 
-/// Why a host does not serve.
+/// Why a host cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// git is not installed.
     #[error("git was not found: install it (Debian: apt install git), then run this again")]
     GitMissing,
-    /// Something else listens on the port.
+    /// Another program listens on the port.
     #[error("port {0} of 127.0.0.1 is in use")]
     PortInUse(u16),
     /// The port cannot be listened on.
@@ -38,7 +38,7 @@ pub enum Error {
     Root {
         /// The folder.
         root: PathBuf,
-        /// Why.
+        /// Why it cannot be read.
         source: io::Error,
     },
 }
@@ -48,18 +48,18 @@ pub enum Error {
 pub struct Options {
     /// The port; 0 chooses a free one.
     pub port: u16,
-    /// Who may read; everybody if `None`.
+    /// The login that reading requires. Anyone may read if `None`.
     pub credentials: Option<Credentials>,
-    /// How many of the first requests are answered with 503.
+    /// How many requests get a 503 response before the first one is served.
     pub unavailable: usize,
     /// git settings for all repositories, such as `uploadpack.allowAnySHA1InWant` = `true`.
     pub config: Vec<(String, String)>,
-    /// Where git's own error messages go; nowhere if `None`.
+    /// The file for git's own error messages. They are discarded if `None`.
     pub log: Option<PathBuf>,
 }
 
 impl Options {
-    /// A host that gives any commit by its id, as GitLab and GitHub do.
+    /// Returns the options of a host that serves any commit by its id, as GitLab and GitHub do.
     #[must_use]
     pub fn with_any_commit() -> Self {
         Self {
@@ -88,7 +88,7 @@ impl std::fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// The value of the `Authorization` header.
+    /// Returns the value of the `Authorization` header.
     #[must_use]
     pub fn basic(&self) -> String {
         let pair = format!("{}:{}", self.username, self.password);
@@ -116,7 +116,7 @@ impl GitHost {
     /// Serves the repositories below `root`: `root/group/project.git` is `{origin}/group/project.git`.
     ///
     /// # Errors
-    /// If git is missing, the port is taken, or `root` cannot be read.
+    /// Returns an error if git is missing, the port is in use, or `root` cannot be read.
     pub async fn serve(root: &Path, options: Options) -> Result<Self, Error> {
         let git = backend::git().arg("--version").output().await;
         git.map_err(|_| Error::GitMissing)?;
@@ -156,7 +156,7 @@ impl GitHost {
         format!("http://{}", self.address)
     }
 
-    /// The number of requests so far, refused ones among them.
+    /// Returns the number of requests so far, including refused ones.
     #[must_use]
     pub fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::Relaxed)

@@ -1,4 +1,4 @@
-//! git itself, at a host on the loopback.
+//! Tests git itself with a host on the loopback.
 
 #![expect(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ fn git(folder: &Path, arguments: &[&str]) -> std::process::Output {
         .unwrap()
 }
 
-/// A bare repository `group/my project.git` with some files that do not compress, more than any buffer holds.
+/// Creates a bare repository `group/my project.git` with files that do not compress and are larger than any buffer.
 fn repository(root: &Path) -> PathBuf {
     let work = root.join("work");
     std::fs::create_dir_all(&work).unwrap();
@@ -65,7 +65,7 @@ fn secret() -> Credentials {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repository_is_cloned_whole_by_who_has_the_password() {
+async fn a_repository_is_cloned_whole_with_the_password() {
     let folder = tempfile::tempdir().unwrap();
     let work = repository(folder.path());
     let options = Options {
@@ -87,12 +87,12 @@ async fn a_repository_is_cloned_whole_by_who_has_the_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_commit_is_fetched_by_its_id_where_the_settings_allow_it() {
+async fn one_commit_is_fetched_by_its_id_if_the_settings_allow_it() {
     let folder = tempfile::tempdir().unwrap();
     let work = repository(folder.path());
     let bare = folder.path().join("group/my project.git");
     let first = String::from_utf8(git(&work, &["rev-parse", "HEAD"]).stdout).unwrap();
-    // A commit that no ref holds any more: only its id leads to it.
+    // The commit is on no ref any more, so it can only be fetched by its id.
     let other = git(&bare, &["commit-tree", "-m", "other", "main^{tree}"]).stdout;
     let other = String::from_utf8(other).unwrap();
     git(&bare, &["update-ref", "refs/heads/main", other.trim()]);
@@ -131,14 +131,14 @@ async fn a_large_request_is_streamed_to_git() {
     )
     .await
     .unwrap();
-    // A pack above http.postBuffer (1 MiB) goes out in chunks.
+    // git sends a pack that is larger than http.postBuffer (1 MiB) in chunks.
     let url = host.origin() + "/empty.git";
     assert!(git(&work, &["push", "--quiet", &url, "main"]).status.success());
     assert!(git(&empty, &["cat-file", "-e", "main:three"]).status.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_is_unavailable_as_often_as_asked_and_knows_only_its_repositories() {
+async fn a_host_is_unavailable_as_often_as_configured_and_serves_only_its_repositories() {
     let folder = tempfile::tempdir().unwrap();
     repository(folder.path());
     let options = Options {
