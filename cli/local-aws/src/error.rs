@@ -18,7 +18,7 @@ pub enum Error {
         "{} is not in a checkout of Push Code (a folder with template.yaml and lambdas/): change into one, then run it again", .0.display()
     )]
     NoCheckout(PathBuf),
-    /// Something else listens there.
+    /// Another program listens on the port.
     #[error(
         "port {0} of 127.0.0.1, wanted for the local AWS, is in use: end what uses it, or choose another with --port"
     )]
@@ -26,7 +26,7 @@ pub enum Error {
     /// The functions could not be built.
     #[error("{command} failed: correct what it names, then run this again\n{tail}\nThe whole log: {}", log.display())]
     Build {
-        /// What was run.
+        /// The command.
         command: &'static str,
         /// Its log.
         log: PathBuf,
@@ -41,7 +41,7 @@ pub enum Error {
         /// The log's end.
         tail: String,
     },
-    /// The local AWS did not start, or is gone.
+    /// The local AWS did not start, or has ended.
     #[error("the local AWS {what}: run `push-code local up` to start a new one\n{tail}\nThe whole log: {}", log.display())]
     LocalAws {
         /// What happened to it.
@@ -51,13 +51,13 @@ pub enum Error {
         /// The log's end.
         tail: String,
     },
-    /// There is nothing that runs containers.
+    /// There is no container engine.
     #[error("no container engine responds: start Docker, or name another one with DOCKER_HOST, then run this again\ndocker says: {}", one_line(.message))]
     NoContainerEngine {
         /// Why not.
         message: String,
     },
-    /// Containers cannot be let in.
+    /// The port for containers cannot be listened on.
     #[error(
         "cannot listen on {host}:{port}, where containers are to reach this machine: name its address in their network with --container-host"
     )]
@@ -141,14 +141,14 @@ pub enum Error {
         /// Why not.
         source: reqwest::Error,
     },
-    /// The webhook answered with an error.
+    /// The webhook responded with an error.
     #[error("the webhook {url} responded with {status}: {message}")]
     WebhookRefused {
         /// The webhook.
         url: String,
         /// The HTTP status.
         status: u16,
-        /// What it said.
+        /// The message of the response.
         message: String,
     },
     /// The trail cannot be read.
@@ -161,7 +161,7 @@ pub enum Error {
     },
 }
 
-/// What to do, where the cause does not say it already, as that of a failed stage does.
+/// Returns the remedy for an error, or nothing if the cause contains it already, as that of a failed stage does.
 #[must_use]
 pub fn remedy(error: &str, cause: &str) -> String {
     let remedy = domain::error::remedy(error);
@@ -195,7 +195,7 @@ impl Error {
         }
     }
 
-    /// Whether what was asked for cannot be, and nothing has failed.
+    /// Returns whether the command line asked for what cannot be done.
     #[must_use]
     pub fn is_wrong_usage(&self) -> bool {
         matches!(self, Self::RunsAlready { .. } | Self::NoGateway)

@@ -9,7 +9,7 @@ use shell::IoError;
 pub enum Error {
     /// There is no usable Python.
     #[error(
-        "{found}: install Python 3.10 to 3.14, so that one of `{tried}` is it (Debian: apt install python3 python3-venv)"
+        "{found}: install Python 3.10 to 3.14, so that one of `{tried}` runs it (Debian: apt install python3 python3-venv)"
     )]
     Python {
         /// What was found instead.
@@ -24,7 +24,7 @@ pub enum Error {
     VenvMissing {
         /// The interpreter.
         python: String,
-        /// What it said.
+        /// Its output.
         detail: String,
     },
     /// pip failed.
@@ -39,7 +39,7 @@ pub enum Error {
         /// Its end.
         tail: String,
     },
-    /// The file system refused.
+    /// A file or folder cannot be used.
     #[error(transparent)]
     Io(#[from] IoError),
 }
