@@ -142,7 +142,7 @@ fn envelope(commit: Oid, tree: Oid, options: Options) -> Envelope<PackageInput> 
         attempt: 0,
         input: PackageInput {
             deliver: Deliver {
-                clone_url: fetched.url.clone(),
+                clone_url: fetched.url.parse().expect("a URL"),
                 destination: Destination {
                     bucket: "zips".into(),
                     key: "project.zip".parse().expect("a key"),

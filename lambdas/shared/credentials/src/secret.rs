@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn the_documentation_shows_the_secret_as_it_is_read() {
         let read = |text: &str| serde_json::from_str::<GitSecretJson>(text).unwrap();
-        let all = read(&documented("docs/operations.md", "The **git secret**"));
+        let all = read(&documented("docs/operations.md", "**git secret**"));
         assert!(matches!(all.credentials[0].login, Login::Password { .. }));
         assert!(matches!(all.credentials[1].login, Login::Key { .. }));
         assert!(all.allowed_signers.is_some() && all.openpgp_keys.is_some());
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_was_read() {
-        let text = documented("docs/operations.md", "The **git secret**");
+        let text = documented("docs/operations.md", "**git secret**");
         let secret: GitSecretJson = serde_json::from_str(&text).unwrap();
         let written = secret.expose().unwrap();
         let again: GitSecretJson = serde_json::from_str(written.expose_secret()).unwrap();

@@ -55,7 +55,7 @@ mod tests {
     fn the_documentation_shows_the_secret_as_it_is_read() {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/operations.md");
         let text = std::fs::read_to_string(page).unwrap();
-        let (_, rest) = text.split_once("The **webhook secret**").unwrap();
+        let (_, rest) = text.split_once("**webhook secret**").unwrap();
         let (_, rest) = rest.split_once("```json\n").unwrap();
         let secret = secret(rest.split_once("```").unwrap().0);
         assert!(secret.accepts(b"what new webhooks send"));
