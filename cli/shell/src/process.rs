@@ -54,6 +54,9 @@ pub fn only_local_aws(command: &mut Command) {
 }
 
 /// Runs `command` with all its output in `log`, which is emptied first and which only its owner may read.
+///
+/// # Errors
+/// Returns an error if it cannot be run, or the log cannot be written.
 pub async fn run_logged(command: &mut Command, log: &Path) -> Result<ExitStatus, IoError> {
     let file = private::create_file(log)?;
     let twin = file.try_clone().map_err(IoError::of("write", log))?;
