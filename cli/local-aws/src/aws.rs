@@ -16,7 +16,7 @@ use crate::sam::{self, Deployment};
 use crate::stack::Stack;
 use crate::tools::Tools;
 
-/// What runs, and what is deployed.
+/// How the local AWS is started, and what is deployed into it.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How the local AWS is started.
@@ -25,12 +25,12 @@ pub struct Options {
     pub profile: Profile,
     /// The stack's name.
     pub stack: String,
-    /// The template's parameters, where they are not the default.
+    /// The template's parameters that are not the default.
     pub parameters: BTreeMap<String, String>,
 }
 
 impl Default for Options {
-    /// A stack `push-code` with the template's own defaults, on a free port.
+    /// Returns the options of a stack `push-code` with the template's own defaults, on a free port.
     fn default() -> Self {
         Self {
             settings: Settings::default(),
@@ -41,7 +41,7 @@ impl Default for Options {
     }
 }
 
-/// What is remembered of a local AWS from one command to the next.
+/// What one command records of a local AWS for the next one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
     /// The process.
@@ -50,7 +50,7 @@ pub struct Record {
     pub deployed: Option<Deployed>,
     /// The password for the git host of `local push`.
     pub git_password: String,
-    /// What each ref pointed to when it was pushed last, by repository and ref.
+    /// What each ref pointed to when it was last pushed, by repository and ref.
     pub pushed: BTreeMap<String, String>,
 }
 
@@ -61,7 +61,7 @@ pub struct Deployed {
     pub stack: String,
     /// The parameters that it was deployed with.
     pub parameters: BTreeMap<String, String>,
-    /// Of build and parameters.
+    /// The hash of the build and the parameters.
     pub fingerprint: String,
     /// Its outputs. `WebhookUrl` is that on this machine.
     pub outputs: BTreeMap<String, String>,
@@ -72,7 +72,7 @@ pub struct Deployed {
 /// One from [`LocalAws::start`] ends when it is dropped; one from [`LocalAws::up`] stays until [`down`].
 #[derive(Debug)]
 pub struct LocalAws {
-    /// What is remembered of it.
+    /// What is recorded of it.
     pub record: Record,
     checkout: Checkout,
     tools: Tools,
@@ -85,7 +85,7 @@ impl LocalAws {
     /// Starts a local AWS of its own, builds, and deploys. It ends when the returned value is dropped.
     ///
     /// # Errors
-    /// Where any of that fails.
+    /// Returns an error if any of that fails.
     pub async fn start(options: &Options, progress: Progress) -> Result<Self, Error> {
         let checkout = Checkout::find()?;
         let (tools, built) = build(&checkout, options.profile, progress).await?;
@@ -107,11 +107,11 @@ impl LocalAws {
         Ok(local)
     }
 
-    /// Makes sure that the checkout's local AWS runs, with the stack as it is in the checkout now. What has not changed
-    /// is not done again.
+    /// Makes sure that the checkout's local AWS runs, with the stack as it is in the checkout now. Steps whose inputs
+    /// have not changed are skipped.
     ///
     /// # Errors
-    /// Where any of that fails.
+    /// Returns an error if any of that fails.
     pub async fn up(options: &Options, progress: Progress) -> Result<Self, Error> {
         let checkout = Checkout::find()?;
         let (tools, built) = build(&checkout, options.profile, progress).await?;
@@ -123,7 +123,7 @@ impl LocalAws {
                 if !record.ministack.is_healthy().await {
                     return Err(record
                         .ministack
-                        .failed("runs but does not answer (`push-code local down` ends it)".to_owned()));
+                        .failed("runs but does not respond (`push-code local down` ends it)".to_owned()));
                 }
                 record
             }
@@ -147,7 +147,7 @@ impl LocalAws {
         Ok(local)
     }
 
-    /// Deploys the stack with these parameters, where it is not deployed so already.
+    /// Deploys the stack with these parameters, unless it is already deployed so.
     async fn deploy(
         &mut self,
         built: &Build,
@@ -196,10 +196,10 @@ impl LocalAws {
         self.save()
     }
 
-    /// Writes the record down, where it is to be found by the next command.
+    /// Writes the record for the next command, unless the local AWS ends with this value.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn save(&self) -> Result<(), Error> {
         if self.owned.is_some() {
             return Ok(());
@@ -207,16 +207,16 @@ impl LocalAws {
         write_json(&record_file(&self.checkout)?, &self.record)
     }
 
-    /// What the ref pointed to when it was pushed last. `None` if it never was.
+    /// Returns what the ref pointed to when it was last pushed, or `None` if it never was.
     #[must_use]
     pub fn last_pushed(&self, repository: &str, ref_name: &str) -> Option<String> {
         self.record.pushed.get(&pushed_key(repository, ref_name)).cloned()
     }
 
-    /// Remembers that the ref points to `object` now.
+    /// Records that the ref points to `object` now.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn set_last_pushed(&mut self, repository: &str, ref_name: &str, object: &str) -> Result<(), Error> {
         self.record
             .pushed
@@ -230,24 +230,24 @@ impl LocalAws {
         self.record.ministack.endpoint()
     }
 
-    /// The folder of logs.
+    /// Returns the folder of the logs.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The stack in it.
+    /// Returns the stack in it.
     ///
     /// # Errors
-    /// [`Error::NotDeployed`].
+    /// Returns [`Error::NotDeployed`] if there is none.
     pub fn stack(&self) -> Result<Stack, Error> {
         self.record.stack().ok_or(Error::NotDeployed)
     }
 
-    /// The functions as they are built, with the values of all `variables` that the template gives them.
+    /// Returns the functions as they are built, with these values of the `variables` that the template sets for them.
     ///
     /// # Errors
-    /// If a file for the values cannot be written.
+    /// Returns an error if a file for the values cannot be written.
     pub(crate) fn functions(
         &self,
         variables: &BTreeMap<&str, String>,
@@ -275,7 +275,7 @@ impl Drop for LocalAws {
             shell::process::stop_group(self.record.ministack.pid, || {
                 child.try_wait().is_ok_and(|ended| ended.is_some())
             });
-            // Reaped: it was killed at the latest just now.
+            // It has ended by now, because it was killed, and is reaped.
             let _ = child.wait();
         }
     }
@@ -291,7 +291,7 @@ impl Record {
         }
     }
 
-    /// The stack that is deployed. `None` if none is.
+    /// Returns the stack that is deployed, or `None` if there is none.
     #[must_use]
     pub fn stack(&self) -> Option<Stack> {
         let deployed = self.deployed.as_ref()?;
@@ -300,22 +300,22 @@ impl Record {
     }
 }
 
-/// Takes off the buckets' policies, which refuse what does not come over TLS: nothing on the loopback does.
+/// Removes the buckets' policies, which refuse requests without TLS. On the loopback, there is no TLS.
 async fn admit_plain_http(stack: &Stack) -> Result<(), Error> {
     for output in ["StagingBucketName", "DestinationBucket"] {
         let bucket = stack.output(output)?;
         let delete = stack.s3().delete_bucket_policy().bucket(bucket).send();
         delete
             .await
-            .map_err(Error::aws(format!("take off the policy of the bucket {bucket}")))?;
+            .map_err(Error::aws(format!("remove the policy of the bucket {bucket}")))?;
     }
     Ok(())
 }
 
-/// Ends the checkout's local AWS. `false` where none runs.
+/// Ends the checkout's local AWS. Returns `false` if none runs.
 ///
 /// # Errors
-/// Where the record cannot be read or removed.
+/// Returns an error if the record cannot be read or removed.
 pub fn down(checkout: &Checkout) -> Result<bool, Error> {
     let was_running = match running(checkout)? {
         Some(record) => {
@@ -328,17 +328,17 @@ pub fn down(checkout: &Checkout) -> Result<bool, Error> {
     match std::fs::remove_file(&file) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &file)(error)),
         _ => {
-            // Only what the local AWS has put there; it may be gone already.
+            // The folder holds only the files of the local AWS, and may not exist.
             let _ = std::fs::remove_dir_all(checkout.folder()?.join("tmp"));
             Ok(was_running)
         }
     }
 }
 
-/// The record of the checkout's local AWS; none where it does not run.
+/// Returns the record of the checkout's local AWS, or `None` if it does not run.
 ///
 /// # Errors
-/// Where the record cannot be read.
+/// Returns an error if the record cannot be read.
 pub fn running(checkout: &Checkout) -> Result<Option<Record>, Error> {
     let record: Option<Record> = read_json(&record_file(checkout)?)?;
     Ok(record.filter(|record| record.ministack.is_running()))
@@ -352,7 +352,7 @@ fn record_file(checkout: &Checkout) -> Result<PathBuf, Error> {
     Ok(checkout.folder()?.join("local.json"))
 }
 
-/// Where the local AWS takes what on AWS is sent to the output `WebhookUrl`, whose host is one on the internet.
+/// Returns the URL at which the local AWS serves the webhook of the output `WebhookUrl`, whose host is on the internet.
 fn webhook_url(outputs: &BTreeMap<String, String>, endpoint: &str) -> Option<String> {
     let (_, rest) = outputs.get("WebhookUrl")?.split_once("://")?;
     let (_, path) = rest.split_once('/')?;
@@ -360,7 +360,7 @@ fn webhook_url(outputs: &BTreeMap<String, String>, endpoint: &str) -> Option<Str
     Some(format!("{endpoint}/_aws/execute-api/{api}/$default/{path}"))
 }
 
-/// A running local AWS cannot move to another port.
+/// Checks that the running local AWS has the wanted port, because it cannot move to another one.
 fn check_same(running: &Ministack, wanted: &Settings) -> Result<(), Error> {
     if running.port == wanted.port {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The functions as they are built: quickly for this machine, or as a deployment has them.
+//! Builds the functions, quickly for this machine, or as they are deployed.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -30,7 +30,8 @@ pub const FUNCTIONS: [&str; 7] = [
 /// How the functions are built.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Profile {
-    /// By `cargo build` in cargo's profile `dev`, for this machine's C library: what this command is built of is used again.
+    /// By `cargo build` in cargo's profile `dev`, for this machine's C library, which reuses what this command was
+    /// built of.
     #[default]
     Dev,
     /// By `sam build`, as they are deployed to AWS.
@@ -46,26 +47,26 @@ impl Profile {
     }
 }
 
-/// What was built last.
+/// The record of the last build.
 #[derive(Serialize, Deserialize)]
 struct Record {
     fingerprint: String,
 }
 
-/// What is built, kept from being built anew as long as this lives: others may build from a changed checkout.
+/// A build, which no other process replaces as long as this value exists. Others may want to build a changed checkout.
 #[derive(Debug)]
 pub struct Build {
-    /// Of all that it was built from, and how.
+    /// The hash of all that it was built from, and of the profile.
     pub fingerprint: String,
     /// The template that names the built functions.
     pub template: PathBuf,
     _lock: File,
 }
 
-/// Installs the tools and builds the functions, where anything that they are built from has changed.
+/// Installs the tools, and builds the functions if anything that they are built from has changed.
 ///
 /// # Errors
-/// [`Error::Build`], and those of [`Tools::install`].
+/// Returns [`Error::Build`] if that fails, and the errors of [`Tools::install`].
 pub async fn build(
     checkout: &Checkout,
     profile: Profile,
@@ -77,7 +78,7 @@ pub async fn build(
         progress,
         tools: OnceCell::new(),
     };
-    // The one waits for the network, the other one for the processors.
+    // At the same time, because the first waits for the network, and the second for the processors.
     let (tools, build) = tokio::try_join!(builder.tools(), builder.build())?;
     Ok((tools.clone(), build))
 }
@@ -90,7 +91,7 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// The tools, installed once.
+    /// Returns the tools, which are installed once.
     async fn tools(&self) -> Result<&Tools, Error> {
         self.tools.get_or_try_init(|| Tools::install(self.progress)).await
     }
@@ -109,7 +110,7 @@ impl Builder<'_> {
             }
             drop(shared);
             let _exclusive = lock(&file, Lock::Exclusive, self.progress).await?;
-            // It may have changed, or been built, while this waited.
+            // The checkout may have changed, or been built, while this process waited for the lock.
             fingerprint = self.fingerprint()?;
             if !self.is_built(&fingerprint)? {
                 self.run(&fingerprint).await?;
@@ -125,7 +126,7 @@ impl Builder<'_> {
         ))
     }
 
-    /// The lock (`lock`) or the record (`json`) of this profile's builds.
+    /// Returns the path of the lock (`lock`) or the record (`json`) of this profile's builds.
     fn file(&self, extension: &str) -> Result<PathBuf, Error> {
         let name = format!("build-{}.{extension}", self.profile.name());
         Ok(self.checkout.folder()?.join(name))
@@ -144,7 +145,7 @@ impl Builder<'_> {
     }
 
     async fn run(&self, fingerprint: &str) -> Result<(), Error> {
-        // A build that fails half-way leaves neither the last one nor this one.
+        // A build that fails may have replaced a part of the last one.
         let record = self.file("json")?;
         if record.exists() {
             std::fs::remove_file(&record).map_err(Error::io("remove", &record))?;
@@ -169,7 +170,7 @@ impl Builder<'_> {
         write_json(&record, &built)
     }
 
-    /// Builds with `cargo build`, and makes a template that names what it built.
+    /// Builds with `cargo build`, and writes a template that names the built functions.
     async fn cargo_build(&self) -> Result<(), Error> {
         let log = self.checkout.folder()?.join("cargo-build.log");
         let step = self.progress.step(
@@ -199,7 +200,7 @@ impl Builder<'_> {
     }
 }
 
-/// The function that `sam build` is at, by what it has said.
+/// Returns the function that `sam build` is building, by its log.
 fn function_of(log: &str) -> Option<String> {
     let begun = log
         .lines()
@@ -209,7 +210,8 @@ fn function_of(log: &str) -> Option<String> {
     Some(format!("{function}, {} of {}", begun.len(), FUNCTIONS.len()))
 }
 
-/// Builds the functions with the features of the whole workspace, as this command was, so that little is left to build.
+/// Builds the functions with the features of the whole workspace, as this command was built, so that little is left to
+/// build.
 async fn cargo_build(
     checkout: &Checkout,
     log: &Path,
@@ -239,7 +241,7 @@ async fn cargo_build(
     })
 }
 
-/// Puts a binary in its place, without what debuggers want of it: it is packed and sent to the local AWS.
+/// Copies a binary to its place without its debug information, because it is packed and sent to the local AWS.
 async fn install(binary: &Path, place: &Path) -> Result<(), Error> {
     let mut strip = process::command("strip");
     strip.arg("-o").arg(place).arg(binary).stderr(Stdio::null());
@@ -255,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sam_is_at_the_function_that_it_has_come_to_last() {
+    fn sam_builds_the_function_that_its_log_names_last() {
         let building = |verb: &str, name: &str| {
             format!(
                 "Building codeuri: /x/{verb} runtime: provided.al2023 architecture: x86_64 functions: {name}\n"

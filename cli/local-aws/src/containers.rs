@@ -1,4 +1,4 @@
-//! Functions in containers, as `sam local invoke` runs them, with the local AWS and the git host in their reach.
+//! Runs functions in containers with `sam local invoke`, where they reach the local AWS and the git host.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -28,11 +28,11 @@ pub struct Containers {
 pub type Forward = AbortOnDropHandle<()>;
 
 impl Containers {
-    /// Makes the local AWS reachable for containers. `host` is this machine's address as they know it; by default that of
-    /// Docker's network `bridge`. `arguments` are further ones of `sam local invoke`.
+    /// Makes the local AWS reachable for containers. `host` is this machine's address in their network, by default that
+    /// in Docker's network `bridge`. `arguments` are further arguments of `sam local invoke`.
     ///
     /// # Errors
-    /// If no container engine answers, or the address cannot be listened on.
+    /// Returns an error if no container engine responds, or the address cannot be listened on.
     pub async fn reach(
         local: &LocalAws,
         host: Option<IpAddr>,
@@ -53,7 +53,7 @@ impl Containers {
         })
     }
 
-    /// Where containers reach `port` of the loopback, once it is forwarded.
+    /// Returns the URL at which containers reach `port` of the loopback, once it is forwarded.
     #[must_use]
     pub fn url(&self, port: u16) -> String {
         format!("http://{}:{port}", self.host)
@@ -62,15 +62,15 @@ impl Containers {
     /// Lets containers reach `port` of the loopback.
     ///
     /// # Errors
-    /// If it cannot be listened on.
+    /// Returns an error if the port cannot be listened on.
     pub async fn forward(&self, port: u16) -> Result<Forward, Error> {
         forward(self.host, port).await
     }
 
-    /// Runs a function, named as in the template without `Function`, and gives its answer.
+    /// Runs a function, named as in the template without `Function`, and returns its response.
     ///
     /// # Errors
-    /// If it does not run, or fails.
+    /// Returns an error if it does not run, or fails.
     pub async fn invoke(&self, name: &str, event: &Value) -> Result<Value, Error> {
         let step = self
             .progress
@@ -83,12 +83,12 @@ impl Containers {
                 cause: answer["errorMessage"].as_str().unwrap_or_default().to_owned(),
             });
         }
-        step.done(&format!("{name} has answered"));
+        step.done(&format!("{name} has responded"));
         Ok(answer)
     }
 }
 
-/// The variables of all functions. `sam local invoke` gives each those that the template gives it.
+/// The variables of all functions. `sam local invoke` passes to each function those that the template sets for it.
 pub const VARIABLES: [&str; 5] = [
     "LOCAL_ENDPOINT_URL",
     "SECRET_PREFIX",
@@ -109,7 +109,7 @@ fn variables(stack: &Stack, endpoint: String) -> Result<BTreeMap<&'static str, S
     Ok(VARIABLES.into_iter().zip(values).collect())
 }
 
-/// The address of this machine in Docker's network `bridge`.
+/// Returns the address of this machine in Docker's network `bridge`.
 async fn gateway() -> Result<IpAddr, Error> {
     let mut docker = process::command("docker");
     docker.args([
@@ -140,7 +140,7 @@ async fn forward(host: IpAddr, port: u16) -> Result<Forward, Error> {
         .map_err(|source| Error::Forward { host, port, source })?;
     let serve = async move {
         loop {
-            // An error is that of one connection.
+            // An error concerns one connection alone.
             let Ok((mut container, _)) = listener.accept().await else {
                 continue;
             };
@@ -148,7 +148,7 @@ async fn forward(host: IpAddr, port: u16) -> Result<Forward, Error> {
                 let Ok(mut own) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else {
                     return;
                 };
-                // Both sides see for themselves that the connection has ended.
+                // Both sides notice on their own that the connection has ended.
                 let _ = tokio::io::copy_bidirectional(&mut container, &mut own).await;
             });
         }
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_port_of_the_loopback_is_reached_by_another_address_until_the_end() {
+    async fn a_port_of_the_loopback_is_reached_at_another_address_until_it_is_dropped() {
         let host = IpAddr::from([127, 0, 0, 2]);
         let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = server.local_addr().unwrap().port();

@@ -1,4 +1,4 @@
-//! What can go wrong with the local AWS and the stack in it, each with what to do about it.
+//! What can fail with the local AWS and the stack in it, each with a remedy.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ pub enum Error {
     NoCheckout(PathBuf),
     /// Another program listens on the port.
     #[error(
-        "port {0} of 127.0.0.1, wanted for the local AWS, is in use: end what uses it, or choose another with --port"
+        "port {0} of 127.0.0.1, which the local AWS needs, is in use: end the program that uses it, or choose another port with --port"
     )]
     PortInUse(u16),
     /// The functions could not be built.
@@ -102,13 +102,13 @@ pub enum Error {
     },
     /// The local AWS cannot move to another port.
     #[error(
-        "the local AWS runs already, at {endpoint}: end it with `push-code local down` before you start it at another port"
+        "the local AWS already runs at {endpoint}: end it with `push-code local down` before you start it at another port"
     )]
     RunsAlready {
         /// Where it runs.
         endpoint: String,
     },
-    /// Docker does not say where containers reach this machine.
+    /// Docker does not name the address at which containers reach this machine.
     #[error("Docker's network `bridge` names no gateway: name this machine's address with --container-host")]
     NoGateway,
     /// The Python tools cannot be installed.
@@ -195,7 +195,7 @@ impl Error {
         }
     }
 
-    /// Returns whether the command line asked for what cannot be done.
+    /// Returns whether the command line is wrong, and nothing has failed.
     #[must_use]
     pub fn is_wrong_usage(&self) -> bool {
         matches!(self, Self::RunsAlready { .. } | Self::NoGateway)

@@ -1,5 +1,5 @@
-//! The local AWS, which plays AWS on this machine with the real template and the real functions in it, and a handle for the
-//! stack, there and in AWS: its webhook, its executions and its audit trail.
+//! Runs a local AWS, which emulates AWS on this machine, with the real template and the real functions in it. A
+//! [`Stack`](stack::Stack) is a handle for the stack there or in AWS: its webhook, its executions and its audit trail.
 
 pub mod aws;
 pub mod build;
@@ -18,7 +18,7 @@ pub mod webhook_client;
 pub use error::{Error, remedy};
 pub use stack::Stack;
 
-/// The region that the local AWS plays.
+/// The region that the local AWS emulates.
 pub const REGION: &str = "us-east-1";
 /// The access key id of the local AWS's administrator. Its secret is [`Ministack::secret_key`](ministack::Ministack).
 pub const ACCESS_KEY: &str = "test";

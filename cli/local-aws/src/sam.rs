@@ -1,4 +1,4 @@
-//! `sam build`, `sam deploy` and `sam local invoke`, as users run them, against the local AWS.
+//! Runs `sam build`, `sam deploy` and `sam local invoke` against the local AWS, as users run them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,17 +19,17 @@ use crate::checkout::Checkout;
 use crate::tools::Tools;
 use crate::{ACCESS_KEY, REGION};
 
-/// What this machine runs, as the template names it.
+/// This machine's architecture, by the template's name for it.
 pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
     "arm64"
 } else {
     "x86_64"
 };
 
-/// Builds what a deployment uses. What it says goes to `log`.
+/// Builds the functions for a deployment, with all output in `log`.
 ///
 /// # Errors
-/// [`Error::Build`].
+/// Returns [`Error::Build`] if that fails.
 pub async fn build(checkout: &Checkout, tools: &Tools, log: &Path) -> Result<(), Error> {
     let mut sam = sam(tools);
     sam.current_dir(checkout.root()).args([
@@ -52,18 +52,18 @@ pub async fn build(checkout: &Checkout, tools: &Tools, log: &Path) -> Result<(),
 pub struct Deployment<'a> {
     /// Its name.
     pub name: &'a str,
-    /// The template's parameters, where they are not the default.
+    /// The template's parameters that are not the default.
     pub parameters: &'a BTreeMap<String, String>,
     /// The local AWS.
     pub endpoint: &'a str,
     /// The secret of its administrator's access key.
     pub secret_key: &'a str,
-    /// Its template, with what was built.
+    /// Its template, which names the built functions.
     pub template: &'a Path,
 }
 
 impl Deployment<'_> {
-    /// Changes when the stack is to be deployed again.
+    /// Returns a hash that changes whenever the stack has to be deployed again.
     #[must_use]
     pub fn fingerprint(&self, built: &str) -> String {
         let mut hash = Sha256::new();
@@ -78,10 +78,10 @@ impl Deployment<'_> {
         hex::encode(hash.finalize())
     }
 
-    /// Deploys what was built.
+    /// Deploys the stack.
     ///
     /// # Errors
-    /// [`Error::Deploy`].
+    /// Returns [`Error::Deploy`] if that fails.
     pub async fn deploy(
         &self,
         checkout: &Checkout,
@@ -98,7 +98,7 @@ impl Deployment<'_> {
         sam.args(["deploy", "--stack-name", self.name, "--region", REGION])
             .arg("--template-file")
             .arg(self.template)
-            // Otherwise it is looked for beside the template.
+            // By default, sam looks for it beside the template.
             .arg("--config-file")
             .arg(checkout.root().join("samconfig.toml"))
             .args([
@@ -127,10 +127,10 @@ impl Deployment<'_> {
     }
 }
 
-/// The outputs of the stack `name` in the CloudFormation of `config`.
+/// Returns the outputs of the stack `name`, which are read from CloudFormation with `config`.
 ///
 /// # Errors
-/// If there is no such stack, or its outputs cannot be read.
+/// Returns an error if there is no such stack, or its outputs cannot be read.
 pub async fn outputs(
     tools: &Tools,
     config: &SdkConfig,
@@ -166,19 +166,19 @@ pub async fn outputs(
 pub struct Functions {
     pub(crate) checkout: Checkout,
     pub(crate) tools: Tools,
-    /// The secret of the administrator's access key, as whom they run.
+    /// The secret of the administrator's access key, with which they run.
     pub(crate) secret_key: String,
-    /// The values of the variables that the template gives them.
+    /// The values of the variables that the template sets for them.
     pub(crate) variables: tempfile::NamedTempFile,
     /// Further arguments of `sam local invoke`.
     pub(crate) arguments: Vec<String>,
 }
 
 impl Functions {
-    /// Runs a function. Gives what it answers, which may be an error of its own. What it logs goes to stderr.
+    /// Runs a function, and returns its response, which may be an error of its own. Its log goes to stderr.
     ///
     /// # Errors
-    /// [`Error::Invoke`] if it did not run.
+    /// Returns [`Error::Invoke`] if it did not run.
     pub async fn invoke(&self, name: &str, event: &Value) -> Result<Value, Error> {
         let mut sam = as_administrator(&self.checkout, &self.tools, &self.secret_key);
         sam.args([
@@ -205,7 +205,7 @@ impl Functions {
             sam.wait_with_output().await
         };
         let output = run.await.map_err(Error::io("run", Path::new("sam")))?;
-        // The answer is one line, and the last one.
+        // The response is the last line.
         let said = String::from_utf8_lossy(&output.stdout);
         let answer = said.lines().rev().find(|line| !line.trim().is_empty());
         answer
@@ -230,7 +230,7 @@ fn sam(tools: &Tools) -> Command {
     let bin = tools.sam_bin();
     let mut sam = process::command(bin.join("sam"));
     process::only_local_aws(&mut sam);
-    // sam looks for cargo-lambda, and cargo-lambda for zig, in the path.
+    // sam finds cargo-lambda, and cargo-lambda finds zig, by the variable PATH.
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::iter::once(bin).chain(std::env::split_paths(&path));
     if let Ok(path) = std::env::join_paths(path) {
@@ -241,7 +241,7 @@ fn sam(tools: &Tools) -> Command {
     sam
 }
 
-/// As sam reads it: quoted, as a value may hold spaces.
+/// Formats a parameter for sam, quoted, because a value may contain spaces.
 fn parameter(name: &str, value: &str) -> String {
     let value = value.replace('\\', "\\\\").replace('"', "\\\"");
     format!("{name}=\"{value}\"")
@@ -268,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outputs_are_read_as_sam_lists_them() {
+    fn outputs_are_parsed_as_sam_lists_them() {
         let json = br#"[{"OutputKey": "WebhookUrl", "OutputValue": "https://x/y", "Description": "d"}]"#;
         assert_eq!(parse_outputs(json).unwrap()["WebhookUrl"], "https://x/y");
         assert!(parse_outputs(b"Error: no stack").is_none());

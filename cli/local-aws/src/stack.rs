@@ -1,4 +1,4 @@
-//! A deployed stack: its outputs, and clients for what is in it. A stack in the local AWS and one in AWS are handled alike.
+//! A deployed stack: its outputs, and clients for its resources. It may be in the local AWS or in AWS.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// A handle for the stack `name` that has these outputs. `config` says where it is, and who calls it.
+    /// Returns a handle for the stack `name` that has these outputs. `config` has its region or endpoint, and the
+    /// caller's credentials.
     #[must_use]
     pub fn new(name: impl Into<String>, outputs: BTreeMap<String, String>, config: SdkConfig) -> Self {
         Self {
@@ -32,31 +33,31 @@ impl Stack {
         }
     }
 
-    /// A handle for the stack `name`, whose outputs are read from the CloudFormation of `config`.
+    /// Returns a handle for the stack `name`, whose outputs are read from CloudFormation with `config`.
     ///
     /// # Errors
-    /// If there is no such stack, or its outputs cannot be read.
+    /// Returns an error if there is no such stack, or its outputs cannot be read.
     pub async fn deployed(name: &str, config: SdkConfig, tools: &Tools) -> Result<Self, Error> {
         let outputs = sam::outputs(tools, &config, name).await?;
         Ok(Self::new(name, outputs, config))
     }
 
-    /// The stack's name.
+    /// Returns the stack's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// All outputs.
+    /// Returns all outputs.
     #[must_use]
     pub fn outputs(&self) -> &BTreeMap<String, String> {
         &self.outputs
     }
 
-    /// The output `name`.
+    /// Returns the output `name`.
     ///
     /// # Errors
-    /// [`Error::OutputMissing`].
+    /// Returns [`Error::OutputMissing`] if the stack does not have it.
     pub fn output(&self, name: &str) -> Result<&str, Error> {
         let value = self.outputs.get(name).map(String::as_str);
         value.ok_or_else(|| Error::OutputMissing {
@@ -65,31 +66,31 @@ impl Stack {
         })
     }
 
-    /// A client of Step Functions.
+    /// Returns a client of Step Functions.
     #[must_use]
     pub fn step_functions(&self) -> aws_sdk_sfn::Client {
         aws_sdk_sfn::Client::new(&self.config)
     }
 
-    /// A client of S3.
+    /// Returns a client of S3.
     #[must_use]
     pub fn s3(&self) -> aws_sdk_s3::Client {
         let config = aws_sdk_s3::config::Builder::from(&self.config);
-        // Buckets have host names in AWS alone.
+        // Only in AWS do buckets have host names.
         let local = self.config.endpoint_url().is_some();
         aws_sdk_s3::Client::from_conf(config.force_path_style(local).build())
     }
 
-    /// A client of Secrets Manager.
+    /// Returns a client of Secrets Manager.
     #[must_use]
     pub fn secrets(&self) -> aws_sdk_secretsmanager::Client {
         aws_sdk_secretsmanager::Client::new(&self.config)
     }
 
-    /// The audit trail.
+    /// Returns the audit trail.
     ///
     /// # Errors
-    /// [`Error::OutputMissing`].
+    /// Returns [`Error::OutputMissing`] if an output does not name its table.
     pub fn trail(&self) -> Result<DynamoTrail, Error> {
         Ok(DynamoTrail::new(
             &self.config,
@@ -97,10 +98,10 @@ impl Stack {
         ))
     }
 
-    /// The ARN of the execution `name` of the state machine.
+    /// Returns the ARN of the execution `name` of the state machine.
     ///
     /// # Errors
-    /// [`Error::OutputMissing`].
+    /// Returns [`Error::OutputMissing`] if an output does not name the state machine.
     pub fn execution_arn(&self, name: &str) -> Result<String, Error> {
         let arn = self
             .output("StateMachineArn")?
@@ -108,10 +109,10 @@ impl Stack {
         Ok(format!("{arn}:{name}"))
     }
 
-    /// The webhook of the template's own source, with the token that it wants.
+    /// Returns the webhook of the template's own source, with the token that it requires.
     ///
     /// # Errors
-    /// If its secret cannot be read.
+    /// Returns an error if the webhook's secret cannot be read.
     pub async fn webhook(&self) -> Result<Webhook, Error> {
         let name = self.output("WebhookSecretName")?;
         let secret = self.secrets().get_secret_value().secret_id(name).send().await;
@@ -125,10 +126,10 @@ impl Stack {
         Ok(Webhook::new(url, secret.token.expose_secret().to_owned()))
     }
 
-    /// Puts the credentials for git hosts into the git secret of the template's own source.
+    /// Writes the credentials for git hosts to the git secret of the template's own source.
     ///
     /// # Errors
-    /// If Secrets Manager refuses.
+    /// Returns an error if Secrets Manager refuses it.
     pub async fn put_git_secret(&self, credentials: Vec<Credential>) -> Result<(), Error> {
         let name = self.output("GitSecretName")?;
         let text = GitSecretJson::of(credentials)
@@ -145,10 +146,10 @@ impl Stack {
         Ok(())
     }
 
-    /// What the names of all sources' secrets begin with.
+    /// Returns the prefix of the names of all sources' secrets.
     ///
     /// # Errors
-    /// [`Error::OutputMissing`].
+    /// Returns [`Error::OutputMissing`] if an output does not name the git secret.
     pub fn secret_prefix(&self) -> Result<String, Error> {
         let name = self.output("GitSecretName")?;
         let prefix = name.strip_suffix("/git").and_then(|name| name.rsplit_once('/'));

@@ -29,10 +29,10 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Installs what is not there yet.
+    /// Installs the tools that are not installed yet.
     ///
     /// # Errors
-    /// Where there is no usable Python, or pip fails.
+    /// Returns an error if there is no usable Python, or pip fails.
     pub async fn install(progress: Progress) -> Result<Self, Error> {
         if !cfg!(target_os = "linux") {
             return Err(Error::NotLinux);
@@ -43,13 +43,13 @@ impl Tools {
         })
     }
 
-    /// The Python that has ministack.
+    /// Returns the path of the Python that has ministack.
     #[must_use]
     pub fn ministack_python(&self) -> PathBuf {
         self.ministack.join("bin/python")
     }
 
-    /// The folder with `sam` and `cargo-lambda`.
+    /// Returns the folder with `sam` and `cargo-lambda`.
     #[must_use]
     pub fn sam_bin(&self) -> PathBuf {
         self.sam.join("bin")

@@ -1,4 +1,5 @@
-//! A handle is had for any stack that is deployed, by its name: here one with a single bucket, in the local AWS.
+//! Tests that there is a handle for any deployed stack, by its name. The stack here has a single bucket, in the local
+//! AWS.
 
 use local_aws::ministack::{Ministack, Settings};
 use local_aws::stack::Stack;

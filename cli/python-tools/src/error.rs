@@ -1,4 +1,4 @@
-//! Why Python tools cannot be installed, each with what to do about it.
+//! Why Python tools cannot be installed, each with a remedy.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Pinned Python tools, in private virtual environments in a cache folder.
+//! Installs pinned Python tools into private virtual environments in a cache folder.
 
 mod error;
 
@@ -25,9 +25,9 @@ const PYTHONS: [&str; 7] = [
 /// A requirements file, for which there is one virtual environment.
 #[derive(Debug)]
 pub struct Requirements {
-    /// What the virtual environment's name begins with.
+    /// The prefix of the virtual environment's name.
     pub name: &'static str,
-    /// Where the file is in the checkout.
+    /// The file's path in the checkout.
     pub file: &'static str,
     /// Its text.
     pub text: &'static str,
@@ -36,16 +36,16 @@ pub struct Requirements {
 }
 
 impl Requirements {
-    /// The virtual environment, in which all of them are installed if they are not yet.
+    /// Returns the virtual environment in which all of them are installed, after installing them if they are not yet.
     ///
     /// # Errors
-    /// If there is no usable Python, or pip fails.
+    /// Returns an error if there is no usable Python, or pip fails.
     pub async fn install(&self, progress: Progress) -> Result<PathBuf, Error> {
         install(self, &cache_folder(), progress).await
     }
 }
 
-/// `$PUSH_CODE_CACHE`, else `$XDG_CACHE_HOME/push-code`, else `~/.cache/push-code`.
+/// Returns `$PUSH_CODE_CACHE`, or else `$XDG_CACHE_HOME/push-code`, or else `~/.cache/push-code`.
 fn cache_folder() -> PathBuf {
     let variable = |name| {
         std::env::var_os(name)
@@ -58,9 +58,11 @@ fn cache_folder() -> PathBuf {
         .unwrap_or_else(|| std::env::temp_dir().join("push-code"))
 }
 
-/// The virtual environment's folder is named by its requirements, so other requirements get another. It is made where
-/// it stays, as its scripts hold its path; a marker says that it is whole; a lock keeps two processes from making it
-/// at once.
+/// Installs the requirements into a virtual environment below `cache`.
+///
+/// The virtual environment's folder is named by a hash of its requirements, so other requirements get another one. It
+/// is created where it stays, because its scripts contain its path. A marker file says that it is complete, and a lock
+/// keeps two processes from creating it at once.
 async fn install(requirements: &Requirements, cache: &Path, progress: Progress) -> Result<PathBuf, Error> {
     let hash = hex::encode(Sha256::digest(requirements.text));
     let folder = cache.join(format!("{}-{}", requirements.name, &hash[..12]));
@@ -92,11 +94,11 @@ async fn install(requirements: &Requirements, cache: &Path, progress: Progress) 
         "install",
         "--disable-pip-version-check",
         "--no-input",
-        // The list names each file by its hash and is whole: nothing is looked for beside it. With the resolver pip
-        // refuses what a requirement's extras name, as only their versions are bounded there.
+        // The list is complete and names each file by its hash, so no dependency is resolved. The resolver would refuse
+        // the packages of a requirement's extras, because only their versions are bounded there.
         "--require-hashes",
         "--no-deps",
-        // Building a package would run code that no hash here is of.
+        // Building a package would run code whose hash is not in the list.
         "--only-binary=:all:",
         "--requirement",
     ])
@@ -116,17 +118,17 @@ async fn install(requirements: &Requirements, cache: &Path, progress: Progress) 
     Ok(folder)
 }
 
-/// How many of the packages pip has come to, by its log.
+/// Returns how many of the packages pip has reached, by its log.
 fn downloaded(requirements: &str, log: &str) -> Option<String> {
     let all = requirements.lines().filter(|line| line.contains("==")).count();
-    // It ignores those that are for other systems or versions of Python.
+    // pip ignores packages for other systems or versions of Python.
     let begins = ["Collecting ", "Ignoring "];
     let done = log
         .lines()
         .filter(|line| begins.iter().any(|begin| line.starts_with(begin)))
         .count();
     if log.contains("\nInstalling collected packages") {
-        return Some(format!("all {all} packages are here, and are unpacked"));
+        return Some(format!("all {all} packages are downloaded, and are unpacked"));
     }
     (done > 0).then(|| format!("{done} of {all} packages"))
 }
@@ -135,7 +137,7 @@ fn marker(folder: &Path) -> PathBuf {
     folder.join("complete")
 }
 
-/// Whether all was installed, and the Python that it was made from is still there.
+/// Returns whether all was installed, and the Python that it was made from still exists.
 fn is_whole(folder: &Path) -> bool {
     marker(folder).exists() && folder.join("bin/python").exists()
 }
@@ -177,7 +179,7 @@ async fn find_python() -> Result<String, Error> {
         if major == 3 && (10..=14).contains(&minor) {
             return Ok(name.to_owned());
         }
-        found = format!("{name} is Python {major}.{minor}, for which the pinned tools are not made");
+        found = format!("{name} is Python {major}.{minor}, which the pinned tools do not support");
     }
     Err(Error::Python {
         found,
@@ -196,13 +198,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_python_says_its_version() {
+    fn the_version_of_a_python_is_parsed() {
         assert_eq!(parse_version(b"3 11\n"), Some((3, 11)));
         assert_eq!(parse_version(b""), None);
     }
 
     #[test]
-    fn the_log_of_pip_says_how_many_packages_are_here() {
+    fn the_log_of_pip_says_how_many_packages_are_downloaded() {
         let requirements = "a==1 \\\n  --hash=x\nb==2\nc==3";
         let mut log = "Looking in indexes\n".to_owned();
         assert_eq!(downloaded(requirements, &log), None);

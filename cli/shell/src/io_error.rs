@@ -1,16 +1,16 @@
-//! What the file system refuses.
+//! Errors of the file system.
 
 use std::path::{Path, PathBuf};
 
-/// An I/O error with what was tried, and with what.
+/// An I/O error with the action that was tried, and its file or folder.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}", path.display())]
 pub struct IoError {
     /// What was tried.
     pub action: &'static str,
-    /// With what.
+    /// The file or folder.
     pub path: PathBuf,
-    /// Why not.
+    /// Why it failed.
     pub source: std::io::Error,
 }
 

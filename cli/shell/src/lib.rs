@@ -1,5 +1,5 @@
-//! What the programs that people run have in common: progress and errors on a terminal, other programs that they run, and
-//! files that belong to the user alone.
+//! What the programs that people run have in common: progress and errors on a terminal, running other programs, and
+//! files that only the user can read.
 
 mod io_error;
 pub mod lock;

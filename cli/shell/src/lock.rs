@@ -1,4 +1,4 @@
-//! Lock files, which keep one command from what another one is at.
+//! Lock files, which keep one command from changing what another one uses.
 
 use std::fs::File;
 use std::path::Path;
@@ -9,16 +9,16 @@ use crate::progress::Progress;
 /// Who else may hold the same lock file.
 #[derive(Debug, Clone, Copy)]
 pub enum Lock {
-    /// Whoever shares it.
+    /// Others that share it.
     Shared,
-    /// Nobody.
+    /// No one.
     Exclusive,
 }
 
 /// Holds the lock file until the returned file is dropped.
 ///
 /// # Errors
-/// If it cannot be locked.
+/// Returns an error if it cannot be locked.
 pub async fn lock(path: &Path, kind: Lock, progress: Progress) -> Result<File, IoError> {
     let file = File::create(path).map_err(IoError::of("write", path))?;
     let at_once = match kind {
