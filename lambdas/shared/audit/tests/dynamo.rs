@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests")]
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use audit::{AuditTrail, DestinationRecord, DynamoTrail, LastPush, Lease, RefKey};
@@ -387,4 +388,63 @@ async fn numbers_and_leases_are_written_only_if_nothing_has_changed() {
             json!(["DESTINATION", "#field = :before", "version", "1"]),
         ]
     );
+}
+
+/// Returns the keys of the items that a request writes.
+fn keys_written(request: &servers::Request) -> Vec<[String; 2]> {
+    let body = json_of(request);
+    let key = |item: &Value| ["pk", "sk"].map(|name| item[name]["S"].as_str().unwrap().to_owned());
+    match body["TransactItems"].as_array() {
+        Some(items) => items.iter().map(|item| key(&item["Put"]["Item"])).collect(),
+        None => vec![key(&body["Item"])],
+    }
+}
+
+#[tokio::test]
+async fn the_architecture_guide_has_the_keys_of_all_items() {
+    let service = Service::always(Answer::json(&json!({}))).await;
+    let trail = trail_of(&service);
+    let (push, destination) = (push(), destination());
+    trail.try_append(None, received()).await.unwrap();
+    let last = LastPush {
+        sequence: 7,
+        push_id: push.push_id,
+        before: None,
+        after: None,
+        last_deletion: None,
+    };
+    trail
+        .replace_last_push(&RefKey::of(&push), None, &last)
+        .await
+        .unwrap();
+    let record = DestinationRecord {
+        version: 1,
+        lease: None,
+        last: None,
+    };
+    trail.put_destination(&destination, &record).await.unwrap();
+    let requests = service.requests();
+    let written: BTreeSet<_> = requests.iter().flat_map(keys_written).collect();
+
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/architecture.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let (_, section) = guide.split_once("\n## The audit table\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let rows = section.lines().filter(|line| line.contains("| `"));
+    let keys: BTreeSet<_> = rows
+        .map(|row| {
+            let codes: Vec<_> = row.split('`').skip(1).step_by(2).collect();
+            let [pk, sk] = codes[..] else { panic!("{row}") };
+            [pk, sk].map(|key| {
+                key.replace("{push_id}", &push.push_id.to_string())
+                    .replace("{version:06}", "000001")
+                    .replace("{source}", push.source.as_str())
+                    .replace("{repository}", push.repository.as_str())
+                    .replace("{ref}", push.ref_name.as_str())
+                    .replace("{bucket}", &destination.bucket)
+                    .replace("{key}", destination.key.as_str())
+            })
+        })
+        .collect();
+    assert_eq!(keys, written);
 }

@@ -1,0 +1,197 @@
+//! What docs/architecture.md says of the states, of what they write into the trail, and of the folders.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::time::Duration;
+
+use audit::{AuditTrail, MemoryTrail, samples};
+use aws::staging::FolderStaging;
+use domain::contract::{Envelope, Failure, RecordInput, Stage, StageOutput, Uploaded, Validated};
+use domain::error::{Code, Coded};
+use domain::event::PushEvent;
+use domain::push::Push;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::docs::{code_in, table};
+use crate::machine::machines;
+use crate::project::{read, root, variants};
+
+const GUIDE: &str = "docs/architecture.md";
+
+/// A state to the events that the guide says it writes.
+fn told() -> BTreeMap<String, BTreeSet<String>> {
+    let mut told = BTreeMap::new();
+    for row in table(GUIDE, "## The way of a push") {
+        let [states, _, events] = &row[..] else {
+            unreachable!("{row:?}");
+        };
+        for state in code_in(states) {
+            assert_eq!(
+                told.insert(state, code_in(events)),
+                None,
+                "{states} stands there twice"
+            );
+        }
+    }
+    told
+}
+
+#[test]
+fn the_table_of_states_is_the_definitions() {
+    let machines = machines();
+    let machine = machines.iter().find(|machine| machine.name == "push").unwrap();
+    let (mut ends, mut others) = (BTreeSet::new(), BTreeSet::new());
+    for (name, state) in machine.states() {
+        let ending = ["Succeed", "Fail"].contains(&state["Type"].as_str().unwrap());
+        let names = if ending { &mut ends } else { &mut others };
+        names.insert(name.to_owned());
+    }
+    assert_eq!(told().into_keys().collect::<BTreeSet<_>>(), others);
+    let text = read(GUIDE);
+    let (_, sentence) = text.split_once("ends in ").unwrap();
+    let (sentence, _) = sentence.split_once(". ").unwrap();
+    assert_eq!(code_in(sentence), ends);
+}
+
+/// An error of a stage.
+#[derive(Debug, thiserror::Error)]
+#[error("the host is down")]
+struct HostDown;
+
+impl Coded for HostDown {
+    fn code(&self) -> Code {
+        Code::GitHostUnreachable
+    }
+}
+
+/// One push, on a trail of its own, and what each state has written into it.
+struct Trail {
+    trail: MemoryTrail,
+    push: Push,
+    written: BTreeMap<&'static str, BTreeSet<String>>,
+}
+
+impl Trail {
+    fn new() -> Self {
+        Self {
+            trail: MemoryTrail::default(),
+            push: samples::push(),
+            written: BTreeMap::new(),
+        }
+    }
+
+    async fn count(&self) -> usize {
+        self.trail.events(self.push.push_id).await.unwrap().len()
+    }
+
+    fn envelope<I>(&self, execution: &str, input: I) -> Envelope<I> {
+        Envelope {
+            push: self.push.clone(),
+            execution: samples::execution(execution),
+            attempt: 0,
+            input,
+        }
+    }
+
+    async fn note(&mut self, state: &'static str, before: usize) {
+        let events = self.trail.events(self.push.push_id).await.unwrap();
+        let written = events[before..].iter().map(|event| event.event.name().to_owned());
+        self.written.entry(state).or_default().extend(written);
+    }
+
+    /// Runs a stage whose work has this result.
+    async fn run<O: StageOutput + Serialize + Clone>(
+        &mut self,
+        (state, stage): (&'static str, Stage),
+        execution: &str,
+        result: Option<O>,
+    ) {
+        let before = self.count().await;
+        let envelope = self.envelope(execution, ());
+        let work = async |_: &Envelope<()>| result.clone().ok_or(HostDown);
+        let done = workflow::execute(stage, &self.trail, &envelope, Duration::from_secs(60), work).await;
+        assert_eq!(done.is_ok(), result.is_some(), "{state}");
+        self.note(state, before).await;
+    }
+
+    async fn record(&mut self, state: &'static str, execution: &str, failure: Option<Failure>) {
+        let before = self.count().await;
+        let envelope = self.envelope(execution, RecordInput { failure });
+        let folder = tempfile::tempdir().unwrap();
+        let staging = FolderStaging::new(folder.path().to_owned());
+        record::handle(&self.trail, &staging, &envelope).await.unwrap();
+        self.note(state, before).await;
+    }
+}
+
+/// The stages are run, each with every output that it may have.
+#[tokio::test]
+async fn what_the_table_of_states_says_of_the_trail_is_what_the_stages_write() {
+    const VALIDATE: (&str, Stage) = ("Validate", Stage::Validate);
+    const FETCH: (&str, Stage) = ("Fetch", Stage::Fetch);
+    const PACKAGE: (&str, Stage) = ("Package", Stage::Package);
+    const UPLOAD: (&str, Stage) = ("Upload", Stage::Upload);
+    let deliver = || Validated::Deliver(samples::deliver());
+    let ignore = || Validated::Ignore(samples::ignored());
+    let failure = || Failure {
+        stage: "Fetch".to_owned(),
+        error: Code::GitHostUnreachable.to_string(),
+        cause: "the host is down".to_owned(),
+    };
+    let endings = [
+        Uploaded::Delivered(samples::delivered()),
+        Uploaded::Superseded(samples::superseded()),
+        Uploaded::Ignored(samples::ignored()),
+    ];
+    let mut written: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut attempts = BTreeSet::new();
+    for ending in endings {
+        let mut trail = Trail::new();
+        trail.run(VALIDATE, "e1", Some(ignore())).await;
+        trail.record("Record", "e1", None).await;
+        trail.run(VALIDATE, "e2", Some(deliver())).await;
+        trail
+            .run::<domain::contract::FetchedCommit>(FETCH, "e2", None)
+            .await;
+        trail.record("RecordFailure", "e2", Some(failure())).await;
+        // A failed attempt is no stage's own event.
+        for events in trail.written.values_mut() {
+            if events.remove("AttemptFailed") {
+                attempts.insert("AttemptFailed".to_owned());
+            }
+        }
+        trail.run(VALIDATE, "e3", Some(deliver())).await;
+        trail.run(FETCH, "e3", Some(samples::fetched(7))).await;
+        trail.run(PACKAGE, "e3", Some(samples::archive())).await;
+        trail.run(UPLOAD, "e3", Some(ending)).await;
+        trail.record("Record", "e3", None).await;
+        for (state, events) in trail.written {
+            written.entry(state.to_owned()).or_default().extend(events);
+        }
+    }
+    let mut told = told();
+    for state in ["Explain", "PublishFailure", "Notify"] {
+        // Their row is that of all states after a failure, of which one writes.
+        assert_eq!(told.remove(state).as_ref(), told.get("RecordFailure"), "{state}");
+    }
+    told.retain(|_, events| !events.is_empty());
+    assert_eq!(told, written);
+    let text = read(GUIDE);
+    assert!(text.contains("`AttemptFailed`"));
+    let all: BTreeSet<_> = written.into_values().flatten().chain(attempts).collect();
+    let known = variants::<PushEvent>(&json!({ "type": "?", "data": null }));
+    assert_eq!(all, known.into_iter().collect());
+}
+
+#[test]
+fn the_table_of_folders_has_every_library() {
+    let told: BTreeSet<_> = table(GUIDE, "## Folders")
+        .iter()
+        .flat_map(|row| code_in(&row[0]))
+        .filter_map(|folder| folder.strip_prefix("lambdas/shared/").map(str::to_owned))
+        .collect();
+    let folders = fs::read_dir(root().join("lambdas/shared")).unwrap();
+    let there = folders.map(|folder| folder.unwrap().file_name().into_string().unwrap());
+    assert_eq!(told, there.collect());
+}

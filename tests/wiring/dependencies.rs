@@ -1,0 +1,159 @@
+//! The dependencies' features, which decide what is built how often, and what a function carries.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use crate::project::{root, verbs};
+
+/// `sam build` builds one function at a time. A dependency whose features differ from function to function is compiled
+/// again for each, with all that stands on it. Where that is the SDK or the runtime it costs minutes.
+#[test]
+fn every_function_has_the_same_features_of_what_the_sdk_stands_on() {
+    // A dependency to its features in each function: more than one set of them where build scripts use it too.
+    let mut features: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+    for function in verbs() {
+        let tree = DependencyTree::of(&function);
+        for dependency in tree.below(|name| name.starts_with("aws-") || name.starts_with("lambda_runtime")) {
+            for enabled in &tree.features[&dependency] {
+                let by_function = features.entry(dependency.clone()).or_default();
+                by_function
+                    .entry(function.clone())
+                    .or_default()
+                    .insert(enabled.clone());
+            }
+        }
+    }
+    features.retain(|_, by_function| by_function.values().collect::<BTreeSet<_>>().len() > 1);
+    assert!(
+        features.is_empty(),
+        "name these in lambdas/shared/workspace-hack/Cargo.toml with all their features: {features:#?}"
+    );
+}
+
+/// libgit2 speaks TLS and SSH in `remote` alone: what only reads objects does not carry the libraries for it.
+#[test]
+fn only_fetch_is_built_with_openssl_and_libssh2() {
+    let speaks = |verb: &String| {
+        let tree = DependencyTree::of(verb);
+        ["openssl-sys ", "libssh2-sys "]
+            .map(|library| tree.features.keys().any(|name| name.starts_with(library)))
+    };
+    for verb in verbs() {
+        assert_eq!(speaks(&verb), [verb == "fetch"; 2], "{verb}");
+    }
+}
+
+/// Tests, benches and fuzz targets stand on libraries. The command is for people, and changes as they need it.
+#[test]
+fn nothing_stands_on_the_command() {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--workspace", "--invert", "push-code"])
+        .args([
+            "--edges",
+            "normal,build,dev",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let names: BTreeSet<_> = text.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(names, BTreeSet::from(["push-code"]));
+}
+
+/// `cargo run`, `cargo build` and `cargo test` share what they build. A dependency whose features are others for tests is
+/// compiled again for them, with all that stands on it.
+#[test]
+fn tests_have_the_same_features_of_what_the_command_stands_on() {
+    let features = |edges: &str| {
+        let output = Command::new(env!("CARGO"))
+            .args([
+                "tree",
+                "--locked",
+                "--workspace",
+                "--edges",
+                edges,
+                "--prefix",
+                "none",
+            ])
+            .args(["--format", "{p} {f}"])
+            .current_dir(root())
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let text = String::from_utf8(output.stdout).unwrap();
+        // What has been listed with its dependencies before ends with a star.
+        let lines = text.lines().map(|line| line.trim_end_matches(" (*)").to_owned());
+        lines.collect::<BTreeSet<_>>()
+    };
+    let (command, tests) = (features("normal,build"), features("normal,build,dev"));
+    let others: Vec<_> = command.difference(&tests).collect();
+    assert!(
+        others.is_empty(),
+        "name the features of these for tests in tests/Cargo.toml: {others:#?}"
+    );
+}
+
+/// What `cargo tree` says of a package: dependencies by name and version.
+#[derive(Default)]
+pub struct DependencyTree {
+    pub features: BTreeMap<String, BTreeSet<String>>,
+    edges: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl DependencyTree {
+    pub fn of(package: &str) -> Self {
+        let output = Command::new(env!("CARGO"))
+            .args(["tree", "--locked", "--edges", "normal,build", "--prefix", "depth"])
+            .args(["--format", "|{p}|{f}|", "--target", "x86_64-unknown-linux-gnu"])
+            .args(["--package", package])
+            .current_dir(root())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let mut tree = Self::default();
+        let mut path: Vec<String> = Vec::new();
+        for line in text.lines() {
+            let [depth, dependency, features, _] = line.split('|').collect::<Vec<_>>()[..] else {
+                unreachable!("{line}");
+            };
+            path.truncate(depth.parse().unwrap());
+            if let Some(parent) = path.last() {
+                tree.edges
+                    .entry(parent.clone())
+                    .or_default()
+                    .insert(dependency.to_owned());
+            }
+            tree.features
+                .entry(dependency.to_owned())
+                .or_default()
+                .insert(features.to_owned());
+            path.push(dependency.to_owned());
+        }
+        tree
+    }
+
+    /// All that the packages of these names stand on, and they themselves.
+    fn below(&self, wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let mut open: Vec<&String> = self.features.keys().filter(|name| wanted(name)).collect();
+        while let Some(dependency) = open.pop() {
+            if found.insert(dependency.clone()) {
+                open.extend(self.edges.get(dependency).into_iter().flatten());
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,263 @@
+//! The guides, whose tables say what the code and the template say.
+
+use std::collections::BTreeSet;
+
+use domain::error::Code;
+use domain::source::{Limits, Options, SourceSettings};
+use fetch::GitSecret;
+use serde_json::{Value, json};
+use webhook::WebhookSecret;
+
+use crate::functions::timeout_of;
+use crate::numbers::{grouped, with_unit};
+use crate::project::{entries, read, resources, root, template, variants};
+
+/// Returns the rows of the first table below a heading, such as `## Parameters`.
+pub fn table(guide: &str, heading: &str) -> Vec<Vec<String>> {
+    let text = read(guide);
+    let Some((_, section)) = text.split_once(&format!("\n{heading}\n")) else {
+        unreachable!("{guide} has no {heading}")
+    };
+    let lines = section.lines().skip_while(|line| !line.starts_with('|'));
+    lines
+        .take_while(|line| line.starts_with('|'))
+        .skip(2)
+        .map(|line| {
+            let cells = line.trim_matches('|').split(" | ");
+            cells.map(|cell| cell.trim().to_owned()).collect()
+        })
+        .collect()
+}
+
+/// Returns the parts of a text that are code.
+pub fn code_in(text: &str) -> BTreeSet<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Asserts that a table has just these rows, in any order.
+fn assert_rows(heading: &str, expected: impl Iterator<Item = Vec<String>>) {
+    let table = table("docs/operations.md", heading);
+    let there: BTreeSet<_> = table.iter().cloned().collect();
+    assert_eq!(there.len(), table.len(), "{heading} has a row twice");
+    let expected: BTreeSet<_> = expected.collect();
+    let wrong: Vec<_> = there.difference(&expected).collect();
+    let missing: Vec<_> = expected.difference(&there).collect();
+    assert!(
+        wrong.is_empty() && missing.is_empty(),
+        "{heading} has {wrong:#?} instead of {missing:#?}"
+    );
+}
+
+#[test]
+fn the_table_of_parameters_is_the_templates() {
+    let template = template();
+    let parameters = entries(&template["Parameters"]).map(|(name, parameter)| {
+        let default = match &parameter["Default"] {
+            Value::Null => "none: it has to be given".to_owned(),
+            Value::String(text) if text.is_empty() => "empty".to_owned(),
+            Value::String(text) => format!("`{text}`"),
+            other => format!("`{other}`"),
+        };
+        let description = parameter["Description"].as_str().unwrap();
+        vec![format!("`{name}`"), default, description.to_owned()]
+    });
+    assert_rows("## Parameters", parameters);
+}
+
+#[test]
+fn the_table_of_outputs_is_the_templates() {
+    let template = template();
+    let outputs = entries(&template["Outputs"]).map(|(name, output)| {
+        let description = output["Description"].as_str().unwrap();
+        vec![format!("`{name}`"), description.to_owned()]
+    });
+    assert_rows("## Outputs", outputs);
+}
+
+#[test]
+fn the_table_of_alarms_is_the_templates() {
+    let template = template();
+    let alarms = resources(&template, "AWS::CloudWatch::Alarm").map(|(name, alarm)| {
+        let description = alarm["AlarmDescription"].as_str().unwrap();
+        vec![format!("`{name}`"), description.to_owned()]
+    });
+    assert_rows("## Alarms", alarms);
+}
+
+#[test]
+fn the_table_of_errors_is_the_catalogue() {
+    let table = table("docs/operations.md", "## Error codes");
+    assert_eq!(table.len(), Code::ALL.len());
+    for (row, code) in table.iter().zip(Code::ALL) {
+        let [name, class, when, remedy] = &row[..] else {
+            panic!("{row:?}");
+        };
+        assert_eq!(*name, format!("`{code}`"));
+        assert_eq!(*class, format!("{:?}", code.class()), "{code}");
+        assert_eq!(remedy, code.remedy(), "{code}");
+        assert!(!when.is_empty(), "{code}");
+    }
+}
+
+#[test]
+fn the_table_of_options_has_every_option_with_its_values() {
+    let defaults = serde_json::to_value(Options::default()).unwrap();
+    let mut options: Vec<_> = entries(&defaults)
+        .filter(|(name, _)| *name != "limits")
+        .map(|(name, default)| {
+            let mut unknown = defaults.clone();
+            unknown[name] = json!("?");
+            let mut values: Vec<_> = variants::<Options>(&unknown)
+                .into_iter()
+                .map(|value| json!(value))
+                .collect();
+            if values.is_empty() {
+                values = vec![json!(true), json!(false)];
+            }
+            assert!(values.contains(default), "{name}");
+            // The default first.
+            values.sort_by_key(|value| value != default);
+            let values: Vec<_> = values.iter().map(|value| format!("`{value}`")).collect();
+            vec![format!("`{name}`"), values.join(", ")]
+        })
+        .collect();
+    options.sort();
+    let mut told: Vec<_> = table("docs/operations.md", "### Options")
+        .into_iter()
+        .map(|row| {
+            let [name, values, does] = &row[..] else {
+                panic!("{row:?}");
+            };
+            assert!(!does.is_empty(), "{name}");
+            vec![name.clone(), values.clone()]
+        })
+        .collect();
+    told.sort();
+    assert_eq!(told, options);
+}
+
+#[test]
+fn the_table_of_limits_has_every_limit_with_its_default() {
+    let template = template();
+    let defaults = serde_json::to_value(Limits::default()).unwrap();
+    let mut limits: Vec<_> = entries(&defaults)
+        .map(|(name, default)| {
+            let default = default.as_u64().unwrap();
+            let default = if name.ends_with("_bytes") {
+                with_unit(default)
+            } else {
+                grouped(default)
+            };
+            (format!("`{name}`"), default)
+        })
+        .collect();
+    limits.sort();
+    let mut told: Vec<_> = table("docs/operations.md", "### Limits")
+        .into_iter()
+        .map(|row| {
+            let [name, unit, default, bounded_by] = &row[..] else {
+                panic!("{row:?}");
+            };
+            assert_eq!(name.contains("_bytes"), unit.starts_with("bytes"), "{name}");
+            if let Some((function, seconds)) = bounded_by.split_once("'s timeout of ") {
+                assert_eq!(function, "fetch");
+                assert_eq!(seconds, format!("{} s", timeout_of(&template, "Fetch")));
+            }
+            (name.clone(), default.clone())
+        })
+        .collect();
+    told.sort();
+    assert_eq!(told, limits);
+}
+
+/// Returns the JSON examples of a section.
+fn examples(guide: &str, heading: &str) -> Vec<String> {
+    let text = read(guide);
+    let (_, section) = text.split_once(&format!("\n{heading}\n")).unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap_or((section, ""));
+    let examples = section.split("```json\n").skip(1);
+    examples
+        .map(|example| example.split_once("```").unwrap().0.to_owned())
+        .collect()
+}
+
+#[test]
+fn the_example_of_settings_is_read_by_who_reads_them() {
+    let examples = examples("docs/operations.md", "## Settings of a source");
+    let [settings] = &examples[..] else {
+        panic!("there is one example");
+    };
+    settings.parse::<SourceSettings>().unwrap();
+    // All settings are in it.
+    let example: Value = serde_json::from_str(settings).unwrap();
+    let mut unknown = example.clone();
+    unknown["?"] = json!(0);
+    let read = serde_json::to_value(settings.parse::<SourceSettings>().unwrap()).unwrap();
+    let names = |settings: &Value| {
+        entries(settings)
+            .map(|(name, _)| name.to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    assert_eq!(names(&example), names(&read));
+    assert!(unknown.to_string().parse::<SourceSettings>().is_err());
+}
+
+#[test]
+fn the_examples_of_secrets_are_read_by_who_reads_them() {
+    let secrets = examples("docs/operations.md", "## Secrets");
+    let [webhook, git] = &secrets[..] else {
+        panic!("there are two examples");
+    };
+    serde_json::from_str::<WebhookSecret>(webhook).unwrap();
+    // The guide shortens the keys.
+    let keys = std::fs::read(root().join("fuzz/corpus/signers/both")).unwrap();
+    let keys = String::from_utf8_lossy(&keys);
+    let (ssh, openpgp) = keys.split_once("-----BEGIN").unwrap();
+    let ssh = ssh.split_once("ssh-ed25519 ").unwrap().1;
+    let ssh = ssh.split_whitespace().next().unwrap();
+    let openpgp = json!(format!("-----BEGIN{openpgp}")).to_string();
+    let secret = git
+        .replace("ssh-ed25519 AAAA...", &format!("ssh-ed25519 {ssh}"))
+        .replace("\"-----BEGIN PGP PUBLIC KEY BLOCK-----\\n...\"", &openpgp);
+    assert!(
+        !secret.contains("AAAA...") && !secret.contains("BLOCK-----\\n..."),
+        "{secret}"
+    );
+    let source = "gitlab".parse().unwrap();
+    for secret in examples("README.md", "## Deploy").into_iter().chain([secret]) {
+        let read = |text: String| GitSecret::parse(&source, &text.into());
+        read(secret.clone()).unwrap_or_else(|error| panic!("{error}: {secret}"));
+        let misspelt = secret.replacen("\"credentials\"", "\"credential\"", 1);
+        assert!(read(misspelt).is_err());
+    }
+}
+
+#[test]
+fn every_name_of_an_output_or_an_alarm_in_the_guides_is_the_templates() {
+    let template = template();
+    let is = |part: &str, name: &str| template[part][name].is_object();
+    for guide in [
+        "README.md",
+        "docs/architecture.md",
+        "docs/operations.md",
+        "docs/first-hour-on-aws.md",
+        "SECURITY.md",
+    ] {
+        let text = read(guide);
+        for name in code_in(&text) {
+            let word = name.chars().all(char::is_alphanumeric);
+            if word && (name.ends_with("Alarm") || name.ends_with("Rule")) {
+                assert!(is("Resources", &name), "{guide}: {name}");
+            }
+        }
+        for before in ["output `", "$(output "] {
+            for rest in text.split(before).skip(1) {
+                let name: String = rest
+                    .chars()
+                    .take_while(|letter| letter.is_alphanumeric())
+                    .collect();
+                assert!(is("Outputs", &name), "{guide}: {name}");
+            }
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! What is tried again, and what becomes of a failure. The States Language has no way to write a retrier or a catcher once,
+//! so they are written in each state, and held equal here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::error::{Class, Code};
+use serde_json::{Value, json};
+
+use crate::functions::timeout_of;
+use crate::machine::{Machine, function_of, machines};
+use crate::numbers::grouped;
+use crate::project::{items, statements, template, texts};
+
+/// What Lambda itself may answer where the same call may succeed a moment later.
+/// <https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception>
+const LAMBDA_TRANSIENT: [&str; 11] = [
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.ClientExecutionTimeoutException",
+    // A function in a VPC that was not called for some weeks has to be connected again.
+    "Lambda.ResourceNotReadyException",
+    "Lambda.ResourceConflictException",
+    "Lambda.EC2ThrottledException",
+    "Lambda.EC2UnexpectedException",
+    "Lambda.ENILimitReachedException",
+    "Lambda.ENINotReadyException",
+    "Lambda.SubnetIPAddressLimitReachedException",
+];
+
+/// What Lambda answers where the account has no concurrency left: no function was run.
+const LAMBDA_BUSY: &str = "Lambda.TooManyRequestsException";
+
+/// A function ran out of time, by the words of the three that may notice.
+const OUT_OF_TIME: [&str; 3] = ["States.Timeout", "Sandbox.Timedout", "StageTimedOut"];
+
+/// A function that may take no longer than this, in seconds, is short: it ran out of time because the machine was busy, and
+/// may be tried again.
+const SHORT_SECONDS: u64 = 60;
+
+/// The functions that wait for others. Any other one that meets [`Code::DestinationContended`] has a mistake in it.
+const WAITS_FOR_OTHERS: [&str; 1] = ["Upload"];
+
+/// What each service may answer where the same call may succeed a moment later.
+const SERVICES_TRANSIENT: [(&str, &[&str]); 3] = [
+    (
+        "ssm",
+        &[
+            "Ssm.InternalServerErrorException",
+            "Ssm.SsmException",
+            "Ssm.SdkClientException",
+        ],
+    ),
+    (
+        "events",
+        &[
+            "EventBridge.FailedEntry",
+            "EventBridge.InternalException",
+            "EventBridge.AmazonEventBridgeException",
+            "EventBridge.SdkClientException",
+        ],
+    ),
+    (
+        "sns",
+        &[
+            "SNS.InternalErrorException",
+            "SNS.ThrottledException",
+            "SNS.AmazonSNSException",
+            "SNS.SdkClientException",
+        ],
+    ),
+];
+
+/// Whether the function's role allows it to read what other stages have staged.
+fn reads_staged_objects(template: &Value, function: &str) -> bool {
+    let properties = &template["Resources"][format!("{function}Function")]["Properties"];
+    statements(template, properties).iter().any(|statement| {
+        let resource = serde_json::to_string(&statement["Resource"]).unwrap();
+        texts(&statement["Action"]).contains("s3:GetObject") && resource.contains("StagingBucket")
+    })
+}
+
+#[test]
+fn every_failure_is_caught() {
+    let template = template();
+    let (over, replaced) = (Code::ExecutionOver.as_str(), "Replaced");
+    let (missing, again) = (Code::StagedObjectMissing.as_str(), "FetchAgain");
+    for machine in machines() {
+        let after_a_failure = machine.after_a_failure();
+        for (name, task) in machine.tasks() {
+            let catchers: Vec<_> = items(&task["Catch"]).collect();
+            let (last, others) = catchers.split_last().unwrap();
+            assert_eq!(
+                last["ErrorEquals"],
+                json!(["States.ALL"]),
+                "{} {name}",
+                machine.name
+            );
+            let others: Vec<_> = others
+                .iter()
+                .map(|catcher| {
+                    assert_eq!(items(&catcher["ErrorEquals"]).count(), 1);
+                    (
+                        catcher["ErrorEquals"][0].as_str().unwrap(),
+                        catcher["Next"].as_str().unwrap(),
+                    )
+                })
+                .collect();
+            if after_a_failure.contains(name) {
+                assert_eq!(last["Next"], task["Next"], "{} {name}", machine.name);
+            } else {
+                assert_eq!(last["Next"], "Explain", "{} {name}", machine.name);
+            }
+            let expected = match function_of(task) {
+                Some(_) if after_a_failure.contains(name) => vec![],
+                Some(function) if reads_staged_objects(&template, function) => {
+                    vec![(missing, again), (over, replaced)]
+                }
+                Some(_) => vec![(over, replaced)],
+                None => vec![],
+            };
+            assert_eq!(others, expected, "{} {name}", machine.name);
+        }
+    }
+}
+
+/// What is not kept of a failure is not told. The states after it have theirs already, and keep nothing.
+#[test]
+fn every_catcher_of_the_same_errors_is_the_same() {
+    let output = json!({
+        "stage": "{% $states.context.State.Name %}",
+        "error": "{% $states.errorOutput %}",
+    });
+    for machine in machines() {
+        let after_a_failure = machine.after_a_failure();
+        for (name, task) in machine.tasks() {
+            for catcher in items(&task["Catch"]) {
+                let mut expected = json!({ "ErrorEquals": catcher["ErrorEquals"], "Next": catcher["Next"] });
+                if catcher["Next"] != "Replaced" && !after_a_failure.contains(name) {
+                    expected["Output"] = output.clone();
+                }
+                assert_eq!(*catcher, expected, "{} {name}", machine.name);
+            }
+        }
+    }
+}
+
+/// An error has one retrier, wherever it is met: the same errors with it, as often, with the same waits.
+#[test]
+fn every_retrier_of_the_same_errors_is_the_same() {
+    let machines = machines();
+    let mut retriers: BTreeMap<(&str, &str), (&Value, &str)> = BTreeMap::new();
+    for machine in &machines {
+        let functions = machine.stages().map(|(name, task, _)| (name, task, "lambda"));
+        for (name, task, service) in functions.chain(machine.calls()) {
+            for retrier in items(&task["Retry"]) {
+                for error in texts(&retrier["ErrorEquals"]) {
+                    let (first, of) = retriers.entry((service, error)).or_insert((retrier, name));
+                    assert_eq!(*first, retrier, "{error} in {of} and in {} {name}", machine.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_has_expired_is_fetched_again_once() {
+    for machine in machines() {
+        let repeated = machine.repeated();
+        if repeated.is_empty() {
+            continue;
+        }
+        let start = machine.definition["StartAt"].as_str().unwrap();
+        assert_eq!(
+            machine.state(start)["Assign"]["fetched_again"],
+            "{% false %}",
+            "{}",
+            machine.name
+        );
+        let again = machine.state("FetchAgain");
+        let choices: Vec<_> = items(&again["Choices"]).collect();
+        assert_eq!(choices.len(), 1);
+        assert_eq!(choices[0]["Condition"], "{% $fetched_again = false %}");
+        assert_eq!(choices[0]["Assign"], json!({"fetched_again": "{% true %}"}));
+        assert_eq!(choices[0]["Next"], "Fetch");
+        assert_eq!(again["Default"], "Explain");
+        // No other way leads back.
+        let mut without = machine.definition.clone();
+        without["States"]["FetchAgain"]["Choices"] = json!([]);
+        let without = Machine {
+            definition: without,
+            ..machine
+        };
+        assert_eq!(without.repeated(), BTreeSet::new(), "{}", without.name);
+    }
+}
+
+#[test]
+fn functions_are_tried_again_for_what_is_transient_and_for_nothing_else() {
+    let contended = Code::DestinationContended.as_str();
+    let codes = || {
+        let transient = Code::ALL.iter().filter(|code| code.class() == Class::Transient);
+        transient.map(|code| code.as_str())
+    };
+    let template = template();
+    for machine in machines() {
+        for (name, task, function) in machine.stages() {
+            let mut expected: BTreeSet<_> = codes().chain(LAMBDA_TRANSIENT).chain([LAMBDA_BUSY]).collect();
+            if !WAITS_FOR_OTHERS.contains(&function) {
+                expected.remove(contended);
+            }
+            if timeout_of(&template, function) <= SHORT_SECONDS {
+                expected.extend(OUT_OF_TIME);
+            }
+            assert_eq!(retried(task), expected, "{} {name}", machine.name);
+        }
+    }
+}
+
+#[test]
+fn services_are_tried_again_for_errors_of_their_own() {
+    for machine in machines() {
+        for (name, task, service) in machine.calls() {
+            let (_, transient) = SERVICES_TRANSIENT
+                .iter()
+                .find(|(known, _)| *known == service)
+                .unwrap_or_else(|| panic!("{} {name} calls {service}", machine.name));
+            let mut expected: BTreeSet<_> = transient.iter().copied().collect();
+            expected.insert("States.Timeout");
+            assert_eq!(retried(task), expected, "{} {name}", machine.name);
+        }
+    }
+}
+
+/// The errors that a task is tried again for, each of which has one retrier.
+fn retried(task: &Value) -> BTreeSet<&str> {
+    let named: Vec<_> = items(&task["Retry"])
+        .flat_map(|retrier| texts(&retrier["ErrorEquals"]))
+        .collect();
+    let errors: BTreeSet<_> = named.iter().copied().collect();
+    assert_eq!(
+        named.len(),
+        errors.len(),
+        "an error is in two retriers: {named:?}"
+    );
+    errors
+}
+
+#[test]
+fn what_takes_its_time_is_waited_for_with_patience() {
+    for machine in machines() {
+        for (name, task, function) in machine.stages() {
+            let busy = longest_waits(retrier_of(task, LAMBDA_BUSY)) / 2;
+            assert!(
+                busy >= 3_600,
+                "{} {name}: concurrency is waited for {busy} s on average",
+                machine.name
+            );
+            if WAITS_FOR_OTHERS.contains(&function) {
+                let leased = longest_waits(retrier_of(task, Code::DestinationContended.as_str())) / 2;
+                assert!(
+                    leased > 960 + 3 * 180,
+                    "{leased} s on average do not surely outlast a lease of 960 s"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_task_waits_longer_each_time_and_not_in_step_with_others() {
+    for machine in machines() {
+        for (name, task) in machine.tasks() {
+            let retriers: Vec<_> = items(&task["Retry"]).collect();
+            assert!(!retriers.is_empty(), "{} {name}", machine.name);
+            for retrier in retriers {
+                assert_eq!(retrier["BackoffRate"], 2, "{} {name}", machine.name);
+                assert_eq!(retrier["JitterStrategy"], "FULL", "{} {name}", machine.name);
+                assert!(retrier["MaxDelaySeconds"].is_u64(), "{} {name}", machine.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_time_limit_leaves_room_for_the_worst_case_that_the_comment_tells() {
+    for machine in machines() {
+        let limit = machine.definition["TimeoutSeconds"].as_u64().unwrap();
+        let comment = machine.definition["Comment"].as_str().unwrap();
+        let repeated = machine.repeated();
+        let mut sum = 0;
+        for (name, task) in machine.tasks() {
+            let (tries, waits, seconds) = worst_case(task);
+            sum += if repeated.contains(name) {
+                2 * seconds
+            } else {
+                seconds
+            };
+            for told in [tries, waits, seconds].map(grouped) {
+                assert!(
+                    comment.contains(&told),
+                    "{} {name}: the comment lacks {told}",
+                    machine.name
+                );
+            }
+        }
+        assert!(
+            sum <= limit,
+            "{}: the tasks can take {sum} s, the execution only {limit} s",
+            machine.name
+        );
+        for told in [sum, limit].map(grouped) {
+            assert!(
+                comment.contains(&told),
+                "{}: the comment lacks {told}",
+                machine.name
+            );
+        }
+    }
+}
+
+/// How often a task's work is tried at most, and how long it can take with the waits in between.
+fn worst_case(task: &Value) -> (u64, u64, u64) {
+    let mut tries = 1;
+    let mut waits = 0;
+    for retrier in items(&task["Retry"]) {
+        let attempts = retrier["MaxAttempts"].as_u64().unwrap();
+        waits += longest_waits(retrier);
+        if texts(&retrier["ErrorEquals"]) != BTreeSet::from([LAMBDA_BUSY]) {
+            tries += attempts;
+        }
+    }
+    let seconds = tries * task["TimeoutSeconds"].as_u64().unwrap() + waits;
+    (tries, waits, seconds)
+}
+
+/// How long all waits of a retrier can take, in seconds. With the jitter they take half of it on average.
+fn longest_waits(retrier: &Value) -> u64 {
+    let number = |name: &str| retrier[name].as_u64().unwrap();
+    let mut wait = number("IntervalSeconds");
+    let mut waits = 0;
+    for _ in 0..number("MaxAttempts") {
+        waits += wait.min(number("MaxDelaySeconds"));
+        wait *= number("BackoffRate");
+    }
+    waits
+}
+
+/// The retrier of a task that names `error`.
+fn retrier_of<'a>(task: &'a Value, error: &str) -> &'a Value {
+    items(&task["Retry"])
+        .find(|retrier| texts(&retrier["ErrorEquals"]).contains(error))
+        .unwrap()
+}

@@ -1,0 +1,225 @@
+//! The functions: each folder is one, with what the template says of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use aws_lambda_events::apigw::{ApiGatewayV2CustomAuthorizerV2Request, ApiGatewayV2httpRequest};
+use domain::contract::{
+    Envelope, FetchInput, PackageInput, RecordInput, StagedObject, UploadInput, ValidateInput,
+};
+use domain::push::Push;
+use local_aws::containers;
+use local_aws::webhook_client::Webhook;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use webhook::gitlab::{Delivery, Person, PushHook};
+
+use crate::machine::machines;
+use crate::project::{capitalised, entries, read, resources, root, template, verbs};
+
+/// The functions that API Gateway runs, as `Accept`: the others are stages.
+pub fn edge(template: &Value) -> BTreeSet<String> {
+    resources(template, "AWS::Lambda::Permission")
+        .filter(|(_, permission)| permission["Principal"] == "apigateway.amazonaws.com")
+        .map(|(_, permission)| {
+            let function = permission["FunctionName"]["Ref"].as_str().unwrap();
+            function.strip_suffix("Function").unwrap().to_owned()
+        })
+        .collect()
+}
+
+/// How long a function, as `Fetch`, may run, in seconds.
+pub fn timeout_of(template: &Value, function: &str) -> u64 {
+    let own = &template["Resources"][format!("{function}Function")]["Properties"]["Timeout"];
+    let default = &template["Globals"]["Function"]["Timeout"];
+    own.as_u64().or(default.as_u64()).unwrap()
+}
+
+#[test]
+fn every_verb_folder_is_a_function_with_a_log_group() {
+    let template = template();
+    let expected: BTreeSet<_> = verbs()
+        .iter()
+        .map(|verb| capitalised(verb) + "Function")
+        .collect();
+    let functions: BTreeMap<_, _> = resources(&template, "AWS::Serverless::Function").collect();
+    assert_eq!(
+        functions
+            .keys()
+            .map(|name| (*name).to_owned())
+            .collect::<BTreeSet<_>>(),
+        expected
+    );
+    for verb in verbs() {
+        let name = capitalised(&verb);
+        let resource = &template["Resources"][format!("{name}Function")];
+        assert_eq!(resource["Metadata"]["BuildMethod"], "rust-cargolambda", "{name}");
+        let function = &resource["Properties"];
+        assert_eq!(function["CodeUri"], format!("lambdas/{verb}"), "{name}");
+        let log_group = format!("{name}LogGroup");
+        assert_eq!(
+            template["Resources"][&log_group]["Type"], "AWS::Logs::LogGroup",
+            "{name}"
+        );
+        assert_eq!(
+            function["LoggingConfig"]["LogGroup"],
+            json!({ "Ref": log_group }),
+            "{name}"
+        );
+        let manifest = read(&format!("lambdas/{verb}/Cargo.toml"));
+        assert!(manifest.contains(&format!("name = \"{verb}\"")), "{name}");
+    }
+}
+
+#[test]
+fn every_function_gets_the_settings_that_it_reads() {
+    let template = template();
+    let globals = entries(&template["Globals"]["Function"]["Environment"]["Variables"]);
+    assert_eq!(globals.collect::<Vec<_>>(), [("LOCAL_ENDPOINT_URL", &json!(""))]);
+    for verb in verbs() {
+        let main = read(&format!("lambdas/{verb}/src/main.rs"));
+        let read: BTreeSet<_> = main
+            .split("settings::required(")
+            .skip(1)
+            .filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once('"'))
+            .map(|(name, _)| name)
+            .collect();
+        let function = &template["Resources"][capitalised(&verb) + "Function"]["Properties"];
+        let given: BTreeSet<_> = entries(&function["Environment"]["Variables"])
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(read, given, "{verb}");
+    }
+}
+
+#[test]
+fn what_runs_in_a_container_is_given_every_variable_of_the_template() {
+    let template = template();
+    let globals = &template["Globals"]["Function"]["Environment"]["Variables"];
+    let mut declared: BTreeSet<_> = entries(globals).map(|(name, _)| name).collect();
+    for (_, function) in resources(&template, "AWS::Serverless::Function") {
+        declared.extend(entries(&function["Environment"]["Variables"]).map(|(name, _)| name));
+    }
+    assert_eq!(declared, BTreeSet::from(containers::VARIABLES));
+}
+
+#[test]
+fn every_function_has_an_event_that_it_can_read() {
+    let names: BTreeSet<_> = fs::read_dir(root().join("tests/events"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let expected: BTreeSet<_> = verbs().iter().map(|verb| format!("{verb}.json")).collect();
+    assert_eq!(names, expected);
+
+    let accepted: ApiGatewayV2httpRequest = event("accept");
+    assert_eq!(accepted.path_parameters["source"], "gitlab");
+    let hook: Value = serde_json::from_str(&accepted.body.unwrap()).unwrap();
+    let authorized: ApiGatewayV2CustomAuthorizerV2Request = event("authorize");
+    assert_eq!(authorized.path_parameters["source"], "gitlab");
+    assert_eq!(authorized.headers, accepted.headers);
+
+    // So can be those that `local invoke` makes.
+    let webhook = Webhook::new("https://example.com/hooks/gitlab".to_owned(), "token".to_owned());
+    let (sent, delivery) = (push_hook(), Delivery::fresh());
+    let made: ApiGatewayV2httpRequest = serde_json::from_value(webhook.event(&sent, &delivery)).unwrap();
+    assert_eq!(made.path_parameters, accepted.path_parameters);
+    assert_eq!(made.route_key, accepted.route_key);
+    assert_eq!(made.body.unwrap(), sent.payload().to_string());
+    let made = webhook.authorizer_event(&sent, &delivery);
+    let made: ApiGatewayV2CustomAuthorizerV2Request = serde_json::from_value(made).unwrap();
+    assert_eq!(made.headers["x-gitlab-token"], "token");
+
+    let validate: Envelope<ValidateInput> = event("validate");
+    validate.input.parse().unwrap();
+    let push = validate.push;
+    push.check_identity().unwrap();
+    assert_eq!(accepted.headers["idempotency-key"], push.delivery_id.as_str());
+    assert_eq!(hook["ref"], push.ref_name.as_str());
+    assert_eq!(hook["after"], push.after.as_ref().unwrap().as_str());
+
+    let fetch: Envelope<FetchInput> = event("fetch");
+    let package: Envelope<PackageInput> = event("package");
+    let upload: Envelope<UploadInput> = event("upload");
+    let record: Envelope<RecordInput> = event("record");
+    for other in [&fetch.push, &package.push, &upload.push, &record.push] {
+        assert_eq!(*other, push);
+    }
+    let fetched = &package.input.fetched;
+    for staged in [&fetched.pack, &fetched.index, &upload.input.archive.object] {
+        assert!(is_staged_for(staged, &push), "{staged:?}");
+    }
+}
+
+/// The outputs of the stages go whole to the next ones: what the definition passes has the names of what is read.
+#[test]
+fn every_stage_is_called_with_just_what_it_reads() {
+    /// An event as its function reads it. `None` if it does not.
+    fn read_as<T: DeserializeOwned + Serialize>(event: &Value) -> Option<Value> {
+        let envelope = Envelope::<T>::deserialize(event).ok()?;
+        Some(serde_json::to_value(envelope).unwrap())
+    }
+    let read_by = |function: &str| match function {
+        "Validate" => read_as::<ValidateInput>,
+        "Fetch" => read_as::<FetchInput>,
+        "Package" => read_as::<PackageInput>,
+        "Upload" => read_as::<UploadInput>,
+        "Record" => read_as::<RecordInput>,
+        other => panic!("{other} is no stage"),
+    };
+    let keys = |value: &Value| {
+        entries(value)
+            .map(|(key, _)| key.to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    for machine in machines() {
+        for (name, task, function) in machine.stages() {
+            let event: Value = event(&function.to_lowercase());
+            let read = read_by(function)(&event).unwrap();
+            let passed = &task["Arguments"]["Payload"];
+            assert_eq!(keys(passed), keys(&read), "{} {name}", machine.name);
+            assert_eq!(
+                keys(&passed["input"]),
+                keys(&read["input"]),
+                "{} {name}",
+                machine.name
+            );
+            // Without any one of them it is not run.
+            for key in keys(&read["input"]) {
+                let mut event = event.clone();
+                event["input"].as_object_mut().unwrap().remove(&key);
+                assert!(read_by(function)(&event).is_none(), "{function} without {key}");
+            }
+        }
+    }
+}
+
+fn push_hook() -> PushHook {
+    PushHook {
+        repository: "group/project".to_owned(),
+        git_http_url: "https://example.com/group/project.git".to_owned(),
+        git_ssh_url: "git@example.com:group/project.git".to_owned(),
+        ref_name: "refs/heads/main".to_owned(),
+        before: None,
+        after: Some("a".repeat(40)),
+        commit: Some("a".repeat(40)),
+        commits: vec![],
+        total_commits: 0,
+        user: Person {
+            name: "Jo".to_owned(),
+            email: "jo@example.com".to_owned(),
+        },
+    }
+}
+
+pub fn event<T: DeserializeOwned>(verb: &str) -> T {
+    serde_json::from_str(&read(&format!("tests/events/{verb}.json"))).unwrap()
+}
+
+fn is_staged_for(staged: &StagedObject, push: &Push) -> bool {
+    staged
+        .key
+        .as_str()
+        .starts_with(&format!("pushes/{}/", push.push_id))
+}

@@ -1,0 +1,92 @@
+//! The first source, which the template makes, and the names that sources are found by.
+
+use std::collections::BTreeSet;
+
+use domain::destination::KeyTemplate;
+use domain::source::{Options, SourceSettings};
+use serde_json::json;
+
+use crate::machine::machines;
+use crate::project::{entries, items, resources, substitutions, template, texts};
+
+#[test]
+fn the_template_makes_settings_that_the_code_reads() {
+    let template = template();
+    // Which repositories may be delivered, whoever deploys has to say.
+    let default = |name: &str| match template["Parameters"][name]["Default"].as_str() {
+        None if name == "AllowedRepositories" => "group/project,group/**",
+        default => default.unwrap(),
+    };
+    let (_, parameter) = resources(&template, "AWS::SSM::Parameter").next().unwrap();
+    let substitution = parameter["Value"]["Fn::Sub"].as_array().unwrap();
+    let mut text = substitution[0].as_str().unwrap().to_owned();
+    let submodules = &substitution[1]["Submodules"]["Fn::If"];
+    assert_eq!(submodules[0], "AllowSubmodules");
+    assert_eq!(submodules[1]["Fn::Sub"][0], r#""${Globs}""#);
+    assert_eq!(submodules[2], "");
+    text = text.replace("${Submodules}", r#""third-party/**""#);
+    for name in substitutions(&text.clone()) {
+        let given = &substitution[1][name];
+        let value = match given["Fn::Join"].as_array() {
+            Some(join) => default(join[1]["Ref"].as_str().unwrap())
+                .split(',')
+                .collect::<Vec<_>>()
+                .join(join[0].as_str().unwrap()),
+            None if given.is_null() => default(name).to_owned(),
+            None => "zips".to_owned(),
+        };
+        text = text.replace(&format!("${{{name}}}"), &value);
+    }
+    let settings: SourceSettings = text.parse().unwrap();
+    assert_eq!(settings.destination.bucket, "zips");
+    assert_eq!(settings.destination.key_template, KeyTemplate::default());
+    assert_eq!(settings.options, Options::default());
+    assert_eq!(settings.repositories, ["group/project", "group/**"]);
+    assert_eq!(settings.submodule_repositories, ["third-party/**"]);
+    assert_eq!(settings.refs, ["refs/heads/**", "refs/tags/**"]);
+    assert_eq!(settings.git_hosts[0].as_str(), "https://gitlab.com");
+}
+
+#[test]
+fn secrets_and_settings_are_found_by_the_names_that_the_functions_are_given() {
+    let template = template();
+    let prefix = "${AWS::StackName}/sources/";
+    for (name, function) in resources(&template, "AWS::Serverless::Function") {
+        let given = &function["Environment"]["Variables"]["SECRET_PREFIX"];
+        assert!(
+            given.is_null() || *given == json!({ "Fn::Sub": prefix }),
+            "{name}"
+        );
+    }
+    let named: BTreeSet<_> = resources(&template, "AWS::SecretsManager::Secret")
+        .map(|(_, secret)| secret["Name"]["Fn::Sub"].as_str().unwrap().to_owned())
+        .collect();
+    let expected = ["git", "webhook"].map(|kind| format!("{prefix}${{SourceName}}/{kind}"));
+    assert_eq!(named, BTreeSet::from(expected));
+    let (_, parameter) = resources(&template, "AWS::SSM::Parameter").next().unwrap();
+    for machine in machines() {
+        let path = &machine.properties(&template)["DefinitionSubstitutions"]["SourcesPath"];
+        let expected = format!("{}${{SourceName}}", path["Fn::Sub"].as_str().unwrap());
+        assert_eq!(parameter["Name"]["Fn::Sub"], expected, "{}", machine.name);
+    }
+}
+
+#[test]
+fn every_parameter_and_output_is_described_and_every_parameter_has_its_group() {
+    let template = template();
+    for part in ["Parameters", "Outputs"] {
+        for (name, value) in entries(&template[part]) {
+            assert!(value["Description"].is_string(), "{name}");
+        }
+    }
+    let interface = &template["Metadata"]["AWS::CloudFormation::Interface"];
+    let grouped: BTreeSet<_> = items(&interface["ParameterGroups"])
+        .flat_map(|group| texts(&group["Parameters"]))
+        .collect();
+    let labelled: BTreeSet<_> = entries(&interface["ParameterLabels"])
+        .map(|(name, _)| name)
+        .collect();
+    let all: BTreeSet<_> = entries(&template["Parameters"]).map(|(name, _)| name).collect();
+    assert_eq!(grouped, all);
+    assert_eq!(labelled, all);
+}
