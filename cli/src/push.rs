@@ -74,7 +74,7 @@ pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Re
         (None, Origin::Folder(_)) => unreachable!("a folder is served"),
     };
     let secret = GitSecretJson::of(login.into_iter().collect()).expose();
-    let config = aws::config().await;
+    let config = aws::user_config().await;
     if config.region().is_none() {
         let missing =
             "no AWS region is set: name it with AWS_REGION, or a profile that has one with AWS_PROFILE";

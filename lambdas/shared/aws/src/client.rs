@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
+use aws_config::meta::region::ProvideRegion;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -19,30 +23,59 @@ use crate::settings;
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>), and for one item of many.
 const INTERNAL_ERROR: &str = "InternalError";
 
-/// The configuration from the environment: region, credentials, `AWS_PROFILE`, and where AWS is: `LOCAL_ENDPOINT_URL`, or else
-/// the SDK's `AWS_ENDPOINT_URL`.
+/// The configuration of a function: region and credentials from the environment variables that Lambda sets, and where AWS
+/// is from `LOCAL_ENDPOINT_URL`, or else `AWS_ENDPOINT_URL`.
 ///
 /// `sam local invoke` sets each variable that the template declares, to the empty text if nothing else is given. The SDK
 /// takes an empty `AWS_ENDPOINT_URL` for a URL, so the template declares a variable of its own.
 ///
+/// The SDK's default chain also looks into profiles, asks other services, and brings the code for all of them along: that
+/// is [`user_config`].
+///
 /// Retries here are for milliseconds; the state machine's are for the rest.
 pub async fn config() -> SdkConfig {
-    let http_client = aws_smithy_http_client::Builder::new()
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(EnvironmentVariableRegionProvider::new().region().await)
+        .credentials_provider(SharedCredentialsProvider::new(
+            EnvironmentVariableCredentialsProvider::new(),
+        ))
+        .http_client(http_client())
+        .retry_config(retries())
+        .timeout_config(timeouts());
+    config.set_endpoint_url(
+        ["LOCAL_ENDPOINT_URL", "AWS_ENDPOINT_URL"]
+            .into_iter()
+            .find_map(|name| settings::required(name).ok()),
+    );
+    config.build()
+}
+
+/// The configuration of a person: the SDK's default chain, with `AWS_PROFILE`.
+pub async fn user_config() -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http_client())
+        .retry_config(retries())
+        .timeout_config(timeouts())
+        .load()
+        .await
+}
+
+fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client)
-        .retry_config(RetryConfig::standard().with_max_attempts(3))
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(Duration::from_secs(5))
-                .operation_attempt_timeout(Duration::from_secs(120))
-                .build(),
-        );
-    if let Ok(url) = settings::required("LOCAL_ENDPOINT_URL") {
-        loader = loader.endpoint_url(url);
-    }
-    loader.load().await
+        .build_https()
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(3)
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .operation_attempt_timeout(Duration::from_secs(120))
+        .build()
 }
 
 /// A call to AWS that failed.

@@ -15,9 +15,8 @@ use std::time::{Duration, Instant};
 
 use aws::failure::chain;
 use domain::error::{Code, Coded};
-use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{Signal, raise};
 use reporter::ProgressReporter;
+use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -169,11 +168,11 @@ fn transfer() -> io::Result<()> {
     io::stdin().lock().read_line(&mut line)?;
     let Job { request, memory }: Job<FetchRequest> = serde_json::from_str(&line)?;
     // No core dump, because it would contain the login.
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    setrlimit(Resource::RLIMIT_DATA, memory, memory)?;
+    limit(Resource::Core, 0)?;
+    limit(Resource::Data, memory)?;
     std::thread::spawn(|| {
         let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-        let _ = raise(Signal::SIGKILL);
+        let _ = kill_process(getpid(), Signal::KILL);
     });
     let progress = ProgressReporter::every(request.interval, |progress| {
         // If the output is closed this process is about to end.
@@ -186,6 +185,14 @@ fn transfer() -> io::Result<()> {
             cause: chain(&error),
         },
     })
+}
+
+fn limit(resource: Resource, to: u64) -> io::Result<()> {
+    let limit = Rlimit {
+        current: Some(to),
+        maximum: Some(to),
+    };
+    Ok(setrlimit(resource, limit)?)
 }
 
 fn say(line: &Line) -> io::Result<()> {
