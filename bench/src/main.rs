@@ -2,6 +2,7 @@
 //! repository. `docs/performance.md` describes what is measured and how.
 
 mod check;
+mod cold_start;
 mod compare;
 mod error;
 mod measure;
@@ -40,12 +41,14 @@ struct Cli {
     #[arg(long, value_name = "FILES", value_parser = clap::value_parser!(u32).range(1..))]
     make: Option<u32>,
     #[command(subcommand)]
-    internal: Option<Internal>,
+    command: Option<Command>,
 }
 
-/// The commands that the tool starts as processes of their own, because the cost of a process is measured.
+/// The hidden commands are those that the tool starts as processes of their own, because the cost of a process is measured.
 #[derive(Debug, Subcommand)]
-enum Internal {
+enum Command {
+    /// Measure how long functions take until they ask for their first event.
+    ColdStart(cold_start::ColdStartArgs),
     /// Run one stage once.
     #[command(hide = true)]
     Stage(stage::StageArgs),
@@ -57,9 +60,10 @@ enum Internal {
 fn main() -> ExitCode {
     fetch::transfer_if_asked();
     let cli = Cli::parse();
-    let done = match &cli.internal {
-        Some(Internal::Stage(args)) => stage::run(args),
-        Some(Internal::OldWay(args)) => old_way::run(args),
+    let done = match &cli.command {
+        Some(Command::ColdStart(args)) => cold_start::run(args),
+        Some(Command::Stage(args)) => stage::run(args),
+        Some(Command::OldWay(args)) => old_way::run(args),
         None => run(&cli),
     };
     match done {

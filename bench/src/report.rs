@@ -178,14 +178,14 @@ impl Unit {
 }
 
 /// The spread of several measurements of one thing.
-struct Spread {
-    least: f64,
-    median: f64,
-    most: f64,
+pub struct Spread {
+    pub least: f64,
+    pub median: f64,
+    pub most: f64,
 }
 
 impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Self {
+    pub fn of(values: impl Iterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);
         let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);

@@ -1,0 +1,129 @@
+//! How long a function takes from its start until it asks for its first event.
+
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::report::Spread;
+
+/// What Lambda sets, and what the template gives the functions.
+const ENVIRONMENT: [(&str, &str); 11] = [
+    ("AWS_ACCESS_KEY_ID", "key"),
+    ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"),
+    ("AWS_LAMBDA_FUNCTION_NAME", "function"),
+    ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+    ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+    ("AWS_REGION", "eu-central-1"),
+    ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ("SECRET_PREFIX", "push-code/sources/"),
+    ("STAGING_BUCKET", "staging"),
+    (
+        "STATE_MACHINE_ARN",
+        "arn:aws:states:eu-central-1:123456789012:stateMachine:push",
+    ),
+    ("TABLE_NAME", "audit"),
+];
+/// How often a connection is looked for.
+const POLL_INTERVAL: Duration = Duration::from_micros(50);
+
+/// Which functions.
+#[derive(Debug, clap::Args)]
+pub struct ColdStartArgs {
+    /// The functions' programs, as in .aws-sam/build/*/bootstrap.
+    #[arg(value_name = "PROGRAM", required = true)]
+    programs: Vec<PathBuf>,
+    /// How often each is started.
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+}
+
+/// Starts each function `runs` times, and prints a table.
+pub fn run(args: &ColdStartArgs) -> Result<(), Error> {
+    let loopback = Path::new("the loopback");
+    let runtime_api = TcpListener::bind("127.0.0.1:0").map_err(Error::io("listen on", loopback))?;
+    runtime_api
+        .set_nonblocking(true)
+        .map_err(Error::io("listen on", loopback))?;
+    let mut table =
+        "| Program | Size | First request after: median (min to max) |\n|---|---|---|\n".to_owned();
+    for program in &args.programs {
+        let size = std::fs::metadata(program)
+            .map_err(Error::io("read", program))?
+            .len();
+        // The first start reads the program from the disk, and is not counted.
+        start(program, &runtime_api)?;
+        let times = (0..args.runs)
+            .map(|_| start(program, &runtime_api))
+            .collect::<Result<Vec<_>, _>>()?;
+        let spread = Spread::of(times.iter().map(|time| time.as_secs_f64() * 1_000.0));
+        table += &format!(
+            "| {} | {:.1} MB | {:.1} ms ({:.1} to {:.1}) |\n",
+            program.display(),
+            size as f64 / 1e6,
+            spread.median,
+            spread.least,
+            spread.most
+        );
+    }
+    write!(std::io::stdout(), "{table}").map_err(Error::io("write to", Path::new("standard output")))
+}
+
+/// Starts a function, waits for its first request to the runtime API, and ends it.
+fn start(program: &Path, runtime_api: &TcpListener) -> Result<Duration, Error> {
+    let failed = |source| Error::Start {
+        program: program.display().to_string(),
+        source,
+    };
+    let address = runtime_api.local_addr().map_err(failed)?;
+    let begun = Instant::now();
+    let mut function = Command::new(program)
+        .env_clear()
+        .envs(ENVIRONMENT)
+        .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .map_err(failed)?;
+    let asked = first_request(&mut function, runtime_api).map(|()| begun.elapsed());
+    // It may have ended by itself.
+    let _ = function.kill();
+    function.wait().map_err(failed)?;
+    asked.map_err(failed)
+}
+
+fn first_request(function: &mut Child, runtime_api: &TcpListener) -> std::io::Result<()> {
+    let stream = loop {
+        match runtime_api.accept() {
+            Ok((stream, _)) => break stream,
+            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+            Err(_) => {
+                if let Some(status) = function.try_wait()? {
+                    return Err(std::io::Error::other(format!("it ended with {status}")));
+                }
+                std::thread::sleep(POLL_INTERVAL);
+            }
+        }
+    };
+    stream.set_nonblocking(false)?;
+    let mut request = String::new();
+    BufReader::new(stream).read_line(&mut request)?;
+    if request.starts_with("GET ") && request.contains("/runtime/invocation/next ") {
+        return Ok(());
+    }
+    Err(std::io::Error::other(format!("it asked for {request:?} first")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_does_not_ask_is_no_function() {
+        let runtime_api = TcpListener::bind("127.0.0.1:0").unwrap();
+        runtime_api.set_nonblocking(true).unwrap();
+        assert!(start(Path::new("/bin/false"), &runtime_api).is_err());
+    }
+}
