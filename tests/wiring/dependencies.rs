@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-use crate::project::{root, verbs};
+use crate::project::{read, root, verbs};
 
 /// `sam build` builds one function at a time. A dependency whose features differ from function to function is compiled
 /// again for each, with all that stands on it. Where that is the SDK or the runtime it costs minutes.
@@ -62,6 +62,27 @@ fn nothing_stands_on_the_command() {
     let text = String::from_utf8(output.stdout).unwrap();
     let names: BTreeSet<_> = text.lines().filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(names, BTreeSet::from(["push-code"]));
+}
+
+/// Advisories about a C library are not always filed as ones about the crate that brings it along.
+#[test]
+fn the_c_libraries_in_the_functions_are_named_with_their_versions() {
+    // The former is a list of numbers, the latter leaves the library to `openssl-src`.
+    let without_c = ["linux-raw-sys ", "openssl-sys "];
+    let security = read("SECURITY.md");
+    let mut libraries = BTreeSet::new();
+    for verb in verbs() {
+        libraries.extend(DependencyTree::of(&verb).features.into_keys().filter(|name| {
+            (name.contains("-sys v") || name.contains("-src v"))
+                && !without_c.iter().any(|begin| name.starts_with(begin))
+        }));
+    }
+    assert!(libraries.iter().any(|name| name.starts_with("libgit2-sys v")));
+    for library in libraries {
+        let (name, version) = library.split_once(" v").unwrap();
+        let named = format!("| `{name}` {version} |");
+        assert!(security.contains(&named), "SECURITY.md does not say {named}");
+    }
 }
 
 /// `cargo run`, `cargo build` and `cargo test` share what they build. A dependency whose features are others for tests is
