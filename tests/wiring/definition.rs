@@ -116,7 +116,7 @@ fn every_ending_of_a_push_ends_its_execution_under_its_name() {
         .into_iter()
         .filter(|name| {
             let status: Status = serde_json::from_value(json!(name)).unwrap();
-            status.is_an_ending()
+            status.is_complete()
         })
         .collect();
     let closing: Vec<_> = machines()
