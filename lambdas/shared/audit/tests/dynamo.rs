@@ -402,7 +402,7 @@ fn keys_written(request: &servers::Request) -> Vec<[String; 2]> {
 
 #[tokio::test]
 async fn the_architecture_guide_has_the_keys_of_all_items() {
-    let service = Service::always(Answer::json(&json!({}))).await;
+    let service = Service::always(AwsResponse::json(&json!({}))).await;
     let trail = trail_of(&service);
     let (push, destination) = (push(), destination());
     trail.try_append(None, received()).await.unwrap();
