@@ -5,8 +5,8 @@ use git_host::Options;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use servers::endless::{Phase, endless, endless_pack};
-use servers::http::{Answer, Host, before_pack, sending};
+use testkit::endless::{Phase, endless, endless_pack};
+use testkit::http::{Answer, Host, before_pack, sending};
 
 use crate::fixtures::repository::MAIN;
 use crate::fixtures::scene::{Run, Scene};

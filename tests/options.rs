@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use servers::Giftless;
 use sha2::{Digest, Sha256};
+use testkit::Giftless;
 
 use crate::fixtures::archive::{self, Entry};
 use crate::fixtures::repository::{MAIN, Repository, noise};
@@ -227,19 +227,7 @@ fn unzip(bytes: &[u8]) -> tempfile::TempDir {
 }
 
 fn git(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(arguments)
-        .current_dir(folder)
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "git {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    testkit::git::line(testkit::git::command(folder).args(arguments), b"")
 }
 
 #[tokio::test(flavor = "multi_thread")]

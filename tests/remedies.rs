@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::event::PushEvent;
 use domain::state::Status;
 use serde_json::json;
-use servers::http::Host;
+use testkit::http::Host;
 use webhook::gitlab::Delivery;
 
 use crate::fixtures::archive;

@@ -4,11 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use aws::staging::FolderStaging;
-use chrono::DateTime;
-use domain::contract::{Archive, Deliver, Envelope, Execution, FetchInput, FetchedCommit, PackageInput};
-use domain::destination::Destination;
-use domain::push::{DeliveryId, Push, PushId, SourceName};
-use domain::source::Options;
+use domain::contract::{Archive, Deliver, Envelope, FetchInput, FetchedCommit, PackageInput};
+use domain::push::Push;
+use domain::samples;
 use git_host::GitHost;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -129,14 +127,7 @@ impl Bench {
         step("fetch");
         let deliver = Deliver {
             clone_url: self.url.parse()?,
-            destination: Destination {
-                bucket: "zips".to_owned(),
-                key: "bench.zip".parse()?,
-            },
-            sequence: 1,
-            git_hosts: vec![],
-            submodule_repositories: vec![],
-            options: Options::default(),
+            ..samples::deliver()
         };
         let input = FetchInput {
             deliver: deliver.clone(),
@@ -218,28 +209,11 @@ impl Bench {
     }
 
     fn envelope<T>(&self, input: T) -> Result<Envelope<T>, Error> {
-        let source: SourceName = "bench".parse()?;
-        let delivery_id: DeliveryId = "bench".parse()?;
-        let ref_name = self.tip.ref_name.parse()?;
-        Ok(Envelope {
-            push: Push {
-                push_id: PushId::new(&source, &delivery_id, &ref_name),
-                source,
-                delivery_id,
-                repository: format!("bench/{SERVED}").parse()?,
-                clone_urls: vec![self.url.clone()],
-                ref_name,
-                before: None,
-                after: Some(self.tip.object.parse()?),
-                pusher: None,
-            },
-            execution: Execution {
-                id: "bench".to_owned(),
-                started_at: DateTime::UNIX_EPOCH,
-            },
-            attempt: 0,
-            input,
-        })
+        let push = Push {
+            after: Some(self.tip.object.parse()?),
+            ..samples::push("bench", &self.tip.ref_name)
+        };
+        Ok(samples::envelope(push, input))
     }
 }
 

@@ -280,16 +280,8 @@ mod tests {
     use super::*;
 
     fn git(folder: &Path, arguments: &[&str]) {
-        let status = std::process::Command::new("git")
-            .args(["-c", "user.name=Ann", "-c", "user.email=ann@example.com"])
-            .args(["-c", "init.defaultBranch=main", "-c", "commit.gpgSign=false"])
-            .args(["-c", "protocol.version=0"])
-            .args(arguments)
-            .current_dir(folder)
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .status();
-        assert!(status.unwrap().success(), "git {arguments:?}");
+        let mut git = testkit::git::command(folder);
+        testkit::git::output(git.args(["-c", "protocol.version=0"]).args(arguments), b"");
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -531,22 +531,7 @@ mod tests {
     }
 
     fn run(folder: &Path, arguments: &[&str]) {
-        let status = std::process::Command::new("git")
-            .args([
-                "-c",
-                "user.name=Ann",
-                "-c",
-                "user.email=ann@example.com",
-                "-c",
-                "init.defaultBranch=main",
-            ])
-            .args(["-c", "commit.gpgSign=false", "-c", "tag.gpgSign=false"])
-            .args(arguments)
-            .current_dir(folder)
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .status();
-        assert!(status.unwrap().success(), "git {arguments:?}");
+        testkit::git::output(testkit::git::command(folder).args(arguments), b"");
     }
 
     #[tokio::test]
@@ -591,7 +576,7 @@ mod tests {
         let (commits, total) = repository.commits(None, &main.commit).await.unwrap();
         assert_eq!(total, 2);
         assert_eq!(commits[0].message.trim_end(), "first\n\nbody");
-        assert_eq!(commits[1].author.name, "Ann");
+        assert_eq!(commits[1].author.name, "Jo");
         let parent = repository.parent(&main.commit).await.unwrap();
         assert_eq!(
             repository.commits(Some(&parent), &main.commit).await.unwrap().1,

@@ -12,10 +12,7 @@ fn push(home: &Path, variables: &[(&str, &str)]) -> std::io::Result<Output> {
         &["init", "--quiet"][..],
         &["commit", "--quiet", "--allow-empty", "-m", "Begin"],
     ] {
-        let mut git = Command::new("git");
-        git.args(["-c", "user.name=Jo", "-c", "user.email=jo@example.com"]);
-        let status = git.args(arguments).current_dir(&repository).status()?;
-        assert!(status.success(), "git {arguments:?}");
+        testkit::git::output(testkit::git::command(&repository).args(arguments), b"");
     }
     Command::new(env!("CARGO_BIN_EXE_push-code"))
         .arg("push")

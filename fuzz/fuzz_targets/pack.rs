@@ -9,10 +9,10 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use aws::staging::FolderStaging;
-use chrono::DateTime;
-use domain::contract::{Author, Deliver, Envelope, Execution, FetchedCommit, PackageInput, StagedObject};
-use domain::destination::{Destination, staging_key};
-use domain::push::{DeliveryId, Push, PushId};
+use domain::contract::{Deliver, Envelope, FetchedCommit, PackageInput, StagedObject};
+use domain::destination::staging_key;
+use domain::push::Push;
+use domain::samples;
 use domain::source::{Limits, Options, Symlinks};
 use fuzz::{packs, paths};
 use git2::{Indexer, ObjectType, Oid, Repository};
@@ -95,66 +95,31 @@ fn objects(repository: &Repository, kind: ObjectType) -> Vec<Oid> {
 }
 
 fn envelope(commit: Oid, tree: Oid, options: Options) -> Envelope<PackageInput> {
-    let source = "gitlab".parse().expect("a name");
-    let delivery_id: DeliveryId = "d".parse().expect("an id");
-    let ref_name = "refs/heads/main".parse().expect("a ref");
-    let push_id = PushId::new(&source, &delivery_id, &ref_name);
+    let push = Push {
+        after: Some(commit.to_string().parse().expect("an id")),
+        ..samples::push("d", "refs/heads/main")
+    };
     let staged = |name| StagedObject {
-        key: staging_key(&push_id, name).expect("a key"),
+        key: staging_key(&push.push_id, name).expect("a key"),
         size: 0,
         version_id: None,
         sha256: None,
     };
-    let time = DateTime::from_timestamp(1_700_000_000, 0).expect("a time");
-    let fetched = FetchedCommit {
-        commit: commit.to_string().parse().expect("an id"),
-        tree: tree.to_string().parse().expect("an id"),
-        author: Author {
-            name: "Jo".into(),
-            email: "jo@example.com".into(),
+    let input = PackageInput {
+        deliver: Deliver {
+            options,
+            ..samples::deliver()
         },
-        committed_at: time,
-        subject: "Change it".into(),
-        url: "https://git.example.com/group/project.git".into(),
-        ref_now: None,
-        pack: staged("commit.pack"),
-        index: staged("commit.idx"),
-        submodules: vec![],
-        lfs: None,
-        signature: None,
+        fetched: FetchedCommit {
+            commit: commit.to_string().parse().expect("an id"),
+            tree: tree.to_string().parse().expect("an id"),
+            ref_now: None,
+            pack: staged("commit.pack"),
+            index: staged("commit.idx"),
+            ..samples::fetched()
+        },
     };
-    Envelope {
-        push: Push {
-            push_id,
-            source,
-            delivery_id,
-            repository: "group/project".parse().expect("a path"),
-            clone_urls: vec![],
-            ref_name,
-            before: None,
-            after: Some(commit.to_string().parse().expect("an id")),
-            pusher: None,
-        },
-        execution: Execution {
-            id: "arn".into(),
-            started_at: time,
-        },
-        attempt: 0,
-        input: PackageInput {
-            deliver: Deliver {
-                clone_url: fetched.url.parse().expect("a URL"),
-                destination: Destination {
-                    bucket: "zips".into(),
-                    key: "project.zip".parse().expect("a key"),
-                },
-                sequence: 1,
-                git_hosts: vec![],
-                submodule_repositories: vec![],
-                options,
-            },
-            fetched,
-        },
-    }
+    samples::envelope(push, input)
 }
 
 /// Packages, and reads the zip. Without conversions it has the blobs of the commit.

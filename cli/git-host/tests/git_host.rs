@@ -10,21 +10,7 @@ use std::path::{Path, PathBuf};
 use git_host::{Credentials, GitHost, Options};
 
 fn git(folder: &Path, arguments: &[&str]) -> std::process::Output {
-    std::process::Command::new("git")
-        .args([
-            "-c",
-            "user.name=Somebody",
-            "-c",
-            "user.email=somebody@example.com",
-        ])
-        .args(["-c", "init.defaultBranch=main", "-c", "commit.gpgSign=false"])
-        .args(arguments)
-        .current_dir(folder)
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .output()
-        .unwrap()
+    testkit::git::command(folder).args(arguments).output().unwrap()
 }
 
 /// Creates a bare repository `group/my project.git` with files that do not compress and are larger than any buffer.

@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn every_requirement_is_pinned_by_version_and_hash_and_names_no_registry() {
-        let servers = include_str!("../../../tests/servers/requirements.txt");
+        let servers = include_str!("../../../tests/testkit/requirements.txt");
         for text in [MINISTACK.text, SAM.text, servers] {
             let lines = text.lines().filter(|line| !line.starts_with('#'));
             let text = lines.collect::<Vec<_>>().join("\n").replace("\\\n", "");

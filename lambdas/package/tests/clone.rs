@@ -47,18 +47,8 @@ fn git(scene: &Scene, archive: &Archive, questions: &[&[&str]]) -> Vec<String> {
         .current_dir(folder.path())
         .status();
     assert!(unzipped.unwrap().success());
-    let answer = |arguments: &&[&str]| {
-        let output = Command::new("git")
-            .args(*arguments)
-            .current_dir(folder.path())
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "git {arguments:?}: {said}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
+    let answer =
+        |arguments: &&[&str]| testkit::git::line(testkit::git::command(&folder).args(*arguments), b"");
     questions.iter().map(answer).collect()
 }
 

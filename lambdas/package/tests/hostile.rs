@@ -163,9 +163,8 @@ fn a_tree_that_is_10_000_deep_is_refused() {
     // By default, git packs no tree that is deeper than 2,048.
     scene.git(&["config", "core.maxTreeDepth", "20000"], b"");
     let blob = scene.blob(b"x");
-    let mut child = Command::new("git")
+    let mut child = testkit::git::command(&scene.folder)
         .args(["mktree", "--batch"])
-        .current_dir(scene.folder.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -74,7 +74,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::tests::scene::{Scene, failure, push};
+    use crate::tests::scene::{Scene, push};
+    use domain::samples::failure;
 
     const ARN: &str = "arn:aws:states:eu-west-1:123456789012:execution:stack-push:8751";
 

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use domain::contract::StageOutput;
 use domain::event::PushEvent;
+use domain::samples::{archive, delivered, failure, fetched, ignored, retried, superseded};
 use domain::state::Status;
 use tokio::time::{Instant, timeout};
 
 use super::*;
-use scene::{
-    Removal, Scene, archive, delivered, failure, fetched, ignored, retried, superseded, uploaded, validated,
-};
+use scene::{Removal, Scene, uploaded, validated};
 
 /// Returns the summary of a push that is neither delivered nor failed.
 fn closed(scene: &Scene, status: Status) -> Closed {

@@ -5,11 +5,12 @@ mod scene;
 use domain::contract::FetchedCommit;
 use domain::event::PushEvent;
 use domain::push::Push;
+use domain::samples::fetched;
 use domain::source::GitHost;
 use domain::state::Status;
 
 use super::*;
-use scene::{SETTINGS, Scene, changed, deletion, fetched, push};
+use scene::{SETTINGS, Scene, changed, deletion, push};
 
 fn reason(validated: Validated) -> IgnoreReason {
     match validated {

@@ -1,11 +1,11 @@
 //! Hosts whose certificate is not from a public authority.
 
 use domain::error::Code;
-use servers::http::Host;
+use testkit::http::Host;
 
 use crate::scene::{Ask, PASSWORD, Scene};
 use crate::tls::Tls;
-use servers::Certificate;
+use testkit::Certificate;
 
 const ADDRESS: Option<&str> = Some("127.0.0.1");
 

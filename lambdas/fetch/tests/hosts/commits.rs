@@ -1,8 +1,8 @@
 //! Pushes whose commit exists, is elsewhere, or is another kind of object.
 
 use domain::error::Code;
-use servers::http::Host;
-use servers::ssh::Sshd;
+use testkit::http::Host;
+use testkit::ssh::Sshd;
 
 use crate::scene::{Ask, Scene};
 

@@ -2,8 +2,8 @@
 
 use domain::error::Code;
 use openssl::sha::sha1;
-use servers::http::{Answer, Host, endless_head, pkt, refs, sending};
-use servers::ssh::Sshd;
+use testkit::http::{Answer, Host, endless_head, pkt, refs, sending};
+use testkit::ssh::Sshd;
 use tokio::io::AsyncWriteExt;
 
 use crate::scene::{Ask, PASSWORD, Scene};

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use domain::error::Code;
 use fetch::TransferProgram;
-use servers::endless::{Phase, endless, endless_pack, pack_head};
-use servers::http::{Host, before_pack, pkt};
+use testkit::endless::{Phase, endless, endless_pack, pack_head};
+use testkit::http::{Host, before_pack, pkt};
 use tokio::io::AsyncWriteExt;
 
 use crate::scene::{Ask, PASSWORD, PROGRAM, Scene};

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::error::Code;
-use servers::http::{Answer, Host};
-use servers::ssh::Sshd;
+use testkit::http::{Answer, Host};
+use testkit::ssh::Sshd;
 
 use crate::scene::{Ask, PASSWORD, Scene};
 
@@ -261,8 +261,8 @@ async fn a_ref_that_moves_meanwhile_is_judged_by_its_later_state() {
         let (root, to_move) = (scene.repository(), to.to_owned());
         let host = Host::guarded(&scene, move |request| {
             if request.method == "GET" && lists.fetch_add(1, Ordering::Relaxed) == 1 {
-                let mut git = std::process::Command::new("git");
-                git.current_dir(&root).arg("update-ref");
+                let mut git = testkit::git::command(&root);
+                git.arg("update-ref");
                 match to_move.as_str() {
                     "" => git.args(["-d", MAIN]),
                     commit => git.args([MAIN, commit]),

@@ -6,9 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::error::Code;
 use fetch::TransferProgram;
-use servers::Request;
-use servers::http::{Answer, Host, USERNAME, before_pack, pkt, refs};
-use servers::ssh::Sshd;
+use testkit::Request;
+use testkit::http::{Answer, Host, USERNAME, before_pack, pkt, refs};
+use testkit::ssh::Sshd;
 
 use crate::scene::{Ask, PASSWORD, PROGRAM, Scene};
 

@@ -2,7 +2,7 @@
 //! hostile ones that speak just enough of HTTP and git. Each failure has its code, names the URL and no secret, and
 //! leaves nothing in the staging area.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "the helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "the helpers of tests")]
 
 mod gnupg;
 mod scene;

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use domain::error::Code;
-use servers::PATH;
-use servers::http::{Answer, Host, before_pack, endless_head, pkt, refs, sending};
+use testkit::PATH;
+use testkit::http::{Answer, Host, before_pack, endless_head, pkt, refs, sending};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fetch::Progress;
 use reporter::ProgressReporter;
-use servers::http::Host;
+use testkit::http::Host;
 
 use crate::scene::{Ask, Scene};
 

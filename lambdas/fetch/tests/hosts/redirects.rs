@@ -1,8 +1,8 @@
 //! Hosts that redirect.
 
 use domain::error::Code;
-use servers::PATH;
-use servers::http::{Answer, Host};
+use testkit::PATH;
+use testkit::http::{Answer, Host};
 
 use crate::scene::{Ask, PASSWORD, Scene};
 

@@ -1,26 +1,24 @@
 //! A repository, and a `Fetch` from whoever serves it.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use aws::failure::Failed;
 use aws::secrets::{SecretError, Secrets};
 use aws::staging::FolderStaging;
-use domain::contract::{Deliver, Envelope, Execution, FetchInput, FetchedCommit};
-use domain::destination::Destination;
+use domain::contract::{Deliver, FetchInput, FetchedCommit};
 use domain::error::{Code, Coded};
-use domain::push::{DeliveryId, Push, PushId, SourceName};
+use domain::push::{Push, SourceName};
+use domain::samples;
 use domain::source::{CommitPolicy, Limits, Options, SignaturePolicy, Submodules};
 use fetch::{Deps, Error, Progress, TransferProgram};
 use reporter::ProgressReporter;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use servers::PATH;
-use servers::http::USERNAME;
-use servers::ssh::Sshd;
 use tempfile::TempDir;
+use testkit::http::USERNAME;
+use testkit::ssh::Sshd;
+use testkit::{PATH, git};
 use url::Url;
 
 /// A password that no message may have in it.
@@ -95,26 +93,13 @@ impl Scene {
     }
 
     pub fn git(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
-        let mut child = Command::new("git")
-            .args(arguments)
-            .current_dir(self.repository())
-            .env("PATH", tools::path())
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_AUTHOR_NAME", "Jo")
-            .env("GIT_AUTHOR_EMAIL", "jo@example.com")
-            .env("GIT_AUTHOR_DATE", "1700000000 +0100")
-            .env("GIT_COMMITTER_NAME", "Committer")
-            .env("GIT_COMMITTER_EMAIL", "committer@example.com")
-            .env("GIT_COMMITTER_DATE", "1700000001 +0100")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("git is needed for these tests");
-        child.stdin.take().unwrap().write_all(input).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "git {arguments:?}");
-        output.stdout
+        let committer = [
+            ("GIT_COMMITTER_NAME", "Committer"),
+            ("GIT_COMMITTER_EMAIL", "committer@example.com"),
+            ("GIT_COMMITTER_DATE", "1700000001 +0100"),
+        ];
+        let mut git = git::command(self.repository());
+        git::output(git.args(arguments).envs(committer), input)
     }
 
     pub fn line(&self, arguments: &[&str], input: &[u8]) -> String {
@@ -173,47 +158,25 @@ impl Scene {
     }
 
     pub async fn fetch(&self, ask: &Ask) -> Result<FetchedCommit, Error> {
-        let source: SourceName = "gitlab".parse().unwrap();
-        let delivery_id: DeliveryId = "d".parse().unwrap();
-        let ref_name = ask.ref_name.parse().unwrap();
-        let envelope = Envelope {
-            push: Push {
-                push_id: PushId::new(&source, &delivery_id, &ref_name),
-                source,
-                delivery_id,
-                repository: "group/project".parse().unwrap(),
-                clone_urls: vec![],
-                ref_name,
-                before: None,
-                after: Some(ask.after.parse().unwrap()),
-                pusher: None,
-            },
-            execution: Execution {
-                id: "arn".into(),
-                started_at: chrono::DateTime::from_timestamp(1_700_000_002, 0).unwrap(),
-            },
-            attempt: 0,
-            input: FetchInput {
-                deliver: Deliver {
-                    clone_url: ask.url.parse().unwrap(),
-                    destination: Destination {
-                        bucket: "zips".into(),
-                        key: "project.zip".parse().unwrap(),
-                    },
-                    sequence: 1,
-                    git_hosts: ask.git_hosts.iter().map(|host| host.parse().unwrap()).collect(),
-                    submodule_repositories: ask.submodule_repositories.clone(),
-                    options: Options {
-                        submodules: ask.submodules,
-                        full_clone: ask.full_clone,
-                        commits: ask.commits,
-                        signature: ask.signature,
-                        limits: ask.limits.clone(),
-                        ..Options::default()
-                    },
-                },
-            },
+        let push = Push {
+            after: Some(ask.after.parse().unwrap()),
+            ..samples::push("d", ask.ref_name)
         };
+        let deliver = Deliver {
+            clone_url: ask.url.parse().unwrap(),
+            git_hosts: ask.git_hosts.iter().map(|host| host.parse().unwrap()).collect(),
+            submodule_repositories: ask.submodule_repositories.clone(),
+            options: Options {
+                submodules: ask.submodules,
+                full_clone: ask.full_clone,
+                commits: ask.commits,
+                signature: ask.signature,
+                limits: ask.limits.clone(),
+                ..Options::default()
+            },
+            ..samples::deliver()
+        };
+        let envelope = samples::envelope(push, FetchInput { deliver });
         let deps = Deps {
             secrets: &OneSecret(ask.secret.to_string()),
             staging: &self.staging(),

@@ -7,9 +7,10 @@ use domain::contract::FetchedCommit;
 use domain::error::Code;
 use pgp::composed::{ArmorOptions, Deserializable, SignedPublicKey};
 use pgp::packet::{Subpacket, SubpacketData};
-use servers::http::Host;
-use servers::ssh::{make_key, output_of, public};
 use tempfile::TempDir;
+use testkit::git::{line, output};
+use testkit::http::Host;
+use testkit::ssh::{make_key, public};
 
 use crate::gnupg::{Gnupg, NOW};
 use crate::scene::{Ask, Scene};
@@ -31,11 +32,9 @@ impl SshKey {
     fn with_bits(kind: &str, bits: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("signer");
-        output_of(
-            Command::new(tools::program("ssh-keygen"))
-                .args(["-q", "-t", kind, "-b", bits, "-N", "", "-f"])
-                .arg(&path),
-        );
+        let mut command = Command::new(tools::program("ssh-keygen"));
+        command.args(["-q", "-t", kind, "-b", bits, "-N", "", "-f"]);
+        output(command.arg(&path), b"");
         Self { folder, path }
     }
 
@@ -45,11 +44,8 @@ impl SshKey {
     }
 
     fn fingerprint(&self) -> String {
-        let listed = output_of(
-            Command::new(tools::program("ssh-keygen"))
-                .arg("-lf")
-                .arg(&self.path),
-        );
+        let mut command = Command::new(tools::program("ssh-keygen"));
+        let listed = line(command.arg("-lf").arg(&self.path), b"");
         listed.split(' ').nth(1).unwrap().to_owned()
     }
 
@@ -69,7 +65,7 @@ impl SshKey {
             &format!("hashalg={hash}"),
             "-f",
         ]);
-        output_of(command.arg(&self.path).arg(&file));
+        output(command.arg(&self.path).arg(&file), b"");
         std::fs::read_to_string(&signature).unwrap()
     }
 }
@@ -151,19 +147,13 @@ fn signed_with(scene: &Scene, sign: impl Fn(&[u8]) -> Vec<String>) -> String {
 fn git_verifies(scene: &Scene, kind: &str, id: &str, allowed_signers: &str, gnupg: Option<&Gnupg>) -> bool {
     let file = scene.as_ref().join("allowed_signers");
     std::fs::write(&file, allowed_signers).unwrap();
-    let mut git = Command::new("git");
+    let mut git = testkit::git::command(scene.repository());
     git.args(["-c", &format!("gpg.ssh.allowedSignersFile={}", file.display())]);
     if let Some(gnupg) = gnupg {
         git.args(["-c", &format!("gpg.program={}", gnupg.program())]);
     }
     let verify = format!("verify-{kind}");
-    let output = git
-        .args([&verify, id])
-        .env("TZ", "UTC")
-        .env("PATH", tools::path())
-        .current_dir(scene.repository())
-        .output()
-        .unwrap();
+    let output = git.args([&verify, id]).env("TZ", "UTC").output().unwrap();
     output.status.success()
 }
 

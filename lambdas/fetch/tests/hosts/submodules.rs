@@ -3,7 +3,7 @@
 use aws::failure::Failed;
 use domain::contract::FetchedCommit;
 use domain::error::{Code, Coded};
-use servers::http::{Answer, Host};
+use testkit::http::{Answer, Host};
 
 use crate::scene::{Ask, PASSWORD, Scene};
 

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openssl::ssl::{SslAcceptor, SslMethod, SslStream};
-use servers::PATH;
-use servers::http::Host;
+use testkit::PATH;
+use testkit::http::Host;
 
-use servers::Certificate;
+use testkit::Certificate;
 
 /// A TLS server in front of a host, until it is dropped.
 pub struct Tls {

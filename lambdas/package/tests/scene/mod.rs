@@ -5,19 +5,17 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use aws::staging::FolderStaging;
-use domain::contract::{
-    Archive, Author, Deliver, Envelope, Execution, FetchedCommit, PackageInput, StagedObject,
-};
-use domain::destination::{Destination, staging_key};
-use domain::git::{CommitId, ObjectId};
-use domain::push::{DeliveryId, Push, PushId, SourceName};
+use domain::contract::{Archive, Deliver, FetchedCommit, PackageInput, StagedObject};
+use domain::destination::staging_key;
+use domain::push::Push;
+use domain::samples;
 use domain::source::Options;
 use package::{Deps, Error, Progress};
 use reporter::ProgressReporter;
 use tempfile::TempDir;
+use testkit::git;
 
 /// A bare repository, and a staging area beside it.
 pub struct Scene {
@@ -39,27 +37,7 @@ impl Scene {
     }
 
     pub fn git(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
-        let mut child = Command::new("git")
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_ATTR_NOSYSTEM", "1")
-            .env("XDG_CONFIG_HOME", "/nonexistent")
-            .env("GIT_AUTHOR_NAME", "Jo")
-            .env("GIT_AUTHOR_EMAIL", "jo@example.com")
-            .env("GIT_AUTHOR_DATE", "1700000000 +0100")
-            .env("GIT_COMMITTER_NAME", "Jo")
-            .env("GIT_COMMITTER_EMAIL", "jo@example.com")
-            .env("GIT_COMMITTER_DATE", "1700000000 +0100")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "git {arguments:?}");
-        output.stdout
+        git::output(git::command(&self.folder).args(arguments), input)
     }
 
     pub fn line(&self, arguments: &[&str], input: &[u8]) -> String {
@@ -118,12 +96,12 @@ impl Scene {
         packed: &str,
         options: Options,
     ) -> Result<Archive, Error> {
-        let source: SourceName = "gitlab".parse().unwrap();
-        let delivery_id: DeliveryId = "d".parse().unwrap();
-        let ref_name = self.ref_name.parse().unwrap();
-        let push_id = PushId::new(&source, &delivery_id, &ref_name);
+        let push = Push {
+            after: Some(commit.parse().unwrap()),
+            ..samples::push("d", &self.ref_name)
+        };
         let staged = |name: &str| {
-            let key = staging_key(&push_id, name).unwrap();
+            let key = staging_key(&push.push_id, name).unwrap();
             let path = self.staging().path(&key);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             (key, path)
@@ -148,55 +126,21 @@ impl Scene {
             version_id: None,
             sha256: None,
         };
-        let fetched = FetchedCommit {
-            commit: commit.parse::<CommitId>().unwrap(),
-            tree: tree.parse::<ObjectId>().unwrap(),
-            author: Author {
-                name: "Jo".into(),
-                email: "jo@example.com".into(),
+        let input = PackageInput {
+            deliver: Deliver {
+                options,
+                ..samples::deliver()
             },
-            committed_at: chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
-            subject: "Change it".into(),
-            url: "https://git.example.com/group/project.git".into(),
-            ref_now: None,
-            pack: object(pack_key, &pack),
-            index: object(index_key, &index),
-            submodules: vec![],
-            lfs: None,
-            signature: None,
-        };
-        let envelope = Envelope {
-            push: Push {
-                push_id,
-                source,
-                delivery_id,
-                repository: "group/project".parse().unwrap(),
-                clone_urls: vec![],
-                ref_name,
-                before: None,
-                after: Some(commit.parse().unwrap()),
-                pusher: None,
-            },
-            execution: Execution {
-                id: "arn".into(),
-                started_at: chrono::DateTime::from_timestamp(1_700_000_001, 0).unwrap(),
-            },
-            attempt: 0,
-            input: PackageInput {
-                deliver: Deliver {
-                    clone_url: fetched.url.parse().unwrap(),
-                    destination: Destination {
-                        bucket: "zips".into(),
-                        key: "project.zip".parse().unwrap(),
-                    },
-                    sequence: 1,
-                    git_hosts: vec![],
-                    submodule_repositories: vec![],
-                    options,
-                },
-                fetched,
+            fetched: FetchedCommit {
+                commit: commit.parse().unwrap(),
+                tree: tree.parse().unwrap(),
+                ref_now: None,
+                pack: object(pack_key, &pack),
+                index: object(index_key, &index),
+                ..samples::fetched()
             },
         };
+        let envelope = samples::envelope(push, input);
         let deps = Deps {
             staging: &self.staging(),
             progress: self.progress.clone(),

@@ -7,16 +7,11 @@ use std::time::Duration;
 use audit::MemoryTrail;
 use aws::failure::Failed;
 use aws::staging::{Piece, StorageError};
-use chrono::DateTime;
-use domain::contract::{
-    Archive, Author, Deliver, Delivered, Execution, FetchedCommit, IgnoreReason, Ignored, Stage,
-    StagedObject, Superseded,
-};
-use domain::destination::{Destination, ObjectKey};
-use domain::event::{PushEvent, PushReceived, PushRetried};
-use domain::git::ObjectId;
+use domain::contract::{Deliver, Stage, StagedObject};
+use domain::destination::ObjectKey;
+use domain::event::PushEvent;
 use domain::push::{Push, PushId};
-use domain::source::Options;
+use domain::samples;
 use tokio::sync::mpsc;
 
 use super::*;
@@ -92,11 +87,8 @@ impl Scene {
     /// A push whose trail the execution `e1` has begun.
     pub async fn received() -> Self {
         let scene = Self::default();
-        let received = PushReceived {
-            push: scene.push.clone(),
-            execution: execution("e1"),
-        };
-        scene.append_all([PushEvent::PushReceived(received)]).await;
+        let received = samples::received(&scene.push, "e1");
+        scene.append_all([received]).await;
         scene
     }
 
@@ -122,10 +114,8 @@ impl Scene {
 
     pub fn envelope(&self, execution_id: &str, failure: Option<Failure>) -> Envelope<RecordInput> {
         Envelope {
-            push: self.push.clone(),
-            execution: execution(execution_id),
-            attempt: 0,
-            input: RecordInput { failure },
+            execution: samples::execution(execution_id),
+            ..samples::envelope(self.push.clone(), RecordInput { failure })
         }
     }
 
@@ -148,54 +138,13 @@ impl Scene {
 }
 
 pub fn push() -> Push {
-    let source = "gitlab".parse().unwrap();
-    let delivery_id = "d1".parse().unwrap();
-    let ref_name = "refs/tags/v1".parse().unwrap();
-    Push {
-        push_id: PushId::new(&source, &delivery_id, &ref_name),
-        source,
-        delivery_id,
-        repository: "group/project".parse().unwrap(),
-        clone_urls: vec![],
-        ref_name,
-        before: None,
-        after: Some(object_id('a')),
-        pusher: None,
-    }
-}
-
-pub fn execution(id: &str) -> Execution {
-    Execution {
-        id: id.to_owned(),
-        started_at: DateTime::UNIX_EPOCH,
-    }
-}
-
-pub fn failure(stage: &str, error: &str) -> Failure {
-    Failure {
-        stage: stage.to_owned(),
-        error: error.to_owned(),
-        cause: "It was to be.".to_owned(),
-    }
-}
-
-pub fn retried(execution_id: &str) -> PushEvent {
-    PushEvent::PushRetried(PushRetried {
-        execution: execution(execution_id),
-    })
+    samples::push("d1", "refs/tags/v1")
 }
 
 pub fn validated() -> PushEvent {
     PushEvent::PushValidated(Deliver {
-        clone_url: fetched().url.parse().unwrap(),
-        destination: Destination {
-            bucket: delivered().bucket,
-            key: delivered().key,
-        },
         sequence: 7,
-        git_hosts: vec![],
-        submodule_repositories: vec![],
-        options: Options::default(),
+        ..samples::deliver()
     })
 }
 
@@ -203,75 +152,8 @@ pub fn validated() -> PushEvent {
 pub fn uploaded() -> Vec<PushEvent> {
     vec![
         validated(),
-        PushEvent::CommitFetched(fetched()),
-        PushEvent::ArchivePackaged(archive()),
-        PushEvent::ArchiveUploaded(delivered()),
+        PushEvent::CommitFetched(samples::fetched()),
+        PushEvent::ArchivePackaged(samples::archive()),
+        PushEvent::ArchiveUploaded(samples::delivered()),
     ]
-}
-
-pub fn fetched() -> FetchedCommit {
-    FetchedCommit {
-        commit: object_id('a').into_commit(),
-        tree: object_id('e'),
-        author: Author {
-            name: "Jo".to_owned(),
-            email: "jo@example.com".to_owned(),
-        },
-        committed_at: DateTime::UNIX_EPOCH,
-        subject: "Say hello".to_owned(),
-        url: "https://git.example.com/group/project.git".to_owned(),
-        ref_now: Some(object_id('a')),
-        pack: staged("commit.pack"),
-        index: staged("commit.idx"),
-        submodules: vec![],
-        lfs: None,
-        signature: None,
-    }
-}
-
-pub fn archive() -> Archive {
-    Archive {
-        object: staged("archive.zip"),
-        sha256: "c".repeat(64),
-        entries: 1,
-        warnings: vec![],
-    }
-}
-
-pub fn delivered() -> Delivered {
-    Delivered {
-        bucket: "zips".to_owned(),
-        key: "gitlab/group/project/tags/v1.zip".parse().unwrap(),
-        version_id: Some("v1".to_owned()),
-        etag: "\"etag-1\"".to_owned(),
-        provenance: None,
-    }
-}
-
-pub fn ignored() -> Ignored {
-    Ignored {
-        reason: IgnoreReason::RefNotWanted,
-        detail: "the ref refs/tags/v1 matches none of []".to_owned(),
-        duplicate_of: None,
-    }
-}
-
-pub fn superseded() -> Superseded {
-    Superseded {
-        by: push().push_id,
-        because: "push x is number 8 of refs/tags/v1, this one is number 7".to_owned(),
-    }
-}
-
-fn staged(name: &str) -> StagedObject {
-    StagedObject {
-        key: format!("pushes/1/{name}").parse().unwrap(),
-        size: 7,
-        version_id: None,
-        sha256: None,
-    }
-}
-
-fn object_id(letter: char) -> ObjectId {
-    letter.to_string().repeat(40).parse().unwrap()
 }

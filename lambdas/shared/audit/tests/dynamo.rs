@@ -7,49 +7,28 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use audit::{AuditTrail, DestinationRecord, DynamoTrail, LastPush, Lease, RefKey};
-use chrono::{DateTime, TimeDelta, Utc};
-use domain::contract::{Execution, IgnoreReason, Ignored};
+use chrono::{TimeDelta, Utc};
+use domain::contract::{IgnoreReason, Ignored};
 use domain::destination::Destination;
 use domain::error::{Class, Code, Coded};
-use domain::event::{PushEvent, PushReceived};
-use domain::push::{Push, PushId};
+use domain::event::PushEvent;
+use domain::push::Push;
+use domain::samples;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use servers::aws::{AwsResponse, Service, json_of, operation};
+use testkit::aws::{AwsResponse, Service, json_of, operation};
 
 fn push() -> Push {
-    let source = "gitlab".parse().unwrap();
-    let delivery_id = "d1".parse().unwrap();
-    let ref_name = "refs/heads/main".parse().unwrap();
-    Push {
-        push_id: PushId::new(&source, &delivery_id, &ref_name),
-        source,
-        delivery_id,
-        repository: "group/project".parse().unwrap(),
-        clone_urls: vec![],
-        ref_name,
-        before: None,
-        after: Some("a".repeat(40).parse().unwrap()),
-        pusher: None,
-    }
+    samples::push("d1", "refs/heads/main")
 }
 
 fn destination() -> Destination {
-    Destination {
-        bucket: "zips".into(),
-        key: "a.zip".parse().unwrap(),
-    }
+    samples::destination("a.zip")
 }
 
 fn received() -> PushEvent {
-    PushEvent::PushReceived(PushReceived {
-        push: push(),
-        execution: Execution {
-            id: "e1".into(),
-            started_at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
-        },
-    })
+    samples::received(&push(), "e1")
 }
 
 fn ignored() -> PushEvent {
@@ -242,7 +221,7 @@ async fn reads_are_consistent_and_for_one_key() {
 }
 
 /// Returns the items and conditions of a transaction, by their sort keys.
-fn puts(request: &servers::Request) -> Vec<(String, Value)> {
+fn puts(request: &testkit::Request) -> Vec<(String, Value)> {
     let body = json_of(request);
     let items = body["TransactItems"].as_array().unwrap();
     let of = |item: &Value| {
@@ -333,7 +312,7 @@ async fn events_are_read_page_by_page() {
 }
 
 /// Returns the condition on which an item is written.
-fn condition(request: &servers::Request) -> Value {
+fn condition(request: &testkit::Request) -> Value {
     let body = json_of(request);
     assert_eq!(
         (operation(request), &body["TableName"]),
@@ -391,7 +370,7 @@ async fn numbers_and_leases_are_written_only_if_nothing_has_changed() {
 }
 
 /// Returns the keys of the items that a request writes.
-fn keys_written(request: &servers::Request) -> Vec<[String; 2]> {
+fn keys_written(request: &testkit::Request) -> Vec<[String; 2]> {
     let body = json_of(request);
     let key = |item: &Value| ["pk", "sk"].map(|name| item[name]["S"].as_str().unwrap().to_owned());
     match body["TransactItems"].as_array() {

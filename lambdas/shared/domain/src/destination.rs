@@ -143,22 +143,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::push::DeliveryId;
+    use crate::samples;
 
     fn push(repository: &str, ref_name: &str) -> Push {
-        let source = "gitlab".parse().unwrap();
-        let delivery_id: DeliveryId = "d".parse().unwrap();
-        let ref_name = ref_name.parse().unwrap();
         Push {
-            push_id: PushId::new(&source, &delivery_id, &ref_name),
-            source,
-            delivery_id,
             repository: repository.parse().unwrap(),
-            clone_urls: vec![],
-            ref_name,
-            before: None,
-            after: Some("c".repeat(40).parse().unwrap()),
-            pusher: None,
+            after: Some(samples::object_id('c')),
+            ..samples::push("d", ref_name)
         }
     }
 

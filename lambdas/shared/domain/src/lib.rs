@@ -15,6 +15,8 @@ pub mod order;
 pub mod policy;
 pub mod push;
 pub mod remote_url;
+#[cfg(any(test, feature = "samples"))]
+pub mod samples;
 pub mod source;
 pub mod state;
 mod text;

@@ -216,7 +216,7 @@ fn relative_to(parent: &RemoteUrl, text: &str) -> RemoteUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::push::{DeliveryId, PushId};
+    use crate::samples;
 
     fn settings() -> SourceSettings {
         serde_json::from_value(serde_json::json!({
@@ -230,19 +230,10 @@ mod tests {
     }
 
     fn push(repository: &str, ref_name: &str, urls: &[&str]) -> Push {
-        let source = "gitlab".parse().unwrap();
-        let delivery_id: DeliveryId = "d".parse().unwrap();
-        let ref_name = ref_name.parse().unwrap();
         Push {
-            push_id: PushId::new(&source, &delivery_id, &ref_name),
-            source,
-            delivery_id,
             repository: repository.parse().unwrap(),
             clone_urls: urls.iter().map(|&url| url.to_owned()).collect(),
-            ref_name,
-            before: None,
-            after: Some("a".repeat(40).parse().unwrap()),
-            pusher: None,
+            ..samples::push("d", ref_name)
         }
     }
 

@@ -18,7 +18,7 @@ use chrono::DateTime;
 use domain::contract::Superseded;
 use domain::git::ObjectId;
 use domain::order::{DeliveredPush, Known, Verdict, judge, next_sequence};
-use domain::push::{Push, PushId};
+use domain::samples;
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 const MAX_PUSHES: usize = 4;
@@ -275,20 +275,7 @@ fn object_id(value: Value) -> Option<ObjectId> {
 fn all_pushes() -> Vec<DeliveredPush> {
     let mut all = Vec::new();
     for push in 0..MAX_PUSHES {
-        let source = "gitlab".parse().unwrap();
-        let delivery_id = format!("d{push}").parse().unwrap();
-        let ref_name = "refs/heads/main".parse().unwrap();
-        let mut pushed = Push {
-            push_id: PushId::new(&source, &delivery_id, &ref_name),
-            source,
-            delivery_id,
-            repository: "group/project".parse().unwrap(),
-            clone_urls: Vec::new(),
-            ref_name,
-            before: None,
-            after: None,
-            pusher: None,
-        };
+        let mut pushed = samples::push(&format!("d{push}"), "refs/heads/main");
         for number in 0..NUMBERS {
             for before in 0..VALUES {
                 for after in 0..VALUES {

@@ -12,10 +12,9 @@ use domain::contract::{
     Ignored, LfsObjects, Stage, StageOutput, StagedObject, Superseded, Uploaded, Validated,
     VerifiedSignature,
 };
-use domain::destination::Destination;
 use domain::event::{AttemptFailed, PushEvent, PushFailed, PushReceived, PushRetried, RecordedEvent, SCHEMA};
-use domain::push::{Push, PushId};
-use domain::source::Options;
+use domain::push::Push;
+use domain::samples;
 use domain::state::{Status, apply, fold};
 
 const EXECUTION: &str = "arn:aws:states:eu-west-1:123456789012:execution:push-code:1";
@@ -26,19 +25,9 @@ fn at(second: u32) -> DateTime<Utc> {
 }
 
 fn push() -> Push {
-    let source = "gitlab".parse().unwrap();
-    let delivery_id = "d1".parse().unwrap();
-    let ref_name = "refs/heads/main".parse().unwrap();
     Push {
-        push_id: PushId::new(&source, &delivery_id, &ref_name),
-        source,
-        delivery_id,
-        repository: "group/project".parse().unwrap(),
-        clone_urls: vec!["https://git.example.com/group/project.git".into()],
-        ref_name,
-        before: None,
-        after: Some("a".repeat(40).parse().unwrap()),
         pusher: Some("jsmith".into()),
+        ..samples::push("d1", "refs/heads/main")
     }
 }
 
@@ -76,15 +65,10 @@ fn validated() -> PushEvent {
 
 fn decision() -> Deliver {
     Deliver {
-        clone_url: "https://git.example.com/group/project.git".parse().unwrap(),
-        destination: Destination {
-            bucket: "zips".into(),
-            key: "gitlab/group/project/heads/main.zip".parse().unwrap(),
-        },
         sequence: 3,
         git_hosts: vec!["https://git.example.com".parse().unwrap()],
         submodule_repositories: vec!["group/*".into()],
-        options: Options::default(),
+        ..samples::deliver()
     }
 }
 

@@ -3,8 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests")]
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 use domain::error::{Code, Coded};
 use domain::limits::TreeLimits;
@@ -12,6 +10,7 @@ use domain::source::Symlinks;
 use git2::{ObjectType, Oid, Repository};
 use proptest::prelude::*;
 use tempfile::TempDir;
+use testkit::git;
 use tree::{Attributes, Entry, PathAttributes, Rules, State};
 
 const NAMES: [&str; 8] = [
@@ -82,28 +81,10 @@ impl Scene {
 
     /// Returns what git says of each path and attribute: path, name and state.
     fn check_attr(&self, tree: Oid, paths: &[String]) -> Vec<(String, String, String)> {
-        let mut child = Command::new("git")
-            .args(["check-attr", "-z", "--stdin", "--source", &tree.to_string()])
-            .args(NAMES)
-            .current_dir(self.folder.path())
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_ATTR_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("XDG_CONFIG_HOME", "/nonexistent")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut input = child.stdin.take().unwrap();
-        for path in paths {
-            input.write_all(path.as_bytes()).unwrap();
-            input.write_all(b"\0").unwrap();
-        }
-        drop(input);
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success());
-        let text = String::from_utf8(output.stdout).unwrap();
+        let input = paths.iter().map(|path| format!("{path}\0")).collect::<String>();
+        let mut check = git::command(&self.folder);
+        check.args(["check-attr", "-z", "--stdin", "--source", &tree.to_string()]);
+        let text = String::from_utf8(git::output(check.args(NAMES), input.as_bytes())).unwrap();
         let fields: Vec<&str> = text.split_terminator('\0').collect();
         fields
             .chunks(3)

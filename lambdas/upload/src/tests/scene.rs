@@ -1,14 +1,15 @@
 //! A trail and a destination in memory, and pushes whose zips are to be delivered.
 
 use audit::MemoryTrail;
-use chrono::DateTime;
-use domain::contract::{Archive, Author, Deliver, Execution, FetchedCommit, StagedObject};
-use domain::event::{PushEvent, PushReceived, PushRetried};
-use domain::git::ObjectId;
+use domain::contract::{Archive, Deliver, FetchedCommit, StagedObject};
+use domain::event::PushEvent;
 use domain::push::{Push, PushId};
+use domain::samples;
 
 use super::store::MemoryStore;
 use super::*;
+
+pub use domain::samples::{execution, object_id};
 
 /// The execution of the envelopes.
 pub const EXECUTION: &str = "arn:aws:states:eu-west-1:123456789012:execution:stack-push:8751";
@@ -58,18 +59,13 @@ impl Scene {
 
     /// Begins the push's trail with the execution of its envelope.
     pub async fn receive(&self, push: &Push) {
-        let received = PushReceived {
-            push: push.clone(),
-            execution: execution(EXECUTION),
-        };
-        self.append(push.push_id, PushEvent::PushReceived(received)).await;
+        self.append(push.push_id, samples::received(push, EXECUTION))
+            .await;
     }
 
     /// Lets another execution take the push over.
     pub async fn replace(&self, push_id: PushId) {
-        let execution = execution("another-execution");
-        self.append(push_id, PushEvent::PushRetried(PushRetried { execution }))
-            .await;
+        self.append(push_id, samples::retried("another-execution")).await;
     }
 
     pub async fn append(&self, push_id: PushId, event: PushEvent) {
@@ -79,51 +75,24 @@ impl Scene {
 }
 
 pub fn destination() -> Destination {
-    Destination {
-        bucket: "zips".to_owned(),
-        key: "gitlab/group/project/tags/v1.zip".parse().unwrap(),
-    }
+    samples::destination("gitlab/group/project/tags/v1.zip")
 }
 
 /// Returns the destination of the provenance document of a push's zip.
 pub fn document_of(push: &Push) -> Destination {
-    Destination {
-        bucket: "zips".to_owned(),
-        key: format!(
-            "gitlab/group/project/tags/v1.zip.provenance/{}.json",
-            push.push_id
-        )
-        .parse()
-        .unwrap(),
-    }
-}
-
-pub fn execution(id: &str) -> Execution {
-    Execution {
-        id: id.to_owned(),
-        started_at: DateTime::UNIX_EPOCH,
-    }
-}
-
-pub fn object_id(letter: char) -> ObjectId {
-    letter.to_string().repeat(40).parse().unwrap()
+    samples::destination(&format!(
+        "gitlab/group/project/tags/v1.zip.provenance/{}.json",
+        push.push_id
+    ))
 }
 
 /// Returns a push that moved the ref from `before` to `after`.
 pub fn push(delivery: &str, before: Option<char>, after: Option<char>) -> Push {
-    let source = "gitlab".parse().unwrap();
-    let delivery_id = delivery.parse().unwrap();
-    let ref_name = "refs/tags/v1".parse().unwrap();
     Push {
-        push_id: PushId::new(&source, &delivery_id, &ref_name),
-        source,
-        delivery_id,
-        repository: "group/project".parse().unwrap(),
-        clone_urls: vec![],
-        ref_name,
         before: before.map(object_id),
         after: after.map(object_id),
         pusher: Some("jo".to_owned()),
+        ..samples::push(delivery, "refs/tags/v1")
     }
 }
 
@@ -137,45 +106,28 @@ pub fn envelope(push: Push, sequence: u64) -> Envelope<UploadInput> {
         version_id: Some("s1".to_owned()),
         sha256: Some(sha256.clone()),
     };
-    let fetched = FetchedCommit {
-        commit: commit.clone().into_commit(),
-        tree: object_id('e'),
-        author: Author {
-            name: "Jo".to_owned(),
-            email: "jo@example.com".to_owned(),
+    let input = UploadInput {
+        deliver: Deliver {
+            destination: destination(),
+            sequence,
+            ..samples::deliver()
         },
-        committed_at: DateTime::UNIX_EPOCH,
-        subject: "Say hello".to_owned(),
-        url: "https://git.example.com/group/project.git".to_owned(),
-        ref_now: Some(commit),
-        pack: staged("commit.pack"),
-        index: staged("commit.idx"),
-        submodules: vec![],
-        lfs: None,
-        signature: None,
-    };
-    let archive = Archive {
-        object: staged("archive.zip"),
-        sha256,
-        entries: 1,
-        warnings: vec![],
+        fetched: FetchedCommit {
+            commit: commit.clone().into_commit(),
+            ref_now: Some(commit),
+            pack: staged("commit.pack"),
+            index: staged("commit.idx"),
+            ..samples::fetched()
+        },
+        archive: Archive {
+            object: staged("archive.zip"),
+            sha256,
+            ..samples::archive()
+        },
     };
     Envelope {
         execution: execution(EXECUTION),
-        attempt: 0,
-        input: UploadInput {
-            deliver: Deliver {
-                clone_url: fetched.url.parse().unwrap(),
-                destination: destination(),
-                sequence,
-                git_hosts: vec![],
-                submodule_repositories: vec![],
-                options: domain::source::Options::default(),
-            },
-            fetched,
-            archive,
-        },
-        push,
+        ..samples::envelope(push, input)
     }
 }
 

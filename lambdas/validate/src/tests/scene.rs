@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use audit::{LastPush, MemoryTrail, RefKey};
 use aws::failure::Failed;
-use domain::contract::{Author, Execution, Failure, FetchedCommit, Stage, StagedObject};
-use domain::event::{PushEvent, PushFailed};
-use domain::git::ObjectId;
-use domain::push::{Push, PushId};
+use domain::contract::Stage;
+use domain::event::PushEvent;
+use domain::push::Push;
+use domain::samples;
 use domain::state::PushState;
 
 use super::*;
@@ -63,15 +63,7 @@ impl Scene {
 
     /// Records that an execution of the push has failed.
     pub async fn fail(&self, execution: &str, push: &Push) {
-        let failed = PushFailed {
-            execution_id: execution.to_owned(),
-            failure: Failure {
-                stage: "Fetch".to_owned(),
-                error: "LimitExceeded".to_owned(),
-                cause: "It was to be.".to_owned(),
-            },
-        };
-        self.append(push, PushEvent::PushFailed(failed)).await;
+        self.append(push, samples::push_failed(execution)).await;
     }
 
     pub async fn append(&self, push: &Push, event: PushEvent) {
@@ -94,72 +86,25 @@ impl Scene {
 }
 
 fn envelope(execution: &str, push: &Push, settings: &str) -> Envelope<ValidateInput> {
+    let input = ValidateInput {
+        settings: settings.to_owned(),
+    };
     Envelope {
-        push: push.clone(),
-        execution: Execution {
-            id: execution.to_owned(),
-            started_at: "2026-01-03T21:36:30Z".parse().unwrap(),
-        },
-        attempt: 0,
-        input: ValidateInput {
-            settings: settings.to_owned(),
-        },
+        execution: samples::execution(execution),
+        ..samples::envelope(push.clone(), input)
     }
 }
 
 /// Returns a push of a tag.
 pub fn push(delivery: &str) -> Push {
-    let source = "gitlab".parse().unwrap();
-    let delivery_id = delivery.parse().unwrap();
-    let ref_name = "refs/tags/v1".parse().unwrap();
-    Push {
-        push_id: PushId::new(&source, &delivery_id, &ref_name),
-        source,
-        delivery_id,
-        repository: "group/project".parse().unwrap(),
-        clone_urls: vec!["https://git.example.com/group/project.git".to_owned()],
-        ref_name,
-        before: None,
-        after: Some(object_id('a')),
-        pusher: None,
-    }
+    samples::push(delivery, "refs/tags/v1")
 }
 
 /// Returns a push that deletes the tag.
 pub fn deletion(delivery: &str) -> Push {
     Push {
-        before: Some(object_id('a')),
+        before: Some(samples::object_id('a')),
         after: None,
         ..push(delivery)
     }
-}
-
-pub fn fetched() -> FetchedCommit {
-    let staged = |name: &str| StagedObject {
-        key: format!("pushes/1/{name}").parse().unwrap(),
-        size: 7,
-        version_id: None,
-        sha256: None,
-    };
-    FetchedCommit {
-        commit: object_id('a').into_commit(),
-        tree: object_id('e'),
-        author: Author {
-            name: "Jo".to_owned(),
-            email: "jo@example.com".to_owned(),
-        },
-        committed_at: "2026-01-03T21:36:30Z".parse().unwrap(),
-        subject: "Say hello".to_owned(),
-        url: "https://git.example.com/group/project.git".to_owned(),
-        ref_now: Some(object_id('a')),
-        pack: staged("commit.pack"),
-        index: staged("commit.idx"),
-        submodules: vec![],
-        lfs: None,
-        signature: None,
-    }
-}
-
-fn object_id(letter: char) -> ObjectId {
-    letter.to_string().repeat(40).parse().unwrap()
 }

@@ -7,9 +7,9 @@ use aws_sdk_s3::types::CompletedPart;
 use domain::contract::StagedObject;
 use domain::destination::Destination;
 use domain::error::{Class, Code, Coded};
-use servers::Request;
+use testkit::Request;
 
-use servers::aws::{AwsResponse, Service, asked};
+use testkit::aws::{AwsResponse, Service, asked};
 
 const COPY_PART_BYTES: u64 = 512 << 20;
 

@@ -10,7 +10,7 @@ use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::SharedCredentialsProvider;
 
-use servers::aws::{AwsResponse, Service, config};
+use testkit::aws::{AwsResponse, Service, config};
 
 async fn failure_of(client: &Client) -> AwsFailure {
     let request = client.put_object().bucket("zips").key("a.zip");

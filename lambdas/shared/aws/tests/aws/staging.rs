@@ -10,7 +10,7 @@ use domain::push::PushId;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use servers::aws::{AwsResponse, Service, asked};
+use testkit::aws::{AwsResponse, Service, asked};
 
 /// The SHA-256 of `"the pack"`.
 const SHA256: &str = "886ecedf89b43cf3d9d8be71d77552b521f146d259cd8ddc560cfe0965e5e40d";

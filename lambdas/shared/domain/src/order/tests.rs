@@ -1,24 +1,19 @@
 use super::*;
-
-fn object(letter: char) -> ObjectId {
-    letter.to_string().repeat(40).parse().unwrap()
-}
+use crate::samples::{self, object_id};
 
 /// Returns a push that moved the ref from `before` to `after`, and found it at `ref_now`.
 fn push(before: Option<char>, after: char, sequence: u64, ref_now: Option<char>) -> DeliveredPush {
-    let source: SourceName = "gitlab".parse().unwrap();
-    let ref_name: RefName = "refs/heads/main".parse().unwrap();
-    DeliveredPush {
-        push_id: PushId::new(&source, &format!("d{sequence}").parse().unwrap(), &ref_name),
-        source,
-        repository: "group/project".parse().unwrap(),
-        ref_name,
-        before: before.map(object),
-        after: Some(object(after)),
+    let push = Push {
+        before: before.map(object_id),
+        after: Some(object_id(after)),
+        ..samples::push(&format!("d{sequence}"), "refs/heads/main")
+    };
+    DeliveredPush::new(
+        &push,
         sequence,
-        ref_now: ref_now.map(object),
-        sha256: after.to_string().repeat(64),
-    }
+        ref_now.map(object_id),
+        after.to_string().repeat(64),
+    )
 }
 
 fn known(object: &DeliveredPush) -> Known<'_> {
@@ -219,7 +214,7 @@ fn a_push_that_changes_something_is_not_a_duplicate() {
     other_zip.sha256 = "0".repeat(64);
     assert_eq!(judge(&known(&first), &other_zip), Verdict::Write, "another zip");
     let other_change = DeliveredPush {
-        before: Some(object('c')),
+        before: Some(object_id('c')),
         ..second.clone()
     };
     assert_eq!(
@@ -244,8 +239,8 @@ fn a_push_that_changes_something_is_not_a_duplicate() {
     );
     for (one, two) in [('b', 'f'), ('f', 'b')] {
         let mut pair = [first.clone(), second.clone()];
-        pair[0].ref_now = Some(object(one));
-        pair[1].ref_now = Some(object(two));
+        pair[0].ref_now = Some(object_id(one));
+        pair[1].ref_now = Some(object_id(two));
         assert!(
             !matches!(judge(&known(&pair[0]), &pair[1]), Verdict::Duplicate(_)),
             "the ref was elsewhere in between"

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use domain::error::Code;
-use servers::Giftless;
+use testkit::{Giftless, git};
 use tree::{LfsOid, Pointer};
 
 use super::scene::{Scene, pointer};
@@ -55,25 +54,8 @@ impl Clone {
 }
 
 fn git(folder: &Path, arguments: &[&str]) -> Vec<u8> {
-    let output = Command::new("git")
-        .args([
-            "-c",
-            "user.name=Jo",
-            "-c",
-            "user.email=jo@example.com",
-            "-c",
-            "lfs.locksverify=false",
-        ])
-        .args(arguments)
-        .current_dir(folder)
-        .env("PATH", tools::path())
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "git {arguments:?}: {said}");
-    output.stdout
+    let mut git = git::command(folder);
+    git::output(git.args(["-c", "lfs.locksverify=false"]).args(arguments), b"")
 }
 
 /// Returns bytes that do not compress.

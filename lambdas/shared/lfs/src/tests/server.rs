@@ -13,8 +13,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_openssl::SslStream;
 use tree::Pointer;
 
-use servers::Certificate;
-pub use servers::Request;
+use testkit::Certificate;
+pub use testkit::Request;
 
 pub fn is_batch(request: &Request) -> bool {
     request.target.ends_with("/info/lfs/objects/batch")

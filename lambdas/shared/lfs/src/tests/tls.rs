@@ -4,7 +4,7 @@ use domain::error::Code;
 
 use super::scene::{PASSWORD, Scene, pointer};
 use super::server::{Answer, Request, Server, is_batch};
-use servers::Certificate;
+use testkit::Certificate;
 
 const ADDRESS: Option<&str> = Some("127.0.0.1");
 const CONTENT: &[u8] = b"content";

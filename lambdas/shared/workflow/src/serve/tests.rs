@@ -5,7 +5,7 @@ use std::io;
 use std::process::{Child, Command, Stdio};
 
 use domain::contract::FetchedCommit;
-use servers::Request;
+use testkit::Request;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 

@@ -1,4 +1,4 @@
-//! Real servers for tests, on the loopback, and other code that the tests of several crates share.
+//! Code that the tests of several crates share: real servers on the loopback, hosts that misbehave, certificates, and git.
 
 #![expect(
     clippy::expect_used,
@@ -8,6 +8,7 @@
 
 pub mod aws;
 pub mod endless;
+pub mod git;
 pub mod growth;
 pub mod http;
 pub mod ssh;

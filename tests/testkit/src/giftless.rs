@@ -9,7 +9,7 @@ use shell::progress::Progress;
 
 const REQUIREMENTS: Requirements = Requirements {
     name: "lfs-server",
-    file: "tests/servers/requirements.txt",
+    file: "tests/testkit/requirements.txt",
     text: include_str!("../requirements.txt"),
     about: "a Git LFS server (giftless)",
 };

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::PATH;
+use crate::git::{line, output};
 
 /// The host, serving until it is dropped.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ impl Sshd {
     /// Runs a shell script for whoever is let in.
     pub async fn running(script: &str) -> Self {
         let sshd = tools::program("sshd");
-        let user = output_of(Command::new("id").arg("-un"));
+        let user = line(Command::new("id").arg("-un"), b"");
         if user == "root" {
             // sshd wants it. Where OpenSSH's service never ran it is not there.
             std::fs::create_dir_all("/run/sshd").unwrap();
@@ -143,7 +144,7 @@ pub fn make_key(folder: &Path, name: &str, kind: &str, passphrase: &str) -> Path
     let _ = std::fs::remove_file(&file);
     let mut command = Command::new(tools::program("ssh-keygen"));
     command.args(["-q", "-t", kind, "-N", passphrase, "-C", name, "-f"]);
-    output_of(command.arg(&file));
+    output(command.arg(&file), b"");
     file
 }
 
@@ -152,15 +153,4 @@ pub fn make_key(folder: &Path, name: &str, kind: &str, passphrase: &str) -> Path
 pub fn public(key: &Path) -> String {
     let text = std::fs::read_to_string(key.with_extension("pub")).unwrap();
     text.trim().to_owned()
-}
-
-/// What a command says that has to succeed.
-pub fn output_of(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
