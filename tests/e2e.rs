@@ -167,6 +167,19 @@ async fn a_push_over_http_with_a_token_becomes_the_zip_of_its_commit() {
         serde_json::to_value(delivered).unwrap()
     );
     assert_eq!(scene.staged_keys(run.push_id).await, [""; 0]);
+
+    // What functions say is in a file while they run, as on AWS.
+    let log = std::fs::read_to_string(scene.stack.local.folder().join("functions.log")).unwrap();
+    let mut lines = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let fetched = json!({ "event": "CommitFetched", "push_id": run.push_id });
+    assert!(
+        lines.any(|line| ["event", "push_id"]
+            .iter()
+            .all(|name| line["fields"][name] == fetched[name])),
+        "{log}"
+    );
 }
 
 #[tokio::test]

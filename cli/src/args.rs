@@ -8,6 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::Error;
 use crate::local::LocalCommand;
 use crate::push::PushArgs;
+use crate::results::Format;
 
 /// A git push becomes one zip in S3.
 #[derive(Debug, Parser)]
@@ -19,6 +20,9 @@ pub struct Cli {
     /// Show no progress: only results and errors.
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// How results are written to standard output. Progress goes to stderr in any case.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: Format,
 }
 
 /// What to do.

@@ -1,13 +1,15 @@
 //! What can fail on this machine, each with a remedy.
 
+use std::error::Error as _;
 use std::path::Path;
 
 use local_aws::remedy;
+use serde_json::{Value, json};
 use shell::IoError;
 use shell::output::one_line;
 
 /// An error of the `push-code` command.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, strum::AsRefStr, thiserror::Error)]
 pub enum Error {
     /// The command line is wrong.
     #[error("{0}")]
@@ -169,6 +171,31 @@ impl Error {
         move |error| Self::Aws {
             action: action.into(),
             message: aws_sdk_sfn::error::DisplayErrorContext(error).to_string(),
+        }
+    }
+
+    /// Returns the error for programs: its code, its cause, and its remedy. If a stage has failed, the code and the remedy are
+    /// those of its error. Otherwise the code is the variant's name, the remedy is null, and the cause says what to do.
+    #[must_use]
+    pub fn document(&self) -> Value {
+        match self {
+            Self::ExecutionFailed { error, cause, .. }
+            | Self::LocalAws(local_aws::Error::FunctionFailed { error, cause, .. }) => {
+                json!({ "code": error, "cause": cause, "remedy": domain::error::remedy(error) })
+            }
+            _ => {
+                let mut cause = self.to_string();
+                let mut source = self.source();
+                while let Some(error) = source {
+                    cause.push_str(&format!("; because: {error}"));
+                    source = error.source();
+                }
+                let code = match self {
+                    Self::LocalAws(error) => error.as_ref(),
+                    _ => self.as_ref(),
+                };
+                json!({ "code": code, "cause": cause, "remedy": null })
+            }
         }
     }
 

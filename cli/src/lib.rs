@@ -6,5 +6,8 @@ pub mod local;
 pub mod origin;
 pub mod push;
 pub mod repository;
+pub mod results;
+mod states;
+mod summary;
 
 pub use error::Error;

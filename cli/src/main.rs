@@ -1,12 +1,14 @@
 //! The `push-code` command. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
+use std::io::Stdout;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use push_code::args::{Cli, Command, completions, man};
+use push_code::results::Results;
 use push_code::{Error, local, push};
-use shell::output::PlainWriter;
+use shell::output::choose_colours;
 use shell::progress::Progress;
 use shell::report::report;
 
@@ -17,7 +19,18 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn command() -> ExitCode {
-    match run(Cli::parse()).await {
+    choose_colours();
+    let cli = Cli::parse();
+    let mut results = Results::stdout(cli.output);
+    let ran = match run(cli, &mut results).await {
+        Ok(yes) => results.end(None).map(|()| yes),
+        Err(error) => {
+            // If stdout is closed, stderr still has the error.
+            let _ = results.end(Some(&error));
+            Err(error)
+        }
+    };
+    match ran {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -27,22 +40,19 @@ async fn command() -> ExitCode {
     }
 }
 
-async fn run(cli: Cli) -> Result<bool, Error> {
-    let (out, progress) = (
-        &mut PlainWriter::stdout(),
-        if cli.quiet {
-            Progress::Silent
-        } else {
-            Progress::on_stderr()
-        },
-    );
+async fn run(cli: Cli, results: &mut Results<Stdout>) -> Result<bool, Error> {
+    let progress = if cli.quiet {
+        Progress::Silent
+    } else {
+        Progress::on_stderr()
+    };
     match cli.command {
         // Boxed, as the future holds those of all stages.
-        Command::Push(args) => Box::pin(push::run(args, out, progress)).await.map(|()| true),
-        Command::Completions { shell } => completions(shell, out)
+        Command::Push(args) => Box::pin(push::run(args, results, progress)).await.map(|()| true),
+        Command::Completions { shell } => completions(shell, results.writer())
             .map(|()| true)
             .map_err(Error::io("write to", Path::new("standard output"))),
-        Command::Man { command } => man(&command, out).map(|()| true),
-        Command::Local(command) => local::run(command, out, progress).await,
+        Command::Man { command } => man(&command, results.writer()).map(|()| true),
+        Command::Local(command) => local::run(command, results, progress).await,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use audit::MemoryTrail;
 use aws::destination::S3Destination;
@@ -13,8 +13,8 @@ use aws_sdk_s3::config::ProvideCredentials as _;
 use chrono::Utc;
 use credentials::GitSecretJson;
 use domain::contract::{
-    Delivered, Envelope, Execution, FetchInput, Ignored, PackageInput, RecordInput, Stage, StageOutput,
-    Superseded, UploadInput, Uploaded, ValidateInput, Validated,
+    Archive, Delivered, Envelope, Execution, FetchInput, Ignored, PackageInput, RecordInput, Stage,
+    StageOutput, Superseded, UploadInput, Uploaded, ValidateInput, Validated,
 };
 use domain::destination::KeyTemplate;
 use domain::error::{Code, Coded};
@@ -30,6 +30,8 @@ use shell::progress::{Progress, Step};
 use uuid::Uuid;
 
 use crate::origin::{self, LoginArgs, Origin};
+use crate::results::Results;
+use crate::summary::Summary;
 use crate::{Error, repository};
 
 /// How long one stage may take, as long as the longest Lambda.
@@ -52,11 +54,12 @@ pub struct PushArgs {
     login: LoginArgs,
 }
 
-/// Runs the command. What the user asked for goes to `out`.
+/// Runs the command.
 ///
 /// # Errors
 /// [`Error`].
-pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Result<(), Error> {
+pub async fn run(args: PushArgs, results: &mut Results<impl Write>, progress: Progress) -> Result<(), Error> {
+    let began = Instant::now();
     let (origin, tip) =
         origin::resolve(&args.repository, args.ref_name.as_deref(), &args.login, progress).await?;
     let password = Uuid::new_v4().to_string();
@@ -113,23 +116,23 @@ pub async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Re
         events: run.trail.events_of(push_id),
         state: None,
     };
-    let write = || Error::io("write to", Path::new("standard output"));
-    writeln!(out, "Events of push {push_id}\n{}", trail.lines().trim_end()).map_err(write())?;
-    let (delivered, sha256) = ended.map_err(|failed| Error::ExecutionFailed {
+    results.text(format!("Events of push {push_id}\n{}", trail.lines().trim_end()))?;
+    results.put(json!({ "push_id": push_id, "trail": trail.events }));
+    let (delivered, archive) = ended.map_err(|failed| Error::ExecutionFailed {
         push_id: push_id.to_string(),
         error: failed.code.to_string(),
         cause: failed.cause,
     })?;
-    writeln!(
-        out,
-        "\nDelivered {} at {}\n  bucket   {}\n  key      {}\n  version  {}\n  sha256   {sha256}",
-        tip.ref_name,
-        tip.commit,
-        delivered.bucket,
-        delivered.key,
-        delivered.version_id.as_deref().unwrap_or("none"),
-    )
-    .map_err(write())
+    let summary = Summary::new(
+        push_id.to_string(),
+        (&tip.ref_name, &tip.commit),
+        &archive,
+        &delivered,
+        None,
+        began.elapsed(),
+    );
+    results.put(&summary);
+    results.text(&summary)
 }
 
 /// The push that a webhook of `source` would have reported.
@@ -181,8 +184,8 @@ struct Run {
 }
 
 impl Run {
-    /// All stages. Gives where the zip is, and its SHA-256.
-    async fn all(&self, settings: String) -> Result<(Delivered, String), Failed> {
+    /// All stages. Returns where the zip is, and what it is.
+    async fn all(&self, settings: String) -> Result<(Delivered, Archive), Failed> {
         let validated = self
             .stage(
                 Stage::Validate,
@@ -202,7 +205,7 @@ impl Run {
                     transfer: &self.transfer,
                     secrets: &self.secrets,
                     staging: &self.staging,
-                    progress: step.reporter(),
+                    progress: step.meter(fetch::Progress::bytes),
                 };
                 fetch::handle(&deps, envelope).await
             })
@@ -215,16 +218,15 @@ impl Run {
             .stage(Stage::Package, input, async |envelope, step| {
                 let deps = package::Deps {
                     staging: &self.staging,
-                    progress: step.reporter(),
+                    progress: step.meter(package::Progress::bytes),
                 };
                 package::handle(&deps, envelope).await
             })
             .await?;
-        let sha256 = archive.sha256.clone();
         let input = UploadInput {
             deliver,
             fetched,
-            archive,
+            archive: archive.clone(),
         };
         let uploaded = self
             .stage(Stage::Upload, input, async |envelope, _| {
@@ -252,7 +254,7 @@ impl Run {
             async |envelope, _| record::handle(&self.trail, &self.staging, envelope).await,
         )
         .await?;
-        Ok((delivered, sha256))
+        Ok((delivered, archive))
     }
 
     async fn stage<I, O, E, F>(&self, stage: Stage, input: I, work: F) -> Result<O, Failed>
@@ -261,7 +263,8 @@ impl Run {
         E: Coded,
         F: AsyncFn(&Envelope<I>, &Step) -> Result<O, E>,
     {
-        let step = self.progress.step(stage.to_string());
+        let step = self.progress.state(&stage.to_string());
+        let began = Instant::now();
         let envelope = Envelope {
             push: self.push.clone(),
             execution: Execution {
@@ -273,7 +276,7 @@ impl Run {
         };
         let work = async |envelope: &Envelope<I>| work(envelope, &step).await;
         let output = workflow::execute(stage, &self.trail, &envelope, STAGE_TIME_LIMIT, work).await?;
-        step.done(&stage.to_string());
+        step.left(began.elapsed(), false);
         Ok(output)
     }
 

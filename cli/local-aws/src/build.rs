@@ -155,10 +155,7 @@ impl Builder<'_> {
             Profile::Release => {
                 let tools = self.tools().await?;
                 let log = self.checkout.folder()?.join("sam-build.log");
-                let step = self.progress.step(format!(
-                    "Building the functions with sam build, minutes the first time (log: {})",
-                    log.display()
-                ));
+                let step = self.progress.step("Building the functions with sam build");
                 let build = sam::build(self.checkout, tools, &log);
                 process::watch(build, &log, &step.reporter(), function_of).await?;
                 step.done("Built the functions with sam build");
@@ -173,10 +170,11 @@ impl Builder<'_> {
     /// Builds with `cargo build`, and writes a template that names the built functions.
     async fn cargo_build(&self) -> Result<(), Error> {
         let log = self.checkout.folder()?.join("cargo-build.log");
-        let step = self.progress.step(
-            "Building the functions with cargo build, as they run on this machine (with --release: by sam build, as they are \
+        self.progress.line(
+            "The functions are built by cargo build, as they run on this machine (with --release: by sam build, as they are \
              deployed)",
         );
+        let step = self.progress.step("Building the functions with cargo build");
         let binaries = cargo_build(self.checkout, &log, &step).await?;
         let folder = self.checkout.folder()?.join("dev");
         for (name, binary) in binaries {

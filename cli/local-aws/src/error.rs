@@ -6,7 +6,7 @@ use shell::IoError;
 use shell::output::one_line;
 
 /// An error of the local AWS, or of a stack.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, strum::AsRefStr, thiserror::Error)]
 pub enum Error {
     /// The local AWS runs the Lambdas' Linux binaries as they are.
     #[error(

@@ -23,12 +23,21 @@ pub enum Moment {
         /// The error's name.
         error: String,
     },
+    /// The state's task is tried again after an attempt that failed.
+    TriedAgain {
+        /// The state.
+        state: String,
+        /// How long after the attempt failed.
+        after: Duration,
+    },
     /// A task's state was left.
     Exited {
         /// The state.
         state: String,
         /// How long it took, with all its attempts.
         took: Duration,
+        /// Whether its last attempt failed.
+        failed: bool,
     },
 }
 
@@ -97,6 +106,8 @@ pub async fn follow(
 struct Reader {
     last_id: i64,
     state: Option<(String, SystemTime)>,
+    /// When the last attempt of the state's task failed. `None` if it has not failed, or was begun again since.
+    failed_at: Option<SystemTime>,
 }
 
 impl Reader {
@@ -109,18 +120,31 @@ impl Reader {
             HistoryEventType::TaskStateEntered => {
                 let state = event.state_entered_event_details.as_ref()?.name.clone();
                 self.state = Some((state.clone(), to_time(&event.timestamp)));
+                self.failed_at = None;
                 Some(Moment::Entered { state })
             }
             HistoryEventType::TaskStateExited => {
                 let state = event.state_exited_event_details.as_ref()?.name.clone();
                 let since = self.state.take().map(|(_, since)| since);
                 let took = between(since, Some(to_time(&event.timestamp)));
-                Some(Moment::Exited { state, took })
+                let failed = self.failed_at.take().is_some();
+                Some(Moment::Exited { state, took, failed })
             }
-            _ => Some(Moment::AttemptFailed {
-                state: self.state.as_ref()?.0.clone(),
-                error: failed_attempt(event)?,
-            }),
+            HistoryEventType::TaskScheduled | HistoryEventType::LambdaFunctionScheduled => {
+                let failed_at = self.failed_at.take()?;
+                Some(Moment::TriedAgain {
+                    state: self.state.as_ref()?.0.clone(),
+                    after: between(Some(failed_at), Some(to_time(&event.timestamp))),
+                })
+            }
+            _ => {
+                let error = failed_attempt(event)?;
+                self.failed_at = Some(to_time(&event.timestamp));
+                Some(Moment::AttemptFailed {
+                    state: self.state.as_ref()?.0.clone(),
+                    error,
+                })
+            }
         }
     }
 }
@@ -171,6 +195,34 @@ mod tests {
     }
 
     #[test]
+    fn a_state_whose_last_attempt_failed_has_failed() {
+        let failed = TaskFailedEventDetails::builder()
+            .resource_type("lambda")
+            .resource("invoke")
+            .error("PathUnsafe")
+            .build()
+            .unwrap();
+        let entered = StateEnteredEventDetails::builder()
+            .name("Package")
+            .build()
+            .unwrap();
+        let exited = StateExitedEventDetails::builder()
+            .name("Package")
+            .build()
+            .unwrap();
+        let mut reader = Reader::default();
+        let moments = [
+            event(1, HistoryEventType::TaskStateEntered).state_entered_event_details(entered),
+            event(2, HistoryEventType::TaskScheduled),
+            event(3, HistoryEventType::TaskFailed).task_failed_event_details(failed),
+            event(4, HistoryEventType::TaskStateExited).state_exited_event_details(exited),
+        ]
+        .map(|event| reader.read(&event.build().unwrap()));
+        assert_eq!(moments[1], None);
+        assert!(matches!(moments[3], Some(Moment::Exited { failed: true, .. })));
+    }
+
+    #[test]
     fn each_event_is_told_once_with_its_state_and_time() {
         let entered = StateEnteredEventDetails::builder().name("Fetch").build().unwrap();
         let exited = StateExitedEventDetails::builder().name("Fetch").build().unwrap();
@@ -184,7 +236,8 @@ mod tests {
             event(1, HistoryEventType::ExecutionStarted),
             event(2, HistoryEventType::TaskStateEntered).state_entered_event_details(entered),
             event(3, HistoryEventType::TaskFailed).task_failed_event_details(failed),
-            event(5, HistoryEventType::TaskStateExited).state_exited_event_details(exited),
+            event(5, HistoryEventType::TaskScheduled),
+            event(6, HistoryEventType::TaskStateExited).state_exited_event_details(exited),
         ]
         .map(|event| event.build().unwrap());
         let mut reader = Reader::default();
@@ -202,9 +255,14 @@ mod tests {
                     state: state(),
                     error: "GitHostUnreachable".to_owned()
                 },
+                Moment::TriedAgain {
+                    state: state(),
+                    after: Duration::from_secs(2)
+                },
                 Moment::Exited {
                     state: state(),
-                    took: Duration::from_secs(3)
+                    took: Duration::from_secs(4),
+                    failed: false,
                 },
             ]
         );

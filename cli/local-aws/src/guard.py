@@ -14,12 +14,14 @@ read its responses. So each request comes to the guard first:
 LOCAL_AWS_MIDDLEWARE may name the folder of a Python package whose `wrap` is ASGI middleware between the guard and
 ministack: tests have one that is stricter than ministack.
 
-The guard also limits how many functions run at once, each of which is a process of this machine.
+The guard also limits how many functions run at once, each of which is a process of this machine, and writes what they log
+to `functions.log` while they run: ministack's CloudWatch Logs have it only after a function has responded.
 
 The environment has the administrator's key as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. The guard uses ministack's own
 functions as the pinned version has them, which the CLI's test `local_aws` checks.
 """
 
+import contextlib
 import contextvars
 import hashlib
 import hmac
@@ -263,6 +265,35 @@ def run_in_a_place(*invocation):
         return run_function(*invocation)
 
 
+# As the template says, which ministack does not tell the functions.
+os.environ["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
+
+
+class FunctionLog:
+    """What a function says, which goes to a file too. The file is begun anew before it is large."""
+
+    file = open("functions.log", "wb", buffering=0)
+    lock = threading.Lock()
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.close = stream.close
+
+    def readline(self):
+        line = self.stream.readline()
+        # With a full disk, the function goes on.
+        with self.lock, contextlib.suppress(OSError):
+            if self.file.tell() > 4 << 20:
+                self.file.truncate(0)
+                self.file.seek(0)
+            self.file.write(line)
+        return line
+
+
+pump_output = lambda_runtime.ProvidedWorker._pump_output
+lambda_runtime.ProvidedWorker._pump_output = lambda worker, stream, lines: pump_output(
+    worker, FunctionLog(stream), lines
+)
 lambda_svc._execute_function_dispatch = run_in_a_place
 for module in (lambda_runtime, lambda_svc):
     module.execution_credentials = execution_credentials

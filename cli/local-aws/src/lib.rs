@@ -8,6 +8,7 @@ pub mod checkout;
 pub mod containers;
 mod error;
 pub mod follow;
+pub mod function_log;
 pub mod ministack;
 mod sam;
 pub mod stack;

@@ -89,11 +89,7 @@ impl Deployment<'_> {
         log: &Path,
         progress: Progress,
     ) -> Result<(), Error> {
-        let step = progress.step(format!(
-            "Deploying the stack {} with sam deploy (log: {})",
-            self.name,
-            log.display()
-        ));
+        let step = progress.step(format!("Deploying the stack {} with sam deploy", self.name));
         let mut sam = self.sam(checkout, tools);
         sam.args(["deploy", "--stack-name", self.name, "--region", REGION])
             .arg("--template-file")

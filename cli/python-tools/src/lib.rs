@@ -74,11 +74,7 @@ async fn install(requirements: &Requirements, cache: &Path, progress: Progress) 
     if is_whole(&folder) {
         return Ok(folder);
     }
-    let step = progress.step(format!(
-        "Installing {} into {}",
-        requirements.about,
-        folder.display()
-    ));
+    let step = progress.step(format!("Installing {}", requirements.about));
     let python = find_python().await?;
     if folder.exists() {
         std::fs::remove_dir_all(&folder).map_err(IoError::of("remove", &folder))?;

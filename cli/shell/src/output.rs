@@ -1,38 +1,28 @@
-//! What the command writes for people, without what would steer their terminal.
+//! What programs write for people, without what would steer a terminal.
 
 use std::io::{self, Write};
 
-/// Writes to `W` what [`plain`] makes of the text: subjects, names of refs and causes come from git hosts and from
-/// whoever pushes.
-#[derive(Debug)]
-pub struct PlainWriter<W>(W);
+use anstream::{AutoStream, ColorChoice};
+use console::StyledObject;
 
-impl PlainWriter<io::Stdout> {
-    /// For what the user asked for.
-    #[must_use]
-    pub fn stdout() -> Self {
-        Self(io::stdout())
-    }
+/// Has stderr coloured or not, as `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and the terminal have it. Standard output has no
+/// colours.
+pub fn choose_colours() {
+    let choice = AutoStream::choice(&io::stderr());
+    console::set_colors_enabled_stderr(choice != ColorChoice::Never);
 }
 
-impl PlainWriter<io::Stderr> {
-    /// For progress and errors.
-    #[must_use]
-    pub fn stderr() -> Self {
-        Self(io::stderr())
-    }
+/// Writes a line to stderr: a mark of this command's own, and a text from anywhere.
+pub(crate) fn write_line(mark: Option<StyledObject<&'static str>>, text: &str) {
+    // A closed stderr is no reason to stop working.
+    let _ = writeln!(io::stderr(), "{}", marked(mark, text));
 }
 
-impl<W: Write> Write for PlainWriter<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // `write!` and its like give whole strings: no character is cut in two.
-        self.0
-            .write_all(plain(&String::from_utf8_lossy(bytes)).as_bytes())?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+/// A line with a mark before it.
+pub(crate) fn marked(mark: Option<StyledObject<&'static str>>, text: &str) -> String {
+    match mark {
+        Some(mark) => format!("{mark} {}", plain(text)),
+        None => plain(text),
     }
 }
 
@@ -53,13 +43,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_steers_no_terminal_and_keeps_its_lines() {
-        let mut written = PlainWriter(Vec::new());
+    fn text_steers_no_terminal_and_keeps_its_lines() {
         let subject = "\u{1b}]52;c;x\u{7}\u{202e}";
-        writeln!(written, "Grüße {subject}\n  second\u{9b}2J").unwrap();
-        let text = String::from_utf8(written.0).unwrap();
         assert_eq!(
-            text,
+            plain(&format!("Grüße {subject}\n  second\u{9b}2J\n")),
             "Grüße \u{fffd}]52;c;x\u{fffd}\u{fffd}\n  second\u{fffd}2J\n"
         );
     }

@@ -1,7 +1,6 @@
 //! `push-code local invoke`: the functions in containers, as `sam local invoke` runs them, for one push.
 
 use std::io::Write;
-use std::path::Path;
 
 use chrono::Utc;
 use clap::ValueEnum;
@@ -29,6 +28,7 @@ use crate::Error;
 use crate::origin::{self, LoginArgs, Origin, Served};
 use crate::push::{push, settings};
 use crate::repository::Tip;
+use crate::results::Results;
 
 /// Where the zips go: the template's own default.
 const KEY_TEMPLATE: &str = "{source}/{repository}/{ref}.zip";
@@ -72,8 +72,12 @@ pub struct InvokeArgs {
     sam: Vec<String>,
 }
 
-/// Runs the command. What the function answers goes to `out`.
-pub(super) async fn run(args: InvokeArgs, out: &mut impl Write, progress: Progress) -> Result<(), Error> {
+/// Runs the command.
+pub(super) async fn run(
+    args: InvokeArgs,
+    results: &mut Results<impl Write>,
+    progress: Progress,
+) -> Result<(), Error> {
     let (origin, tip) =
         origin::resolve(&args.repository, args.ref_name.as_deref(), &args.login, progress).await?;
     let checkout = Checkout::find()?;
@@ -96,7 +100,7 @@ pub(super) async fn run(args: InvokeArgs, out: &mut impl Write, progress: Progre
                 let send =
                     async |webhook: &Webhook, hook: &PushHook| accept(&containers, webhook, hook).await;
                 let (_, delivered) =
-                    deliver(&mut local, &origin, &tip, git_port, out, progress, send).await?;
+                    deliver(&mut local, &origin, &tip, git_port, results, progress, send).await?;
                 Ok(json!(delivered))
             }
             _ => {
@@ -106,7 +110,9 @@ pub(super) async fn run(args: InvokeArgs, out: &mut impl Write, progress: Progre
         }
     };
     let answer = session(&push_lock(&checkout)?, &ministack, &stack, progress, invoke).await?;
-    writeln!(out, "{answer:#}").map_err(Error::io("write to", Path::new("standard output")))
+    results.text(format!("{answer:#}"))?;
+    results.put(json!({ "answer": answer }));
+    Ok(())
 }
 
 /// Has the function accept a webhook.

@@ -6,7 +6,6 @@ mod session;
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
 
 use clap::Subcommand;
 use local_aws::aws::{self, LocalAws, Options, Record};
@@ -14,12 +13,14 @@ use local_aws::build::Profile;
 use local_aws::checkout::Checkout;
 use local_aws::ministack::{Ministack, Settings};
 use local_aws::{ACCESS_KEY, REGION};
+use serde_json::{Value, json};
 use shell::progress::Progress;
 
 use self::invoke::InvokeArgs;
 use self::push::PushArgs;
 use crate::Error;
 use crate::origin::Origin;
+use crate::results::Results;
 
 /// The source whose webhook is called.
 const SOURCE: &str = "gitlab";
@@ -64,42 +65,53 @@ pub struct AwsArgs {
     release: bool,
 }
 
-/// Runs the command. What the user asked for goes to `out`, progress to stderr. `false` where the answer is no.
+/// Runs the command. `false` where the answer is no.
 ///
 /// # Errors
 /// [`Error`].
-pub async fn run(command: LocalCommand, out: &mut impl Write, progress: Progress) -> Result<bool, Error> {
-    let say = |out: &mut dyn Write, text: &str| {
-        writeln!(out, "{text}").map_err(Error::io("write to", Path::new("standard output")))
-    };
+pub async fn run(
+    command: LocalCommand,
+    results: &mut Results<impl Write>,
+    progress: Progress,
+) -> Result<bool, Error> {
     match command {
-        LocalCommand::Push(args) => push::run(args, out, progress).await.map(|()| true),
-        LocalCommand::Invoke(args) => invoke::run(args, out, progress).await.map(|()| true),
+        LocalCommand::Push(args) => push::run(args, results, progress).await.map(|()| true),
+        LocalCommand::Invoke(args) => invoke::run(args, results, progress).await.map(|()| true),
         LocalCommand::Up(args) => {
             let options = up_options(&Checkout::find()?, &args, None)?;
             let local = LocalAws::up(&options, progress).await?;
-            say(out, &describe(&local.record))?;
+            results.put(document(&local.record));
+            results.text(describe(&local.record))?;
             Ok(true)
         }
         LocalCommand::Down => {
             let was_running = aws::down(&Checkout::find()?)?;
-            say(
-                out,
-                if was_running {
-                    "The local AWS has ended."
-                } else {
-                    "No local AWS was running."
-                },
-            )?;
+            results.put(json!({ "was_running": was_running }));
+            results.text(if was_running {
+                "The local AWS has ended."
+            } else {
+                "No local AWS was running."
+            })?;
             Ok(true)
         }
         LocalCommand::Env => match aws::running(&Checkout::find()?)? {
             Some(record) => {
-                say(out, &environment(&record.ministack))?;
+                let variables = environment(&record.ministack);
+                results.put(BTreeMap::from(variables.clone()));
+                // A token or profile of another account would be sent along, or preferred.
+                let unset = "unset AWS_SESSION_TOKEN AWS_PROFILE".to_owned();
+                // None of the values has a character that a shell takes for anything else.
+                let export = |(name, value)| format!("export {name}={value}");
+                let lines: Vec<_> = [unset]
+                    .into_iter()
+                    .chain(variables.into_iter().map(export))
+                    .collect();
+                results.text(lines.join("\n"))?;
                 Ok(true)
             }
             None => {
-                // Not to `out`, which a shell runs.
+                results.put(json!({ "running": false }));
+                // Not to stdout, which a shell runs.
                 progress.line(NOT_RUNNING);
                 Ok(false)
             }
@@ -107,14 +119,17 @@ pub async fn run(command: LocalCommand, out: &mut impl Write, progress: Progress
         LocalCommand::Status => match aws::running(&Checkout::find()?)? {
             Some(record) => {
                 let healthy = record.ministack.is_healthy().await;
-                say(out, &describe(&record))?;
+                results.put(document(&record));
+                results.put(json!({ "healthy": healthy }));
+                results.text(describe(&record))?;
                 if !healthy {
-                    say(out, "\nIt does not answer: end it with `push-code local down`.")?;
+                    results.text("\nIt does not answer: end it with `push-code local down`.")?;
                 }
                 Ok(healthy && record.deployed.is_some())
             }
             None => {
-                say(out, NOT_RUNNING)?;
+                results.put(json!({ "running": false }));
+                results.text(NOT_RUNNING)?;
                 Ok(false)
             }
         },
@@ -198,16 +213,28 @@ fn describe(record: &Record) -> String {
     text
 }
 
-/// Lines for a shell. None of the values has a character that a shell takes for anything else.
-fn environment(aws: &Ministack) -> String {
-    format!(
-        // A token or profile of another account would be sent along, or preferred.
-        "unset AWS_SESSION_TOKEN AWS_PROFILE\n\
-         export AWS_ENDPOINT_URL={}\n\
-         export AWS_ACCESS_KEY_ID={ACCESS_KEY}\n\
-         export AWS_SECRET_ACCESS_KEY={}\n\
-         export AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION}",
-        aws.endpoint(),
-        aws.secret_key
-    )
+/// The same for programs.
+fn document(record: &Record) -> Value {
+    let stack = record
+        .deployed
+        .as_ref()
+        .map(|deployed| json!({ "name": deployed.stack, "outputs": deployed.outputs }));
+    json!({
+        "running": true,
+        "endpoint": record.ministack.endpoint(),
+        "process": record.ministack.pid,
+        "log": record.ministack.log,
+        "stack": stack,
+    })
+}
+
+/// The variables with which programs talk to the local AWS.
+fn environment(aws: &Ministack) -> [(&'static str, String); 5] {
+    [
+        ("AWS_ENDPOINT_URL", aws.endpoint()),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", aws.secret_key.clone()),
+        ("AWS_REGION", REGION.to_owned()),
+        ("AWS_DEFAULT_REGION", REGION.to_owned()),
+    ]
 }

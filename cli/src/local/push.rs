@@ -1,7 +1,9 @@
 //! `push-code local push`: one push through the whole of it, on this machine.
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use aws_sdk_sfn::types::ExecutionStatus;
 use domain::contract::Delivered;
@@ -11,11 +13,12 @@ use local_aws::Stack;
 use local_aws::aws::LocalAws;
 use local_aws::checkout::Checkout;
 use local_aws::follow::{self, Ended, Moment};
+use local_aws::function_log::FunctionLog;
 use local_aws::trail::{self, Trail};
 use local_aws::webhook_client::{Accepted, Webhook};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use shell::progress::{Progress, Step, seconds};
+use shell::progress::Progress;
 use webhook::gitlab::{Commit, Delivery, Person, PushHook};
 
 use super::session::{push_lock, session};
@@ -23,6 +26,12 @@ use super::{AwsArgs, allow_host_of, up_options};
 use crate::Error;
 use crate::origin::{self, GIT_USER, LoginArgs, Origin, Served};
 use crate::repository::Tip;
+use crate::results::Results;
+use crate::states::States;
+use crate::summary::Summary;
+
+/// How often it is looked how far a function is.
+const WATCHED_EVERY: Duration = Duration::from_millis(250);
 
 /// What to push, and where to put the zip.
 #[derive(Debug, clap::Args)]
@@ -35,8 +44,8 @@ pub struct PushArgs {
     #[arg(long = "ref", value_name = "REF")]
     ref_name: Option<String>,
     /// Where the zip is saved: a file or a folder [default: REPOSITORY-REF-COMMIT.zip in the current folder].
-    #[arg(long, short, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    zip: Option<PathBuf>,
     #[command(flatten)]
     login: LoginArgs,
     /// The port of the local git host [default: the local AWS's port + 1].
@@ -85,8 +94,12 @@ fn source_options(options: &[(String, Value)]) -> Result<String, Error> {
     Ok(text)
 }
 
-/// Runs the command. What the user wants to keep goes to `out`.
-pub(super) async fn run(args: PushArgs, out: &mut impl Write, progress: Progress) -> Result<(), Error> {
+/// Runs the command.
+pub(super) async fn run(
+    args: PushArgs,
+    results: &mut Results<impl Write>,
+    progress: Progress,
+) -> Result<(), Error> {
     let (origin, tip) =
         origin::resolve(&args.repository, args.ref_name.as_deref(), &args.login, progress).await?;
     let checkout = Checkout::find()?;
@@ -98,40 +111,41 @@ pub(super) async fn run(args: PushArgs, out: &mut impl Write, progress: Progress
     allow_host_of(&origin, &mut options);
     let mut local = LocalAws::up(&options, progress).await?;
     let git_port = args.git_port.unwrap_or(local.record.ministack.port + 1);
+    let began = Instant::now();
     let (ministack, stack) = (local.record.ministack.clone(), local.stack()?);
     let save = async {
         let send = async |webhook: &Webhook, hook: &PushHook| {
             webhook.send(hook, &Delivery::fresh()).await.map_err(Error::from)
         };
-        let (trail, delivered) = deliver(&mut local, &origin, &tip, git_port, out, progress, send).await?;
+        let (trail, delivered) =
+            deliver(&mut local, &origin, &tip, git_port, results, progress, send).await?;
         let name = file_name(&origin.short_name(), &tip);
-        let file = match args.output {
+        let file = match args.zip {
             Some(folder) if folder.is_dir() => folder.join(name),
             Some(file) => file,
             None => PathBuf::from(name),
         };
         let _step = progress.step("Downloading the zip");
-        let sha256 = download(&stack, &delivered, &trail, &file).await?;
-        Ok((trail, delivered, file, sha256))
+        download(&stack, &delivered, &trail, &file).await?;
+        Ok((trail, delivered, file))
     };
-    let (trail, delivered, file, sha256) =
+    let (trail, delivered, file) =
         session(&push_lock(&checkout)?, &ministack, &stack, progress, save).await?;
-    let write = |error| Error::io("write to", Path::new("standard output"))(error);
-    let commit = trail
-        .state
-        .as_ref()
-        .and_then(|state| Some(state.fetched.as_ref()?.commit.to_string()));
-    writeln!(
-        out,
-        "\nDelivered {} at {}\n  bucket   {}\n  key      {}\n  version  {}\n  sha256   {sha256}\n  saved    {}",
-        tip.ref_name,
-        commit.as_deref().unwrap_or(&tip.commit),
-        delivered.bucket,
-        delivered.key,
-        delivered.version_id.as_deref().unwrap_or("none"),
-        file.display()
-    )
-    .map_err(write)
+    let state = trail.state.as_ref();
+    let commit = state.and_then(|state| Some(state.fetched.as_ref()?.commit.to_string()));
+    if let Some((state, archive)) = state.and_then(|state| Some((state, state.archive.as_ref()?))) {
+        let summary = Summary::new(
+            state.push.push_id.to_string(),
+            (&tip.ref_name, commit.as_deref().unwrap_or(&tip.commit)),
+            archive,
+            &delivered,
+            Some(&file),
+            began.elapsed(),
+        );
+        results.put(&summary);
+        results.text(&summary)?;
+    }
+    Ok(())
 }
 
 /// Sends the webhook by `send`, follows the push to its end, and shows its trail.
@@ -140,7 +154,7 @@ pub(super) async fn deliver(
     origin: &Origin,
     tip: &Tip,
     git_port: u16,
-    out: &mut impl Write,
+    results: &mut Results<impl Write>,
     progress: Progress,
     send: impl AsyncFnOnce(&Webhook, &PushHook) -> Result<Accepted, Error>,
 ) -> Result<(Trail, Delivered), Error> {
@@ -169,7 +183,9 @@ pub(super) async fn deliver(
     };
     step.done(&format!("Sent the webhook; it started push {}", push.push_id));
     local.set_last_pushed(&origin.repository(), &tip.ref_name, &tip.object)?;
-    let ended = follow(&stack, &push.push_id, progress).await?;
+    results.put(json!({ "push_id": push.push_id }));
+    let log = FunctionLog::of(local.folder());
+    let ended = follow(&stack, &push.push_id, &log, progress).await?;
     let push_id: PushId = push
         .push_id
         .parse()
@@ -178,9 +194,9 @@ pub(super) async fn deliver(
             message: error.to_string(),
         })?;
     let trail = trail::read(&stack.trail()?, push_id).await?;
+    results.put(json!({ "trail": trail.events }));
     let lines = trail.lines();
-    writeln!(out, "Audit trail of push {push_id}\n{}", lines.trim_end())
-        .map_err(Error::io("write to", Path::new("standard output")))?;
+    results.text(format!("Audit trail of push {push_id}\n{}", lines.trim_end()))?;
     let delivered = outcome(&push.push_id, ended, &trail)?;
     Ok((trail, delivered))
 }
@@ -240,16 +256,35 @@ pub(super) async fn hook(
     })
 }
 
-async fn follow(stack: &Stack, push_id: &str, progress: Progress) -> Result<Ended, Error> {
+async fn follow(stack: &Stack, push_id: &str, log: &FunctionLog, progress: Progress) -> Result<Ended, Error> {
     let arn = stack.execution_arn(push_id)?;
-    let step: Step = progress.step("Following the execution");
-    let ended = follow::follow(&stack.step_functions(), &arn, |moment| match moment {
-        Moment::Entered { state } => step.now(state),
-        Moment::AttemptFailed { state, error } => step.say(&format!("  ! {state}: {error}")),
-        Moment::Exited { state, took } => step.say(&format!("  ✓ {state} ({})", seconds(took))),
-    })
-    .await?;
-    step.done(&format!("The execution ended: {}", ended.status));
+    let client = stack.step_functions();
+    let step = progress.step("Following the execution");
+    let states = RefCell::new((States::new(progress), log.now()));
+    let follow = follow::follow(&client, &arn, |moment| {
+        let (states, since) = &mut *states.borrow_mut();
+        if let Moment::Entered { .. } = moment {
+            *since = log.now();
+        }
+        states.show(moment);
+    });
+    let watch = async {
+        loop {
+            tokio::time::sleep(WATCHED_EVERY).await;
+            let (states, since) = &*states.borrow();
+            states.report(|| log.news(since));
+        }
+    };
+    let ended = tokio::select! {
+        ended = follow => ended?,
+        () = watch => unreachable!("it watches as long as it is let"),
+    };
+    let text = format!("The execution ended: {}", ended.status);
+    if ended.status == ExecutionStatus::Succeeded {
+        step.done(&text);
+    } else {
+        step.failed(&text);
+    }
     Ok(ended)
 }
 
@@ -276,8 +311,8 @@ fn outcome(push_id: &str, ended: Ended, trail: &Trail) -> Result<Delivered, Erro
     })
 }
 
-/// Saves the zip, whole and checked or not at all. Gives its SHA-256.
-async fn download(stack: &Stack, delivered: &Delivered, trail: &Trail, file: &Path) -> Result<String, Error> {
+/// Saves the zip, whole and checked or not at all.
+async fn download(stack: &Stack, delivered: &Delivered, trail: &Trail, file: &Path) -> Result<(), Error> {
     let place = format!("s3://{}/{}", delivered.bucket, delivered.key);
     let mut object = stack
         .s3()
@@ -326,7 +361,7 @@ async fn download(stack: &Stack, delivered: &Delivered, trail: &Trail, file: &Pa
     temporary
         .persist(file)
         .map_err(|error| Error::io("write", file)(error.error))?;
-    Ok(found)
+    Ok(())
 }
 
 /// `project-main-1a2b3c4d.zip`.

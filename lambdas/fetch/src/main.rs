@@ -23,7 +23,9 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
         secrets: &SecretsManager::new(&config, secret_prefix),
         staging: &S3Staging::new(&config, staging_bucket),
         transfer: &fetch::TransferProgram::this()?,
-        progress: ProgressReporter::new(|progress| tracing::info!(%progress, "fetching")),
+        progress: ProgressReporter::new(|progress: fetch::Progress| {
+            tracing::info!(%progress, bytes = progress.bytes(), "fetching");
+        }),
     };
     let trail = DynamoTrail::new(&config, table);
     workflow::run(Stage::Fetch, trail, async |envelope| {

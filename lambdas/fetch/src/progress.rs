@@ -9,6 +9,18 @@ pub enum Progress {
     Lfs(lfs::Progress),
 }
 
+impl Progress {
+    /// The bytes that have come, if they are counted now.
+    #[must_use]
+    pub fn bytes(&self) -> Option<u64> {
+        match self {
+            Self::Transfer(remote::Progress::Objects { bytes, .. })
+            | Self::Lfs(lfs::Progress { bytes, .. }) => Some(*bytes),
+            Self::Transfer(_) => None,
+        }
+    }
+}
+
 impl std::fmt::Display for Progress {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

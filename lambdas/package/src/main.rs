@@ -14,7 +14,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let config = aws::config().await;
     let deps = package::Deps {
         staging: &S3Staging::new(&config, staging_bucket),
-        progress: ProgressReporter::new(|progress| tracing::info!(%progress, "packaging")),
+        progress: ProgressReporter::new(|progress: package::Progress| {
+            tracing::info!(%progress, bytes = progress.bytes(), "packaging");
+        }),
     };
     let trail = DynamoTrail::new(&config, table);
     workflow::run(Stage::Package, trail, async |envelope| {

@@ -30,6 +30,17 @@ pub enum Progress {
     },
 }
 
+impl Progress {
+    /// The bytes of the files that are written, if they are counted now.
+    #[must_use]
+    pub fn bytes(&self) -> Option<u64> {
+        match self {
+            Self::Entries { bytes, .. } => Some(*bytes),
+            Self::Listing { .. } | Self::Packing { .. } => None,
+        }
+    }
+}
+
 impl std::fmt::Display for Progress {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -1,0 +1,111 @@
+//! What the functions of the local AWS say while they run.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// How much of the end of the log is read at once.
+const READ: u64 = 16 << 10;
+
+/// How far a function is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// In words.
+    pub text: String,
+    /// The bytes that have come, if it counts them.
+    pub bytes: Option<u64>,
+}
+
+impl fmt::Display for News {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+/// The file that `guard.py` keeps of what functions say: as on AWS, a line of JSON for each event.
+#[derive(Debug)]
+pub struct FunctionLog {
+    file: PathBuf,
+}
+
+/// A place in the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Place(u64);
+
+#[derive(Deserialize)]
+struct Line {
+    fields: Fields,
+}
+
+#[derive(Deserialize)]
+struct Fields {
+    progress: String,
+    bytes: Option<u64>,
+}
+
+impl FunctionLog {
+    /// The log of the local AWS that keeps its files in `folder`.
+    pub fn of(folder: &Path) -> Self {
+        Self {
+            file: folder.join("functions.log"),
+        }
+    }
+
+    /// Where the log ends now.
+    pub fn now(&self) -> Place {
+        Place(std::fs::metadata(&self.file).map_or(0, |metadata| metadata.len()))
+    }
+
+    /// How far the function is that runs, by the last of what was said after `since`. `None` if nothing was.
+    pub fn news(&self, since: &Place) -> Option<News> {
+        let mut file = File::open(&self.file).ok()?;
+        let end = file.metadata().ok()?.len();
+        // The log was begun anew if it is shorter than it was.
+        let since = if end < since.0 { 0 } else { since.0 };
+        file.seek(SeekFrom::Start(since.max(end.saturating_sub(READ))))
+            .ok()?;
+        let mut bytes = Vec::new();
+        file.take(READ).read_to_end(&mut bytes).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        let mut lines = text
+            .lines()
+            .rev()
+            .filter_map(|line| serde_json::from_str::<Line>(line).ok());
+        lines.next().map(|line| News {
+            text: line.fields.progress,
+            bytes: line.fields.bytes,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_news_since_a_state_was_entered_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = FunctionLog::of(folder.path());
+        let start = log.now();
+        assert_eq!(log.news(&start), None);
+        let line = |progress: &str, bytes: &str| {
+            format!(r#"{{"level":"INFO","fields":{{"message":"fetching","progress":"{progress}"{bytes}}}}}"#)
+                + "\n"
+        };
+        let mut text = line("an earlier push", "");
+        std::fs::write(&log.file, &text).unwrap();
+        let entered = log.now();
+        assert_eq!(log.news(&entered), None);
+        text += &line("1 of 2 objects", r#","bytes":7"#);
+        text += "{\"level\":\"INFO\",\"fields\":{\"message\":\"staged\"}}\n{\"half a li";
+        std::fs::write(&log.file, &text).unwrap();
+        let news = log.news(&entered).unwrap();
+        assert_eq!((news.text.as_str(), news.bytes), ("1 of 2 objects", Some(7)));
+        std::fs::write(&log.file, line("anew", "")).unwrap();
+        let late = Place(1 << 20);
+        assert_eq!(log.news(&late).unwrap().text, "anew");
+    }
+}

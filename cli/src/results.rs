@@ -1,0 +1,173 @@
+//! What the user asked for, on standard output: as text or as one JSON document.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::Path;
+
+use clap::ValueEnum;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use shell::output::{one_line, plain};
+
+use crate::Error;
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// As text, for people.
+    #[default]
+    Text,
+    /// As one JSON document, of the result or of the error.
+    Json,
+}
+
+/// Where results go: what the user asked for.
+#[derive(Debug)]
+pub struct Results<W> {
+    writer: W,
+    format: Format,
+    document: Map<String, Value>,
+}
+
+impl Results<io::Stdout> {
+    /// Results on standard output.
+    #[must_use]
+    pub fn stdout(format: Format) -> Self {
+        Self::new(io::stdout(), format)
+    }
+}
+
+impl<W: Write> Results<W> {
+    /// Results that are written to `writer`.
+    pub fn new(writer: W, format: Format) -> Self {
+        Self {
+            writer,
+            format,
+            document: Map::new(),
+        }
+    }
+
+    /// Writes a line or more at once. Does nothing if the format is JSON.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn text(&mut self, text: impl Display) -> Result<(), Error> {
+        match self.format {
+            Format::Text => self.write(&plain(&text.to_string())),
+            Format::Json => Ok(()),
+        }
+    }
+
+    /// Sets members of the document, which [`Results::end`] writes.
+    pub fn put(&mut self, members: impl Serialize) {
+        if let Ok(Value::Object(members)) = serde_json::to_value(members) {
+            self.document.extend(members);
+        }
+    }
+
+    /// Writes the document, with the error if there is one. Does nothing if the format is text.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn end(&mut self, error: Option<&Error>) -> Result<(), Error> {
+        if self.format == Format::Text {
+            return Ok(());
+        }
+        if let Some(error) = error {
+            self.put(json!({ "error": error.document() }));
+        }
+        // Completions and manual pages are no documents.
+        if self.document.is_empty() {
+            return Ok(());
+        }
+        let document = format!("{:#}", Value::Object(std::mem::take(&mut self.document)));
+        self.write(&escape(&document))
+    }
+
+    /// What they are written to.
+    pub fn writer(&mut self) -> &mut W {
+        &mut self.writer
+    }
+
+    fn write(&mut self, text: &str) -> Result<(), Error> {
+        writeln!(self.writer, "{text}")
+            .and_then(|()| self.writer.flush())
+            .map_err(Error::io("write to", Path::new("standard output")))
+    }
+}
+
+/// A JSON document in which every character that could steer a terminal is written by its number. Such a character can only
+/// be in a string.
+fn escape(document: &str) -> String {
+    let mut escaped = String::with_capacity(document.len());
+    for char in document.chars() {
+        let mut text = [0; 4];
+        let text: &str = char.encode_utf8(&mut text);
+        if char == '\n' || one_line(text) == text {
+            escaped.push(char);
+        } else {
+            for unit in char.encode_utf16(&mut [0; 2]) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A title for the terminal, and a mark that turns the direction of text.
+    const HOSTILE: &str = "\u{1b}]0;x\u{7}\u{202e}";
+
+    fn written(format: Format, error: Option<&Error>) -> String {
+        let mut results = Results::new(Vec::new(), format);
+        results
+            .text(format!("Grüße {HOSTILE}\n  second\u{9b}2J"))
+            .unwrap();
+        results.put(json!({ "push_id": 1, "subject": format!("Grüße {HOSTILE}") }));
+        results.end(error).unwrap();
+        String::from_utf8(results.writer).unwrap()
+    }
+
+    #[test]
+    fn text_steers_no_terminal_and_keeps_its_lines() {
+        assert_eq!(
+            written(Format::Text, Some(&Error::GitMissing)),
+            "Grüße \u{fffd}]0;x\u{fffd}\u{fffd}\n  second\u{fffd}2J\n"
+        );
+    }
+
+    #[test]
+    fn a_document_steers_no_terminal_and_loses_nothing() {
+        let text = written(Format::Json, None);
+        assert_eq!(plain(&text), text);
+        let document: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            document,
+            json!({ "push_id": 1, "subject": format!("Grüße {HOSTILE}") })
+        );
+    }
+
+    #[test]
+    fn the_document_of_a_failure_has_what_is_known_and_the_error() {
+        let error = Error::ExecutionFailed {
+            push_id: "p".to_owned(),
+            error: "GitHostUnreachable".to_owned(),
+            cause: "no answer".to_owned(),
+        };
+        let document: Value = serde_json::from_str(&written(Format::Json, Some(&error))).unwrap();
+        assert_eq!(document["push_id"], 1);
+        assert_eq!(document["error"]["code"], "GitHostUnreachable");
+        assert_eq!(document["error"]["cause"], "no answer");
+        assert_eq!(
+            document["error"]["remedy"],
+            domain::error::remedy("GitHostUnreachable")
+        );
+        let document = Error::GitMissing.document();
+        assert_eq!(document["code"], "GitMissing");
+        assert_eq!(document["cause"], Error::GitMissing.to_string());
+        assert_eq!(document["remedy"], Value::Null);
+    }
+}
