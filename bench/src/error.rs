@@ -51,6 +51,12 @@ pub enum Error {
     /// A zip does not hold what the commit holds.
     #[error("the zip {zip} is wrong: {what}")]
     Wrong { zip: PathBuf, what: String },
+    /// A command cannot be recorded.
+    #[error("nothing was recorded: {what}")]
+    Record { what: String },
+    /// A chart cannot be drawn.
+    #[error("the chart cannot be drawn: {0}")]
+    Chart(String),
     /// The output of git cannot be parsed.
     #[error("git's output cannot be parsed: {0:?}")]
     Git(String),

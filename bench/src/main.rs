@@ -1,6 +1,7 @@
 //! Measures Push Code's stages against git, and against a full clone that is walked and zipped, on any local
 //! repository. `docs/performance.md` describes what is measured and how.
 
+mod chart;
 mod check;
 mod cold_start;
 mod compare;
@@ -8,8 +9,10 @@ mod error;
 mod measure;
 mod old_way;
 mod peers;
+mod record;
 mod report;
 mod repository;
+mod results;
 mod stage;
 mod synthetic;
 
@@ -20,6 +23,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
+use crate::results::Results;
 
 /// Measure Push Code's stages against git, on local repositories.
 #[derive(Debug, Parser)]
@@ -40,6 +44,12 @@ struct Cli {
     /// Make a repository of so many files in a temporary folder, and measure it too.
     #[arg(long, value_name = "FILES", value_parser = clap::value_parser!(u32).range(1..))]
     make: Option<u32>,
+    /// Also write the ratios to a file, which `bench chart` reads.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Also draw a chart of the ratios, an SVG.
+    #[arg(long, value_name = "FILE")]
+    chart: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -49,6 +59,15 @@ struct Cli {
 enum Command {
     /// Measure how long functions take until they ask for their first event.
     ColdStart(cold_start::ColdStartArgs),
+    /// Draw a chart of ratios that were measured before.
+    Chart {
+        /// The file that `--json` has written.
+        results: PathBuf,
+        /// The file of the SVG.
+        file: PathBuf,
+    },
+    /// Run a command on a terminal and draw its screen as an animated SVG.
+    Record(record::RecordArgs),
     /// Run one stage once.
     #[command(hide = true)]
     Stage(stage::StageArgs),
@@ -61,7 +80,11 @@ fn main() -> ExitCode {
     fetch::transfer_if_asked();
     let cli = Cli::parse();
     let done = match &cli.command {
+        Some(Command::Chart { results, file }) => {
+            Results::read(results).and_then(|results| chart::draw(&results, file))
+        }
         Some(Command::ColdStart(args)) => cold_start::run(args),
+        Some(Command::Record(args)) => record::run(args),
         Some(Command::Stage(args)) => stage::run(args),
         Some(Command::OldWay(args)) => old_way::run(args),
         None => run(&cli),
@@ -95,11 +118,22 @@ fn run(cli: &Cli) -> Result<(), Error> {
         synthetic::make(&folder, files)?;
         repositories.push(folder);
     }
+    let mut results = Results {
+        date: chrono::Local::now().date_naive().to_string(),
+        repositories: Vec::new(),
+    };
     for repository in &repositories {
         let comparison = compare::compare(repository, cli)?;
         let mut out = std::io::stdout();
         writeln!(out, "{}", report::markdown(&comparison))
             .map_err(Error::io("write to", Path::new("standard output")))?;
+        results.repositories.push(report::ratios(&comparison));
+    }
+    if let Some(file) = &cli.json {
+        results.write(file)?;
+    }
+    if let Some(file) = &cli.chart {
+        chart::draw(&results, file)?;
     }
     Ok(())
 }

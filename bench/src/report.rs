@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::compare::{Comparison, OldWay, Round};
 use crate::measure::Cost;
+use crate::results::Repository;
 
 /// A commit has mostly small files if their median size is below this, in bytes.
 const SMALL: u64 = 1_536;
@@ -145,6 +146,26 @@ pub fn markdown(comparison: &Comparison) -> String {
         );
     }
     table
+}
+
+/// The medians of the ratios that the chart has, with as many digits as the table.
+pub fn ratios(comparison: &Comparison) -> Repository {
+    let median = |ratio: &dyn Fn(&Round) -> Option<f64>| {
+        let ratios: Vec<f64> = comparison.rounds.iter().filter_map(ratio).collect();
+        let median = Spread::of(ratios.iter().copied()).median;
+        (!ratios.is_empty()).then(|| (median * 100.0).round() / 100.0)
+    };
+    let wall = |cost: Cost| cost.wall.as_secs_f64();
+    Repository {
+        name: comparison.name.clone(),
+        files: comparison.sizes.len(),
+        fetch: median(&|round| Some(wall(round.fetch) / wall(round.clone))).unwrap_or_default(),
+        package: median(&|round| Some(wall(round.package) / wall(round.archive))).unwrap_or_default(),
+        old_way: median(&|round| {
+            let old_way = wall(round.old_way.as_ref()?.git);
+            Some(old_way / (wall(round.fetch) + wall(round.package)))
+        }),
+    }
 }
 
 /// The two measurements that are compared.

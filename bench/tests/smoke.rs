@@ -4,8 +4,13 @@ use std::process::Command;
 
 #[test]
 fn a_made_repository_is_measured_and_its_zips_are_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let (results, chart) = (folder.path().join("r.json"), folder.path().join("c.svg"));
     let output = Command::new(env!("CARGO_BIN_EXE_bench"))
-        .args(["--make", "300", "--runs", "1"])
+        .args(["--make", "300", "--runs", "1", "--json"])
+        .arg(&results)
+        .arg("--chart")
+        .arg(&chart)
         .output()
         .unwrap();
     let (stdout, stderr) = (
@@ -21,6 +26,9 @@ fn a_made_repository_is_measured_and_its_zips_are_right() {
     ] {
         assert!(stdout.contains(row), "{stdout}");
     }
+    let results = std::fs::read_to_string(results).unwrap();
+    assert!(results.contains(r#""old_way""#), "{results}");
+    assert!(std::fs::read_to_string(chart).unwrap().contains("synthetic-300"));
 }
 
 #[test]
