@@ -59,7 +59,7 @@ pub enum Login<S = SecretString> {
 }
 
 impl GitSecretJson {
-    /// A secret that has these logins and nothing else.
+    /// Creates a secret that has these logins and nothing else.
     #[must_use]
     pub fn of(credentials: Vec<Credential>) -> Self {
         Self {
@@ -70,10 +70,10 @@ impl GitSecretJson {
         }
     }
 
-    /// The JSON text, with the secrets in it, as Secrets Manager holds it.
+    /// Returns the JSON text, with the secrets in it, as Secrets Manager stores it.
     ///
     /// # Errors
-    /// None that is known: JSON can say all of it.
+    /// Returns an error if the text cannot be written as JSON, which does not happen to texts.
     pub fn expose(&self) -> serde_json::Result<SecretString> {
         let exposed = GitSecretJson {
             credentials: self.credentials.iter().map(Credential::exposed).collect(),

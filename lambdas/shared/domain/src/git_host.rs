@@ -22,7 +22,7 @@ pub struct GitHost {
 }
 
 impl GitHost {
-    /// The host of `url`, without a prefix.
+    /// Creates the host of `url`, without a prefix.
     #[must_use]
     pub fn of(url: &RemoteUrl) -> Self {
         let url = url.with_path("");
@@ -32,31 +32,31 @@ impl GitHost {
         }
     }
 
-    /// The host as text.
+    /// Returns the host as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The host as the URL that its repositories' URLs begin with.
+    /// Returns the host as the URL that its repositories' URLs begin with.
     #[must_use]
     pub fn url(&self) -> &RemoteUrl {
         &self.url
     }
 
-    /// What has to be equal for a URL to be on this host.
+    /// Returns what has to be equal for a URL to be on this host.
     #[must_use]
     pub fn origin(&self) -> &Origin {
         self.url.origin()
     }
 
-    /// The path that all of its repositories are below, without a slash at its end. Mostly empty.
+    /// Returns the path that all of its repositories are below, without a slash at its end. It is empty for most hosts.
     #[must_use]
     pub fn prefix(&self) -> &str {
         self.url.path().trim_end_matches('/')
     }
 
-    /// The repository at `url`. `None` if it is not on this host, or not below its prefix.
+    /// Returns the repository at `url`, or `None` if it is not on this host, or not below its prefix.
     #[must_use]
     pub fn repository(&self, url: &RemoteUrl) -> Option<RepositoryPath> {
         (url.origin() == self.origin())

@@ -63,7 +63,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What a git transfer may take.
+    /// Returns the limits of a git transfer.
     #[must_use]
     pub fn transfer(&self) -> TransferLimits {
         TransferLimits {
@@ -74,7 +74,7 @@ impl Limits {
         }
     }
 
-    /// What the LFS objects of a push may take.
+    /// Returns the limits of a push's LFS objects.
     #[must_use]
     pub fn lfs(&self) -> LfsLimits {
         LfsLimits {
@@ -85,7 +85,7 @@ impl Limits {
         }
     }
 
-    /// What a commit's tree and its attributes may take.
+    /// Returns the limits of a commit's tree and its attributes.
     #[must_use]
     pub fn tree(&self) -> TreeLimits {
         TreeLimits {
@@ -96,7 +96,7 @@ impl Limits {
         }
     }
 
-    /// What the files of a zip may take.
+    /// Returns the limits of a zip's files.
     #[must_use]
     pub fn archive(&self) -> ArchiveLimits {
         ArchiveLimits {
@@ -108,7 +108,7 @@ impl Limits {
     }
 }
 
-/// What a git transfer may take. The fields are those of [`Limits`].
+/// The limits of a git transfer. The fields are those of [`Limits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "they are documented where they come from")]
 pub struct TransferLimits {
@@ -118,7 +118,7 @@ pub struct TransferLimits {
     pub silence_seconds: u64,
 }
 
-/// What the LFS objects of a push may take. The fields are those of [`Limits`].
+/// The limits of a push's LFS objects. The fields are those of [`Limits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "they are documented where they come from")]
 pub struct LfsLimits {
@@ -128,7 +128,7 @@ pub struct LfsLimits {
     pub silence_seconds: u64,
 }
 
-/// What a commit's tree and its attributes may take. The fields are those of [`Limits`].
+/// The limits of a commit's tree and its attributes. The fields are those of [`Limits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "they are documented where they come from")]
 pub struct TreeLimits {
@@ -138,7 +138,7 @@ pub struct TreeLimits {
     pub attributes_steps: u64,
 }
 
-/// What the files of a zip may take. The fields are those of [`Limits`].
+/// The limits of a zip's files. The fields are those of [`Limits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "they are documented where they come from")]
 pub struct ArchiveLimits {

@@ -19,7 +19,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The origin of these parts. The case of `host` does not matter.
+    /// Creates an origin of these parts. The case of `host` does not matter.
     #[must_use]
     pub fn new(scheme: &str, host: &str, port: u16) -> Self {
         Self {
@@ -29,20 +29,20 @@ impl Origin {
         }
     }
 
-    /// The origin of `url`. `None` if it has no host, or if it has no port and its scheme has no usual one.
+    /// Returns the origin of `url`, or `None` if it has no host, or if it has no port and its scheme has no usual one.
     #[must_use]
     pub fn of(url: &Url) -> Option<Self> {
         let port = url.port().or_else(|| usual_port(url.scheme()))?;
         Some(Self::new(url.scheme(), url.host_str()?, port))
     }
 
-    /// The scheme.
+    /// Returns the scheme.
     #[must_use]
     pub fn scheme(&self) -> &str {
         &self.scheme
     }
 
-    /// The host's name in lower case, or its address.
+    /// Returns the host's name in lower case, or its address.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
@@ -50,7 +50,7 @@ impl Origin {
 }
 
 impl fmt::Display for Origin {
-    /// `scheme://host[:port]`, as the git secret names a host.
+    /// Writes `scheme://host[:port]`, as the git secret names a host.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}://{}", self.scheme, self.host)?;
         if usual_port(&self.scheme) == Some(self.port) {
@@ -95,69 +95,69 @@ impl RemoteUrl {
         }
     }
 
-    /// The URL as text.
+    /// Returns the URL as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.url.as_str()
     }
 
-    /// The URL for what speaks to servers.
+    /// Returns the URL for a client.
     #[must_use]
     pub fn as_url(&self) -> &Url {
         &self.url
     }
 
-    /// `https`, `http` or `ssh`.
+    /// Returns `https`, `http` or `ssh`.
     #[must_use]
     pub fn scheme(&self) -> &str {
         self.url.scheme()
     }
 
-    /// The user of an SSH URL. `None` if it names none, and of any other URL.
+    /// Returns the user of an SSH URL, or `None` if it has no user or is not for SSH.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
         Some(self.url.username()).filter(|user| !user.is_empty())
     }
 
-    /// The host's name or address.
+    /// Returns the host's name or address.
     #[must_use]
     pub fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()
     }
 
-    /// The port, if it is not the scheme's usual one.
+    /// Returns the port, or `None` if the URL has none, or the usual one of HTTP.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.url.port()
     }
 
-    /// Where the URL leads to.
+    /// Returns what has to be equal for another URL to be on the same server.
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// The path, percent-encoded.
+    /// Returns the path, percent-encoded.
     #[must_use]
     pub fn path(&self) -> &str {
         self.url.path()
     }
 
-    /// The path, percent-encoded, without slashes and `.git` at its end.
+    /// Returns the path, percent-encoded, without slashes and `.git` at its end.
     #[must_use]
     pub fn path_without_git(&self) -> &str {
         without_dot_git(self.path().trim_end_matches('/'))
     }
 
-    /// The repository that the path names, if all of it does.
+    /// Returns the repository that the whole path names, as [`repository_below`](Self::repository_below) does.
     #[must_use]
     pub fn repository(&self) -> Option<RepositoryPath> {
         self.repository_below("")
     }
 
-    /// The repository that the path names below `prefix`, as a git host reads it: percent-decoded. `None` if the path is not
-    /// below the prefix or names no repository, and if an encoded slash hides how many parts it has, for hosts do not agree
-    /// on what that is.
+    /// Returns the repository that the path names below `prefix`, percent-decoded, as a git host reads it. Returns `None` if
+    /// the path is not below the prefix or names no repository, and if it has an encoded slash, since hosts do not agree on
+    /// what that is.
     #[must_use]
     pub fn repository_below(&self, prefix: &str) -> Option<RepositoryPath> {
         let path = self.path().strip_prefix(prefix)?;
@@ -171,7 +171,7 @@ impl RemoteUrl {
             .flatten()
     }
 
-    /// The URL with another path.
+    /// Returns the URL with another path.
     #[must_use]
     pub fn with_path(&self, path: &str) -> Self {
         let mut changed = self.clone();
@@ -179,7 +179,7 @@ impl RemoteUrl {
         changed
     }
 
-    /// The URL with the user of `other`, which is on the same host, if that names one.
+    /// Returns the URL with the user of `other`, if both are for SSH and `other` has one.
     #[must_use]
     pub fn with_user_of(&self, other: &Self) -> Self {
         let mut changed = self.clone();
@@ -190,7 +190,7 @@ impl RemoteUrl {
         changed
     }
 
-    /// The URL without a user.
+    /// Returns the URL without a user, which is all that it may have of a login.
     #[must_use]
     pub fn without_credentials(&self) -> Self {
         Self {
@@ -249,8 +249,8 @@ impl fmt::Display for RemoteUrl {
     }
 }
 
-/// Whether `text` is in git's short form for SSH: `[user@]host:path`. Anything with a slash before the colon is a path to
-/// git, or a URL.
+/// Returns whether `text` is in git's short form for SSH, `[user@]host:path`. As in git, a text with a slash before the
+/// colon is not.
 #[must_use]
 pub fn is_short_form(text: &str) -> bool {
     short_form(text).is_some()
@@ -262,7 +262,8 @@ fn short_form(text: &str) -> Option<(&str, &str)> {
     is_host.then_some((host, path))
 }
 
-/// `url` for people: without user, password, query and fragment. It may be any URL, such as one that is signed by its query.
+/// Returns `url` without user, password, query and fragment, to be shown to people. It may be any URL, such as one that is
+/// signed by its query.
 #[must_use]
 pub fn without_credentials(url: &Url) -> Url {
     let mut url = without_secrets(url.clone());
@@ -271,7 +272,7 @@ pub fn without_credentials(url: &Url) -> Url {
     url
 }
 
-/// `url` without password, query and fragment, and without the user, unless it is one of SSH.
+/// Removes password, query and fragment from `url`, and the user too, unless it is for SSH.
 fn without_secrets(mut url: Url) -> Url {
     // Neither fails for a URL with a host, and one without has no credentials.
     let _ = url.set_password(None);
@@ -283,8 +284,8 @@ fn without_secrets(mut url: Url) -> Url {
     url
 }
 
-/// A payload's clone URL as it may be kept and shown: without password, query and fragment, and of HTTP without a user,
-/// which may be a token. `None` if it is no URL, and if it hides a password in git's short form for SSH.
+/// Returns a payload's clone URL as it may be kept and shown: without password, query and fragment, and without the user of
+/// HTTP, which may be a token. Returns `None` if it is not a URL, and if git's short form for SSH may hide a password.
 #[must_use]
 pub fn public_url(text: &str) -> Option<String> {
     if !text.contains("://") {
@@ -294,8 +295,8 @@ pub fn public_url(text: &str) -> Option<String> {
     Some(without_secrets(Url::parse(text).ok()?).into())
 }
 
-/// `text`, which ought to be a URL, as messages quote it: without all before the last `@`, where a password may be, and
-/// without what follows a `?` or `#`.
+/// Returns `text`, which need not be a URL, as messages quote it: without what is before the last `@`, which may be a
+/// password, and without what follows a `?` or `#`.
 #[must_use]
 pub fn without_login(text: &str) -> String {
     let is_scheme = |text: &str| {
