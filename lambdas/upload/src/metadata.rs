@@ -163,9 +163,9 @@ mod tests {
         let metadata = write(&delivered_push(&envelope), &envelope.input.fetched, &provenance).unwrap();
         let commit = "b".repeat(40);
         let expected = [
-            ("codepipeline-artifact-revision-summary", "Say hello"),
+            ("codepipeline-artifact-revision-summary", "Change it"),
             ("commit", &commit),
-            ("commit-time", "1970-01-01T00:00:00Z"),
+            ("commit-time", "2023-11-14T22:13:20Z"),
             ("author", "Jo <jo@example.com>"),
             ("provenance", provenance.as_str()),
             ("sha256", &"b".repeat(64)),

@@ -250,7 +250,7 @@ mod tests {
                             "id": "arn:aws:states:eu-west-1:123456789012:stateMachine:stack-push",
                             "version": {"push-code": env!("CARGO_PKG_VERSION")},
                         },
-                        "metadata": {"invocationId": EXECUTION, "startedOn": "1970-01-01T00:00:00Z"},
+                        "metadata": {"invocationId": EXECUTION, "startedOn": "2023-11-14T22:13:20Z"},
                     },
                 },
             })
