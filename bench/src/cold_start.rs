@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use wait4::Wait4;
+
 use crate::error::Error;
 use crate::report::Spread;
 
@@ -48,7 +50,7 @@ pub fn run(args: &ColdStartArgs) -> Result<(), Error> {
         .set_nonblocking(true)
         .map_err(Error::io("listen on", loopback))?;
     let mut table =
-        "| Program | Size | First request after: median (min to max) |\n|---|---|---|\n".to_owned();
+        "| Program | Size | First request after: median (min to max) | Processor time: median |\n|---|---|---|---|\n".to_owned();
     for program in &args.programs {
         let size = std::fs::metadata(program)
             .map_err(Error::io("read", program))?
@@ -58,21 +60,25 @@ pub fn run(args: &ColdStartArgs) -> Result<(), Error> {
         let times = (0..args.runs)
             .map(|_| start(program, &runtime_api))
             .collect::<Result<Vec<_>, _>>()?;
-        let spread = Spread::of(times.iter().map(|time| time.as_secs_f64() * 1_000.0));
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1_000.0;
+        let wall = Spread::of(times.iter().map(|(wall, _)| milliseconds(*wall)));
+        let cpu = Spread::of(times.iter().map(|(_, cpu)| milliseconds(*cpu)));
         table += &format!(
-            "| {} | {:.1} MB | {:.1} ms ({:.1} to {:.1}) |\n",
+            "| {} | {:.1} MB | {:.1} ms ({:.1} to {:.1}) | {:.1} ms |\n",
             program.display(),
             size as f64 / 1e6,
-            spread.median,
-            spread.least,
-            spread.most
+            wall.median,
+            wall.least,
+            wall.most,
+            cpu.median
         );
     }
     write!(std::io::stdout(), "{table}").map_err(Error::io("write to", Path::new("standard output")))
 }
 
-/// Starts a function, waits for its first request to the runtime API, and ends it.
-fn start(program: &Path, runtime_api: &TcpListener) -> Result<Duration, Error> {
+/// Starts a function, waits for its first request to the runtime API, and ends it. The answer is how long that took, and the
+/// processor time that it used.
+fn start(program: &Path, runtime_api: &TcpListener) -> Result<(Duration, Duration), Error> {
     let failed = |source| Error::Start {
         program: program.display().to_string(),
         source,
@@ -90,8 +96,8 @@ fn start(program: &Path, runtime_api: &TcpListener) -> Result<Duration, Error> {
     let asked = first_request(&mut function, runtime_api).map(|()| begun.elapsed());
     // It may have ended by itself.
     let _ = function.kill();
-    function.wait().map_err(failed)?;
-    asked.map_err(failed)
+    let usage = function.wait4().map_err(failed)?.rusage;
+    Ok((asked.map_err(failed)?, usage.utime + usage.stime))
 }
 
 fn first_request(function: &mut Child, runtime_api: &TcpListener) -> std::io::Result<()> {

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::project::{read, root, verbs};
 
 /// `sam build` builds one function at a time. A dependency whose features differ from function to function is compiled
@@ -28,6 +30,50 @@ fn every_function_has_the_same_features_of_what_the_sdk_stands_on() {
         features.is_empty(),
         "name these in lambdas/shared/workspace-hack/Cargo.toml with all their features: {features:#?}"
     );
+}
+
+/// A library that is also one for C (`cdylib`, `staticlib`) has its dependencies compiled to machine code, where LTO alone
+/// wants bitcode. A function that has one shares nothing of that with those that have none.
+#[test]
+fn every_function_has_the_same_libraries_that_are_for_c_too() {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--locked", "--format-version", "1"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let for_c: BTreeSet<String> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|package| {
+            let targets = package["targets"].as_array().unwrap();
+            let kinds = targets
+                .iter()
+                .flat_map(|target| target["crate_types"].as_array().unwrap());
+            kinds
+                .into_iter()
+                .any(|kind| ["cdylib", "dylib", "staticlib"].map(Value::from).contains(kind))
+        })
+        .map(|package| {
+            let text = |key: &str| package[key].as_str().unwrap();
+            format!("{} v{}", text("name"), text("version"))
+        })
+        .collect();
+    let by_function: BTreeMap<String, BTreeSet<String>> = verbs()
+        .into_iter()
+        .map(|function| {
+            let dependencies = DependencyTree::of(&function).features.into_keys().collect();
+            (function, for_c.intersection(&dependencies).cloned().collect())
+        })
+        .collect();
+    let all: BTreeSet<String> = by_function.values().flatten().cloned().collect();
+    for (function, libraries) in by_function {
+        assert_eq!(
+            libraries, all,
+            "name the others in lambdas/shared/workspace-hack for {function}"
+        );
+    }
 }
 
 /// libgit2 speaks TLS and SSH in `remote` alone: what only reads objects does not carry the libraries for it.
