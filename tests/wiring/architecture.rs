@@ -171,7 +171,7 @@ async fn what_the_table_of_states_says_of_the_trail_is_what_the_stages_write() {
         }
     }
     let mut told = told();
-    for state in ["Explain", "PublishFailure", "Notify"] {
+    for state in ["NormalizeFailure", "PublishFailure", "Notify"] {
         // Their row is that of all states after a failure, of which one writes.
         assert_eq!(told.remove(state).as_ref(), told.get("RecordFailure"), "{state}");
     }

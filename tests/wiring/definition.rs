@@ -131,7 +131,7 @@ fn every_ending_of_a_push_ends_its_execution_under_its_name() {
             (last.clone(), others.to_vec())
         };
         assert_eq!(unknown["Condition"], "{% true %}");
-        assert_eq!(unknown["Next"], "Explain");
+        assert_eq!(unknown["Next"], "NormalizeFailure");
         let mut compared = BTreeSet::new();
         for choice in known {
             let name = choice["Next"].as_str().unwrap();
@@ -160,7 +160,7 @@ fn a_failed_execution_bears_the_first_failure() {
             })
             .map(|(name, _)| name)
             .collect();
-        assert_eq!(assigners, ["Explain"], "{}", machine.name);
+        assert_eq!(assigners, ["NormalizeFailure"], "{}", machine.name);
         let failing = machine.states().filter(|(_, state)| state["Type"] == "Fail");
         assert_eq!(
             failing.map(|(name, _)| name).collect::<Vec<_>>(),

@@ -109,7 +109,7 @@ fn every_failure_is_caught() {
             if after_a_failure.contains(name) {
                 assert_eq!(last["Next"], task["Next"], "{} {name}", machine.name);
             } else {
-                assert_eq!(last["Next"], "Explain", "{} {name}", machine.name);
+                assert_eq!(last["Next"], "NormalizeFailure", "{} {name}", machine.name);
             }
             let expected = match function_of(task) {
                 Some(_) if after_a_failure.contains(name) => vec![],
@@ -183,7 +183,7 @@ fn what_has_expired_is_fetched_again_once() {
         assert_eq!(choices[0]["Condition"], "{% $fetched_again = false %}");
         assert_eq!(choices[0]["Assign"], json!({"fetched_again": "{% true %}"}));
         assert_eq!(choices[0]["Next"], "Fetch");
-        assert_eq!(again["Default"], "Explain");
+        assert_eq!(again["Default"], "NormalizeFailure");
         // No other way leads back.
         let mut without = machine.definition.clone();
         without["States"]["FetchAgain"]["Choices"] = json!([]);

@@ -115,7 +115,7 @@ impl Machine {
 
     /// The states after a failure: they go on whatever happens, so that the first failure is told and kept.
     pub fn after_a_failure(&self) -> BTreeSet<&str> {
-        self.after("Explain")
+        self.after("NormalizeFailure")
     }
 }
 

@@ -93,7 +93,7 @@ impl<'a> Run<'a> {
                 Ok(Next::State(next)) => next.to_owned(),
                 Ok(Next::End(status)) => return status,
                 Err(caught) => {
-                    if caught.next == "Explain" || caught.next == "FetchAgain" {
+                    if caught.next == "NormalizeFailure" || caught.next == "FetchAgain" {
                         self.failure = caught.failure;
                     }
                     caught.next
@@ -131,7 +131,7 @@ impl<'a> Run<'a> {
                 self.upload(state).await?;
                 "Record"
             }
-            "FetchAgain" if self.was_fetched_again => "Explain",
+            "FetchAgain" if self.was_fetched_again => "NormalizeFailure",
             "FetchAgain" => {
                 self.was_fetched_again = true;
                 "Fetch"
@@ -158,13 +158,13 @@ impl<'a> Run<'a> {
                         error: "AuditInvalid".to_owned(),
                         cause: format!("Record closed the push as {status:?}"),
                     };
-                    "Explain"
+                    "NormalizeFailure"
                 }
             },
             "Replaced" => {
                 return Ok(Next::End(Status::Succeeded("Replaced".to_owned())));
             }
-            "Explain" => "RecordFailure",
+            "NormalizeFailure" => "RecordFailure",
             "RecordFailure" => {
                 let failure = self.failure.clone();
                 self.record(state, Some(failure)).await?;
