@@ -1,4 +1,4 @@
-//! What docs/architecture.md says of the states, of what they write into the trail, and of the folders.
+//! Compares docs/architecture.md with the states, the events that they write to the trail, and the folders.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,7 +19,7 @@ use crate::project::{read, root, variants};
 
 const GUIDE: &str = "docs/architecture.md";
 
-/// A state to the events that the guide says it writes.
+/// Returns the events that each state writes according to the guide.
 fn told() -> BTreeMap<String, BTreeSet<String>> {
     let mut told = BTreeMap::new();
     for row in table(GUIDE, "## The way of a push") {
@@ -65,7 +65,7 @@ impl Coded for HostDown {
     }
 }
 
-/// One push, on a trail of its own, and what each state has written into it.
+/// A push with a trail of its own, and the events that each state has written to it.
 struct Trail {
     trail: MemoryTrail,
     push: Push,
@@ -125,7 +125,7 @@ impl Trail {
     }
 }
 
-/// The stages are run, each with every output that it may have.
+/// Runs each stage with every output that it may have.
 #[tokio::test]
 async fn what_the_table_of_states_says_of_the_trail_is_what_the_stages_write() {
     const VALIDATE: (&str, Stage) = ("Validate", Stage::Validate);
@@ -155,7 +155,7 @@ async fn what_the_table_of_states_says_of_the_trail_is_what_the_stages_write() {
             .run::<domain::contract::FetchedCommit>(FETCH, "e2", None)
             .await;
         trail.record("RecordFailure", "e2", Some(failure())).await;
-        // A failed attempt is no stage's own event.
+        // A failed attempt is not an event of a single stage.
         for events in trail.written.values_mut() {
             if events.remove("AttemptFailed") {
                 attempts.insert("AttemptFailed".to_owned());
@@ -172,7 +172,7 @@ async fn what_the_table_of_states_says_of_the_trail_is_what_the_stages_write() {
     }
     let mut told = told();
     for state in ["NormalizeFailure", "PublishFailure", "Notify"] {
-        // Their row is that of all states after a failure, of which one writes.
+        // They share a row with RecordFailure, which alone writes an event.
         assert_eq!(told.remove(state).as_ref(), told.get("RecordFailure"), "{state}");
     }
     told.retain(|_, events| !events.is_empty());

@@ -78,7 +78,7 @@ fn every_definition_follows_the_states_language() {
 }
 
 #[test]
-fn every_state_is_there_and_can_be_reached() {
+fn every_state_exists_and_can_be_reached() {
     for machine in machines() {
         let start = machine.definition["StartAt"].as_str().unwrap();
         let mut reached = machine.after(start);
@@ -96,7 +96,7 @@ fn every_state_is_there_and_can_be_reached() {
 }
 
 #[test]
-fn every_choice_has_an_answer_for_everything() {
+fn every_choice_handles_every_value() {
     for machine in machines() {
         for (name, state) in machine.states().filter(|(_, state)| state["Type"] == "Choice") {
             let last = items(&state["Choices"]).last().unwrap();
@@ -109,7 +109,7 @@ fn every_choice_has_an_answer_for_everything() {
     }
 }
 
-/// What `Record` says of a push, which is how the execution ends: no ending is missing, and none has another's name.
+/// The execution ends according to the status that `Record` returns: every status has an ending of its own name.
 #[test]
 fn every_ending_of_a_push_ends_its_execution_under_its_name() {
     let endings: BTreeSet<_> = variants::<Status>(&json!("?"))
@@ -148,7 +148,7 @@ fn every_ending_of_a_push_ends_its_execution_under_its_name() {
 }
 
 #[test]
-fn a_failed_execution_bears_the_first_failure() {
+fn a_failed_execution_has_the_first_failure() {
     for machine in machines() {
         let assigners: Vec<_> = machine
             .states()
@@ -200,8 +200,8 @@ fn a_state_outlasts_its_function() {
     );
 }
 
-/// An execution that was stopped, or has met its time limit, cannot record that itself: a rule has the function do it that
-/// records failures.
+/// An execution that was stopped or has timed out cannot record that itself, so a rule calls the function that records
+/// failures.
 #[test]
 fn an_execution_that_was_stopped_is_reported() {
     let template = template();
@@ -246,7 +246,7 @@ fn an_execution_that_was_stopped_is_reported() {
     }
 }
 
-/// Each failed execution tells of itself. The alarms are for what cannot.
+/// Each failed execution publishes its failure. The alarms are for failures that are not published.
 #[test]
 fn every_state_machine_has_its_alarms() {
     let template = template();

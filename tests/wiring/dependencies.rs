@@ -1,4 +1,4 @@
-//! The dependencies' features, which decide what is built how often, and what a function carries.
+//! The dependencies' features, which decide how often a dependency is built, and what a function contains.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use crate::project::{read, root, verbs};
 
-/// `sam build` builds one function at a time. A dependency whose features differ from function to function is compiled
-/// again for each, with all that stands on it. Where that is the SDK or the runtime it costs minutes.
+/// `sam build` builds one function at a time. If the features of a dependency differ between functions, it is compiled
+/// again for each, with all that depends on it. For the SDK or the runtime, that costs minutes.
 #[test]
 fn every_function_has_the_same_features_of_what_the_sdk_stands_on() {
-    // A dependency to its features in each function: more than one set of them where build scripts use it too.
+    // The features of each dependency in each function, which are several sets if build scripts use it too.
     let mut features: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
     for function in verbs() {
         let tree = DependencyTree::of(&function);
@@ -76,7 +76,7 @@ fn every_function_has_the_same_libraries_that_are_for_c_too() {
     }
 }
 
-/// libgit2 speaks TLS and SSH in `remote` alone: what only reads objects does not carry the libraries for it.
+/// Only `remote` needs libgit2's TLS and SSH: functions that only read objects do not contain the libraries for them.
 #[test]
 fn only_fetch_is_built_with_openssl_and_libssh2() {
     let speaks = |verb: &String| {
@@ -89,9 +89,9 @@ fn only_fetch_is_built_with_openssl_and_libssh2() {
     }
 }
 
-/// Tests, benches and fuzz targets stand on libraries. The command is for people, and changes as they need it.
+/// Tests, benches and fuzz targets depend on libraries. The command is for people, and changes as they need it.
 #[test]
-fn nothing_stands_on_the_command() {
+fn nothing_depends_on_the_command() {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--locked", "--workspace", "--invert", "push-code"])
         .args([
@@ -110,7 +110,7 @@ fn nothing_stands_on_the_command() {
     assert_eq!(names, BTreeSet::from(["push-code"]));
 }
 
-/// Advisories about a C library are not always filed as ones about the crate that brings it along.
+/// Advisories about a C library are not always filed for the crate that contains it.
 #[test]
 fn the_c_libraries_in_the_functions_are_named_with_their_versions() {
     // The former is a list of numbers, the latter leaves the library to `openssl-src`.
@@ -131,8 +131,8 @@ fn the_c_libraries_in_the_functions_are_named_with_their_versions() {
     }
 }
 
-/// `cargo run`, `cargo build` and `cargo test` share what they build. A dependency whose features are others for tests is
-/// compiled again for them, with all that stands on it.
+/// `cargo run`, `cargo build` and `cargo test` share what they build. A dependency whose features differ in tests is
+/// compiled again for them, with all that depends on it.
 #[test]
 fn tests_have_the_same_features_of_what_the_command_stands_on() {
     let features = |edges: &str| {
@@ -156,7 +156,7 @@ fn tests_have_the_same_features_of_what_the_command_stands_on() {
             String::from_utf8_lossy(&output.stderr)
         );
         let text = String::from_utf8(output.stdout).unwrap();
-        // What has been listed with its dependencies before ends with a star.
+        // A package that was listed with its dependencies before ends with a star.
         let lines = text.lines().map(|line| line.trim_end_matches(" (*)").to_owned());
         lines.collect::<BTreeSet<_>>()
     };
@@ -168,7 +168,7 @@ fn tests_have_the_same_features_of_what_the_command_stands_on() {
     );
 }
 
-/// What `cargo tree` says of a package: dependencies by name and version.
+/// The dependencies of a package by name and version, from `cargo tree`.
 #[derive(Default)]
 pub struct DependencyTree {
     pub features: BTreeMap<String, BTreeSet<String>>,
@@ -212,7 +212,7 @@ impl DependencyTree {
         tree
     }
 
-    /// All that the packages of these names stand on, and they themselves.
+    /// Returns the packages of these names, and all that they depend on.
     fn below(&self, wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         let mut open: Vec<&String> = self.features.keys().filter(|name| wanted(name)).collect();

@@ -1,4 +1,4 @@
-//! The guides, whose tables say what the code and the template say.
+//! Compares the tables of the guides with the code and the template.
 
 use std::collections::BTreeSet;
 
@@ -182,13 +182,13 @@ fn examples(guide: &str, heading: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_example_of_settings_is_read_by_who_reads_them() {
+fn the_example_of_settings_is_read_by_the_code_that_reads_them() {
     let examples = examples("docs/operations.md", "## Settings of a source");
     let [settings] = &examples[..] else {
         panic!("there is one example");
     };
     settings.parse::<SourceSettings>().unwrap();
-    // All settings are in it.
+    // The example contains all settings.
     let example: Value = serde_json::from_str(settings).unwrap();
     let mut unknown = example.clone();
     unknown["?"] = json!(0);
@@ -203,7 +203,7 @@ fn the_example_of_settings_is_read_by_who_reads_them() {
 }
 
 #[test]
-fn the_examples_of_secrets_are_read_by_who_reads_them() {
+fn the_examples_of_secrets_are_read_by_the_code_that_reads_secrets() {
     let secrets = examples("docs/operations.md", "## Secrets");
     let [webhook, git] = &secrets[..] else {
         panic!("there are two examples");

@@ -1,5 +1,5 @@
-//! What is tried again, and what becomes of a failure. The States Language has no way to write a retrier or a catcher once,
-//! so they are written in each state, and held equal here.
+//! Which errors are retried, and where a failure leads. The States Language cannot share a retrier or a catcher, so
+//! each state has its own, and these tests keep them equal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::machine::{Machine, function_of, machines};
 use crate::numbers::grouped;
 use crate::project::{items, statements, template, texts};
 
-/// What Lambda itself may answer where the same call may succeed a moment later.
+/// The errors of Lambda itself after which the same call may succeed a moment later.
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception>
 const LAMBDA_TRANSIENT: [&str; 11] = [
     "Lambda.ServiceException",
@@ -28,20 +28,20 @@ const LAMBDA_TRANSIENT: [&str; 11] = [
     "Lambda.SubnetIPAddressLimitReachedException",
 ];
 
-/// What Lambda answers where the account has no concurrency left: no function was run.
+/// The error of Lambda if the account has no concurrency left. No function was run.
 const LAMBDA_BUSY: &str = "Lambda.TooManyRequestsException";
 
-/// A function ran out of time, by the words of the three that may notice.
+/// The errors of a function that timed out, from the three services that may notice it.
 const OUT_OF_TIME: [&str; 3] = ["States.Timeout", "Sandbox.Timedout", "StageTimedOut"];
 
-/// A function that may take no longer than this, in seconds, is short: it ran out of time because the machine was busy, and
-/// may be tried again.
+/// A function whose timeout is at most this, in seconds, is short: if it timed out, the machine was busy, and it is
+/// retried.
 const SHORT_SECONDS: u64 = 60;
 
-/// The functions that wait for others. Any other one that meets [`Code::DestinationContended`] has a mistake in it.
+/// The functions that wait for other pushes. No other one may return [`Code::DestinationContended`].
 const WAITS_FOR_OTHERS: [&str; 1] = ["Upload"];
 
-/// What each service may answer where the same call may succeed a moment later.
+/// The errors of each service after which the same call may succeed a moment later.
 const SERVICES_TRANSIENT: [(&str, &[&str]); 3] = [
     (
         "ssm",
@@ -71,7 +71,7 @@ const SERVICES_TRANSIENT: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// Whether the function's role allows it to read what other stages have staged.
+/// Returns whether the function's role allows it to read objects that other stages have staged.
 fn reads_staged_objects(template: &Value, function: &str) -> bool {
     let properties = &template["Resources"][format!("{function}Function")]["Properties"];
     statements(template, properties).iter().any(|statement| {
@@ -124,7 +124,7 @@ fn every_failure_is_caught() {
     }
 }
 
-/// What is not kept of a failure is not told. The states after it have theirs already, and keep nothing.
+/// A failure that is not kept is not published. The states after a failure have it already, and keep nothing.
 #[test]
 fn every_catcher_of_the_same_errors_is_the_same() {
     let output = json!({
@@ -145,7 +145,7 @@ fn every_catcher_of_the_same_errors_is_the_same() {
     }
 }
 
-/// An error has one retrier, wherever it is met: the same errors with it, as often, with the same waits.
+/// An error has the same retrier in every state: with the same errors, number of attempts and waits.
 #[test]
 fn every_retrier_of_the_same_errors_is_the_same() {
     let machines = machines();
@@ -164,7 +164,7 @@ fn every_retrier_of_the_same_errors_is_the_same() {
 }
 
 #[test]
-fn what_has_expired_is_fetched_again_once() {
+fn an_expired_commit_is_fetched_again_once() {
     for machine in machines() {
         let repeated = machine.repeated();
         if repeated.is_empty() {
@@ -196,7 +196,7 @@ fn what_has_expired_is_fetched_again_once() {
 }
 
 #[test]
-fn functions_are_tried_again_for_what_is_transient_and_for_nothing_else() {
+fn functions_are_retried_for_transient_errors_and_for_nothing_else() {
     let contended = Code::DestinationContended.as_str();
     let codes = || {
         let transient = Code::ALL.iter().filter(|code| code.class() == Class::Transient);
@@ -218,7 +218,7 @@ fn functions_are_tried_again_for_what_is_transient_and_for_nothing_else() {
 }
 
 #[test]
-fn services_are_tried_again_for_errors_of_their_own() {
+fn services_are_retried_for_errors_of_their_own() {
     for machine in machines() {
         for (name, task, service) in machine.calls() {
             let (_, transient) = SERVICES_TRANSIENT
@@ -232,7 +232,7 @@ fn services_are_tried_again_for_errors_of_their_own() {
     }
 }
 
-/// The errors that a task is tried again for, each of which has one retrier.
+/// Returns the errors for which a task is retried, each of which has one retrier.
 fn retried(task: &Value) -> BTreeSet<&str> {
     let named: Vec<_> = items(&task["Retry"])
         .flat_map(|retrier| texts(&retrier["ErrorEquals"]))
@@ -247,7 +247,7 @@ fn retried(task: &Value) -> BTreeSet<&str> {
 }
 
 #[test]
-fn what_takes_its_time_is_waited_for_with_patience() {
+fn errors_that_last_longer_are_retried_for_longer() {
     for machine in machines() {
         for (name, task, function) in machine.stages() {
             let busy = longest_waits(retrier_of(task, LAMBDA_BUSY)) / 2;
@@ -268,7 +268,7 @@ fn what_takes_its_time_is_waited_for_with_patience() {
 }
 
 #[test]
-fn every_task_waits_longer_each_time_and_not_in_step_with_others() {
+fn every_task_waits_longer_each_time_and_with_jitter() {
     for machine in machines() {
         for (name, task) in machine.tasks() {
             let retriers: Vec<_> = items(&task["Retry"]).collect();
@@ -283,7 +283,7 @@ fn every_task_waits_longer_each_time_and_not_in_step_with_others() {
 }
 
 #[test]
-fn the_time_limit_leaves_room_for_the_worst_case_that_the_comment_tells() {
+fn the_timeout_is_more_than_the_worst_case_that_the_comment_states() {
     for machine in machines() {
         let limit = machine.definition["TimeoutSeconds"].as_u64().unwrap();
         let comment = machine.definition["Comment"].as_str().unwrap();
@@ -319,7 +319,7 @@ fn the_time_limit_leaves_room_for_the_worst_case_that_the_comment_tells() {
     }
 }
 
-/// How often a task's work is tried at most, and how long it can take with the waits in between.
+/// Returns how often a task is attempted at most, and how long it can take with the waits in between.
 fn worst_case(task: &Value) -> (u64, u64, u64) {
     let mut tries = 1;
     let mut waits = 0;
@@ -334,7 +334,7 @@ fn worst_case(task: &Value) -> (u64, u64, u64) {
     (tries, waits, seconds)
 }
 
-/// How long all waits of a retrier can take, in seconds. With the jitter they take half of it on average.
+/// Returns how long all waits of a retrier can take, in seconds. With the jitter, they take half of it on average.
 fn longest_waits(retrier: &Value) -> u64 {
     let number = |name: &str| retrier[name].as_u64().unwrap();
     let mut wait = number("IntervalSeconds");
@@ -346,7 +346,7 @@ fn longest_waits(retrier: &Value) -> u64 {
     waits
 }
 
-/// The retrier of a task that names `error`.
+/// Returns the retrier of a task that names `error`.
 fn retrier_of<'a>(task: &'a Value, error: &str) -> &'a Value {
     items(&task["Retry"])
         .find(|retrier| texts(&retrier["ErrorEquals"]).contains(error))

@@ -1,4 +1,4 @@
-//! The functions: each folder is one, with what the template says of it.
+//! Compares the functions, each of which is a folder, with the template.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,7 +18,7 @@ use webhook::gitlab::{Delivery, Person, PushHook};
 use crate::machine::machines;
 use crate::project::{capitalised, entries, read, resources, root, template, verbs};
 
-/// The functions that API Gateway runs, as `Accept`: the others are stages.
+/// Returns the functions that API Gateway runs, such as `Accept`. The others are stages.
 pub fn edge(template: &Value) -> BTreeSet<String> {
     resources(template, "AWS::Lambda::Permission")
         .filter(|(_, permission)| permission["Principal"] == "apigateway.amazonaws.com")
@@ -29,7 +29,7 @@ pub fn edge(template: &Value) -> BTreeSet<String> {
         .collect()
 }
 
-/// How long a function, as `Fetch`, may run, in seconds.
+/// Returns the timeout of a function, such as `Fetch`, in seconds.
 pub fn timeout_of(template: &Value, function: &str) -> u64 {
     let own = &template["Resources"][format!("{function}Function")]["Properties"]["Timeout"];
     let default = &template["Globals"]["Function"]["Timeout"];
@@ -94,7 +94,7 @@ fn every_function_gets_the_settings_that_it_reads() {
 }
 
 #[test]
-fn what_runs_in_a_container_is_given_every_variable_of_the_template() {
+fn a_function_in_a_container_gets_every_variable_of_the_template() {
     let template = template();
     let globals = &template["Globals"]["Function"]["Environment"]["Variables"];
     let mut declared: BTreeSet<_> = entries(globals).map(|(name, _)| name).collect();
@@ -152,7 +152,7 @@ fn every_function_has_an_event_that_it_can_read() {
     }
 }
 
-/// The outputs of the stages go whole to the next ones: what the definition passes has the names of what is read.
+/// The outputs of stages are passed whole to later ones, by the names that those read.
 #[test]
 fn every_stage_is_called_with_just_what_it_reads() {
     /// An event as its function reads it. `None` if it does not.
@@ -185,7 +185,7 @@ fn every_stage_is_called_with_just_what_it_reads() {
                 "{} {name}",
                 machine.name
             );
-            // Without any one of them it is not run.
+            // A stage does not accept its input if any of them is missing.
             for key in keys(&read["input"]) {
                 let mut event = event.clone();
                 event["input"].as_object_mut().unwrap().remove(&key);

@@ -1,4 +1,4 @@
-//! The state machines: each file in `statemachine` is one, with its resource in the template.
+//! The state machines. Each file in `statemachine` is one, with its resource in the template.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ pub struct Machine {
     pub definition: Value,
 }
 
-/// Every state machine that there is.
+/// Returns every state machine.
 pub fn machines() -> Vec<Machine> {
     let mut machines: Vec<_> = files().iter().map(|name| Machine::read(name)).collect();
     machines.sort_by(|one, other| one.name.cmp(&other.name));
@@ -82,7 +82,7 @@ impl Machine {
             })
     }
 
-    /// The states that may come right after one.
+    /// Returns the states that may follow a state directly.
     fn next(&self, name: &str) -> BTreeSet<&str> {
         let state = self.state(name);
         let branches = items(&state["Choices"]).chain(items(&state["Catch"]));
@@ -93,7 +93,7 @@ impl Machine {
             .collect()
     }
 
-    /// The states that may come after one; itself too, if it may come again.
+    /// Returns the states that may follow a state, including the state itself if it may be entered again.
     pub fn after(&self, name: &str) -> BTreeSet<&str> {
         let mut open = self.next(name);
         let mut reached = BTreeSet::new();
@@ -105,7 +105,7 @@ impl Machine {
         reached
     }
 
-    /// The tasks that may come again in one execution, besides their retries.
+    /// Returns the tasks that may be entered again in one execution, besides their retries.
     pub fn repeated(&self) -> BTreeSet<&str> {
         self.tasks()
             .map(|(name, _)| name)
@@ -113,7 +113,8 @@ impl Machine {
             .collect()
     }
 
-    /// The states after a failure: they go on whatever happens, so that the first failure is told and kept.
+    /// Returns the states after a failure, which continue whatever happens, so that the first failure is published and
+    /// kept.
     pub fn after_a_failure(&self) -> BTreeSet<&str> {
         self.after("NormalizeFailure")
     }

@@ -1,6 +1,6 @@
-//! The template, the state machines, the guides and the code are texts that speak of the same things by name. Nothing but
-//! AWS itself would notice that they do not fit, so they are read as data here and compared. What is said of a state
-//! machine is said of each file in `statemachine`.
+//! The template, the state machines, the guides and the code refer to the same things by name. Only AWS itself would
+//! notice a mismatch, so these tests read them as data and compare them. A test of a state machine applies to each file
+//! in `statemachine`.
 
 #![expect(
     clippy::unwrap_used,

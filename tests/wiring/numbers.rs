@@ -1,6 +1,6 @@
 //! Numbers as people write them.
 
-/// With commas: `36,000`.
+/// Formats a number with commas, such as `36,000`.
 pub fn grouped(number: u64) -> String {
     if number < 1_000 {
         return number.to_string();
@@ -8,7 +8,7 @@ pub fn grouped(number: u64) -> String {
     format!("{},{:03}", grouped(number / 1_000), number % 1_000)
 }
 
-/// So many bytes: `4 GiB`.
+/// Formats a number of bytes with its unit, such as `4 GiB`.
 pub fn with_unit(bytes: u64) -> String {
     for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
         if bytes != 0 && bytes.trailing_zeros() >= shift {

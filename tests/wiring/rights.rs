@@ -1,4 +1,4 @@
-//! What roles allow: what is called, and nothing else.
+//! Checks that roles allow the calls that are made, and nothing else.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -55,7 +55,7 @@ fn no_function_may_do_what_no_code_does() {
     for (name, function) in resources(&template, "AWS::Serverless::Function") {
         let verb = name.strip_suffix("Function").unwrap().to_lowercase();
         let tree = DependencyTree::of(&verb);
-        // What it is built of: its own code, and that of the project's libraries which it names, or they.
+        // A function is built of its own code, and of the project's libraries on which it depends.
         let folders = tree.features.keys().filter_map(|dependency| {
             let path = dependency.split_once('(')?.1.trim_end_matches(')');
             path.contains("/lambdas/").then(|| Path::new(path).join("src"))
@@ -79,7 +79,7 @@ fn no_function_may_do_what_no_code_does() {
                     "s3:PutObject" => &[".put_object()", ".create_multipart_upload()"],
                     "s3:AbortMultipartUpload" => &[".abort_multipart_upload()"],
                     "s3:DeleteObject" => &[".delete_objects()"],
-                    // It changes the answer for a missing object too.
+                    // It also changes the response for a missing object.
                     "s3:ListBucket" => &[".list_objects_v2()", ".get_object()", ".head_object()"],
                     "secretsmanager:GetSecretValue" => &[".get_secret_value()"],
                     "states:StartExecution" => &[".start_execution()"],
@@ -104,7 +104,7 @@ fn no_function_may_do_what_no_code_does() {
 }
 
 #[test]
-fn a_function_may_use_a_service_where_it_is_told_its_name() {
+fn a_function_may_use_a_resource_whose_name_it_gets() {
     let template = template();
     for (name, function) in resources(&template, "AWS::Serverless::Function") {
         let told: BTreeSet<_> = entries(&function["Environment"]["Variables"])

@@ -12,7 +12,7 @@ use crate::project::{entries, items, resources, substitutions, template, texts};
 #[test]
 fn the_template_makes_settings_that_the_code_reads() {
     let template = template();
-    // Which repositories may be delivered, whoever deploys has to say.
+    // The parameter for the repositories that may be delivered has no default.
     let default = |name: &str| match template["Parameters"][name]["Default"].as_str() {
         None if name == "AllowedRepositories" => "group/project,group/**",
         default => default.unwrap(),

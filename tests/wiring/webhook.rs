@@ -1,11 +1,11 @@
-//! The gateway: who is let in, what is counted, and how much at once.
+//! Tests the gateway: its authorization, metrics and throttling.
 
 use serde_json::{Value, json};
 
 use crate::project::{capitalised, resources, template};
 
 #[test]
-fn no_answer_of_authorize_is_used_twice() {
+fn no_response_of_authorize_is_cached() {
     let template = template();
     let (_, authorizer) = resources(&template, "AWS::ApiGatewayV2::Authorizer")
         .next()
@@ -17,7 +17,7 @@ fn no_answer_of_authorize_is_used_twice() {
 }
 
 #[test]
-fn a_refused_webhook_is_told_of() {
+fn a_refused_webhook_raises_an_alarm() {
     let template = template();
     webhooks_are_counted_in(&template, "WebhookRefusals", &["400", "409", "413", "429"]);
     webhooks_are_counted_in(&template, "WebhooksAccepted", &["200", "202"]);
@@ -40,7 +40,7 @@ fn a_refused_webhook_is_told_of() {
 }
 
 #[test]
-fn a_burst_of_webhooks_is_no_refusal_and_takes_what_is_reserved() {
+fn a_burst_of_webhooks_is_not_refused_and_uses_reserved_concurrency() {
     let template = template();
     let stage = &template["Resources"]["WebhookStage"]["Properties"]["DefaultRouteSettings"];
     assert!(stage["ThrottlingBurstLimit"].as_u64().unwrap() >= 500);
@@ -54,7 +54,7 @@ fn a_burst_of_webhooks_is_no_refusal_and_takes_what_is_reserved() {
             &["fetch", "package", "upload"],
             reserved("ReserveForStages", "StageConcurrency"),
         ),
-        // What is always to be had: the first and the last word about a push.
+        // Validate and Record, the first and the last stage of a push, are not limited.
         (&["validate", "record"], Value::Null),
     ] {
         for verb in verbs {
@@ -64,7 +64,7 @@ fn a_burst_of_webhooks_is_no_refusal_and_takes_what_is_reserved() {
     }
 }
 
-/// Asserts that a metric filter of this name counts these answers of the webhook, and no others.
+/// Asserts that a metric filter of this name counts these responses of the webhook, and no others.
 fn webhooks_are_counted_in(template: &Value, metric: &str, statuses: &[&str]) {
     let filter = &template["Resources"][metric]["Properties"];
     assert_eq!(filter["LogGroupName"], json!({ "Ref": "WebhookLogGroup" }));
@@ -76,7 +76,7 @@ fn webhooks_are_counted_in(template: &Value, metric: &str, statuses: &[&str]) {
     assert_eq!(filter["MetricTransformations"][0]["MetricName"], metric);
 }
 
-/// The alarm on a metric filter of this name, which tells the failure topic.
+/// Returns the alarm on a metric filter of this name, which notifies the failure topic.
 fn alarm_on<'a>(template: &'a Value, metric: &str) -> &'a Value {
     let (_, alarm) = resources(template, "AWS::CloudWatch::Alarm")
         .find(|(_, alarm)| alarm["MetricName"] == metric)
