@@ -1,4 +1,4 @@
-//! `.gitattributes` of the root and of a folder in it, and what they say of any path, within the steps that are allowed.
+//! Looks up any path in the `.gitattributes` of the root and of a folder, within the allowed steps.
 
 #![no_main]
 
@@ -28,7 +28,7 @@ fuzz_target!(|input: &[u8]| {
         file(b"module/.gitattributes", nested),
         file(b"module/a/.gitattributes", root),
     ];
-    // Some milliseconds.
+    // These take some milliseconds.
     let limits = TreeLimits {
         attributes_steps: 10_000_000,
         ..TreeLimits::default()

@@ -1,4 +1,4 @@
-//! The git secret: the JSON as a whole.
+//! Parses the JSON of the git secret.
 
 #![no_main]
 

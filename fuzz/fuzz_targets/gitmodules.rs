@@ -1,4 +1,4 @@
-//! `.gitmodules`, and where its URLs lead.
+//! Parses `.gitmodules`, and resolves its URLs.
 
 #![no_main]
 
@@ -40,7 +40,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// Whether a host that decodes the path once, and resolves it then, is led to something in the group.
+/// Returns whether a host that decodes the path once, and then resolves it, finds something in the group.
 fn is_below(url: &RemoteUrl, group: &str) -> bool {
     let decoded: Vec<u8> = percent_decode_str(url.path()).collect();
     let mut parts: Vec<&[u8]> = Vec::new();

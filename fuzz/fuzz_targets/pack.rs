@@ -1,4 +1,4 @@
-//! A pack from the network: libgit2 indexes it, then it goes the way of a push, up to the zip.
+//! Indexes a pack by libgit2, and packages it like that of a push.
 
 #![no_main]
 
@@ -74,7 +74,7 @@ fuzz_target!(|input: &[u8]| {
     package(&repository, &name, &envelope, folder.path());
 });
 
-/// Indexes a pack as a fetch does; none where it is refused.
+/// Indexes a pack as a fetch does. Returns its name, or `None` if it is refused.
 fn index(pack: &[u8], folder: &Path) -> Option<String> {
     fs::create_dir_all(folder).expect("a folder");
     let mut indexer = Indexer::new(None, folder, 0, true).expect("a folder");
@@ -122,7 +122,7 @@ fn envelope(commit: Oid, tree: Oid, options: Options) -> Envelope<PackageInput> 
     samples::envelope(push, input)
 }
 
-/// Packages, and reads the zip. Without conversions it has the blobs of the commit.
+/// Packages the pack, and checks that the zip has the blobs of the commit, if nothing is converted.
 fn package(repository: &Repository, name: &str, envelope: &Envelope<PackageInput>, folder: &Path) {
     let staging = FolderStaging::new(folder.join("staging"));
     let mut envelope = envelope.clone();
@@ -155,7 +155,7 @@ fn package(repository: &Repository, name: &str, envelope: &Envelope<PackageInput
         if options.attributes || options.full_clone || file.is_dir() {
             continue;
         }
-        // libgit2 looks names up by another way than the listing; it takes sorted trees for granted.
+        // libgit2 looks names up in another way than the listing, and assumes that trees are sorted.
         let path = Path::new(std::str::from_utf8(file.name_raw()).unwrap_or_default());
         if let Ok(entry) = tree.get_path(path) {
             let blob = odb.read(entry.id()).expect("it was packed");

@@ -1,4 +1,4 @@
-//! Raw tree objects: the listing, with its checks of paths and links, the attributes and the LFS pointers in it.
+//! Lists raw tree objects, with the checks of paths and links, and reads their attributes and LFS pointers.
 
 #![no_main]
 
@@ -23,7 +23,7 @@ fuzz_target!(|input: &[u8]| {
         .map(|(_, id)| id)
         .collect();
     let Some(root) = trees.last() else { return };
-    // Whatever is at the path of a submodule that was fetched.
+    // The first tree is also that of a fetched submodule.
     let submodules = HashMap::from([(b"module/".to_vec(), trees[0])]);
     let limits = TreeLimits {
         entries: 1_000,

@@ -10,64 +10,65 @@ use signatures::NotVerified;
 
 use crate::secret::GitSecret;
 
-/// Why a commit cannot be fetched. `url` is always without credentials.
+/// Why a commit cannot be fetched. `url` never contains credentials.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum Error {
-    /// An error that had a secret in it, such as a host's answer that repeats what it was sent.
-    #[error("{told}")]
-    Quoted { code: Code, told: String },
+    /// An error whose text contained a secret, because a host repeated what it was sent. `redacted` is the text without
+    /// it.
+    #[error("{redacted}")]
+    Redacted { code: Code, redacted: String },
     /// The input is a deletion, which Validate ignores.
     #[error("the push deleted its ref: there is nothing to fetch")]
     NothingPushed,
-    /// No login for the host.
+    /// There is no login for the host.
     #[error(transparent)]
     Credentials(#[from] MissingCredentials),
-    /// Not signed by who may.
+    /// The commit is not signed by a key of the source.
     #[error("{object} in {url} is not verified")]
     NotVerified {
         url: String,
         object: String,
         source: NotVerified,
     },
-    /// A limit.
-    #[error("{url} meets options.limits.{limit}: {met}")]
+    /// The commit exceeds a limit.
+    #[error("{url} exceeds options.limits.{limit}: {reason}")]
     Limit {
         url: String,
         limit: &'static str,
-        met: String,
+        reason: String,
     },
     /// A submodule cannot be fetched.
     #[error("the submodule {path}")]
     Submodule { path: String, source: Box<Error> },
-    /// It is not known where a submodule comes from.
+    /// `.gitmodules` does not say where a submodule comes from.
     #[error("the submodule {path} cannot be fetched: {reason}")]
     SubmoduleInvalid { path: String, reason: String },
     /// The repository names a host that the settings do not.
     #[error("{url} is on none of the git hosts that the source's settings allow ({allowed})")]
     HostNotAllowed { url: String, allowed: String },
-    /// The repository names another that the settings do not.
-    #[error("{url} matches none of the repositories that a submodule may be of ({allowed})")]
+    /// The repository names a repository that the settings do not.
+    #[error("{url} matches none of the repositories that are allowed as submodules ({allowed})")]
     RepositoryNotAllowed { url: String, allowed: String },
-    /// The settings.
+    /// The settings cannot be applied.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// The tree.
+    /// The tree cannot be read, or is not allowed.
     #[error(transparent)]
     Tree(#[from] tree::Error),
-    /// The git host.
+    /// The git host failed.
     #[error(transparent)]
     Remote(#[from] remote::Error),
-    /// Git LFS.
+    /// The LFS server failed.
     #[error(transparent)]
     Lfs(#[from] lfs::Error),
-    /// The function's own storage failed.
+    /// The function's own disk failed.
     #[error("the function's ephemeral storage could not be used")]
     Workspace(#[source] std::io::Error),
-    /// The git secret.
+    /// The git secret cannot be used.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The staging bucket.
+    /// The staging area failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -80,7 +81,7 @@ impl Coded for Error {
             Self::Remote(error) => error.code(),
             Self::NotVerified { .. } => Code::CommitNotVerified,
             Self::Limit { .. } => Code::LimitExceeded,
-            Self::Quoted { code, .. } => *code,
+            Self::Redacted { code, .. } => *code,
             Self::Lfs(error) => error.code(),
             Self::Submodule { source, .. } => source.code(),
             Self::SubmoduleInvalid { .. } => Code::SubmoduleInvalid,
@@ -96,14 +97,14 @@ impl Coded for Error {
 }
 
 impl Error {
-    /// The error without the texts of `secret` in it.
+    /// Removes the secret texts of `secret` from the error.
     pub(crate) fn without(self, secret: &GitSecret) -> Self {
         let text = chain(&self);
-        let told = secret.credentials().redact(&text);
-        if told == text {
+        let redacted = secret.credentials().redact(&text);
+        if redacted == text {
             return self;
         }
         let code = self.code();
-        Self::Quoted { code, told }
+        Self::Redacted { code, redacted }
     }
 }

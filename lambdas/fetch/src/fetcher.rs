@@ -1,4 +1,4 @@
-//! One fetch after another: the pushed commit's, then its submodules', within the same limits.
+//! Fetches the pushed commit, then its submodules, within the same limits.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,10 +16,10 @@ use crate::error::Error;
 use crate::progress::Progress;
 use crate::secret::GitSecret;
 
-/// The longest time that a fetch may be given, in seconds: a clock cannot tell any number of them.
+/// The longest time for a fetch, in seconds. It keeps any setting within the range of the clock.
 const MAX_SECONDS: u64 = 86_400;
 
-/// See the module.
+/// Fetches commits one after another.
 pub struct Fetcher<'a, S> {
     pub program: &'a TransferProgram,
     pub secret: &'a GitSecret,
@@ -31,12 +31,12 @@ pub struct Fetcher<'a, S> {
     deadline: Instant,
     /// The bytes of all packs so far.
     bytes: u64,
-    /// The fetches so far.
+    /// The number of fetches so far.
     fetches: u32,
 }
 
 impl<'a, S: Staging> Fetcher<'a, S> {
-    /// A fetcher whose time begins now.
+    /// Creates a fetcher, whose time limit begins now.
     pub fn new(
         program: &'a TransferProgram,
         secret: &'a GitSecret,
@@ -59,12 +59,12 @@ impl<'a, S: Staging> Fetcher<'a, S> {
         })
     }
 
-    /// When all has to have come.
+    /// Returns when all fetches must have ended.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// The repository that has all that was fetched.
+    /// Returns the path of the repository that has everything that was fetched.
     pub fn repository(&self) -> PathBuf {
         self.folder.path().join("repository.git")
     }
@@ -74,7 +74,7 @@ impl<'a, S: Staging> Fetcher<'a, S> {
         self.fetches += 1;
         let request = FetchRequest {
             folder: self.folder.path().join(self.fetches.to_string()),
-            // The news are told on from here, at their times.
+            // The reporter here keeps the longer interval.
             interval: self.progress.interval() / 10,
             access: self.secret.credentials().access(target.url.origin())?,
             authorities: self.secret.authorities().to_vec(),
@@ -83,14 +83,14 @@ impl<'a, S: Staging> Fetcher<'a, S> {
             limits: self.limits.transfer(),
             deadline: self.deadline,
         };
-        let tell = |progress| self.progress.report(|| Progress::Transfer(progress));
-        let mut fetched = self.program.fetch(&request, &tell).await?;
+        let report = |progress| self.progress.report(|| Progress::Transfer(progress));
+        let mut fetched = self.program.fetch(&request, &report).await?;
         let pack = tree::pack_path(&self.repository(), &fetched.commit).map_err(Error::Workspace)?;
         let index = pack.with_extension("idx");
         for (from, to) in [(&fetched.pack, &pack), (&fetched.index, &index)] {
             std::fs::rename(from, to).map_err(Error::Workspace)?;
         }
-        // Nothing else of it is used.
+        // Only the pack is used.
         let _ = std::fs::remove_dir_all(request.folder);
         self.bytes += fetched.bytes;
         fetched.pack = pack;

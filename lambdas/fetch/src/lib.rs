@@ -1,4 +1,4 @@
-//! `Fetch`: brings exactly the pushed commit from the git host into the staging bucket, as one pack.
+//! `Fetch`: fetches exactly the pushed commit from the git host into the staging bucket, as one pack.
 
 mod error;
 mod fetcher;
@@ -31,23 +31,23 @@ use listing::blocking;
 use pointers::{Allowed, Pushed};
 use submodules::Sources;
 
-/// What a fetch needs of the world.
+/// What [`handle`] needs besides its input.
 #[derive(Debug)]
 pub struct Deps<'a, A, B> {
-    /// The git secrets.
+    /// The store of the git secrets.
     pub secrets: &'a A,
-    /// Where the pack goes.
+    /// The staging area that receives the pack.
     pub staging: &'a B,
-    /// What speaks to the git host.
+    /// The program that speaks to the git host.
     pub transfer: &'a TransferProgram,
-    /// Told how far the fetch is.
+    /// Reports how far the fetch is.
     pub progress: ProgressReporter<Progress>,
 }
 
 /// Fetches one commit.
 ///
 /// # Errors
-/// [`Error`].
+/// Returns an [`Error`] if the commit cannot be fetched.
 pub async fn handle(
     deps: &Deps<'_, impl Secrets, impl Staging>,
     envelope: &Envelope<FetchInput>,
@@ -89,7 +89,7 @@ async fn fetch(
     let fetched = fetcher.fetch(target).await?;
     let signature = match options.signature {
         SignaturePolicy::Any => None,
-        // Who signs a commit signs the ids of its submodules.
+        // The signature of a commit covers the ids of its submodules.
         SignaturePolicy::Required => {
             let object = after.clone();
             let (repository, push, url) = (fetcher.repository(), push.clone(), url.clone());
@@ -142,7 +142,7 @@ async fn fetch(
     })
 }
 
-/// Verifies `object`, which was pushed, or its `commit`.
+/// Verifies the signature of `object`, which was pushed, or of its `commit`.
 fn verify(
     repository: &Path,
     ref_name: &RefName,

@@ -1,4 +1,4 @@
-//! The tree of one repository of a push, without those of its submodules.
+//! Lists the tree of one repository of a push, without those of its submodules.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use tree::{Attributes, Content, Rules, Tree};
 
 use crate::error::Error;
 
-/// See the module.
+/// A repository and one of its trees.
 pub struct Listing {
     pub repository: Repository,
     pub tree: Tree,
@@ -31,7 +31,7 @@ impl Listing {
         Ok(Self { repository, tree })
     }
 
-    /// What its `.gitattributes` say.
+    /// Reads the `.gitattributes` of the tree.
     pub fn attributes(&self, limits: TreeLimits) -> Result<Attributes, Error> {
         Ok(Attributes::read(
             &self.repository,
@@ -41,8 +41,8 @@ impl Listing {
         )?)
     }
 
-    /// The content of the file `path`; none where it is not there. An error with its size where that is more than `most`
-    /// bytes.
+    /// Returns the content of the file `path`, or `None` if it does not exist. The inner error is the file's size, if
+    /// that is more than `most` bytes.
     pub fn file(&self, path: &[u8], most: usize) -> Result<Result<Option<Vec<u8>>, usize>, Error> {
         let found = self.tree.entries.iter().find_map(|entry| match entry.content {
             Content::File { blob, .. } if entry.path == path => Some(blob),
@@ -61,7 +61,7 @@ impl Listing {
     }
 }
 
-/// Runs what keeps a thread busy.
+/// Runs `work` on a thread for blocking work.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {

@@ -1,4 +1,4 @@
-//! The LFS objects of a push: of the pushed repository, and of each submodule from its own LFS server.
+//! Fetches the LFS objects of the pushed repository, and those of each submodule from its own LFS server.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -8,7 +8,7 @@ use domain::contract::{FetchedSubmodule, LfsObjects};
 use domain::git::{ObjectId, RefName};
 use domain::remote_url::RemoteUrl;
 use domain::source::{GitHost, Options};
-use lfs::{LFSCONFIG_BYTES, LfsRequest};
+use lfs::{LfsRequest, MAX_LFSCONFIG_BYTES};
 use tree::{ExportIgnoreFilter, Pointer};
 
 use crate::error::Error;
@@ -18,7 +18,7 @@ use crate::progress::Progress;
 
 const LFSCONFIG: &[u8] = b".lfsconfig";
 
-/// What the source's settings allow.
+/// The hosts and repositories that the source's settings allow.
 #[derive(Clone, Copy)]
 pub struct Allowed<'a> {
     pub hosts: &'a [GitHost],
@@ -33,7 +33,7 @@ pub struct Pushed<'a> {
     pub ref_name: &'a RefName,
 }
 
-/// Stages the objects.
+/// Fetches the objects into the staging area.
 pub async fn fetch<S: Staging>(
     fetcher: &Fetcher<'_, S>,
     allowed: Allowed<'_>,
@@ -43,7 +43,7 @@ pub async fn fetch<S: Staging>(
 ) -> Result<LfsObjects, Error> {
     let mut all = LfsObjects { objects: 0, bytes: 0 };
     one(fetcher, allowed, options, &pushed, &mut all).await?;
-    // One commit may be at several paths.
+    // The same commit may be at several paths.
     let mut seen = HashSet::new();
     for submodule in submodules {
         if !seen.insert((&submodule.url, &submodule.tree)) {
@@ -95,7 +95,7 @@ async fn one<S: Staging>(
     Ok(())
 }
 
-/// The pointers of a tree that will be in the zip, and the tree's `.lfsconfig`.
+/// Returns the pointers of a tree that will be in the zip, and the tree's `.lfsconfig`.
 fn read(
     repository: &Path,
     tree: &ObjectId,
@@ -109,10 +109,10 @@ fn read(
         ExportIgnoreFilter::new(&attributes).remove_from(&mut pointers, |(entry, _)| &entry.path)?;
     }
     let lfsconfig = listing
-        .file(LFSCONFIG, LFSCONFIG_BYTES)?
+        .file(LFSCONFIG, MAX_LFSCONFIG_BYTES)?
         .map_err(|size| lfs::Error::Repository {
             what: ".lfsconfig",
-            reason: format!("it has {size} bytes, more than {LFSCONFIG_BYTES}"),
+            reason: format!("it has {size} bytes, more than {MAX_LFSCONFIG_BYTES}"),
         })?;
     Ok((
         pointers.into_iter().map(|(_, pointer)| pointer).collect(),

@@ -1,4 +1,4 @@
-//! The submodules of a commit, and theirs.
+//! Fetches the submodules of a commit, and theirs.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -16,19 +16,19 @@ use crate::fetcher::Fetcher;
 use crate::listing::{Listing, blocking};
 
 const GITMODULES: &[u8] = b".gitmodules";
-/// The largest one, in bytes.
-const GITMODULES_BYTES: usize = 1 << 20;
+/// The largest `.gitmodules`, in bytes.
+const MAX_GITMODULES_BYTES: usize = 1 << 20;
 
-/// Where submodules may come from, and which are left out.
+/// Which submodules are fetched.
 pub struct Sources<'a> {
     pub hosts: &'a [GitHost],
     /// Globs.
     pub repositories: &'a [String],
-    /// Whether those are left out that `.gitattributes` leave out.
+    /// Whether `.gitattributes` may leave submodules out.
     pub attributes: bool,
 }
 
-/// A tree whose submodules are wanted.
+/// A tree whose submodules are to be fetched.
 struct Parent {
     /// Its path from the pushed commit's root; empty, or with a slash at its end.
     path: String,
@@ -38,16 +38,16 @@ struct Parent {
     depth: u64,
 }
 
-/// A submodule as its parent's tree and `.gitmodules` have it.
+/// A submodule as its parent's tree and `.gitmodules` record it.
 struct Recorded {
-    /// From the pushed commit's root, without a slash at its end.
+    /// Its path from the pushed commit's root, without a slash at its end.
     path: String,
-    /// As it is written there.
+    /// Its URL, as it is written in `.gitmodules`.
     url: String,
     commit: ObjectId,
 }
 
-/// Fetches the submodules of `tree`, which is at `url`, and theirs.
+/// Fetches the submodules of `tree`, which is in the repository `url`, and theirs.
 pub async fn fetch<S: Staging>(
     fetcher: &mut Fetcher<'_, S>,
     sources: Sources<'_>,
@@ -55,7 +55,7 @@ pub async fn fetch<S: Staging>(
     tree: ObjectId,
 ) -> Result<Vec<FetchedSubmodule>, Error> {
     let mut fetched: Vec<FetchedSubmodule> = Vec::new();
-    // Which of them has a commit already, by URL and id.
+    // The submodule that already has a commit, by URL and id.
     let mut known = HashMap::new();
     let mut parents = VecDeque::from([Parent {
         path: String::new(),
@@ -100,7 +100,7 @@ pub async fn fetch<S: Staging>(
     Ok(fetched)
 }
 
-/// Fetches one submodule, the `number`th one.
+/// Fetches one submodule, which is the `number`th.
 async fn one<S: Staging>(
     fetcher: &mut Fetcher<'_, S>,
     url: &RemoteUrl,
@@ -148,11 +148,11 @@ fn resolve(sources: &Sources<'_>, parent: &RemoteUrl, text: &str) -> Result<Remo
 }
 
 fn check_limits(limits: &Limits, parent: &Parent, count: usize, recorded: &[Recorded]) -> Result<(), Error> {
-    let limit = |limit, met| {
+    let limit = |limit, reason| {
         Err(Error::Limit {
             url: parent.url.to_string(),
             limit,
-            met,
+            reason,
         })
     };
     if count as u64 > limits.submodules {
@@ -185,7 +185,7 @@ async fn recorded<S: Staging>(
     .await
 }
 
-/// The submodules of a tree that stands at `path`, without those that its attributes leave out.
+/// Returns the submodules of the tree at `path`, without those that its attributes leave out.
 fn read(listing: &Listing, attributes: Option<&Attributes>, path: &str) -> Result<Vec<Recorded>, Error> {
     let mut left_out = attributes.map(ExportIgnoreFilter::new);
     let mut submodules = Vec::new();
@@ -234,11 +234,11 @@ fn read_gitmodules(listing: &Listing) -> Result<HashMap<Vec<u8>, gitmodules::Sub
         path: tree::lossy(GITMODULES),
         reason,
     };
-    match listing.file(GITMODULES, GITMODULES_BYTES)? {
+    match listing.file(GITMODULES, MAX_GITMODULES_BYTES)? {
         Ok(Some(text)) => gitmodules::parse(&text).map_err(|reason| invalid(reason.to_owned())),
         Ok(None) => Ok(HashMap::new()),
         Err(size) => Err(invalid(format!(
-            "it has {size} bytes, more than {GITMODULES_BYTES}"
+            "it has {size} bytes, more than {MAX_GITMODULES_BYTES}"
         ))),
     }
 }

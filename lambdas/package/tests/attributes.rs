@@ -541,7 +541,7 @@ fn a_large_file_is_converted_too() {
 }
 
 #[test]
-fn build_info_is_ours_where_the_repositorys_own_is_left_out() {
+fn build_info_is_written_if_the_repositorys_own_is_left_out() {
     let scene = Scene::new();
     let commit = scene.commit(&files([
         (".gitattributes", "100644", b"*.json export-ignore eol=crlf\n"),

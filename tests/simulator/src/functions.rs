@@ -1,5 +1,5 @@
-//! The functions: the handlers that are deployed, under what all stages have in common. `Fetch` and `Package` are stand-ins
-//! that read the simulated host and make no real zip, but stage what they make as the real ones do.
+//! The functions, which are the handlers that are deployed, run by `workflow`. `Fetch` and `Package` are stand-ins that
+//! read the simulated host and make no real zip, but stage their objects as the real ones do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,16 +27,16 @@ const ACCEPT_SECONDS: u64 = 5;
 const VALIDATE_SECONDS: u64 = 10;
 const WORK_SECONDS: u64 = 840;
 const RECORD_SECONDS: u64 = 60;
-/// How long the calls of a slow function take, in milliseconds. It comes to its end all the same.
+/// How long the calls of a slow function take, in milliseconds. Such a function still completes.
 const SLOW: u64 = 30_000;
-/// What is left of a function's time when its stage is told to stop.
+/// How long before its function's timeout a stage is stopped.
 const SHUTDOWN_MARGIN_SECONDS: u64 = 5;
 
-/// What the trail says to an event that cannot follow. Whatever the order in which copies and executions come, none meets it:
-/// but for a copy that delivers what another one has found to be expired.
+/// The trail's message for an event that cannot follow. It never comes, in whatever order copies and executions run,
+/// except for a copy that delivers what another one has found to be expired.
 const ILLEGAL: &str = "cannot happen to push";
 
-/// What a function was answered with, in the state machine's terms.
+/// The error of a function, as the state machine sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     /// The error's name.
@@ -46,7 +46,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of Lambda's or Step Functions' own.
+    /// Creates an error of Lambda or Step Functions themselves.
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -72,7 +72,7 @@ pub struct Invocation<O> {
 }
 
 impl<O> Invocation<O> {
-    /// Waits for the answer. `None` if the function has died.
+    /// Waits for the response. Returns `None` if the function has died.
     pub async fn answer(self) -> Option<Result<O, Error>> {
         self.answer.await.ok()
     }
@@ -87,14 +87,14 @@ pub enum WorkError {
     /// The staging area failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// A limit was met.
+    /// A limit is exceeded.
     #[error("the commit has more entries than the options allow")]
     Limit,
     /// There is nothing to fetch.
     #[error("the push has deleted its ref")]
     Nothing,
-    /// What was loaded is no pack.
-    #[error("what was loaded is no pack")]
+    /// The loaded object is not a pack.
+    #[error("the loaded object is not a pack")]
     Pack,
 }
 
@@ -109,7 +109,7 @@ impl Coded for WorkError {
     }
 }
 
-/// The zip of a commit: the same for the same commit and options. Limits do not change what is in it.
+/// Returns the zip of a commit, which is the same for the same commit and options. Limits do not change its content.
 pub fn zip(commit: &CommitId, options: &Options) -> String {
     format!(
         "zip of {} build_info={} attributes={}",
@@ -182,7 +182,7 @@ impl World {
 }
 
 impl Simulation {
-    /// Calls a function that may run for `seconds`. What it answers is heard by whoever waits for it.
+    /// Calls a function that may run for `seconds`. Its response goes to whoever waits for it.
     fn call<O: 'static>(
         &self,
         label: Label,
@@ -205,7 +205,7 @@ impl Simulation {
             if is_illegal && core.weather.expiries == 0 {
                 core.is_wrong("a stage has found that what it did cannot have happened".to_owned());
             }
-            // Nobody may be there to hear it.
+            // The receiver may be gone.
             let _ = sender.send(ended);
         });
         Invocation { task, answer }
@@ -303,7 +303,7 @@ impl Simulation {
     }
 }
 
-/// The last part of an execution's ARN, with a push's id shortened.
+/// Returns the last part of an execution's ARN, with a push's id shortened.
 pub fn short(arn: &str) -> String {
     let name = arn.rsplit(':').next().unwrap_or(arn);
     match name.split_at_checked(36) {

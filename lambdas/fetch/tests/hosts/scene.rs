@@ -1,4 +1,4 @@
-//! A repository, and a `Fetch` from whoever serves it.
+//! A repository, and fetches of it from any host.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,23 +21,23 @@ use testkit::ssh::Sshd;
 use testkit::{PATH, git};
 use url::Url;
 
-/// A password that no message may have in it.
+/// A password that no message may contain.
 pub const PASSWORD: &str = "hunter2:s3cret";
 /// The program that transfers.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_fetch");
-/// How long a host may be silent here, in seconds.
+/// How long a host may be silent in these tests, in seconds.
 pub const SILENCE_SECONDS: u64 = 5;
 
 /// A bare repository, and a staging area beside it.
 pub struct Scene {
     folder: Arc<TempDir>,
-    /// What a host serves.
+    /// The folder that a host serves.
     root: PathBuf,
     path: &'static str,
 }
 
 impl AsRef<Path> for Scene {
-    /// What a host serves.
+    /// Returns the folder that a host serves.
     fn as_ref(&self) -> &Path {
         &self.root
     }
@@ -59,7 +59,7 @@ impl Scene {
         scene
     }
 
-    /// Another repository of the same host.
+    /// Makes another repository on the same host.
     pub fn beside(&self, path: &'static str) -> Self {
         let scene = Self {
             folder: Arc::clone(&self.folder),
@@ -80,7 +80,7 @@ impl Scene {
         );
     }
 
-    /// A repository whose `refs/heads/main` is a commit with one file: the scene and the commit.
+    /// Makes a repository whose `refs/heads/main` is a commit with one file. Returns the scene and the commit.
     pub fn with_commit() -> (Self, String) {
         let scene = Self::new();
         let commit = scene.commit("first", None);
@@ -107,13 +107,13 @@ impl Scene {
         String::from_utf8(output).unwrap().trim().to_owned()
     }
 
-    /// A tree of one file.
+    /// Makes a tree of one file.
     pub fn tree(&self, content: &str) -> String {
         let blob = self.line(&["hash-object", "-w", "--stdin"], content.as_bytes());
         self.line(&["mktree"], format!("100644 blob {blob}\tfile\n").as_bytes())
     }
 
-    /// A commit of one file, whose content and message are `text`.
+    /// Makes a commit of one file, whose content and message are `text`.
     pub fn commit(&self, text: &str, parent: Option<&str>) -> String {
         let tree = self.tree(text);
         let mut arguments = vec!["commit-tree", &tree, "-m", text];
@@ -121,7 +121,7 @@ impl Scene {
         self.line(&arguments, b"")
     }
 
-    /// `refs/heads/main` with three commits, oldest first.
+    /// Makes three commits on `refs/heads/main`. Returns them, oldest first.
     pub fn history(&self) -> [String; 3] {
         let first = self.commit("first", None);
         let second = self.commit("second", Some(&first));
@@ -130,12 +130,12 @@ impl Scene {
         [first, second, third]
     }
 
-    /// Lets clients ask for any id, as GitLab does.
+    /// Lets clients request any id, as GitLab does.
     pub fn allow_any_id(&self) {
         self.git(&["config", "uploadpack.allowAnySHA1InWant", "true"], b"");
     }
 
-    /// A pack of a commit with all that it leads to.
+    /// Returns a pack of everything that is reachable from a commit.
     pub fn pack(&self, commit: &str) -> Vec<u8> {
         let arguments = ["pack-objects", "--revs", "--quiet", "--stdout"];
         self.git(&arguments, format!("{commit}\n").as_bytes())
@@ -145,7 +145,7 @@ impl Scene {
         FolderStaging::new(self.folder.path().join("staging"))
     }
 
-    /// The ids of the objects in the staged pack.
+    /// Returns the ids of the objects in the staged pack.
     pub fn staged_objects(&self, fetched: &FetchedCommit) -> Vec<String> {
         let index = self.staging().path(&fetched.index.key);
         let listed = self.line(&["show-index"], &std::fs::read(index).unwrap());
@@ -186,7 +186,7 @@ impl Scene {
         fetch::handle(&deps, &envelope).await
     }
 
-    /// Fetches what cannot be fetched: the error's code and all that people are told of it.
+    /// Fetches what cannot be fetched. Returns the error's code and its message.
     pub async fn refused(&self, ask: &Ask) -> (Code, String) {
         let error = self.fetch(ask).await.unwrap_err();
         let told = Failed::new(&error).cause;
@@ -200,8 +200,8 @@ impl Scene {
         (error.code(), told)
     }
 
-    /// The code alone.
-    #[expect(clippy::print_stdout, reason = "shown where a test fails")]
+    /// Fetches what cannot be fetched. Returns the error's code.
+    #[expect(clippy::print_stdout, reason = "shown if a test fails")]
     pub async fn code(&self, ask: &Ask) -> Code {
         let (code, told) = self.refused(ask).await;
         println!("{code}: {told}");
@@ -227,7 +227,7 @@ impl Secrets for OneSecret {
     }
 }
 
-/// What is fetched, and with what.
+/// The input of a fetch.
 pub struct Ask {
     pub url: String,
     pub after: String,
@@ -245,7 +245,7 @@ pub struct Ask {
 }
 
 impl Ask {
-    /// The push of `after` to `refs/heads/main`, without credentials.
+    /// A push of `after` to `refs/heads/main`, without credentials.
     pub fn new(url: &str, after: &str) -> Self {
         Self {
             url: url.to_owned(),
@@ -269,7 +269,7 @@ impl Ask {
         }
     }
 
-    /// The push of `commit`, with all that is needed to fetch it by SSH.
+    /// A push of `commit`, with everything that is needed to fetch it by SSH.
     pub fn over_ssh(host: &Sshd, commit: &str) -> Self {
         Self::new(&host.url(), commit).with_key(&host.private_key, None, &host.known_hosts())
     }
@@ -279,14 +279,14 @@ impl Ask {
         self
     }
 
-    /// With submodules, of any repository of the URL's host.
+    /// Includes submodules, of any repository on the URL's host.
     pub fn with_submodules(mut self) -> Self {
         self.submodules = Submodules::Recursive;
         self.git_hosts.push(self.host());
         self
     }
 
-    /// Of whatever commit, be it on the ref or not.
+    /// Allows any commit, whether it is on the ref or not.
     pub fn of_any_commit(mut self) -> Self {
         self.commits = CommitPolicy::Any;
         self
@@ -306,14 +306,14 @@ impl Ask {
         )
     }
 
-    /// With a password for the URL's host.
+    /// Sets a password for the URL's host.
     pub fn with_password(mut self, password: &str) -> Self {
         let entry = json!({"host": self.host(), "username": USERNAME, "password": password});
         self.secret["credentials"] = json!([entry]);
         self
     }
 
-    /// With a key for the URL's host.
+    /// Sets a key for the URL's host.
     pub fn with_key(mut self, private_key: &str, passphrase: Option<&str>, known_hosts: &str) -> Self {
         let entry = json!({
             "host": self.host(), "private_key": private_key, "passphrase": passphrase, "known_hosts": known_hosts,
@@ -327,7 +327,7 @@ impl Ask {
         self
     }
 
-    /// With the keys that may sign, one of which has to.
+    /// Requires a signature by one of these keys.
     pub fn signed_by(mut self, allowed_signers: &str, openpgp_keys: &str) -> Self {
         self.signature = SignaturePolicy::Required;
         self.secret["allowed_signers"] = json!(allowed_signers);
@@ -335,7 +335,7 @@ impl Ask {
         self
     }
 
-    /// What no message may have in it.
+    /// Returns the texts that no message may contain.
     fn secrets(&self) -> Vec<String> {
         let entries = self.secret["credentials"].as_array().unwrap();
         let texts = entries.iter().flat_map(|entry| {

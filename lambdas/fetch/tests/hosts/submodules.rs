@@ -1,4 +1,4 @@
-//! Submodules: of one host and of others, within each other, and hostile ones.
+//! Submodules on the same host and on others, nested ones, and hostile ones.
 
 use aws::failure::Failed;
 use domain::contract::FetchedCommit;
@@ -7,7 +7,7 @@ use testkit::http::{Answer, Host};
 
 use crate::scene::{Ask, PASSWORD, Scene};
 
-/// A commit with a file, `.gitmodules` and submodules: path and commit of each.
+/// Makes a commit with a file, `.gitmodules` and submodules, which have a path and a commit each.
 fn commit(scene: &Scene, gitmodules: &str, submodules: &[(&str, &str)]) -> String {
     let blob = |text: &str| scene.line(&["hash-object", "-w", "--stdin"], text.as_bytes());
     let mut index = format!(
@@ -30,7 +30,7 @@ fn module(path: &str, url: &str) -> String {
     format!("[submodule \"{path}\"]\n\tpath = {path}\n\turl = {url}\n")
 }
 
-/// Path, commit and the end of the URL of each.
+/// Returns path, commit and the end of the URL of each submodule.
 fn told(fetched: &FetchedCommit) -> Vec<(&str, &str, &str)> {
     let modules = fetched.submodules.iter();
     modules
@@ -82,16 +82,16 @@ async fn submodules_and_theirs_come_at_their_recorded_commits() {
         panic!("{:?}", fetched.submodules)
     };
     assert_eq!(first.pack, last.pack, "one commit is fetched once");
-    // Without its history: the commit, its tree, its file.
+    // It has no history: only the commit, its tree, and its file.
     let index = std::fs::read(scene.staging().path(&first.index.key)).unwrap();
     assert_eq!(scene.line(&["show-index"], &index).lines().count(), 3);
-    // Without the option there is none.
+    // Without the option there are no submodules.
     let ask = Ask::new(&host.url(), &pushed).with_password(PASSWORD);
     assert_eq!(scene.fetch(&ask).await.unwrap().submodules, []);
 }
 
 #[tokio::test]
-async fn a_host_that_gives_no_commit_by_its_id_is_asked_for_its_branches() {
+async fn the_branches_are_fetched_from_a_host_that_serves_no_commit_by_its_id() {
     let scene = Scene::new();
     let library = scene.beside("/group/library.git");
     let [first, _, _] = library.history();
@@ -111,7 +111,7 @@ async fn a_host_that_gives_no_commit_by_its_id_is_asked_for_its_branches() {
 }
 
 #[tokio::test]
-async fn credentials_go_to_the_host_that_they_are_for_and_no_other_host_is_asked() {
+async fn credentials_are_sent_only_to_their_host_and_no_other_host_gets_requests() {
     let scene = Scene::new();
     scene.allow_any_id();
     let library = scene.beside("/group/library.git");
@@ -129,7 +129,7 @@ async fn credentials_go_to_the_host_that_they_are_for_and_no_other_host_is_asked
         "{told}"
     );
     assert_eq!(stranger.requests().len(), 0);
-    // Where the settings allow it, it is asked, and given nothing that is another host's.
+    // If the settings allow the other host, it gets requests, but no credentials of another host.
     ask.git_hosts = vec![host.origin(), stranger.origin()];
     let (refused, _) = code(&scene, &ask).await;
     assert_eq!(refused, Code::CredentialsMissing);
@@ -143,7 +143,7 @@ async fn credentials_go_to_the_host_that_they_are_for_and_no_other_host_is_asked
 }
 
 #[tokio::test]
-async fn a_submodule_without_a_url_is_named_and_one_that_git_leaves_out_is_left_out() {
+async fn a_submodule_without_a_url_is_an_error_and_one_that_git_leaves_out_is_left_out() {
     let scene = Scene::new();
     scene.allow_any_id();
     let host = Host::of(&scene).await;
@@ -161,7 +161,7 @@ async fn a_submodule_without_a_url_is_named_and_one_that_git_leaves_out_is_left_
         .await
         .unwrap();
     assert_eq!(fetched.submodules, []);
-    // A commit that is not there, in a repository that is.
+    // The repository exists, but does not have the commit.
     let library = scene.beside("/group/library.git");
     library.history();
     let pushed = commit(
@@ -175,11 +175,11 @@ async fn a_submodule_without_a_url_is_named_and_one_that_git_leaves_out_is_left_
 }
 
 #[tokio::test]
-async fn submodules_are_counted_and_so_is_how_deep_they_are() {
+async fn the_number_and_the_depth_of_submodules_are_limited() {
     let scene = Scene::new();
     scene.allow_any_id();
-    // A repository cannot have itself at the same commit, but it can have itself at an older one.
-    // What carries a pack counts too: the first one's own bytes are far more.
+    // A repository cannot have itself at the same commit, but it can have itself at an older one. The protocol's own
+    // bytes count too, so the first pack is far larger.
     let mut state = 1_u32;
     let noise = std::iter::repeat_with(|| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

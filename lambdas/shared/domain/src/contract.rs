@@ -1,4 +1,4 @@
-//! What the states of the workflow hand to each other. An output is also the data of the stage's event, so it carries
+//! The inputs and outputs of the workflow's states. An output is also the data of the stage's event, so it has
 //! references, never file content or secrets.
 
 use chrono::{DateTime, Utc};
@@ -12,16 +12,16 @@ use crate::remote_url::RemoteUrl;
 use crate::source::{GitHost, Options, SettingsError, SourceSettings};
 use crate::state::{PushState, Status};
 
-/// A state of the workflow that runs a Lambda. Its name is the state's.
+/// A state of the workflow that calls a function. Its name is the state's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
-    /// Decides whether and where to deliver.
+    /// Decides whether the push is delivered, and where.
     Validate,
-    /// Brings the pushed commit from the git host.
+    /// Fetches the pushed commit from the git host.
     Fetch,
     /// Makes the zip.
     Package,
-    /// Puts it in its place.
+    /// Writes the zip to its destination.
     Upload,
     /// Closes the push.
     Record,
@@ -33,16 +33,16 @@ impl std::fmt::Display for Stage {
     }
 }
 
-/// What every stage is called with.
+/// The payload that every stage is called with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope<T> {
-    /// The push that this is about.
+    /// The push.
     pub push: Push,
-    /// The execution that asks.
+    /// The execution that calls the stage.
     pub execution: Execution,
-    /// How often this state was tried before, from 0.
+    /// The number of this attempt of the state, from 0.
     pub attempt: u32,
-    /// What the stage needs besides.
+    /// The stage's own input.
     pub input: T,
 }
 
@@ -62,7 +62,7 @@ pub struct StagedObject {
     pub key: ObjectKey,
     /// Its size in bytes.
     pub size: u64,
-    /// Its version: the same key is written again where a stage runs again. `None` if the bucket keeps no versions.
+    /// Its version, because a stage that runs again writes the same key again. `None` if the bucket keeps no versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
     /// The SHA-256 of its bytes, as 64 hexadecimal digits. `None` if it was staged before digests were kept.
@@ -70,15 +70,15 @@ pub struct StagedObject {
     pub sha256: Option<String>,
 }
 
-/// What a stage gives back: written down as an event, and found again in the state that the events fold to.
+/// The output of a stage. It is recorded as an event, and can be found again in the state that the events fold to.
 pub trait StageOutput: Sized {
-    /// The event that says that the stage has done its work. `None` if the stage writes its event itself.
+    /// Returns the event that the stage has done its work, or `None` if the stage writes its event itself.
     fn event(&self) -> Option<PushEvent>;
-    /// The output of an earlier run for the same push. A stage that is run twice does its work once.
+    /// Returns the output of an earlier run for the same push, so that a stage that is run twice does its work once.
     fn recorded(state: &PushState) -> Option<Self>;
 }
 
-/// `Validate` in.
+/// The input of `Validate`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValidateInput {
     /// The source's settings, as the SSM parameter's JSON text.
@@ -86,16 +86,16 @@ pub struct ValidateInput {
 }
 
 impl ValidateInput {
-    /// The settings, parsed.
+    /// Parses the settings.
     ///
     /// # Errors
-    /// [`SettingsError`], with line and column, or with what is not known.
+    /// Returns a [`SettingsError`], with line and column, or with the unknown fields.
     pub fn parse(&self) -> Result<SourceSettings, SettingsError> {
         self.settings.parse()
     }
 }
 
-/// `Validate` out.
+/// The output of `Validate`.
 #[expect(
     clippy::large_enum_variant,
     reason = "a push has one, which is made, written and dropped"
@@ -103,26 +103,26 @@ impl ValidateInput {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "decision")]
 pub enum Validated {
-    /// The push is wanted.
+    /// The push is to be delivered.
     Deliver(Deliver),
-    /// It is not for us.
+    /// The push is not to be delivered.
     Ignore(Ignored),
 }
 
-/// What is to be delivered, from where, to where.
+/// From where, to where, and how a push is delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deliver {
     /// The URL to fetch from, on a host that the source's settings name.
     pub clone_url: RemoteUrl,
-    /// Where the zip goes.
+    /// The destination of the zip.
     pub destination: Destination,
-    /// The push's number among the pushes of its ref, of which a later one has a higher number
+    /// The push's number among the pushes of its ref. Later pushes have higher numbers
     /// ([`crate::order::next_sequence`]).
     pub sequence: u64,
-    /// The hosts that submodules and LFS objects may come from, the preferred one first.
+    /// The hosts that submodules and LFS objects may come from, in order of preference.
     #[serde(default)]
     pub git_hosts: Vec<GitHost>,
-    /// Globs of the repositories that submodules may be of.
+    /// Globs of the repositories that are allowed as submodules.
     #[serde(default)]
     pub submodule_repositories: Vec<String>,
     /// How the zip is made.
@@ -130,7 +130,7 @@ pub struct Deliver {
 }
 
 impl Deliver {
-    /// Whether what was fetched and packaged by `self` is what would be fetched and packaged by `other`.
+    /// Returns whether `other` would fetch and package the same as `self`.
     #[must_use]
     pub fn makes_same_zip_as(&self, other: &Self) -> bool {
         let of_delivery = Options {
@@ -158,7 +158,7 @@ pub struct Ignored {
     pub reason: IgnoreReason,
     /// The reason, for people.
     pub detail: String,
-    /// The push that this one repeats.
+    /// The push of which this one is a duplicate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duplicate_of: Option<PushId>,
 }
@@ -190,17 +190,17 @@ impl StageOutput for Validated {
     }
 }
 
-/// `Fetch` in.
+/// The input of `Fetch`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchInput {
-    /// What `Validate` gave.
+    /// The output of `Validate`.
     pub deliver: Deliver,
 }
 
-/// `Fetch` out.
+/// The output of `Fetch`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchedCommit {
-    /// The pushed commit; where a tag was pushed, the commit that it names.
+    /// The pushed commit, or if a tag was pushed, the commit that it names.
     pub commit: CommitId,
     /// The commit's tree.
     pub tree: ObjectId,
@@ -208,24 +208,24 @@ pub struct FetchedCommit {
     pub author: Author,
     /// The commit's committer time.
     pub committed_at: DateTime<Utc>,
-    /// The first line of the commit's message, at most 200 characters of it.
+    /// The first line of the commit's message, cut to 200 characters.
     pub subject: String,
-    /// Where it was fetched from, without credentials.
+    /// The URL that it was fetched from, without credentials.
     #[serde(default)]
     pub url: String,
-    /// What the ref pointed to when the commit was fetched; none where it was gone.
+    /// What the ref pointed to when the commit was fetched, or `None` if it did not exist any more.
     pub ref_now: Option<ObjectId>,
     /// The pack that holds the commit with its whole tree.
     pub pack: StagedObject,
     /// The pack's index.
     pub index: StagedObject,
-    /// The submodules that the options ask for, each before its own.
+    /// The submodules, if the options ask for them. Each comes before its own submodules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub submodules: Vec<FetchedSubmodule>,
-    /// The LFS objects that the options ask for.
+    /// The LFS objects, if the options ask for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lfs: Option<LfsObjects>,
-    /// The signature that the options ask for.
+    /// The signature, if the options ask for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<VerifiedSignature>,
 }
@@ -235,13 +235,13 @@ pub struct FetchedCommit {
 pub struct FetchedSubmodule {
     /// Its path from the root of the pushed commit's tree.
     pub path: String,
-    /// Where it was fetched from.
+    /// The URL that it was fetched from.
     pub url: RemoteUrl,
     /// The commit.
     pub commit: CommitId,
     /// The commit's tree.
     pub tree: ObjectId,
-    /// The pack that holds the commit with its whole tree. Two submodules of one commit share it.
+    /// The pack that holds the commit with its whole tree. Two submodules of the same commit share it.
     pub pack: StagedObject,
     /// The pack's index.
     pub index: StagedObject,
@@ -250,16 +250,16 @@ pub struct FetchedSubmodule {
 /// LFS objects that were staged, each as `lfs/{oid}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LfsObjects {
-    /// How many there are.
+    /// The number of objects.
     pub objects: u64,
-    /// How many bytes they have in all.
+    /// The bytes of all objects.
     pub bytes: u64,
 }
 
 /// A signature by one of the source's keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifiedSignature {
-    /// What is signed: the pushed tag, or the commit.
+    /// The signed object, which is the pushed tag or the commit.
     pub object: ObjectId,
     /// The signer, as the git secret names the key.
     pub signer: String,
@@ -267,12 +267,12 @@ pub struct VerifiedSignature {
     pub key: String,
 }
 
-/// Who wrote a commit.
+/// The author of a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Author {
-    /// The name, at most 200 characters of it, with U+FFFD for what is not UTF-8.
+    /// The name, cut to 200 characters, with U+FFFD for bytes that are not UTF-8.
     pub name: String,
-    /// The e-mail address, likewise.
+    /// The e-mail address, in the same form.
     pub email: String,
 }
 
@@ -286,16 +286,16 @@ impl StageOutput for FetchedCommit {
     }
 }
 
-/// `Package` in.
+/// The input of `Package`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageInput {
-    /// What `Validate` gave.
+    /// The output of `Validate`.
     pub deliver: Deliver,
-    /// What `Fetch` gave.
+    /// The output of `Fetch`.
     pub fetched: FetchedCommit,
 }
 
-/// `Package` out.
+/// The output of `Package`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Archive {
     /// The zip.
@@ -304,7 +304,7 @@ pub struct Archive {
     pub sha256: String,
     /// How many entries it has.
     pub entries: u64,
-    /// What a reader of the trail should know.
+    /// Warnings for the trail.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -319,37 +319,37 @@ impl StageOutput for Archive {
     }
 }
 
-/// `Upload` in.
+/// The input of `Upload`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadInput {
-    /// What `Validate` gave.
+    /// The output of `Validate`.
     pub deliver: Deliver,
-    /// What `Fetch` gave.
+    /// The output of `Fetch`.
     pub fetched: FetchedCommit,
-    /// What `Package` gave.
+    /// The output of `Package`.
     pub archive: Archive,
 }
 
-/// `Upload` out.
+/// The output of `Upload`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "decision")]
 pub enum Uploaded {
-    /// The zip is in its place.
+    /// The zip is at its destination.
     Delivered(Delivered),
-    /// A newer push's zip is there, and stays.
+    /// The destination has the zip of a newer push, which stays.
     Superseded(Superseded),
-    /// The same change was delivered before.
+    /// The same change was already delivered.
     Ignored(Ignored),
 }
 
-/// Where the zip is.
+/// The delivered zip.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivered {
     /// The bucket's name.
     pub bucket: String,
     /// The object's key.
     pub key: ObjectKey,
-    /// The object's version; none where the bucket keeps no versions.
+    /// The object's version, or `None` if the bucket keeps no versions.
     pub version_id: Option<String>,
     /// The object's entity tag.
     pub etag: String,
@@ -358,12 +358,12 @@ pub struct Delivered {
     pub provenance: Option<ObjectKey>,
 }
 
-/// Which push was newer.
+/// The newer push that superseded a push.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Superseded {
     /// The push whose zip is at the destination.
     pub by: PushId,
-    /// How that is known to be newer.
+    /// Why it is newer.
     pub because: String,
 }
 
@@ -384,10 +384,10 @@ impl StageOutput for Uploaded {
     }
 }
 
-/// `Record` and `RecordFailure` in.
+/// The input of `Record` and `RecordFailure`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordInput {
-    /// What ended the execution. `None` if nothing failed.
+    /// The failure that ended the execution, or `None` if it has not failed.
     #[serde(deserialize_with = "Option::deserialize")]
     pub failure: Option<Failure>,
 }
@@ -403,12 +403,12 @@ pub struct Failure {
     pub cause: String,
 }
 
-/// `Record` out: the detail of the EventBridge event, and the read model in short.
+/// The output of `Record`, which is a summary of the push, and the detail of the EventBridge event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closed {
     /// The push.
     pub push_id: PushId,
-    /// How it ended.
+    /// How the push ended.
     pub status: Status,
     /// Its source.
     pub source: String,
@@ -417,23 +417,23 @@ pub struct Closed {
     /// Its ref.
     #[serde(rename = "ref")]
     pub ref_name: String,
-    /// The commit, where it was fetched.
+    /// The commit, if it was fetched.
     pub commit: Option<CommitId>,
-    /// Its number among the pushes of its ref, where it was wanted.
+    /// The push's number among the pushes of its ref, if it was to be delivered.
     pub sequence: Option<u64>,
-    /// Where the zip is, if it was delivered: of a failed push too, if it failed afterwards.
+    /// The delivered zip, if there is one. A push that failed after its delivery has one too.
     pub delivered: Option<Delivered>,
-    /// The zip's SHA-256, where it was delivered.
+    /// The zip's SHA-256, if it was delivered.
     pub sha256: Option<String>,
-    /// Why it was ignored or superseded.
+    /// Why the push was ignored or superseded.
     pub reason: Option<String>,
-    /// What failed.
+    /// The failure, if the execution failed.
     pub failure: Option<Failure>,
     /// What to do about the failure.
     pub remedy: Option<String>,
 }
 
-/// `Record` writes its event by itself, for which it is depends on the trail.
+/// `Record` writes its event itself, because the trail decides which event it is.
 impl StageOutput for Closed {
     fn event(&self) -> Option<PushEvent> {
         None

@@ -1,4 +1,4 @@
-//! Git's own terms: object ids, ref names, repository paths.
+//! Newtypes for git's object ids, ref names and repository paths.
 
 use crate::Invalid;
 use crate::text::text_newtype;
@@ -10,7 +10,7 @@ text_newtype!(
 );
 
 text_newtype!(
-    /// The id of a commit: an [`ObjectId`] that was looked up and is a commit.
+    /// The id of a commit, which is an [`ObjectId`] that was looked up and found to be a commit.
     CommitId,
     parse_object_id
 );
@@ -28,10 +28,10 @@ text_newtype!(
 );
 
 impl ObjectId {
-    /// Reads a payload's object id, where git hosts write all zeros for "no object".
+    /// Parses an object id of a payload. Returns `None` if it is all zeros, which git hosts write for "no object".
     ///
     /// # Errors
-    /// [`Invalid`] where it is neither an object id nor all zeros.
+    /// Returns [`Invalid`] if it is neither an object id nor all zeros.
     pub fn parse_nullable(text: &str) -> Result<Option<Self>, Invalid> {
         if matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte == b'0') {
             return Ok(None);
@@ -39,7 +39,7 @@ impl ObjectId {
         text.parse().map(Some)
     }
 
-    /// The id as a commit's, once it was looked up and found to be one.
+    /// Converts the id to that of a commit, once it was looked up and found to be one.
     #[must_use]
     pub fn into_commit(self) -> CommitId {
         CommitId(self.0)
@@ -47,7 +47,7 @@ impl ObjectId {
 }
 
 impl CommitId {
-    /// The first eight digits, as people write it.
+    /// Returns the first eight digits, as people write ids.
     #[must_use]
     pub fn short(&self) -> &str {
         &self.0[..8]
@@ -55,14 +55,14 @@ impl CommitId {
 }
 
 impl RefName {
-    /// The name without `refs/`: `heads/main`, `tags/v1`.
+    /// Returns the name without `refs/`, such as `heads/main` or `tags/v1`.
     #[must_use]
     pub fn short(&self) -> &str {
         self.0.strip_prefix("refs/").unwrap_or(&self.0)
     }
 }
 
-/// `path` without the `.git` at its end, where it has one.
+/// Returns `path` without a `.git` at its end.
 #[must_use]
 pub fn without_dot_git(path: &str) -> &str {
     path.strip_suffix(".git").unwrap_or(path)
@@ -71,10 +71,10 @@ pub fn without_dot_git(path: &str) -> &str {
 fn parse_object_id(text: &str) -> Result<String, Invalid> {
     let invalid = |rule: &str| Err(Invalid::new("object id", text, rule));
     if !matches!(text.len(), 40 | 64) {
-        return invalid("it has 40 or 64 digits");
+        return invalid("it must have 40 or 64 digits");
     }
     if !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-        return invalid("its digits are 0-9 and a-f");
+        return invalid("its digits must be 0-9 and a-f");
     }
     if text.bytes().all(|byte| byte == b'0') {
         return invalid("all zeros stand for no object");
@@ -82,32 +82,33 @@ fn parse_object_id(text: &str) -> Result<String, Invalid> {
     Ok(text.to_owned())
 }
 
-/// <https://git-scm.com/docs/git-check-ref-format>, plus: it begins with `refs/` and has at most 1,000 bytes.
+/// Checks a ref name by <https://git-scm.com/docs/git-check-ref-format>. It must also begin with `refs/` and have at
+/// most 1,000 bytes.
 fn parse_ref_name(text: &str) -> Result<String, Invalid> {
     let invalid = |rule: &str| Err(Invalid::new("ref name", text, rule));
     let Some(short) = text.strip_prefix("refs/") else {
-        return invalid("it begins with refs/");
+        return invalid("it must begin with refs/");
     };
     if text.len() > 1_000 {
-        return invalid("it has at most 1,000 bytes");
+        return invalid("it must have at most 1,000 bytes");
     }
     if !short.contains('/') {
-        return invalid("it names a kind and a name, as refs/heads/main does");
+        return invalid("it must have a kind and a name, as in refs/heads/main");
     }
     if text.contains("..") || text.contains("@{") || text.ends_with('.') {
-        return invalid("it has no '..', no '@{' and no '.' at its end");
+        return invalid("it must not contain '..' or '@{', or end with '.'");
     }
     if text
         .chars()
         .any(|char| char.is_control() || " ~^:?*[\\".contains(char))
     {
-        return invalid("it has no control character, no space and none of ~ ^ : ? * [ \\");
+        return invalid("it must not contain a control character, a space, or any of ~ ^ : ? * [ \\");
     }
     if text
         .split('/')
         .any(|part| part.is_empty() || part.starts_with('.') || part.ends_with(".lock"))
     {
-        return invalid("no part of it is empty, begins with '.' or ends with '.lock'");
+        return invalid("no part of it may be empty, begin with '.' or end with '.lock'");
     }
     Ok(text.to_owned())
 }
@@ -117,13 +118,13 @@ fn parse_repository_path(text: &str) -> Result<String, Invalid> {
     let path = without_dot_git(trimmed);
     let invalid = |rule: &str| Err(Invalid::new("repository path", text, rule));
     if path.is_empty() || path.len() > 512 {
-        return invalid("it has 1 to 512 bytes");
+        return invalid("it must have 1 to 512 bytes");
     }
     if path.chars().any(|char| char.is_control() || char == '\\') {
-        return invalid("it has no control character and no backslash");
+        return invalid("it must not contain a control character or a backslash");
     }
     if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        return invalid("no part of it is empty, '.' or '..'");
+        return invalid("no part of it may be empty, '.' or '..'");
     }
     Ok(path.to_owned())
 }
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn all_zeros_are_no_object() {
+    fn all_zeros_stand_for_no_object() {
         assert_eq!(ObjectId::parse_nullable(&"0".repeat(40)).unwrap(), None);
         assert!(ObjectId::parse_nullable(&"1".repeat(40)).unwrap().is_some());
         assert!(ObjectId::parse_nullable("0").is_err());
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn repository_paths_lose_slashes_and_dot_git_and_never_climb() {
+    fn repository_paths_lose_slashes_and_dot_git_and_never_go_up() {
         let path: RepositoryPath = "/group/sub/project.git".parse().unwrap();
         assert_eq!(path.as_str(), "group/sub/project");
         for wrong in ["", "/", ".git", "a/../b", "a//b", "./a", "a\\b", "a\nb"] {

@@ -1,8 +1,8 @@
-//! What Push Code is about, without AWS, tokio, a clock or an environment.
+//! The types and decisions of Push Code, without AWS, tokio, a clock or an environment.
 //!
-//! Newtypes are parsed once, at the edge, and are valid ever after. [`contract`] is what one state of the workflow hands
-//! to the next, [`event`] and [`state`] are the audit trail and its only fold, [`policy`], [`order`] and [`destination`]
-//! are the decisions, and [`error`] is the catalogue of everything that can go wrong.
+//! Newtypes are parsed once, at the edge, and are always valid. [`contract`] has the inputs and outputs of the
+//! workflow's states, [`event`] and [`state`] are the audit trail and its only fold, [`policy`], [`order`] and
+//! [`destination`] have the decisions, and [`error`] is the catalogue of all errors.
 
 pub mod contract;
 pub mod destination;

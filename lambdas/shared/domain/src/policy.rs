@@ -1,4 +1,4 @@
-//! Whether a push is wanted, and what it is to become: the source's settings applied to one push.
+//! Decides by the source's settings whether and how a push is delivered.
 
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -9,41 +9,41 @@ use crate::push::Push;
 use crate::remote_url::RemoteUrl;
 use crate::source::{GitHost, Options, SourceSettings};
 
-/// What the settings say of a push.
+/// The decision about a push.
 #[expect(
     clippy::large_enum_variant,
     reason = "a push has one, which is made, read and dropped"
 )]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// It is wanted.
-    Deliver(Wanted),
-    /// It is not for us.
+    /// The push is to be delivered.
+    Deliver(DeliveryPlan),
+    /// The push is not to be delivered.
     Ignore(Ignored),
 }
 
-/// A wanted push, before it has its number.
+/// How a push is to be delivered, before it has its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct DeliveryPlan {
     /// See [`crate::contract::Deliver::clone_url`].
     pub clone_url: RemoteUrl,
-    /// Where the zip goes.
+    /// The destination of the zip.
     pub destination: Destination,
     /// How the zip is made.
     pub options: Options,
 }
 
-/// Settings that cannot be applied to a push.
+/// Why settings cannot be applied to a push.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// A glob of the settings is none.
-    #[error("the setting {setting} has the glob {glob:?}, which cannot be read: {reason}")]
+    /// A glob of the settings is malformed.
+    #[error("the setting {setting} has the malformed glob {glob:?}: {reason}")]
     Glob {
         /// The setting.
         setting: &'static str,
         /// The glob.
         glob: String,
-        /// Why not.
+        /// What is wrong with it.
         reason: String,
     },
     /// None of the payload's URLs is on a host that the settings name.
@@ -56,15 +56,15 @@ pub enum PolicyError {
         /// The settings' hosts.
         allowed: String,
     },
-    /// The destination's key cannot be made.
-    #[error("the destination's key cannot be made")]
+    /// The destination's key would be invalid.
+    #[error("the destination's key would be invalid")]
     Key(#[from] Invalid),
 }
 
-/// Decides by `settings` whether `push` is wanted.
+/// Decides by `settings` whether and how `push` is delivered.
 ///
 /// # Errors
-/// [`PolicyError`] where the settings cannot be applied: a push that ought to be delivered must not be dropped silently.
+/// Returns a [`PolicyError`] if the settings cannot be applied, so that no push is dropped silently.
 pub fn decide(settings: &SourceSettings, push: &Push) -> Result<Decision, PolicyError> {
     let ignore = |reason, detail| {
         Ok(Decision::Ignore(Ignored {
@@ -94,7 +94,7 @@ pub fn decide(settings: &SourceSettings, push: &Push) -> Result<Decision, Policy
             format!("the push deleted {}", push.ref_name),
         );
     }
-    Ok(Decision::Deliver(Wanted {
+    Ok(Decision::Deliver(DeliveryPlan {
         clone_url: choose_url(&settings.git_hosts, push)?,
         destination: Destination {
             bucket: settings.destination.bucket.clone(),
@@ -113,7 +113,7 @@ fn matches_any(setting: &'static str, globs: &[String], text: &str) -> Result<bo
     Ok(false)
 }
 
-/// `*` stays within one part of a path, `**` crosses parts.
+/// Compiles a glob, in which `*` does not match a slash and `**` does.
 fn matcher(setting: &'static str, glob: &str) -> Result<GlobMatcher, PolicyError> {
     GlobBuilder::new(glob)
         .literal_separator(true)
@@ -126,11 +126,11 @@ fn matcher(setting: &'static str, glob: &str) -> Result<GlobMatcher, PolicyError
         })
 }
 
-/// The payload's URL that is on the first of the allowed hosts, with the settings' user name and no password.
+/// Returns the payload's URL on the most preferred allowed host, with the settings' user name and no password.
 ///
-/// A payload is as trustworthy as whoever knows the webhook's token: its URL chooses among the allowed hosts, and
-/// never leads anywhere else. Below the host's prefix its path has to be exactly the repository's, or another repository's
-/// content could be fetched under an allowed name.
+/// Whoever knows the webhook's token can write a payload, so its URL only chooses among the allowed hosts, and never
+/// leads anywhere else. Its path below the host's prefix must be exactly the repository's, or the content of another
+/// repository could be fetched under an allowed name.
 fn choose_url(hosts: &[GitHost], push: &Push) -> Result<RemoteUrl, PolicyError> {
     let urls: Vec<RemoteUrl> = push
         .clone_urls
@@ -158,10 +158,10 @@ fn choose_url(hosts: &[GitHost], push: &Push) -> Result<RemoteUrl, PolicyError> 
     })
 }
 
-/// Where a submodule is fetched from: its URL of `.gitmodules`, absolute or relative to `parent`, on one of the allowed
-/// hosts. Whoever wrote the repository chose it: like a payload's, it chooses among the hosts that the settings name. Where
-/// it names another scheme or port of such a host, the settings' are used, since these have credentials. `None` if it
-/// leads elsewhere.
+/// Returns the URL to fetch a submodule from, by its URL in `.gitmodules`, which is absolute or relative to `parent`,
+/// or `None` if it is on none of the allowed hosts. Whoever wrote the repository chose that URL, so like a payload's it
+/// only chooses among the hosts that the settings name. If it has another scheme or port than such a host, those of the
+/// settings are used, because the credentials are for them.
 #[must_use]
 pub fn submodule_url(hosts: &[GitHost], parent: &RemoteUrl, text: &str) -> Option<RemoteUrl> {
     let url = if text.starts_with("./") || text.starts_with("../") {
@@ -178,16 +178,17 @@ pub fn submodule_url(hosts: &[GitHost], parent: &RemoteUrl, text: &str) -> Optio
         hosts.find(|host| host.origin().host() == url.origin().host())
     };
     let host = exact.or_else(of_name)?;
-    // Of another scheme the path has no prefix: GitLab's SSH URLs have none.
+    // A URL of another scheme has no prefix, as GitLab's SSH URLs have none.
     let prefix = exact.map_or(host.prefix(), |_| "");
     Some(host.url().with_path(&format!("{prefix}{}", url.path())))
 }
 
-/// Whether a submodule, or an LFS server, may be of the repository that a URL names: whether a glob matches its path, decoded
-/// and without `.git` at its end. Whoever may push to one repository must not read another one by the source's credentials.
+/// Returns whether the repository that a URL names is allowed as a submodule or LFS server: a glob must match its path,
+/// decoded and without `.git` at its end. Otherwise whoever may push to one repository could read another one by the
+/// source's credentials.
 ///
 /// # Errors
-/// [`PolicyError::Glob`].
+/// Returns [`PolicyError::Glob`] if a glob is malformed.
 pub fn submodule_is_allowed(repositories: &[String], url: &RemoteUrl) -> Result<bool, PolicyError> {
     match url.repository() {
         Some(path) => matches_any("submodule_repositories", repositories, path.as_str()),
@@ -195,7 +196,8 @@ pub fn submodule_is_allowed(repositories: &[String], url: &RemoteUrl) -> Result<
     }
 }
 
-/// git's rule (<https://git-scm.com/docs/gitmodules>): each `../` takes one part off the parent's URL.
+/// Resolves a relative URL by git's rule (<https://git-scm.com/docs/gitmodules>): each `../` removes one part of the
+/// parent's URL.
 fn relative_to(parent: &RemoteUrl, text: &str) -> RemoteUrl {
     let mut path: Vec<&str> = parent.path().trim_matches('/').split('/').collect();
     let mut rest = text;
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_wanted_is_ignored_with_its_reason() {
+    fn a_push_that_is_not_wanted_is_ignored_with_a_reason() {
         assert_eq!(
             reason(&push("other/project", "refs/heads/main", &[])),
             IgnoreReason::RepositoryNotAllowed
@@ -272,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_allowed_host_that_the_payload_offers_is_fetched_from() {
+    fn the_most_preferred_host_that_the_payload_offers_is_chosen() {
         let both = [
             "https://git.example.com/group/project.git",
             "git@git.example.com:group/project.git",
@@ -324,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn the_user_of_an_ssh_url_is_the_settings_one_if_they_name_one() {
+    fn the_user_of_an_ssh_url_is_that_of_the_settings_if_they_name_one() {
         let parent: RemoteUrl = "ssh://bot@git.example.com/group/project.git".parse().unwrap();
         let url = |host: &str, text: &str| {
             let hosts = [host.parse().unwrap()];
@@ -462,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_glob_that_cannot_be_read_is_an_error_and_not_a_silent_no() {
+    fn a_malformed_glob_is_an_error_and_does_not_drop_the_push() {
         let mut settings = settings();
         settings.refs = vec!["refs/heads/[".to_owned()];
         let error = decide(&settings, &push("group/project", "refs/heads/main", &[])).unwrap_err();

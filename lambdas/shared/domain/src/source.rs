@@ -1,4 +1,4 @@
-//! A source's settings: the JSON of the SSM parameter `/{stack}/sources/{source}`.
+//! The settings of a source, which are the JSON of the SSM parameter `/{stack}/sources/{source}`.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,21 +6,21 @@ use crate::destination::KeyTemplate;
 pub use crate::git_host::GitHost;
 pub use crate::limits::Limits;
 
-/// What one git host or group may deliver, and where to.
+/// What one git host or group may deliver, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceSettings {
-    /// Who calls the webhook.
+    /// The kind of the git host that calls the webhook.
     pub provider: Provider,
     /// Globs of the repositories that may be delivered: `group/project`, `group/*`, `group/**`.
     pub repositories: Vec<String>,
-    /// Globs of further repositories that submodules may be of: the paths of their URLs, without `.git`.
+    /// Globs of further repositories that are allowed as submodules: the paths of their URLs, without `.git`.
     #[serde(default)]
     pub submodule_repositories: Vec<String>,
-    /// Globs of the full ref names that are wanted: `refs/heads/main`, `refs/tags/v*`.
+    /// Globs of the full names of the refs that are delivered: `refs/heads/main`, `refs/tags/v*`.
     pub refs: Vec<String>,
-    /// The hosts that a repository may be fetched from, the preferred one first.
+    /// The hosts that repositories may be fetched from, in order of preference.
     pub git_hosts: Vec<GitHost>,
-    /// Where the zips go.
+    /// The destination of the zips.
     pub destination: DestinationSettings,
     /// How the zips are made.
     #[serde(default)]
@@ -35,7 +35,7 @@ pub enum Provider {
     GitLab,
 }
 
-/// The bucket and the names in it.
+/// The bucket of the zips, and their names in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DestinationSettings {
     /// The bucket's name.
@@ -54,21 +54,21 @@ pub struct Options {
     /// Whether `.gitattributes` are applied as `git archive` applies them: `export-ignore`, `export-subst`, line endings
     /// and encodings.
     pub attributes: bool,
-    /// What becomes of symbolic links.
+    /// How symbolic links are treated.
     pub symlinks: Symlinks,
-    /// What becomes of submodules.
+    /// How submodules are treated.
     pub submodules: Submodules,
-    /// Whether Git LFS pointers are replaced by what they point to.
+    /// Whether Git LFS pointers are replaced by their objects.
     pub lfs: bool,
     /// Whether the zip has a `.git` folder with the ref's history.
     pub full_clone: bool,
     /// Which commits may be delivered.
     pub commits: CommitPolicy,
-    /// Whether the commit has to be signed.
+    /// Whether the commit must be signed.
     pub signature: SignaturePolicy,
     /// Whether an object at the destination that this project has not written is replaced.
     pub overwrite_foreign: bool,
-    /// Where the work stops.
+    /// The limits of a push.
     pub limits: Limits,
 }
 
@@ -89,62 +89,63 @@ impl Default for Options {
     }
 }
 
-/// What becomes of symbolic links. None is ever followed.
+/// How symbolic links are treated. They are never followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Symlinks {
     /// They are links in the zip, wherever they lead.
     #[default]
     Keep,
-    /// Likewise, but one that leads out of the commit's tree fails the push.
+    /// They are links in the zip, but a link that leads out of the commit's tree fails the push.
     Inside,
     /// Any link fails the push.
     Refuse,
 }
 
-/// What becomes of submodules.
+/// How submodules are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Submodules {
     /// They are empty folders, as in a clone without them.
     #[default]
     None,
-    /// Each is fetched at its recorded commit, without history, and so are its own.
+    /// Each is fetched at its recorded commit, without history, and so are its own submodules.
     Recursive,
 }
 
-/// Which commits may be delivered as what a ref points to.
+/// Which commits may be delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommitPolicy {
-    /// Those that the git host shows on the pushed ref: what a tag points to, a branch's tip and the commits before it.
+    /// Those that the git host shows on the pushed ref: the object of a tag, or the tip of a branch and the commits
+    /// before it.
     #[default]
     OnRef,
-    /// Whatever the webhook names, if the git host has it.
+    /// Any commit that the webhook names, if the git host has it.
     Any,
 }
 
-/// Whether the commit has to be signed.
+/// Whether the commit must be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SignaturePolicy {
-    /// Nobody looks.
+    /// Signatures are not checked.
     #[default]
     Any,
-    /// The commit, or the tag that was pushed, has to be signed by a key of the git secret.
+    /// The commit, or the pushed tag, must be signed by a key of the git secret.
     Required,
 }
 
-/// How long a connection to a git or LFS server may take to be made, in seconds.
+/// The timeout for connecting to a git or LFS server, in seconds.
 pub const CONNECT_SECONDS: u64 = 15;
 
-/// Settings that cannot be read.
+/// Why settings cannot be parsed.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// They are not the JSON that they should be.
+    /// They are malformed.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    /// They have fields that nothing reads: most likely one is misspelt, and its default would be used silently.
+    /// They have unknown fields. Most likely one is misspelt, and its default would be used silently.
     #[error("unknown: {}", .0.join(", "))]
     Unknown(Vec<String>),
 }
@@ -152,7 +153,8 @@ pub enum SettingsError {
 impl std::str::FromStr for SourceSettings {
     type Err = SettingsError;
 
-    /// Strict, unlike the events, which hold [`Options`] too and which an older version must be able to read.
+    /// Parses the settings, and refuses unknown fields. (Events, which contain [`Options`] too, are parsed leniently,
+    /// because an older version must be able to read them.)
     fn from_str(text: &str) -> Result<Self, SettingsError> {
         let mut unknown = Vec::new();
         let mut json = serde_json::Deserializer::from_str(text);
@@ -171,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_need_no_more_than_what_has_no_safe_default() {
+    fn only_settings_without_a_safe_default_are_required() {
         let settings: SourceSettings = serde_json::from_str(
             r#"{"provider":"gitlab","repositories":["group/*"],"refs":["refs/heads/main"],
                 "git_hosts":["gitlab.com"],"destination":{"bucket":"zips"}}"#,

@@ -1,4 +1,4 @@
-//! The events, given / when / then, and their form on disk.
+//! The events, by given / when / then, and their stored form.
 
 #![expect(
     clippy::unwrap_used,
@@ -242,7 +242,7 @@ fn no_stage_comes_before_its_predecessor_or_twice() {
     assert!(is_refused(vec![], validated()));
     let mut late = trail(vec![received()]).remove(0);
     late.version = 2;
-    assert!(apply(None, &late).is_err(), "something came before it");
+    assert!(apply(None, &late).is_err(), "an event is missing before it");
     assert!(is_refused(vec![received()], received()));
     assert!(is_refused(vec![received()], fetched()));
     assert!(is_refused(vec![received(), validated()], validated()));
@@ -277,7 +277,7 @@ fn a_failed_attempt_changes_nothing_but_its_count() {
 }
 
 #[test]
-fn a_failed_push_goes_on_where_it_stopped() {
+fn a_failed_push_continues_where_it_stopped() {
     assert_eq!(
         status(vec![received(), validated(), attempt(), failed()]),
         Status::Failed
@@ -295,12 +295,12 @@ fn a_failed_push_goes_on_where_it_stopped() {
     assert_eq!((state.status, state.failure), (Status::Delivered, None));
 }
 
-/// A trail's state.
+/// Returns the state of a trail.
 fn state(events: Vec<PushEvent>) -> domain::state::PushState {
     fold(&trail(events)).unwrap().unwrap()
 }
 
-/// The events of a push that was delivered.
+/// Returns the events of a push that was delivered.
 fn delivered_trail() -> Vec<PushEvent> {
     vec![
         received(),
@@ -312,7 +312,7 @@ fn delivered_trail() -> Vec<PushEvent> {
     ]
 }
 
-/// The failure of the second execution.
+/// Returns the failure of the second execution.
 fn failed_again() -> PushEvent {
     let PushEvent::PushFailed(mut failed) = failed() else {
         unreachable!()
@@ -322,7 +322,7 @@ fn failed_again() -> PushEvent {
 }
 
 #[test]
-fn what_has_expired_is_fetched_again() {
+fn staged_objects_that_have_expired_are_made_again() {
     let PushEvent::AttemptFailed(mut expired) = attempt() else {
         unreachable!()
     };
@@ -337,14 +337,14 @@ fn what_has_expired_is_fetched_again() {
         assert_eq!((forgotten.fetched, forgotten.archive), (None, None));
         assert!(!is_refused(events, fetched()));
     }
-    // What was delivered is known for ever.
+    // The outputs of a delivered push are kept for ever.
     let mut events = delivered_trail();
     events.push(expired);
     assert!(state(events).fetched.is_some());
 }
 
 #[test]
-fn what_a_failure_says_has_expired_is_fetched_again() {
+fn staged_objects_that_are_missing_by_a_failure_are_made_again() {
     let PushEvent::PushFailed(mut expired) = failed() else {
         unreachable!()
     };
@@ -358,7 +358,7 @@ fn what_a_failure_says_has_expired_is_fetched_again() {
 }
 
 #[test]
-fn an_ending_that_could_not_be_announced_stays_and_is_closed_again() {
+fn a_closed_push_that_could_not_be_published_stays_and_is_closed_again() {
     let endings = [
         (vec![received(), ignored()], Status::Ignored),
         (
@@ -398,7 +398,7 @@ fn a_push_that_was_uploaded_and_failed_is_closed_by_another_execution() {
 }
 
 #[test]
-fn an_execution_that_takes_a_failed_push_up_begins_anew_with_what_is_there() {
+fn an_execution_that_takes_over_a_failed_push_begins_again_with_the_staged_objects() {
     let mut events = vec![
         received(),
         validated(),
@@ -421,7 +421,7 @@ fn an_execution_that_takes_a_failed_push_up_begins_anew_with_what_is_there() {
 }
 
 #[test]
-fn no_stage_comes_before_the_decision_of_the_execution_that_took_the_push_up() {
+fn no_stage_comes_before_the_decision_of_the_execution_that_took_over_the_push() {
     let given = || {
         vec![
             received(),
@@ -442,7 +442,7 @@ fn no_stage_comes_before_the_decision_of_the_execution_that_took_the_push_up() {
 }
 
 #[test]
-fn what_was_made_by_another_decision_is_made_again() {
+fn outputs_of_another_decision_are_made_again() {
     let after = |change: fn(&mut Deliver)| {
         let mut deliver = decision();
         change(&mut deliver);
@@ -476,7 +476,7 @@ fn what_was_made_by_another_decision_is_made_again() {
 }
 
 #[test]
-fn a_decision_is_remembered_over_an_execution_that_made_none() {
+fn a_decision_is_kept_over_an_execution_that_made_none() {
     let third = PushEvent::PushRetried(PushRetried {
         execution: Execution {
             id: "third".into(),
@@ -495,12 +495,12 @@ fn a_decision_is_remembered_over_an_execution_that_made_none() {
 }
 
 #[test]
-fn an_ignored_push_is_decided_anew_and_fetched_again() {
+fn an_ignored_push_is_decided_again_and_fetched_again() {
     let events = vec![received(), ignored(), retried()];
     assert_eq!(state(events.clone()).ignored, None);
     assert!(!is_refused(events.clone(), validated()));
     assert!(!is_refused(events, ignored()));
-    // A duplicate has staged something, which was removed.
+    // A duplicate had staged objects, which were removed.
     let duplicate = vec![
         received(),
         validated(),
@@ -515,7 +515,7 @@ fn an_ignored_push_is_decided_anew_and_fetched_again() {
 }
 
 #[test]
-fn a_duplicate_is_known_when_its_zip_is_there() {
+fn a_duplicate_is_ignored_after_its_zip_was_made() {
     let events = vec![received(), validated(), fetched(), packaged(), ignored()];
     let state = state(events.clone());
     assert_eq!(state.status, Status::Ignored);
@@ -527,7 +527,7 @@ fn a_duplicate_is_known_when_its_zip_is_there() {
 }
 
 #[test]
-fn a_push_that_was_delivered_stays_so_when_it_is_taken_up_again() {
+fn a_push_that_was_delivered_stays_so_when_it_is_taken_over() {
     let superseded_trail = vec![received(), validated(), fetched(), packaged(), superseded()];
     for events in [delivered_trail(), superseded_trail] {
         let ending = status(events.clone());
@@ -538,14 +538,14 @@ fn a_push_that_was_delivered_stays_so_when_it_is_taken_up_again() {
             let state = state(events);
             assert_eq!(state.status, ending);
             assert!(state.deliver.is_some() && state.is_in_charge(SECOND_EXECUTION));
-            // Nothing in the trail says whether it was told, but for a failure.
+            // Only a failure in the trail shows that it may not have been published.
             assert_eq!(state.closing_event().is_some(), has_failed);
         }
     }
 }
 
 #[test]
-fn an_execution_takes_a_push_up_once() {
+fn an_execution_takes_over_a_push_once() {
     assert!(!is_refused(vec![received()], retried()));
     assert!(is_refused(vec![received(), retried()], retried()));
     let PushEvent::PushRetried(mut first) = retried() else {
@@ -559,7 +559,7 @@ fn an_execution_takes_a_push_up_once() {
 }
 
 #[test]
-fn an_execution_is_over_when_it_has_failed_or_another_has_taken_the_push_up() {
+fn an_execution_is_over_when_it_has_failed_or_another_has_taken_over_the_push() {
     let who = |events: Vec<PushEvent>| {
         let state = state(events);
         [EXECUTION, SECOND_EXECUTION, "unknown"].map(|id| {
@@ -588,8 +588,8 @@ fn an_execution_is_over_when_it_has_failed_or_another_has_taken_the_push_up() {
 }
 
 #[test]
-fn a_push_that_has_failed_stays_so_until_it_is_taken_up_or_closed() {
-    // As by a function of an execution that was stopped.
+fn a_push_that_has_failed_stays_so_until_it_is_taken_over_or_closed() {
+    // A function of an execution that was stopped may still record its output.
     let events = vec![
         received(),
         validated(),
@@ -604,7 +604,7 @@ fn a_push_that_has_failed_stays_so_until_it_is_taken_up_or_closed() {
 }
 
 #[test]
-fn which_ends_are_good_ones() {
+fn which_statuses_are_complete() {
     let all = [
         Status::Received,
         Status::Validated,
@@ -622,7 +622,7 @@ fn which_ends_are_good_ones() {
     assert_eq!(closed, [&good[..], &[Status::Failed]].concat());
 }
 
-/// Checks that an output is what its event says, and is found again in the state after it and not before.
+/// Checks that an output is recorded by its event, and is found in the state after the event and not before.
 fn assert_is_found_again<O>(given: Vec<PushEvent>, output: &O, event: PushEvent)
 where
     O: StageOutput + PartialEq + std::fmt::Debug,
@@ -634,7 +634,7 @@ where
 }
 
 #[test]
-fn what_a_stage_gave_is_found_again_in_the_state() {
+fn the_output_of_a_stage_is_found_in_the_state() {
     let (
         PushEvent::PushIgnored(not_for_us),
         PushEvent::CommitFetched(commit),
@@ -656,7 +656,7 @@ fn what_a_stage_gave_is_found_again_in_the_state() {
     assert_is_found_again(packaged_push(), &Uploaded::Delivered(delivered()), uploaded());
     assert_is_found_again(packaged_push(), &Uploaded::Superseded(older), superseded());
     assert_is_found_again(packaged_push(), &Uploaded::Ignored(not_for_us), ignored());
-    // A duplicate was wanted all the same.
+    // A duplicate was validated all the same.
     let duplicate = state([packaged_push(), vec![ignored()]].concat());
     assert_eq!(
         Validated::recorded(&duplicate),
@@ -665,7 +665,7 @@ fn what_a_stage_gave_is_found_again_in_the_state() {
 }
 
 #[test]
-fn stages_and_statuses_are_written_as_they_are_named() {
+fn stages_and_statuses_are_serialized_by_their_names() {
     assert_eq!(Stage::Validate.to_string(), "Validate");
     assert_eq!(Status::Superseded.to_string(), "Superseded");
     let illegal = apply(None, &trail(vec![validated()])[0]).unwrap_err().to_string();
@@ -707,8 +707,8 @@ fn an_event_from_before_there_were_options_for_submodules_is_read() {
     assert_eq!(deliver.options.limits.submodules, 100);
 }
 
-/// One of each. What this file has once pinned was written to tables: it must stay readable for ever. A change to it
-/// needs a new schema version, and a reader for the old one.
+/// The file has one event of each kind. What it has once pinned was written to tables, and must stay readable for ever.
+/// A change needs a new schema version, and a reader for the old one.
 #[test]
 fn every_event_reads_and_writes_as_the_golden_file_says() {
     let events = trail(vec![

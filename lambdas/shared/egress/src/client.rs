@@ -1,4 +1,4 @@
-//! The client: no proxies, no cookies, no redirects and no decompression, for it has none of them.
+//! The HTTP client. It has no proxies, cookies, redirects or decompression.
 
 use std::error::Error as _;
 use std::time::{Duration, Instant};
@@ -18,12 +18,12 @@ use crate::connector::{ConnectError, Connector};
 use crate::error::{Error, named};
 use crate::timeouts::{TimeoutError, Timeouts};
 
-/// The body of an answer.
+/// The body of a response.
 pub type Body = hyper::body::Incoming;
-/// The answer to a request.
+/// The response to a request.
 pub type Response = http::Response<Body>;
 
-/// Speaks to one server, and to where it leads.
+/// A client of one server, and of the URLs that it refers to.
 pub struct Client {
     server: Url,
     http: legacy::Client<Connector, Full<Bytes>>,
@@ -31,11 +31,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for `server`. It and the `named` hosts may be inside the network; `authorities` are trusted besides the
-    /// system's. A server may be silent for the time `silence`.
+    /// Creates a client of `server`. `server` and the `named` hosts may be inside the network. `authorities` are
+    /// trusted besides the system's. A server may be silent for the time `silence`.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] if TLS cannot be set up.
+    /// Returns [`Error::Unreachable`] if TLS cannot be set up.
     pub fn new(
         server: &Url,
         named: Vec<Origin>,
@@ -52,22 +52,22 @@ impl Client {
         })
     }
 
-    /// The server's URL.
+    /// Returns the server's URL.
     #[must_use]
     pub fn server(&self) -> &Url {
         &self.server
     }
 
-    /// Whether `url` is on the server itself.
+    /// Returns whether `url` is on the server itself.
     #[must_use]
     pub fn is_server(&self, url: &Url) -> bool {
         Origin::of(url) == Origin::of(&self.server)
     }
 
-    /// Sends a request, and waits for the head of the answer.
+    /// Sends a request, and waits for the header of the response.
     ///
     /// # Errors
-    /// [`Error`].
+    /// Returns an [`Error`] if there is no response.
     pub async fn send(
         &self,
         method: Method,
@@ -79,7 +79,7 @@ impl Client {
         *request.method_mut() = method;
         *request.uri_mut() = url[..url::Position::AfterQuery]
             .parse()
-            .map_err(|_| invalid(url, "its URL cannot be asked for"))?;
+            .map_err(|_| invalid(url, "its URL cannot be requested"))?;
         *request.headers_mut() = headers;
         let own = [
             (USER_AGENT, concat!("push-code/", env!("CARGO_PKG_VERSION"))),
@@ -97,17 +97,17 @@ impl Client {
             .map_err(|error| failed(url, error))
     }
 
-    /// The next bytes of an answer's body. `None` at its end.
+    /// Returns the next bytes of a response's body, or `None` at its end.
     ///
     /// # Errors
-    /// [`Error`].
+    /// Returns an [`Error`] if the body breaks off.
     pub async fn next(&self, url: &Url, body: &mut Body) -> Result<Option<Bytes>, Error> {
         loop {
             let frame = self.timeouts.for_server(body.frame()).await;
             match frame.map_err(|error| self.timed_out(url, error))? {
                 None => return Ok(None),
                 Some(Err(error)) => return Err(unreachable(url, error)),
-                // What is no data is trailers.
+                // A frame without data has trailers, which are ignored.
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(bytes) => return Ok(Some(bytes)),
                     Err(_) => continue,
@@ -116,16 +116,16 @@ impl Client {
         }
     }
 
-    /// Waits for something else than the server, such as who takes the bytes on, until the deadline.
+    /// Waits until the deadline for something other than the server, such as the receiver of the bytes.
     ///
     /// # Errors
-    /// [`Error::Late`], [`Error::Stopped`].
+    /// Returns [`Error::Late`] at the deadline, and [`Error::Stopped`] if the client is stopped.
     pub async fn until_deadline<T>(&self, future: impl Future<Output = T>) -> Result<T, Error> {
         let waited = self.timeouts.until_deadline(future).await;
         waited.map_err(|error| self.timed_out(&self.server, error))
     }
 
-    /// Lets all requests end, and all that will be made, with [`Error::Stopped`].
+    /// Ends all current and future requests with [`Error::Stopped`].
     pub fn stop(&self) {
         self.timeouts.stop();
     }

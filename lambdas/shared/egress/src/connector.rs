@@ -1,7 +1,7 @@
-//! Connections to the server and to where it leads.
+//! Connects to the server and to the URLs that it refers to.
 //!
-//! A name is looked up once, each address is checked, and exactly those are connected to: between the check and the
-//! connection no name can come to mean another address.
+//! A name is looked up once, each address is checked, and only checked addresses are connected to. So no name can get
+//! another address between the check and the connection.
 
 use std::future::Future;
 use std::io;
@@ -31,24 +31,24 @@ use crate::address::{Reach, reach};
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The address is one that the server must not lead to.
+    /// The server must not refer to this address.
     #[error("{address} is {}", reach.describe())]
     Address {
         /// The address.
         address: IpAddr,
-        /// What it is.
+        /// How far inside the network it is.
         reach: Reach,
     },
     /// The certificate is not trusted.
     #[error("the certificate is not trusted: {0}")]
     Certificate(String),
-    /// Nobody answers.
+    /// Connecting took too long.
     #[error("no connection after {CONNECT_SECONDS} s")]
     TimedOut,
-    /// OpenSSL.
+    /// OpenSSL failed.
     #[error("TLS failed")]
     Tls(#[from] ErrorStack),
-    /// Everything else.
+    /// The connection failed otherwise.
     #[error("the connection failed")]
     Io(#[from] io::Error),
 }
@@ -61,14 +61,14 @@ struct Inner {
     tls: SslConnector,
     /// The server.
     server: Option<Origin>,
-    /// Where the server was met.
+    /// The reach of the address at which the server was connected to.
     server_reach: OnceLock<Reach>,
-    /// Besides the server, what may be anywhere, for the settings name it.
+    /// The hosts besides the server that may be at any address, because the settings name them.
     hosts: Vec<Origin>,
 }
 
 impl Connector {
-    /// For the server at `server`; `authorities` are trusted besides the system's.
+    /// Creates the connector for the server at `server`. `authorities` are trusted besides the system's.
     pub fn new(server: &Url, hosts: Vec<Origin>, authorities: &[X509]) -> Result<Self, ErrorStack> {
         Ok(Self(Arc::new(Inner {
             tls: tls(authorities)?,
@@ -79,8 +79,8 @@ impl Connector {
     }
 }
 
-/// Trusts the system's authorities, where git2 finds them too, and `authorities`, which may be a host's own certificate, or
-/// its issuer without the root above it: the same as a git transfer does.
+/// Returns a TLS connector that trusts the system's authorities, found as git2 finds them, and `authorities`. These may
+/// be a host's own certificate, or its issuer without the root above it, as in a git transfer.
 fn tls(authorities: &[X509]) -> Result<SslConnector, ErrorStack> {
     let mut builder = SslConnector::builder(SslMethod::tls_client())?;
     let system = openssl_probe::probe();
@@ -127,7 +127,7 @@ impl Inner {
         }
     }
 
-    /// Connects to the first address that is allowed and answers.
+    /// Connects to the first address that is allowed and accepts the connection.
     async fn open(&self, origin: &Origin, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
         let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
             Ok(address) => vec![SocketAddr::new(address, port)],
@@ -155,8 +155,8 @@ impl Inner {
         Err(failed)
     }
 
-    /// The server and the hosts of the settings may be anywhere but where no git host is. Others may be as far inside as the
-    /// server itself is.
+    /// Checks an address. The server and the hosts of the settings may be at any address except a forbidden one; others
+    /// may be as far inside the network as the server itself.
     fn check(&self, origin: &Origin, address: IpAddr) -> Result<(), ConnectError> {
         let reach = reach(address);
         let named = self.server.as_ref() == Some(origin) || self.hosts.contains(origin);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_is_as_good_as_its_address() {
+    async fn a_name_is_judged_by_its_address() {
         let far = connector("https://lfs.example.com", &[]);
         for url in [
             "http://localhost:1/",
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_settings_name_may_be_inside() {
+    async fn hosts_of_the_settings_may_be_inside() {
         let hosts = ["http://localhost:1", "http://[::1]:1", "http://169.254.169.254"];
         let far = connector("https://lfs.example.com", &hosts);
         assert!(!refused(&far, "http://localhost:1/").await);
@@ -246,11 +246,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_on_the_loopback_may_lead_to_the_loopback() {
+    async fn a_server_on_the_loopback_may_refer_to_the_loopback() {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let server = format!("http://{}", listener.local_addr().unwrap());
         let near = connector(&server, &[]);
-        assert!(refused(&near, "http://localhost:1/").await, "before it was met");
+        assert!(
+            refused(&near, "http://localhost:1/").await,
+            "before it was connected to"
+        );
         assert!(!refused(&near, &server).await);
         assert!(!refused(&near, "http://localhost:1/").await);
         assert!(refused(&near, "http://169.254.169.254/").await);

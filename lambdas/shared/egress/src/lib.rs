@@ -1,8 +1,9 @@
-//! HTTP to servers that are not trusted, from a function that has neighbours which nobody else may reach.
+//! HTTP to servers that are not trusted, from a function that can reach private networks.
 //!
-//! A [`Client`] speaks to one server, and to wherever that leads: no further inside the network than the server itself is,
-//! unless the settings name the place. It follows no redirect by itself, and waits neither longer than a server may be
-//! silent nor beyond a deadline. What is asked, and what an answer means, is up to whoever uses it.
+//! A [`Client`] sends requests to one server, and to the URLs that the server refers to. Those must not be further
+//! inside the network than the server itself, unless the settings name their host. The client follows no redirect by
+//! itself, and waits neither longer than a server may be silent nor beyond a deadline. What is requested, and what a
+//! response means, is decided by the caller.
 
 mod address;
 mod client;

@@ -1,4 +1,4 @@
-//! The batch API, by git-lfs's `docs/api/batch.md`: asks the LFS server where objects are.
+//! The batch API, by git-lfs's `docs/api/batch.md`, which asks the LFS server where objects are.
 
 use std::collections::BTreeMap;
 
@@ -14,26 +14,26 @@ use url::Url;
 use crate::client::{Client, invalid};
 use crate::error::Error;
 
-/// How many objects are asked for at once: what git-lfs asks for, and some servers take no more.
-pub const BATCH_OBJECTS: usize = 100;
-/// The largest answer, in bytes. One for 100 objects has some 100 KiB.
-const ANSWER_BYTES: usize = 8 << 20;
+/// The most objects of one request. git-lfs uses this number, and some servers accept no more.
+pub const MAX_BATCH_OBJECTS: usize = 100;
+/// The largest response, in bytes. One for 100 objects has about 100 KiB.
+const MAX_RESPONSE_BYTES: usize = 8 << 20;
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.git-lfs+json");
 
-/// An object, and where it is.
+/// Where an object can be downloaded.
 #[derive(Debug)]
 pub struct Download {
     pub oid: LfsOid,
     pub size: u64,
     pub href: Url,
-    /// What the server wants to be sent there.
+    /// The headers that the server requires for the download.
     pub headers: HeaderMap,
-    /// Whether that is all that is needed there.
+    /// Whether the download needs no login besides these headers.
     pub authenticated: bool,
 }
 
 #[derive(Serialize)]
-struct Question<'a> {
+struct BatchRequest<'a> {
     operation: &'static str,
     transfers: [&'static str; 1],
     #[serde(rename = "ref")]
@@ -54,7 +54,7 @@ struct RequestedObject<'a> {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct BatchResponse {
     transfer: Option<String>,
     hash_algo: Option<String>,
     objects: Vec<Object>,
@@ -91,7 +91,7 @@ struct Refusal {
     message: String,
 }
 
-/// Asks for at most [`BATCH_OBJECTS`] objects, each of which is in the answer.
+/// Asks where at most [`MAX_BATCH_OBJECTS`] objects are. The result has each of them.
 pub async fn ask(
     client: &Client<'_>,
     login: Option<&HeaderValue>,
@@ -100,7 +100,7 @@ pub async fn ask(
 ) -> Result<Vec<Download>, Error> {
     let mut url = client.server().clone();
     url.set_path(&format!("{}/objects/batch", url.path().trim_end_matches('/')));
-    let question = Question {
+    let request = BatchRequest {
         operation: "download",
         transfers: ["basic"],
         reference: Reference { name: ref_name },
@@ -113,20 +113,23 @@ pub async fn ask(
             .collect(),
         hash_algo: "sha256",
     };
-    let body = serde_json::to_vec(&question).map_err(|error| invalid(&url, error.to_string()))?;
+    let body = serde_json::to_vec(&request).map_err(|error| invalid(&url, error.to_string()))?;
     let mut headers = HeaderMap::from_iter([(ACCEPT, MEDIA_TYPE), (CONTENT_TYPE, MEDIA_TYPE)]);
     if let Some(login) = login {
         headers.insert(AUTHORIZATION, login.clone());
     }
-    let mut answer = client.send(Method::POST, &url, headers, body).await?;
-    let status = answer.status();
-    if let Some(error) = refusal(client, &url, status, answer.headers(), login.is_some()) {
+    let mut response = client.send(Method::POST, &url, headers, body).await?;
+    let status = response.status();
+    if let Some(error) = refusal(client, &url, status, response.headers(), login.is_some()) {
         return Err(error);
     }
     let mut body = Vec::new();
-    while let Some(bytes) = client.next(&url, answer.body_mut()).await? {
-        if body.len() + bytes.len() > ANSWER_BYTES {
-            return Err(invalid(&url, format!("it has more than {ANSWER_BYTES} bytes")));
+    while let Some(bytes) = client.next(&url, response.body_mut()).await? {
+        if body.len() + bytes.len() > MAX_RESPONSE_BYTES {
+            return Err(invalid(
+                &url,
+                format!("it has more than {MAX_RESPONSE_BYTES} bytes"),
+            ));
         }
         body.extend_from_slice(&bytes);
     }
@@ -135,12 +138,12 @@ pub async fn ask(
             |_| String::new(),
             |refusal| format!(": {}", said(&refusal.message)),
         );
-        return Err(invalid(&url, format!("the answer is {status}{said}")));
+        return Err(invalid(&url, format!("the status is {status}{said}")));
     }
     read(&url, &body, objects)
 }
 
-/// What a status means that needs no more words.
+/// Returns the error of a status that needs no further text.
 fn refusal(
     client: &Client<'_>,
     url: &Url,
@@ -172,35 +175,35 @@ fn refusal(
     }
 }
 
-/// Reads an answer to the question for `objects`.
+/// Parses the response to a request for `objects`.
 pub fn read(url: &Url, body: &[u8], objects: &[(LfsOid, u64)]) -> Result<Vec<Download>, Error> {
-    let answer: Answer = serde_json::from_slice(body).map_err(|error| {
-        // serde's own message may quote what it met.
+    let response: BatchResponse = serde_json::from_slice(body).map_err(|error| {
+        // serde's own message may quote the response.
         let (line, column) = (error.line(), error.column());
         invalid(
             url,
-            format!("it is no answer of the batch API, see line {line}, column {column}"),
+            format!("it is not a response of the batch API, see line {line}, column {column}"),
         )
     })?;
-    for (what, met, expected) in [
-        ("transfer", answer.transfer, "basic"),
-        ("hash_algo", answer.hash_algo, "sha256"),
+    for (what, value, expected) in [
+        ("transfer", response.transfer, "basic"),
+        ("hash_algo", response.hash_algo, "sha256"),
     ] {
-        if let Some(met) = met.filter(|met| met != expected) {
-            return Err(invalid(url, format!("its {what} is {:?}", said(&met))));
+        if let Some(value) = value.filter(|value| value != expected) {
+            return Err(invalid(url, format!("its {what} is {:?}", said(&value))));
         }
     }
     let mut wanted: BTreeMap<&str, &(LfsOid, u64)> =
         objects.iter().map(|object| (object.0.as_str(), object)).collect();
     let mut downloads = Vec::with_capacity(objects.len());
-    for object in answer.objects {
+    for object in response.objects {
         let (oid, size) = wanted
             .remove(object.oid.as_str())
-            .ok_or_else(|| invalid(url, "it has an object that was not asked for, or has one twice"))?;
+            .ok_or_else(|| invalid(url, "it has an object that was not requested, or has one twice"))?;
         downloads.push(download(url, object, oid, *size)?);
     }
     match wanted.keys().next() {
-        Some(oid) => Err(invalid(url, format!("it says nothing of the object {oid}"))),
+        Some(oid) => Err(invalid(url, format!("it lacks the object {oid}"))),
         None => Ok(downloads),
     }
 }
@@ -226,13 +229,13 @@ fn download(url: &Url, object: Object, oid: &LfsOid, size: u64) -> Result<Downlo
     if object.size != Some(size) {
         return Err(invalid(
             url,
-            format!("the object {oid} has another size there than {size}, which its pointer says"),
+            format!("the object {oid} does not have the size {size} of its pointer"),
         ));
     }
     let href = Url::parse(&action.href)
         .ok()
         .filter(|href| matches!(href.scheme(), "https" | "http") && href.has_host())
-        .ok_or_else(|| invalid(url, format!("the object {oid} is at what is no HTTP URL")))?;
+        .ok_or_else(|| invalid(url, format!("the URL of the object {oid} is not an HTTP URL")))?;
     let headers = action_headers(action.header.unwrap_or_default())
         .ok_or_else(|| invalid(url, format!("the object {oid} has headers that cannot be sent")))?;
     Ok(Download {
@@ -244,7 +247,7 @@ fn download(url: &Url, object: Object, oid: &LfsOid, size: u64) -> Result<Downlo
     })
 }
 
-/// The headers that a server wants, without those that are the connection's own.
+/// Returns the headers that a server requires, without those of the connection itself.
 fn action_headers(given: BTreeMap<String, String>) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
     for (name, value) in given {
@@ -258,8 +261,8 @@ fn action_headers(given: BTreeMap<String, String>) -> Option<HeaderMap> {
     Some(headers)
 }
 
-/// What a server says, for people: one line, and no URL's query. It is not cut here: half of a secret would not be found in
-/// it.
+/// Formats a server's text for people, as one line and without the queries of URLs. It is not cut here, because half of
+/// a secret would not be found in it.
 fn said(text: &str) -> String {
     let words = text.split_whitespace().map(|word| match word.split_once('?') {
         Some((before, _)) if before.contains("://") => before,
@@ -281,13 +284,13 @@ mod tests {
         LfsOid::parse(&digit.to_string().repeat(64)).unwrap()
     }
 
-    fn read_two(answer: &Value) -> Result<Vec<Download>, Error> {
-        read_bytes(answer.to_string().as_bytes())
+    fn read_two(response: &Value) -> Result<Vec<Download>, Error> {
+        read_bytes(response.to_string().as_bytes())
     }
 
-    fn read_bytes(answer: &[u8]) -> Result<Vec<Download>, Error> {
+    fn read_bytes(response: &[u8]) -> Result<Vec<Download>, Error> {
         let url = Url::parse("https://git.example.com/a.git/info/lfs/objects/batch").unwrap();
-        read(&url, answer, &[(oid('a'), 1), (oid('b'), 2)])
+        read(&url, response, &[(oid('a'), 1), (oid('b'), 2)])
     }
 
     fn good(digit: char, size: u64) -> Value {
@@ -307,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_answer_is_read_in_any_order() {
+    fn a_valid_response_is_read_in_any_order() {
         let downloads =
             read_two(&json!({"transfer": "basic", "objects": [good('b', 2), good('a', 1)]})).unwrap();
         assert_eq!(downloads.len(), 2);
@@ -322,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_another_question_is_refused() {
+    fn a_response_to_another_request_is_refused() {
         let other = "c".repeat(64);
         let cases = [
             json!([]),
@@ -338,22 +341,22 @@ mod tests {
             json!({"transfer": "tus", "objects": [good('a', 1), good('b', 2)]}),
             json!({"hash_algo": "md5", "objects": [good('a', 1), good('b', 2)]}),
         ];
-        for answer in cases {
-            let error = read_two(&answer).unwrap_err();
-            assert_eq!(error.code(), Code::LfsInvalid, "{answer}: {error}");
+        for response in cases {
+            let error = read_two(&response).unwrap_err();
+            assert_eq!(error.code(), Code::LfsInvalid, "{response}: {error}");
         }
         for href in ["file:///etc/passwd", "ftp://a/b", "/relative", "", "javascript:x"] {
-            let answer = with('b', 2, |object| {
+            let response = with('b', 2, |object| {
                 object["actions"]["download"]["href"] = json!(href);
             });
-            let error = read_two(&json!({"objects": [good('a', 1), answer]})).unwrap_err();
+            let error = read_two(&json!({"objects": [good('a', 1), response]})).unwrap_err();
             assert_eq!(error.code(), Code::LfsInvalid, "{href}");
         }
         for (name, value) in [("X", "a\r\nHost: evil"), ("a b", "x"), ("", "x")] {
-            let answer = with('b', 2, |object| {
+            let response = with('b', 2, |object| {
                 object["actions"]["download"]["header"] = json!({ name: value });
             });
-            let error = read_two(&json!({"objects": [good('a', 1), answer]})).unwrap_err();
+            let error = read_two(&json!({"objects": [good('a', 1), response]})).unwrap_err();
             assert_eq!(error.code(), Code::LfsInvalid, "{name:?}");
         }
     }

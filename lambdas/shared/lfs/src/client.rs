@@ -1,4 +1,4 @@
-//! What an LFS server is asked with: the guarded HTTP client, and the login of the git secret.
+//! The client of an LFS server: the guarded HTTP client, with the login of the git secret.
 
 use bytes::Bytes;
 use credentials::{Access, MissingCredentials};
@@ -21,7 +21,7 @@ pub struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    /// A client for the LFS server at `server`.
+    /// Creates a client of the LFS server at `server`.
     pub fn new(request: &'a LfsRequest<'a>, server: &RemoteUrl) -> Result<Self, Error> {
         let origin = server.origin().clone();
         let server = server.as_url();
@@ -40,12 +40,12 @@ impl<'a> Client<'a> {
         })
     }
 
-    /// The LFS server's URL.
+    /// Returns the LFS server's URL.
     pub fn server(&self) -> &Url {
         self.http.server()
     }
 
-    /// Whether `url` is on the LFS server itself.
+    /// Returns whether `url` is on the LFS server itself.
     pub fn is_server(&self, url: &Url) -> bool {
         self.http.is_server(url)
     }
@@ -63,7 +63,7 @@ impl<'a> Client<'a> {
         };
         let pair = format!("{username}:{}", password.expose_secret());
         let basic = format!("Basic {}", openssl::base64::encode_block(pair.as_bytes()));
-        // Base64 is what a header may have.
+        // Base64 is always valid in a header.
         let mut value = HeaderValue::try_from(basic).map_err(|error| Error::Unreachable {
             url: named(self.server()),
             source: error.into(),
@@ -72,7 +72,7 @@ impl<'a> Client<'a> {
         Ok(Some(value))
     }
 
-    /// Sends a request, and waits for the head of the answer.
+    /// Sends a request, and waits for the header of the response.
     pub async fn send(
         &self,
         method: Method,
@@ -84,7 +84,7 @@ impl<'a> Client<'a> {
         sent.map_err(|error| self.failed(error))
     }
 
-    /// The next bytes of an answer's body. `None` at its end.
+    /// Returns the next bytes of a response's body, or `None` at its end.
     pub async fn next(&self, url: &Url, body: &mut Body) -> Result<Option<Bytes>, Error> {
         let next = self.http.next(url, body).await;
         next.map_err(|error| self.failed(error))
@@ -96,7 +96,7 @@ impl<'a> Client<'a> {
         waited.map_err(|error| self.failed(error))
     }
 
-    /// Lets all that is under way end.
+    /// Ends all current requests.
     pub fn stop(&self) {
         self.http.stop();
     }
@@ -106,7 +106,7 @@ impl<'a> Client<'a> {
     }
 }
 
-/// What it means for a fetch from `server` that there is no answer.
+/// Converts the error of a request to one of a fetch from `server`.
 fn failed(request: &LfsRequest<'_>, server: &Url, error: egress::Error) -> Error {
     use egress::Error as Egress;
     match error {
@@ -125,13 +125,13 @@ fn failed(request: &LfsRequest<'_>, server: &Url, error: egress::Error) -> Error
         Egress::Late => Error::Limit {
             url: named(server),
             limit: "fetch_seconds",
-            met: format!("the fetch takes more than {} s", request.limits.fetch_seconds),
+            reason: format!("the fetch takes more than {} s", request.limits.fetch_seconds),
         },
         Egress::Stopped => Error::Stopped,
     }
 }
 
-/// Nothing that `url` sent is of use.
+/// Returns the error of a response from `url` that cannot be used.
 pub fn invalid(url: &Url, reason: impl Into<String>) -> Error {
     Error::Invalid {
         url: named(url),

@@ -1,4 +1,4 @@
-//! One object: from where the LFS server says that it is, into the staging area.
+//! Downloads one object into the staging area.
 
 use aws::staging::{PIECE_BYTES, Piece, Staging, StorageError};
 use domain::destination::{ObjectKey, lfs_key};
@@ -16,15 +16,15 @@ use crate::client::{Client, invalid};
 use crate::error::Error;
 use crate::progress::Counter;
 
-/// How many redirects are followed: a server may keep its objects elsewhere, and that may be behind a gate.
-const REDIRECTS: usize = 3;
+/// The most redirects that are followed: a server may keep its objects elsewhere, possibly behind a further redirect.
+const MAX_REDIRECTS: usize = 3;
 
-/// The key of an object in the staging area.
+/// Returns the key of an object in the staging area.
 pub fn key(push_id: &PushId, oid: &LfsOid) -> Result<ObjectKey, Error> {
     Ok(lfs_key(push_id, oid.as_str()).map_err(StorageError::Key)?)
 }
 
-/// Stores the object under `key`, or nothing.
+/// Downloads an object and stores it under `key`. If this fails nothing is stored.
 pub async fn run(
     client: &Client<'_>,
     login: Option<&HeaderValue>,
@@ -43,7 +43,7 @@ pub async fn run(
     Ok(())
 }
 
-/// Stores the empty object, which no server needs to be asked for.
+/// Stores the empty object, which needs no download.
 pub async fn store_empty(key: &ObjectKey, staging: &impl Staging) -> Result<(), Error> {
     let (sender, receiver) = mpsc::channel(1);
     let (stored, _) = tokio::join!(staging.store(key, receiver), sender.send(Piece::End));
@@ -51,7 +51,7 @@ pub async fn store_empty(key: &ObjectKey, staging: &impl Staging) -> Result<(), 
     Ok(())
 }
 
-/// The answer that has the object, and the URL that it came from.
+/// Follows redirects. Returns the response with the object, and the URL that it came from.
 async fn open(
     client: &Client<'_>,
     login: Option<&HeaderValue>,
@@ -69,7 +69,7 @@ async fn open(
         with_login = true;
     }
     check_scheme(client, client.server(), &url)?;
-    for _ in 0..=REDIRECTS {
+    for _ in 0..=MAX_REDIRECTS {
         let answer = client.send(Method::GET, &url, headers, Vec::new()).await?;
         let status = answer.status();
         if !status.is_redirection() {
@@ -80,10 +80,10 @@ async fn open(
             };
         }
         let to = location(&url, answer.headers())
-            .ok_or_else(|| invalid(&url, format!("the answer is {status}, and does not say to where")))?;
+            .ok_or_else(|| invalid(&url, format!("the status is {status}, without a location")))?;
         check_scheme(client, &url, &to)?;
         url = to;
-        // What was for the first place is for no other.
+        // The headers and the login are for the first URL only.
         headers = HeaderMap::new();
         with_login = false;
     }
@@ -94,7 +94,7 @@ async fn open(
     })
 }
 
-/// What an LFS server on HTTPS gives comes by HTTPS.
+/// Checks that an LFS server on HTTPS refers only to HTTPS URLs.
 fn check_scheme(client: &Client<'_>, from: &Url, to: &Url) -> Result<(), Error> {
     egress::check_scheme(client.server(), to).map_err(|reason| Error::Redirected {
         url: named(from),
@@ -135,13 +135,13 @@ fn refusal(
         }),
         _ => Some(invalid(
             url,
-            format!("the answer for the object {} is {status}", download.oid),
+            format!("the status for the object {} is {status}", download.oid),
         )),
     }
 }
 
-/// Hands the object on in pieces. Without the last one, [`Piece::End`], nothing is kept: it is sent only for what has the
-/// right size and hash.
+/// Sends the object on in pieces. The last one, [`Piece::End`], without which nothing is stored, is sent only if size
+/// and hash are right.
 async fn receive(
     client: &Client<'_>,
     url: &Url,
@@ -194,19 +194,19 @@ async fn receive(
     pieces.end().await
 }
 
-/// Whether the staging area still listens. Where it does not, it has an error of its own.
+/// Whether the staging area still receives. If not, it has an error of its own.
 #[derive(PartialEq)]
 enum Receiver {
     There,
     Gone,
 }
 
-/// Makes pieces of the size that the staging area wants.
+/// Collects bytes into pieces of the size that the staging area requires.
 struct Pieces<'a> {
     client: &'a Client<'a>,
     sender: mpsc::Sender<Piece>,
     piece: Vec<u8>,
-    /// How many bytes there are to come.
+    /// How many bytes are still to come.
     left: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Where the LFS server is, by git-lfs's `docs/api/server-discovery.md`.
+//! Finds the LFS server, by git-lfs's `docs/api/server-discovery.md`.
 
 use domain::policy;
 use domain::remote_url::RemoteUrl;
@@ -10,10 +10,11 @@ use url::Url;
 
 use crate::error::Error;
 
-/// What git-lfs reads of a repository's `.lfsconfig`, the first one first. The remote is named as in any clone.
+/// The keys of a repository's `.lfsconfig` that git-lfs reads, in order of precedence. The remote has the name that
+/// every clone gives it.
 const KEYS: [&str; 2] = ["lfs.url", "remote.origin.lfsurl"];
-/// A `.lfsconfig` has a few lines.
-pub const LFSCONFIG_BYTES: usize = 64 << 10;
+/// The largest `.lfsconfig`, in bytes. It usually has a few lines.
+pub const MAX_LFSCONFIG_BYTES: usize = 64 << 10;
 
 /// The LFS server's URL, without a slash at its end.
 pub fn find(
@@ -37,16 +38,16 @@ fn configured(lfsconfig: &[u8]) -> Result<Option<String>, Error> {
         what: ".lfsconfig",
         reason,
     };
-    if lfsconfig.len() > LFSCONFIG_BYTES {
-        return Err(invalid(format!("it has more than {LFSCONFIG_BYTES} bytes")));
+    if lfsconfig.len() > MAX_LFSCONFIG_BYTES {
+        return Err(invalid(format!("it has more than {MAX_LFSCONFIG_BYTES} bytes")));
     }
-    // Includes would name files of this machine.
+    // Includes are not followed, because they would name files of this function.
     let file = File::from_bytes_no_includes(
         lfsconfig,
         Metadata::api(),
         gix_config::file::init::Options::default(),
     )
-    // The parser's own message quotes what it met, which may be a password.
+    // The parser's own message quotes the file, which may have a password.
     .map_err(|_| invalid("it is not in the form of git's configuration".to_owned()))?;
     let values = KEYS.iter().filter_map(|key| file.string(key));
     Ok(values
@@ -54,12 +55,12 @@ fn configured(lfsconfig: &[u8]) -> Result<Option<String>, Error> {
         .find(|value| !value.is_empty()))
 }
 
-/// The URL of a `.lfsconfig`: whoever may push chooses it, so it has to be on a host of the settings.
+/// Parses the URL of a `.lfsconfig`. Whoever may push chooses it, so it must be on a host of the settings.
 fn on_allowed_host(text: &str, clone_url: &RemoteUrl, git_hosts: &[GitHost]) -> Result<RemoteUrl, Error> {
     let Ok(url) = Url::parse(text) else {
         return Err(Error::Scheme {
-            // It may have anything in it, such as `user:password@host:path`.
-            url: "what is no URL".to_owned(),
+            // The text is not quoted, because it may be anything, such as `user:password@host:path`.
+            url: "something that is not a URL".to_owned(),
         });
     };
     let shown = named(&url);
@@ -78,8 +79,8 @@ fn on_allowed_host(text: &str, clone_url: &RemoteUrl, git_hosts: &[GitHost]) -> 
     Ok(url.with_path(url.path().trim_end_matches('/')))
 }
 
-/// Whoever may push must not read another repository's objects by the source's credentials: the server has to be the
-/// repository's own, or of one that the settings allow.
+/// Checks that the server is the repository's own, or that of a repository that the settings allow. Otherwise whoever
+/// may push could read another repository's objects by the source's credentials.
 fn check_repository(
     url: &RemoteUrl,
     clone_url: &RemoteUrl,
@@ -115,7 +116,7 @@ fn by_clone_url(clone_url: &RemoteUrl, git_hosts: &[GitHost]) -> Result<RemoteUr
     Ok(host.with_path(&format!("{prefix}{}.git/info/lfs", clone_url.path_without_git())))
 }
 
-/// The host of an SSH URL as the settings name it for HTTPS, or else for HTTP.
+/// Returns the host of an SSH URL as the settings name it for HTTPS, or otherwise for HTTP.
 fn web_host<'a>(clone_url: &RemoteUrl, git_hosts: &'a [GitHost]) -> Result<&'a GitHost, Error> {
     let host = clone_url.origin().host();
     let named_so = |scheme: &str| {
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_of_an_ssh_host_is_the_one_of_its_name_in_the_settings() {
+    fn the_server_of_an_ssh_host_is_the_web_host_of_the_same_name_in_the_settings() {
         let ssh = "ssh://git@Git.example.com:2222/group/project.git";
         for (hosts, expected) in [
             (
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn lfsconfig_is_followed_to_hosts_of_the_settings_only() {
+    fn lfsconfig_may_name_only_hosts_of_the_settings() {
         let clone = "https://git.example.com/group/project.git";
         let hosts = [
             "git.example.com",
@@ -275,8 +276,8 @@ mod tests {
     }
 
     #[test]
-    fn lfsconfig_that_cannot_be_read_is_an_error() {
-        let long = "#".repeat(LFSCONFIG_BYTES + 1);
+    fn a_malformed_lfsconfig_is_an_error() {
+        let long = "#".repeat(MAX_LFSCONFIG_BYTES + 1);
         for lfsconfig in ["[lfs\nurl = x", "[lfs]\nurl = \"hunter2", &long] {
             let error = endpoint("https://git.example.com/a/b.git", &[], Some(lfsconfig)).unwrap_err();
             assert_eq!(error.code(), Code::LfsInvalid, "{error}");

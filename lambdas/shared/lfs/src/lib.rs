@@ -1,8 +1,8 @@
-//! The Git LFS protocol: brings the objects that pointers point to from the repository's LFS server into the staging area.
+//! The Git LFS protocol: downloads objects from the repository's LFS server into the staging area.
 //!
-//! The LFS server is found by the clone URL or `.lfsconfig`, and asked in batches where the objects are. That may be
-//! anywhere on the public internet, as with S3's presigned URLs: credentials of the git secret go to the LFS server's own
-//! origin alone.
+//! The LFS server is found by the clone URL or `.lfsconfig`, and asked in batches where the objects are. They may be
+//! anywhere on the public internet, for instance at presigned URLs of S3. Credentials of the git secret are sent only
+//! to the LFS server's own origin.
 
 mod batch;
 mod client;
@@ -31,21 +31,21 @@ use futures::{StreamExt as _, stream};
 use openssl::x509::X509;
 use tree::{LfsOid, Pointer};
 
-pub use endpoint::LFSCONFIG_BYTES;
+pub use endpoint::MAX_LFSCONFIG_BYTES;
 pub use error::Error;
 pub use progress::Progress;
 
 use client::Client;
 use progress::Counter;
 
-/// How many objects come at once. Each holds a few pieces of the staging area in memory.
+/// How many objects are downloaded at once. Each has a few pieces in memory.
 const CONCURRENT_DOWNLOADS: usize = 4;
-/// The id of what has no bytes.
+/// The id of the empty object.
 const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// Which repository's objects to fetch, and how.
+/// The request for the objects of one repository.
 pub struct LfsRequest<'a> {
-    /// Where the pack was fetched from.
+    /// The URL that the pack was fetched from.
     pub clone_url: &'a RemoteUrl,
     /// The hosts of the source's settings.
     pub git_hosts: &'a [GitHost],
@@ -53,19 +53,19 @@ pub struct LfsRequest<'a> {
     pub repositories: &'a [String],
     /// The content of `.lfsconfig` at the root of the commit's tree.
     pub lfsconfig: Option<Vec<u8>>,
-    /// How to log in at the LFS server.
+    /// The logins, one of which may be for the LFS server.
     pub credentials: &'a Credentials,
     /// Certificates of authorities that are trusted besides the system's.
     pub authorities: &'a [X509],
     /// The limits of the LFS objects.
     pub limits: LfsLimits,
-    /// When the whole fetch has to have ended.
+    /// When the whole fetch must have ended.
     pub deadline: Instant,
     /// The push whose staged objects they are.
     pub push_id: &'a PushId,
-    /// The ref, by which a server may decide who may have them.
+    /// The ref, by which a server may decide on access.
     pub ref_name: &'a RefName,
-    /// Told whenever bytes have come.
+    /// Called whenever bytes have come.
     pub progress: &'a (dyn Fn(Progress) + Send + Sync),
 }
 
@@ -78,7 +78,8 @@ impl LfsRequest<'_> {
 /// Stages the object of each pointer as `lfs/{oid}`, each object once.
 ///
 /// # Errors
-/// [`Error`]. What was staged until then stays: it is right, and goes with the push's other objects.
+/// Returns an [`Error`] if an object cannot be fetched. Objects that were staged before remain, because they are right
+/// and are removed with the push's other objects.
 pub async fn fetch(
     request: &LfsRequest<'_>,
     pointers: Vec<Pointer>,
@@ -104,7 +105,7 @@ pub async fn fetch(
     for (oid, _) in empty {
         download::store_empty(&download::key(request.push_id, &oid)?, staging).await?;
     }
-    for objects in wanted.chunks(batch::BATCH_OBJECTS) {
+    for objects in wanted.chunks(batch::MAX_BATCH_OBJECTS) {
         let downloads = batch::ask(&client, login.as_ref(), request.ref_name.as_str(), objects).await?;
         let (client, login, counter) = (&client, login.as_ref(), &counter);
         let mut under_way = stream::iter(downloads)
@@ -116,7 +117,7 @@ pub async fn fetch(
         let mut first = Ok(());
         while let Some(done) = under_way.next().await {
             if done.is_err() {
-                // The others end by themselves: half an object is not kept.
+                // The other downloads end by themselves, and store no partial object.
                 client.stop();
                 first = first.and(done);
             }
@@ -126,16 +127,19 @@ pub async fn fetch(
     Ok(staged)
 }
 
-/// Each object once, within the limits, and what they are in all.
+/// Returns each object once, and the sum of all objects.
+///
+/// # Errors
+/// Returns an [`Error`] if the objects exceed a limit, or if pointers contradict each other.
 fn deduplicated(
     request: &LfsRequest<'_>,
     server: &RemoteUrl,
     pointers: Vec<Pointer>,
 ) -> Result<(Vec<(LfsOid, u64)>, LfsObjects), Error> {
-    let limit = |limit, met| Error::Limit {
+    let limit = |limit, reason| Error::Limit {
         url: server.to_string(),
         limit,
-        met,
+        reason,
     };
     let mut wanted = BTreeMap::new();
     let mut bytes = 0_u64;
@@ -144,8 +148,8 @@ fn deduplicated(
             return Err(Error::Extended { oid: oid.to_string() });
         }
         if size > request.limits.file_bytes {
-            let met = format!("the LFS object {oid} has {size} bytes");
-            return Err(limit("file_bytes", met));
+            let reason = format!("the LFS object {oid} has {size} bytes");
+            return Err(limit("file_bytes", reason));
         }
         match wanted.get(&oid) {
             None => bytes = bytes.saturating_add(size),

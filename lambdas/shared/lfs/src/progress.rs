@@ -32,16 +32,16 @@ impl std::fmt::Display for Progress {
 
 /// Counts what was received, and reports it.
 pub struct Counter<'a> {
-    tell: &'a (dyn Fn(Progress) + Send + Sync),
+    report: &'a (dyn Fn(Progress) + Send + Sync),
     total: usize,
     bytes: AtomicU64,
     objects: AtomicUsize,
 }
 
 impl<'a> Counter<'a> {
-    pub fn new(tell: &'a (dyn Fn(Progress) + Send + Sync), total: usize) -> Self {
+    pub fn new(report: &'a (dyn Fn(Progress) + Send + Sync), total: usize) -> Self {
         Self {
-            tell,
+            report,
             total,
             bytes: AtomicU64::new(0),
             objects: AtomicUsize::new(0),
@@ -51,7 +51,7 @@ impl<'a> Counter<'a> {
     /// Counts `bytes` more bytes.
     pub fn bytes(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        (self.tell)(Progress {
+        (self.report)(Progress {
             bytes: self.bytes.load(Ordering::Relaxed),
             objects: self.objects.load(Ordering::Relaxed),
             total: self.total,

@@ -6,12 +6,12 @@ use domain::error::Code;
 use serde_json::json;
 
 use super::scene::{PASSWORD, Scene, pointer};
-use super::server::{Answer, Server, is_batch, json_of};
+use super::server::{Server, TestResponse, is_batch, json_of};
 
 const CONTENT: &[u8] = b"content";
 
 /// Returns the code of the error after this response.
-async fn code_of(answer: Answer) -> Code {
+async fn code_of(answer: TestResponse) -> Code {
     let server = Server::answering(move |_, _| answer.clone()).await;
     Scene::new(&server.origin()).code(&[pointer(CONTENT)]).await
 }
@@ -22,9 +22,9 @@ async fn the_request_is_the_one_of_the_specification() {
     let asked = [pointer.clone()];
     let server = Server::answering(move |request, origin| {
         if is_batch(request) {
-            Answer::batch(&asked, &format!("{origin}/object"))
+            TestResponse::batch(&asked, &format!("{origin}/object"))
         } else {
-            Answer::new(200, &[], CONTENT)
+            TestResponse::new(200, &[], CONTENT)
         }
     })
     .await;
@@ -63,10 +63,14 @@ async fn each_status_has_its_code() {
         (503, Code::GitHostUnreachable),
     ] {
         let body = json!({"message": "see https://x/?X-Amz-Signature=s3cret"}).to_string();
-        assert_eq!(code_of(Answer::new(status, &[], body)).await, code, "{status}");
+        assert_eq!(
+            code_of(TestResponse::new(status, &[], body)).await,
+            code,
+            "{status}"
+        );
     }
     for status in [401, 403] {
-        let server = Server::answering(move |_, _| Answer::new(status, &[], "")).await;
+        let server = Server::answering(move |_, _| TestResponse::new(status, &[], "")).await;
         let scene = Scene::new(&server.origin()).with_login(&server.origin(), "reader", PASSWORD);
         assert_eq!(scene.code(&[pointer(CONTENT)]).await, Code::AuthenticationFailed);
     }
@@ -75,12 +79,12 @@ async fn each_status_has_its_code() {
 #[tokio::test]
 async fn nonsense_is_refused() {
     for answer in [
-        Answer::new(200, &["Content-Type: text/html"], "<html>"),
-        Answer::new(200, &[], "{\"objects\": 7}"),
-        Answer::new(200, &[], "[".repeat(100_000)),
-        Answer::json(&json!({"objects": []})),
-        Answer::new(204, &[], ""),
-        Answer::bytes(b"SSH-2.0-OpenSSH_9.2\r\n"),
+        TestResponse::new(200, &["Content-Type: text/html"], "<html>"),
+        TestResponse::new(200, &[], "{\"objects\": 7}"),
+        TestResponse::new(200, &[], "[".repeat(100_000)),
+        TestResponse::json(&json!({"objects": []})),
+        TestResponse::new(204, &[], ""),
+        TestResponse::bytes(b"SSH-2.0-OpenSSH_9.2\r\n"),
     ] {
         assert_eq!(code_of(answer).await, Code::LfsInvalid);
     }
@@ -90,17 +94,17 @@ async fn nonsense_is_refused() {
 async fn json_without_end_is_refused() {
     let start = "{\"objects\": [";
     let again = "{\"oid\": \"x\"},".repeat(10_000);
-    let endless = Answer::raw(200, &[], start).then_again(again.as_bytes(), Duration::ZERO);
+    let endless = TestResponse::raw(200, &[], start).then_again(again.as_bytes(), Duration::ZERO);
     assert_eq!(code_of(endless).await, Code::LfsInvalid);
 }
 
 #[tokio::test]
 async fn a_redirect_of_the_batch_api_is_not_followed() {
-    let thief = Server::answering(|_, _| Answer::new(200, &[], "{}")).await;
+    let thief = Server::answering(|_, _| TestResponse::new(200, &[], "{}")).await;
     let to = thief.origin() + "/group/project.git/info/lfs/objects/batch";
     for status in [301, 302, 307, 308] {
         let location = format!("Location: {to}");
-        let server = Server::answering(move |_, _| Answer::new(status, &[&location], "")).await;
+        let server = Server::answering(move |_, _| TestResponse::new(status, &[&location], "")).await;
         let scene = Scene::new(&server.origin()).with_login(&server.origin(), "reader", PASSWORD);
         assert_eq!(scene.code(&[pointer(CONTENT)]).await, Code::GitHostRedirected);
     }
@@ -109,7 +113,7 @@ async fn a_redirect_of_the_batch_api_is_not_followed() {
 
 #[tokio::test]
 async fn the_login_of_another_port_is_not_used() {
-    let server = Server::answering(|_, _| Answer::new(401, &[], "")).await;
+    let server = Server::answering(|_, _| TestResponse::new(401, &[], "")).await;
     let scene = Scene::new(&server.origin()).with_login("http://127.0.0.1:1", "reader", PASSWORD);
     assert_eq!(scene.code(&[pointer(CONTENT)]).await, Code::CredentialsMissing);
     assert!(!server.requests()[0].headers.contains_key("authorization"));
@@ -117,7 +121,7 @@ async fn the_login_of_another_port_is_not_used() {
 
 #[tokio::test]
 async fn silent_and_slow_servers_time_out() {
-    let silent = Server::answering(|_, _| Answer::bytes(b"HTTP/1.1 200 OK\r\n").then_silence()).await;
+    let silent = Server::answering(|_, _| TestResponse::bytes(b"HTTP/1.1 200 OK\r\n").then_silence()).await;
     let mut scene = Scene::new(&silent.origin());
     scene.limits.silence_seconds = 1;
     assert_eq!(scene.code(&[pointer(CONTENT)]).await, Code::GitHostTimedOut);
@@ -127,7 +131,8 @@ async fn silent_and_slow_servers_time_out() {
         "HTTP/1.1 200 OK\r\nContent-Length: 999999\r\n\r\n",
     ] {
         let slow =
-            Server::answering(move |_, _| Answer::bytes(start.as_bytes()).then_again(b" ", pause)).await;
+            Server::answering(move |_, _| TestResponse::bytes(start.as_bytes()).then_again(b" ", pause))
+                .await;
         let mut scene = Scene::new(&slow.origin());
         scene.seconds = 1;
         let started = Instant::now();
@@ -153,7 +158,7 @@ async fn a_closed_port_is_unreachable() {
 
 #[tokio::test]
 async fn limits_are_checked_before_any_request() {
-    let server = Server::answering(|_, _| Answer::new(500, &[], "")).await;
+    let server = Server::answering(|_, _| TestResponse::new(500, &[], "")).await;
     let mut scene = Scene::new(&server.origin());
     let pointers = [pointer(b"four"), pointer(b"seven"), pointer(b"four")];
     scene.limits.lfs_bytes = 8;

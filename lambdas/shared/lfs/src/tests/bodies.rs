@@ -5,15 +5,15 @@ use std::time::Duration;
 use domain::error::Code;
 
 use super::scene::{Scene, pointer};
-use super::server::{Answer, Server, is_batch};
+use super::server::{Server, TestResponse, is_batch};
 
 const CONTENT: &[u8] = b"the content of an object";
 
 /// A server with this response for the object.
-async fn sending(answer: Answer) -> Server {
+async fn sending(answer: TestResponse) -> Server {
     Server::answering(move |request, origin| {
         if is_batch(request) {
-            Answer::batch(
+            TestResponse::batch(
                 &[pointer(CONTENT)],
                 &format!("{origin}/object?X-Amz-Signature=s3cret"),
             )
@@ -24,7 +24,7 @@ async fn sending(answer: Answer) -> Server {
     .await
 }
 
-async fn code_of(answer: Answer) -> Code {
+async fn code_of(answer: TestResponse) -> Code {
     let server = sending(answer).await;
     Scene::new(&server.origin()).code(&[pointer(CONTENT)]).await
 }
@@ -37,9 +37,9 @@ async fn the_right_object_is_stored_with_and_without_a_length() {
         String::from_utf8_lossy(CONTENT)
     );
     for answer in [
-        Answer::new(200, &[], CONTENT),
-        Answer::raw(200, &[], CONTENT),
-        Answer::raw(200, &["Transfer-Encoding: chunked"], chunked),
+        TestResponse::new(200, &[], CONTENT),
+        TestResponse::raw(200, &[], CONTENT),
+        TestResponse::raw(200, &["Transfer-Encoding: chunked"], chunked),
     ] {
         let server = sending(answer).await;
         let scene = Scene::new(&server.origin());
@@ -53,35 +53,50 @@ async fn the_right_object_is_stored_with_and_without_a_length() {
 async fn another_object_is_refused() {
     let mut other = CONTENT.to_vec();
     other[0] ^= 1;
-    assert_eq!(code_of(Answer::new(200, &[], other)).await, Code::LfsInvalid);
+    assert_eq!(
+        code_of(TestResponse::new(200, &[], other)).await,
+        Code::LfsInvalid
+    );
 }
 
 #[tokio::test]
 async fn a_longer_object_is_cut_off() {
     let longer = [CONTENT, b"."].concat();
-    assert_eq!(code_of(Answer::new(200, &[], &longer)).await, Code::LfsInvalid);
-    assert_eq!(code_of(Answer::raw(200, &[], &longer)).await, Code::LfsInvalid);
-    let endless = Answer::raw(200, &[], CONTENT).then_again(&[0; 100_000], Duration::ZERO);
+    assert_eq!(
+        code_of(TestResponse::new(200, &[], &longer)).await,
+        Code::LfsInvalid
+    );
+    assert_eq!(
+        code_of(TestResponse::raw(200, &[], &longer)).await,
+        Code::LfsInvalid
+    );
+    let endless = TestResponse::raw(200, &[], CONTENT).then_again(&[0; 100_000], Duration::ZERO);
     assert_eq!(code_of(endless).await, Code::LfsInvalid);
 }
 
 #[tokio::test]
 async fn a_shorter_object_is_refused() {
     let shorter = &CONTENT[1..];
-    assert_eq!(code_of(Answer::new(200, &[], shorter)).await, Code::LfsInvalid);
-    assert_eq!(code_of(Answer::raw(200, &[], shorter)).await, Code::LfsInvalid);
+    assert_eq!(
+        code_of(TestResponse::new(200, &[], shorter)).await,
+        Code::LfsInvalid
+    );
+    assert_eq!(
+        code_of(TestResponse::raw(200, &[], shorter)).await,
+        Code::LfsInvalid
+    );
 }
 
 #[tokio::test]
 async fn a_connection_that_was_cut_is_a_transient_error() {
     let length = format!("Content-Length: {}", CONTENT.len());
-    let cut = Answer::raw(200, &[&length], &CONTENT[1..]);
+    let cut = TestResponse::raw(200, &[&length], &CONTENT[1..]);
     assert_eq!(code_of(cut).await, Code::GitHostUnreachable);
 }
 
 #[tokio::test]
 async fn a_compressed_object_is_not_unpacked() {
-    let answer = Answer::raw(
+    let answer = TestResponse::raw(
         200,
         &["Content-Encoding: gzip"],
         [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3],
@@ -93,8 +108,8 @@ async fn a_compressed_object_is_not_unpacked() {
 async fn a_silent_download_times_out() {
     let length = format!("Content-Length: {}", CONTENT.len());
     for answer in [
-        Answer::raw(200, &[&length], &CONTENT[1..]).then_silence(),
-        Answer::bytes(b"").then_silence(),
+        TestResponse::raw(200, &[&length], &CONTENT[1..]).then_silence(),
+        TestResponse::bytes(b"").then_silence(),
     ] {
         let server = sending(answer).await;
         let mut scene = Scene::new(&server.origin());
@@ -106,7 +121,7 @@ async fn a_silent_download_times_out() {
 #[tokio::test]
 async fn a_slow_download_ends_at_the_deadline() {
     let length = format!("Content-Length: {}", CONTENT.len());
-    let slow = Answer::raw(200, &[&length], b"").then_again(b".", Duration::from_millis(300));
+    let slow = TestResponse::raw(200, &[&length], b"").then_again(b".", Duration::from_millis(300));
     let server = sending(slow).await;
     let mut scene = Scene::new(&server.origin());
     scene.seconds = 1;
@@ -128,7 +143,11 @@ async fn each_status_has_its_code() {
         (429, Code::GitHostUnreachable),
         (503, Code::GitHostUnreachable),
     ] {
-        assert_eq!(code_of(Answer::new(status, &[], "")).await, code, "{status}");
+        assert_eq!(
+            code_of(TestResponse::new(status, &[], "")).await,
+            code,
+            "{status}"
+        );
     }
 }
 
@@ -141,9 +160,9 @@ async fn one_failure_stops_the_other_downloads() {
         if !is_batch(request) {
             // The other downloads would take longer.
             let wrong = request.target == "/object/3";
-            let answer = Answer::raw(200, &["Content-Length: 100"], [0; 50]);
+            let answer = TestResponse::raw(200, &["Content-Length: 100"], [0; 50]);
             return if wrong {
-                Answer::new(404, &[], "")
+                TestResponse::new(404, &[], "")
             } else {
                 answer.then_silence()
             };
@@ -158,7 +177,7 @@ async fn one_failure_stops_the_other_downloads() {
                 })
             })
             .collect();
-        Answer::json(&serde_json::json!({ "objects": objects }))
+        TestResponse::json(&serde_json::json!({ "objects": objects }))
     })
     .await;
     let scene = Scene::new(&server.origin());

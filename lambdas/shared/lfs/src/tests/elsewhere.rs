@@ -4,7 +4,7 @@ use domain::error::Code;
 use serde_json::{Value, json};
 
 use super::scene::{PASSWORD, Scene, pointer};
-use super::server::{Answer, Request, Server, is_batch};
+use super::server::{Request, Server, TestResponse, is_batch};
 
 const CONTENT: &[u8] = b"content";
 
@@ -12,9 +12,9 @@ const CONTENT: &[u8] = b"content";
 async fn leading_to(href: impl Fn(&str) -> String + Send + Sync + 'static, header: Value) -> Server {
     Server::answering(move |request, origin| {
         if is_batch(request) {
-            Answer::batch_with(&[pointer(CONTENT)], &href(origin), &header)
+            TestResponse::batch_with(&[pointer(CONTENT)], &href(origin), &header)
         } else {
-            Answer::new(200, &[], CONTENT)
+            TestResponse::new(200, &[], CONTENT)
         }
     })
     .await
@@ -22,7 +22,7 @@ async fn leading_to(href: impl Fn(&str) -> String + Send + Sync + 'static, heade
 
 /// A host that serves the object to anyone.
 async fn store() -> Server {
-    Server::answering(|_, _| Answer::new(200, &[], CONTENT)).await
+    Server::answering(|_, _| TestResponse::new(200, &[], CONTENT)).await
 }
 
 fn with_login(server: &Server) -> Scene {
@@ -55,7 +55,7 @@ async fn another_host_gets_the_headers_that_are_for_it_and_no_login() {
 }
 
 #[tokio::test]
-async fn the_server_itself_gets_the_login_unless_it_gave_another() {
+async fn the_server_itself_gets_the_login_unless_it_named_another() {
     let basic = format!(
         "Basic {}",
         openssl::base64::encode_block(format!("reader:{PASSWORD}").as_bytes())
@@ -72,10 +72,10 @@ async fn the_server_itself_gets_the_login_unless_it_gave_another() {
     // A download that is authenticated needs no login.
     let server = Server::answering(|request, origin| {
         if !is_batch(request) {
-            return Answer::new(200, &[], CONTENT);
+            return TestResponse::new(200, &[], CONTENT);
         }
         let pointer = pointer(CONTENT);
-        Answer::json(&json!({"objects": [{
+        TestResponse::json(&json!({"objects": [{
             "oid": pointer.oid.as_str(), "size": 7, "authenticated": true,
             "actions": {"download": {"href": format!("{origin}/x")}},
         }]}))
@@ -89,9 +89,9 @@ async fn the_server_itself_gets_the_login_unless_it_gave_another() {
 async fn a_login_that_the_other_host_refuses_is_an_error() {
     let server = Server::answering(|request, origin| {
         if is_batch(request) {
-            Answer::batch(&[pointer(CONTENT)], &format!("{origin}/x"))
+            TestResponse::batch(&[pointer(CONTENT)], &format!("{origin}/x"))
         } else {
-            Answer::new(403, &[], "")
+            TestResponse::new(403, &[], "")
         }
     })
     .await;
@@ -105,7 +105,7 @@ async fn a_login_that_the_other_host_refuses_is_an_error() {
 async fn a_redirect_is_followed_without_headers_or_login() {
     let store = store().await;
     let href = store.origin() + "/bucket/x?X-Amz-Signature=s3cret";
-    let gate = Server::answering(move |_, _| Answer::redirect(&href)).await;
+    let gate = Server::answering(move |_, _| TestResponse::redirect(&href)).await;
     let href = gate.origin() + "/gate";
     let server = leading_to(
         move |_| href.clone(),
@@ -122,14 +122,14 @@ async fn a_redirect_is_followed_without_headers_or_login() {
 }
 
 #[tokio::test]
-async fn the_servers_own_redirect_takes_no_login_along() {
+async fn the_login_is_not_sent_to_where_the_server_redirects() {
     let store = store().await;
     let href = store.origin() + "/x";
     let server = Server::answering(move |request, origin| {
         if is_batch(request) {
-            Answer::batch(&[pointer(CONTENT)], &format!("{origin}/gate"))
+            TestResponse::batch(&[pointer(CONTENT)], &format!("{origin}/gate"))
         } else {
-            Answer::redirect(&href)
+            TestResponse::redirect(&href)
         }
     })
     .await;
@@ -142,13 +142,13 @@ async fn the_servers_own_redirect_takes_no_login_along() {
 async fn only_a_few_redirects_are_followed() {
     let server = Server::answering(move |request, origin| {
         if is_batch(request) {
-            return Answer::batch(&[pointer(CONTENT)], &format!("{origin}/0"));
+            return TestResponse::batch(&[pointer(CONTENT)], &format!("{origin}/0"));
         }
         let number: u32 = request.target[1..].parse().unwrap();
         if number == 3 {
-            return Answer::new(200, &[], CONTENT);
+            return TestResponse::new(200, &[], CONTENT);
         }
-        Answer::redirect(&format!("/{}", number + 1))
+        TestResponse::redirect(&format!("/{}", number + 1))
     })
     .await;
     Scene::new(&server.origin())
@@ -157,9 +157,9 @@ async fn only_a_few_redirects_are_followed() {
         .unwrap();
     let circle = Server::answering(move |request, origin| {
         if is_batch(request) {
-            Answer::batch(&[pointer(CONTENT)], &format!("{origin}/0"))
+            TestResponse::batch(&[pointer(CONTENT)], &format!("{origin}/0"))
         } else {
-            Answer::redirect("/0")
+            TestResponse::redirect("/0")
         }
     })
     .await;
@@ -178,9 +178,9 @@ async fn only_a_few_redirects_are_followed() {
 async fn leading_to_redirect(location: &'static str) -> Server {
     Server::answering(move |request, origin| {
         if is_batch(request) {
-            Answer::batch(&[pointer(CONTENT)], &format!("{origin}/x"))
+            TestResponse::batch(&[pointer(CONTENT)], &format!("{origin}/x"))
         } else {
-            Answer::redirect(location)
+            TestResponse::redirect(location)
         }
     })
     .await
@@ -211,7 +211,7 @@ async fn no_server_may_refer_to_instance_metadata() {
 #[tokio::test]
 async fn lfsconfig_may_name_a_host_of_the_settings_and_no_other() {
     let lfs = leading_to(|origin| format!("{origin}/x"), json!({})).await;
-    let git = Server::answering(|_, _| Answer::new(500, &[], "")).await;
+    let git = Server::answering(|_, _| TestResponse::new(500, &[], "")).await;
     let mut scene = Scene::new(&git.origin()).with_login(&git.origin(), "reader", PASSWORD);
     scene.lfsconfig = Some(format!(
         "[lfs]\n\turl = {}/group/project.git/info/lfs\n",

@@ -148,7 +148,7 @@ async fn a_login_is_required_and_must_be_right() {
 async fn no_request_is_made_if_no_object_is_needed() {
     let scene = Scene::new("ssh://git@git.example.com");
     assert_eq!(scene.fetch(&[]).await.unwrap().objects, 0);
-    // No server is there.
+    // No server listens on this port.
     let scene = Scene::new("http://127.0.0.1:1");
     let empty = pointer(b"");
     assert_eq!(empty.oid, LfsOid::parse(super::super::EMPTY).unwrap());

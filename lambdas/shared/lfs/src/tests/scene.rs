@@ -1,4 +1,4 @@
-//! A staging area, and a fetch of LFS objects into it.
+//! Fetches LFS objects into a staging area.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -19,16 +19,16 @@ use tree::{LfsOid, Pointer};
 use crate::{Error, Progress};
 use crate::{LfsRequest, download, fetch};
 
-/// What no message may have in it.
+/// The password, which no message may contain.
 pub const PASSWORD: &str = "hunter2:s3cret";
 
-/// What is fetched, and with what.
+/// The arguments of a fetch, and its staging area.
 pub struct Scene {
     folder: TempDir,
     pub clone_url: String,
     pub git_hosts: Vec<String>,
     pub lfsconfig: Option<String>,
-    /// As in the git secret.
+    /// The credentials of the git secret.
     pub credentials: Value,
     /// Certificates in PEM form.
     pub authorities: String,
@@ -37,7 +37,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// The repository `group/project` of the host `origin`.
+    /// Returns a fetch for the repository `group/project` of the host `origin`.
     pub fn new(origin: &str) -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -84,7 +84,7 @@ impl Scene {
         fetch(&request, pointers.to_vec(), &self.staging()).await
     }
 
-    /// Fetches what cannot be fetched: the error's code, and all that people are told of it.
+    /// Fetches objects that cannot be fetched, and returns the error's code and the message for people.
     pub async fn refused(&self, pointers: &[Pointer]) -> (Code, String) {
         let error = self.fetch(pointers).await.unwrap_err();
         let told = Failed::new(&error).cause;
@@ -95,7 +95,7 @@ impl Scene {
         (error.code(), told)
     }
 
-    /// The code alone.
+    /// Fetches objects that cannot be fetched, and returns the error's code.
     pub async fn code(&self, pointers: &[Pointer]) -> Code {
         let (code, told) = self.refused(pointers).await;
         println!("{code}: {told}");
@@ -106,14 +106,14 @@ impl Scene {
         FolderStaging::new(self.folder.path().join("staging"))
     }
 
-    /// The staged object.
+    /// Returns the staged object.
     pub fn object(&self, pointer: &Pointer) -> Vec<u8> {
         let key = download::key(&push_id(), &pointer.oid).unwrap();
         assert_eq!(key.as_str(), format!("pushes/{}/lfs/{}", push_id(), pointer.oid));
         std::fs::read(self.staging().path(&key)).unwrap()
     }
 
-    /// The files of all staged objects: each stands under its key, and beside it are its versions.
+    /// Returns the files of all staged objects, each stored under its key, with its versions beside it.
     pub fn staged(&self) -> Vec<PathBuf> {
         let folder = self
             .folder
@@ -133,7 +133,7 @@ fn push_id() -> PushId {
     PushId::new(&"gitlab".parse().unwrap(), &delivery_id, &ref_name)
 }
 
-/// The pointer of what has this content.
+/// Returns the pointer of an object with this content.
 pub fn pointer(content: &[u8]) -> Pointer {
     let hash = openssl::sha::sha256(content);
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();

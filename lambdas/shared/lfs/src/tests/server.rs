@@ -1,4 +1,4 @@
-//! An HTTP server that answers what a test says. A connection is for one request.
+//! An HTTP server whose responses a test chooses. A connection is for one request.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -24,9 +24,9 @@ pub fn json_of(request: &Request) -> Value {
     serde_json::from_slice(&request.body).unwrap()
 }
 
-/// An answer: bytes, and what comes after them.
+/// A response: bytes, and what follows them.
 #[derive(Clone)]
-pub struct Answer {
+pub struct TestResponse {
     bytes: Vec<u8>,
     after: After,
 }
@@ -39,7 +39,7 @@ enum After {
     Again(Vec<u8>, Duration),
 }
 
-impl Answer {
+impl TestResponse {
     pub fn new(status: u16, headers: &[&str], body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
         let length = format!("Content-Length: {}", body.len());
@@ -47,7 +47,7 @@ impl Answer {
         Self::raw(status, &headers, body)
     }
 
-    /// Without a length of its own.
+    /// Returns a response without a `Content-Length`.
     pub fn raw(status: u16, headers: &[&str], body: impl AsRef<[u8]>) -> Self {
         let mut head = format!("HTTP/1.1 {status} Status\r\nConnection: close\r\n");
         for header in headers {
@@ -59,7 +59,7 @@ impl Answer {
         }
     }
 
-    /// What is no HTTP.
+    /// Returns a response that is not HTTP.
     pub fn bytes(bytes: &[u8]) -> Self {
         Self {
             bytes: bytes.to_vec(),
@@ -76,7 +76,7 @@ impl Answer {
         Self::new(200, &[media_type], body.to_string())
     }
 
-    /// The answer of the batch API: all objects are at `href`.
+    /// Returns the response of the batch API in which all objects are at `href`.
     pub fn batch(pointers: &[Pointer], href: &str) -> Self {
         Self::batch_with(pointers, href, &json!({}))
     }
@@ -125,7 +125,7 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// A server, until it is dropped.
+/// A server that runs until it is dropped.
 pub struct Server {
     pub address: SocketAddr,
     scheme: &'static str,
@@ -134,15 +134,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that answers what `answer` makes of a request and of the server's own origin.
-    pub async fn answering(answer: impl Fn(&Request, &str) -> Answer + Send + Sync + 'static) -> Self {
+    /// Starts a server that responds with what `answer` returns for a request and the server's own origin.
+    pub async fn answering(answer: impl Fn(&Request, &str) -> TestResponse + Send + Sync + 'static) -> Self {
         Self::serve(None, answer).await
     }
 
-    /// Likewise, by HTTPS under `chain`, the server's own certificate first.
+    /// Starts such a server on HTTPS with the certificates of `chain`, the server's own one first.
     pub async fn with_tls(
         chain: &[&Certificate],
-        answer: impl Fn(&Request, &str) -> Answer + Send + Sync + 'static,
+        answer: impl Fn(&Request, &str) -> TestResponse + Send + Sync + 'static,
     ) -> Self {
         let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
         acceptor.set_private_key(&chain[0].key).unwrap();
@@ -156,7 +156,7 @@ impl Server {
 
     async fn serve(
         acceptor: Option<SslAcceptor>,
-        answer: impl Fn(&Request, &str) -> Answer + Send + Sync + 'static,
+        answer: impl Fn(&Request, &str) -> TestResponse + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();

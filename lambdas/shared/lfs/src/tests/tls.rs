@@ -1,19 +1,19 @@
-//! LFS servers on HTTPS: whom they are trusted by, and that what they give comes by HTTPS.
+//! LFS servers on HTTPS: which certificates are trusted, and that their objects have to be on HTTPS too.
 
 use domain::error::Code;
 
 use super::scene::{PASSWORD, Scene, pointer};
-use super::server::{Answer, Request, Server, is_batch};
+use super::server::{Request, Server, TestResponse, is_batch};
 use testkit::Certificate;
 
 const ADDRESS: Option<&str> = Some("127.0.0.1");
 const CONTENT: &[u8] = b"content";
 
-fn giving(request: &Request, origin: &str) -> Answer {
+fn giving(request: &Request, origin: &str) -> TestResponse {
     if is_batch(request) {
-        Answer::batch(&[pointer(CONTENT)], &format!("{origin}/x"))
+        TestResponse::batch(&[pointer(CONTENT)], &format!("{origin}/x"))
     } else {
-        Answer::new(200, &[], CONTENT)
+        TestResponse::new(200, &[], CONTENT)
     }
 }
 
@@ -24,13 +24,13 @@ fn scene(server: &Server, authorities: &str) -> Scene {
 }
 
 #[tokio::test]
-async fn a_certificate_is_trusted_by_what_the_secret_names() {
+async fn the_certificates_of_the_secret_are_trusted() {
     let root = Certificate::make("root", None, None);
     let issuer = Certificate::make("issuer", None, Some(&root));
     let by_issuer = Certificate::make("host", ADDRESS, Some(&issuer));
     let by_root = Certificate::make("host", ADDRESS, Some(&root));
     let alone = Certificate::make("host", ADDRESS, None);
-    // As for the pack: neither a root nor an authority at all is needed.
+    // As for the pack, a certificate of the secret need not be a root, nor an authority.
     for (number, (chain, authorities)) in [
         (vec![&alone], alone.pem()),
         (vec![&by_root], root.pem()),
@@ -52,7 +52,7 @@ async fn a_certificate_is_trusted_by_what_the_secret_names() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_gets_no_login() {
+async fn a_server_with_an_untrusted_certificate_gets_no_login() {
     let root = Certificate::make("root", None, None);
     let impostor = Certificate::make("root", None, None);
     let forged = Certificate::make("host", ADDRESS, Some(&impostor));
@@ -67,22 +67,22 @@ async fn a_certificate_that_nobody_vouches_for_gets_no_login() {
 }
 
 #[tokio::test]
-async fn what_an_https_server_gives_comes_by_https() {
-    let store = Server::answering(|_, _| Answer::new(200, &[], CONTENT)).await;
+async fn an_object_of_an_https_server_must_be_on_https() {
+    let store = Server::answering(|_, _| TestResponse::new(200, &[], CONTENT)).await;
     let certificate = Certificate::make("host", ADDRESS, None);
     let href = store.origin() + "/x?X-Amz-Signature=s3cret";
     let direct = {
         let href = href.clone();
         Server::with_tls(&[&certificate], move |_, _| {
-            Answer::batch(&[pointer(CONTENT)], &href)
+            TestResponse::batch(&[pointer(CONTENT)], &href)
         })
         .await
     };
     let redirecting = Server::with_tls(&[&certificate], move |request, origin| {
         if is_batch(request) {
-            Answer::batch(&[pointer(CONTENT)], &format!("{origin}/x"))
+            TestResponse::batch(&[pointer(CONTENT)], &format!("{origin}/x"))
         } else {
-            Answer::redirect(&href)
+            TestResponse::redirect(&href)
         }
     })
     .await;
