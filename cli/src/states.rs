@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     fn terminal() -> (InMemoryTerm, Progress) {
-        let terminal = InMemoryTerm::new(12, 100);
+        let terminal = InMemoryTerm::new(12, 120);
         let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
         let bars = Box::leak(Box::new(MultiProgress::with_draw_target(target)));
         (terminal, Progress::Terminal(bars))
