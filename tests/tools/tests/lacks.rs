@@ -67,7 +67,7 @@ fn cargo_builds_nothing_where_a_program_is_missing() {
             .env("CARGO_TARGET_DIR", target.path())
             .env("RUSTC", cargo.with_file_name("rustc"))
             .env_remove("RUSTC_WORKSPACE_WRAPPER");
-        let said = said(&mut command, &["sh", "sed", "touch", "tr"]);
+        let said = said(&mut command, &["bash", "sed", "touch", "tr"]);
         assert_eq!(
             said,
             format!("This machine lacks{lacks} Install it first, on Debian: apt install{install}")
