@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::endless::{Phase, endless, endless_pack};
-use testkit::http::{Answer, Host, before_pack, sending};
+use testkit::http::{Host, Response, before_pack, sending};
 
 use crate::fixtures::repository::MAIN;
 use crate::fixtures::scene::{Run, Scene};
@@ -30,7 +30,7 @@ async fn assert_fetch_fails(source: &str, host: &Host, limits: Value, error: &st
 
 #[tokio::test]
 async fn a_host_that_asks_for_the_password_again_and_again_fails_the_push() {
-    let host = Host::answering(|_| Answer::unauthorized()).await;
+    let host = Host::answering(|_| Response::unauthorized()).await;
     let run = assert_fetch_fails("asks-again", &host, json!({}), "AuthenticationFailed").await;
     assert_eq!(run.failed_attempts().len(), 1);
     // The first request is without the password, and the second one with it.
@@ -39,11 +39,11 @@ async fn a_host_that_asks_for_the_password_again_and_again_fails_the_push() {
 
 #[tokio::test]
 async fn a_host_that_redirects_elsewhere_fails_the_push_and_the_password_is_not_sent_there() {
-    let other = Host::answering(|_| Answer::new(404, &[], "")).await;
+    let other = Host::answering(|_| Response::new(404, &[], "")).await;
     let target = other.url().replace("127.0.0.1", "localhost") + "/info/refs?service=git-upload-pack";
     let host = Host::answering(move |request| match request.has_credentials() {
-        true => Answer::redirect(302, &target),
-        false => Answer::unauthorized(),
+        true => Response::redirect(302, &target),
+        false => Response::unauthorized(),
     })
     .await;
     assert_fetch_fails("redirects", &host, json!({}), "GitHostRedirected").await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 
-use crate::http::{Answer, Host, endless_head, refs};
+use crate::http::{Host, Response, endless_head, refs};
 
 /// The part of the response that never ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +28,10 @@ pub async fn endless(
         let (refs, start, again) = (refs.clone(), start.clone(), again.clone());
         async move {
             if phase == Phase::Pack && request.method == "GET" {
-                return Answer::git(&request, refs).send(&mut connection).await;
+                return Response::git(&request, refs).send(&mut connection).await;
             }
             if phase == Phase::Pack && !request.is_done() {
-                return Answer::git(&request, "0000").send(&mut connection).await;
+                return Response::git(&request, "0000").send(&mut connection).await;
             }
             connection.write_all(endless_head(&request).as_bytes()).await?;
             connection.write_all(&start).await?;

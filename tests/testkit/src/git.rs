@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// git in `folder`. It commits as Jo, always at the same time, on the branch `main`.
+/// Returns git in `folder`. It commits as Jo, always at the same time, on the branch `main`.
 #[must_use]
 pub fn command(folder: impl AsRef<Path>) -> Command {
     let mut command = Command::new("git");
@@ -27,7 +27,7 @@ pub fn command(folder: impl AsRef<Path>) -> Command {
     command
 }
 
-/// What a command that has to succeed writes when it is given `input`.
+/// Runs a command, which must succeed, with `input`, and returns its output.
 pub fn output(command: &mut Command, input: &[u8]) -> Vec<u8> {
     command
         .stdin(Stdio::piped())
@@ -47,7 +47,7 @@ pub fn output(command: &mut Command, input: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
-/// What a command that has to succeed says, without the end of the line.
+/// Runs a command, which must succeed, and returns its output without the end of the line.
 pub fn line(command: &mut Command, input: &[u8]) -> String {
     let output = output(command, input);
     String::from_utf8(output).unwrap().trim().to_owned()

@@ -1,4 +1,5 @@
-//! HTTP hosts: git's own, behind what a test puts before it, and whatever else a test answers. A connection is for one request.
+//! HTTP hosts: git's own, behind a guard that a test sets, and hosts whose responses a test sets. Each connection is for one
+//! request.
 
 use std::io::{Error, Result};
 use std::net::SocketAddr;
@@ -14,20 +15,20 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::{PATH, Request};
 
-/// Who has the password, of [`Host::with_password`].
+/// The user name that [`Host::with_password`] requires.
 pub const USERNAME: &str = "reader";
 
-/// A host, serving until it is dropped.
+/// A host that serves until it is dropped.
 #[derive(Debug)]
 pub struct Host {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     requests: Arc<Mutex<Vec<Arc<Request>>>>,
     server: JoinHandle<()>,
 }
 
 impl Host {
-    /// A host that does with each request, and the connection that it has come by, what `answer` does.
+    /// Starts a host that calls `answer` with each request and its connection.
     pub async fn serve<F, A>(answer: F) -> Self
     where
         F: Fn(Arc<Request>, TcpStream) -> A + Send + Sync + 'static,
@@ -57,10 +58,10 @@ impl Host {
         }
     }
 
-    /// A host that answers what `answer` returns.
+    /// Starts a host that responds with what `answer` returns.
     pub async fn answering<F>(answer: F) -> Self
     where
-        F: Fn(&Request) -> Answer + Send + Sync + 'static,
+        F: Fn(&Request) -> Response + Send + Sync + 'static,
     {
         Self::serve(move |request, mut connection| {
             let answer = answer(&request);
@@ -69,15 +70,15 @@ impl Host {
         .await
     }
 
-    /// git's own host of the repositories below `root`.
+    /// Starts git's own host for the repositories below `root`.
     pub async fn of(root: impl AsRef<Path>) -> Self {
         Self::guarded(root, |_| None).await
     }
 
-    /// git's own host, behind `guard`, which may answer in its place.
+    /// Starts git's own host. If `guard` returns a response to a request, it is sent instead of git's.
     pub async fn guarded<F>(root: impl AsRef<Path>, guard: F) -> Self
     where
-        F: Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
+        F: Fn(&Request) -> Option<Response> + Send + Sync + 'static,
     {
         let repositories = Arc::new(Repositories {
             root: root.as_ref().to_owned(),
@@ -96,27 +97,27 @@ impl Host {
         .await
     }
 
-    /// git's own host, for [`USERNAME`] with `password`.
+    /// Starts git's own host, which requires [`USERNAME`] and `password`.
     pub async fn with_password(root: impl AsRef<Path>, password: &'static str) -> Self {
         Self::guarded(root, move |request| {
-            (!request.has_password(password)).then(Answer::unauthorized)
+            (!request.has_password(password)).then(Response::unauthorized)
         })
         .await
     }
 
-    /// Scheme, host and port.
+    /// Returns the scheme, host and port.
     #[must_use]
     pub fn origin(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The URL of the repository at [`PATH`].
+    /// Returns the URL of the repository at [`PATH`].
     #[must_use]
     pub fn url(&self) -> String {
         self.origin() + PATH
     }
 
-    /// All that it was asked.
+    /// Returns all requests so far.
     #[must_use]
     pub fn requests(&self) -> Vec<Arc<Request>> {
         self.requests.lock().unwrap().clone()
@@ -131,7 +132,7 @@ impl Drop for Host {
 
 /// A response.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Response {
     /// The status code.
     pub status: u16,
     /// Lines without their ends.
@@ -140,8 +141,8 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-impl Answer {
-    /// Any answer.
+impl Response {
+    /// Creates a response.
     pub fn new(status: u16, headers: &[&str], body: impl Into<Vec<u8>>) -> Self {
         Self {
             status,
@@ -150,33 +151,33 @@ impl Answer {
         }
     }
 
-    /// Wants a login.
+    /// Creates a response that requires a login.
     #[must_use]
     pub fn unauthorized() -> Self {
         Self::new(401, &["WWW-Authenticate: Basic realm=\"git\""], "log in\n")
     }
 
-    /// Leads to `location`.
+    /// Creates a redirect to `location`.
     #[must_use]
     pub fn redirect(status: u16, location: &str) -> Self {
         Self::new(status, &[&format!("Location: {location}")], "")
     }
 
-    /// What git's host answers to `request`, in its content type.
+    /// Creates a response to `request` in the content type of git's host.
     pub fn git(request: &Request, body: impl Into<Vec<u8>>) -> Self {
         Self::new(200, &[git_type(request)], body)
     }
 
-    /// Sends it, and hangs up.
+    /// Sends the response and closes the connection.
     ///
     /// # Errors
-    /// The connection's.
+    /// Returns the error of the connection.
     pub async fn send(&self, connection: &mut TcpStream) -> Result<()> {
         connection.write_all(&self.to_bytes()).await?;
         connection.shutdown().await
     }
 
-    /// As HTTP has it.
+    /// Returns the bytes of the response in HTTP/1.1.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut head = format!("HTTP/1.1 {} Status\r\n", self.status);
@@ -196,20 +197,20 @@ fn git_type(request: &Request) -> &'static str {
     }
 }
 
-/// The head of an answer that comes to no end. libgit2 reads no body without a length.
+/// Returns the head of a response that never ends. It has a length, because libgit2 reads no body without one.
 #[must_use]
 pub fn endless_head(request: &Request) -> String {
     let length = "Content-Length: 99999999999\r\nConnection: close";
     format!("HTTP/1.1 200 OK\r\n{}\r\n{length}\r\n\r\n", git_type(request))
 }
 
-/// A line of git's protocol.
+/// Returns a line of git's protocol.
 pub fn pkt(line: impl AsRef<[u8]>) -> Vec<u8> {
     let line = line.as_ref();
     [format!("{:04x}", line.len() + 4).as_bytes(), line].concat()
 }
 
-/// The refs of a host that has one and gives any id, with `capabilities` besides.
+/// Returns the list of refs of a host that has one ref and sends any id that is asked for, with `capabilities` besides.
 #[must_use]
 pub fn refs(commit: &str, capabilities: &str) -> Vec<u8> {
     let first = format!(
@@ -225,26 +226,26 @@ pub fn refs(commit: &str, capabilities: &str) -> Vec<u8> {
     .concat()
 }
 
-/// What comes before the pack.
+/// Returns what git's host sends before the pack.
 #[must_use]
 pub fn before_pack() -> Vec<u8> {
     [b"0000".to_vec(), pkt("NAK\n")].concat()
 }
 
-/// A host that has one commit, and sends `pack` for it.
+/// Starts a host that has one commit, and sends `pack` for it.
 pub async fn sending(commit: &str, pack: &[u8]) -> Host {
     let refs = refs(commit, "");
     let pack = [before_pack(), pack.to_vec()].concat();
     Host::answering(move |request| match request.method.as_str() {
-        "GET" => Answer::git(request, refs.clone()),
-        _ if request.is_done() => Answer::git(request, pack.clone()),
-        _ => Answer::git(request, "0000"),
+        "GET" => Response::git(request, refs.clone()),
+        _ if request.is_done() => Response::git(request, pack.clone()),
+        _ => Response::git(request, "0000"),
     })
     .await
 }
 
-/// What git answers to `request`.
-async fn answer_of(repositories: &Repositories, request: &Request) -> Result<Answer> {
+/// Returns git's response to `request`.
+async fn answer_of(repositories: &Repositories, request: &Request) -> Result<Response> {
     let mut asked = axum::http::Request::builder()
         .method(request.method.as_str())
         .uri(&request.target);
@@ -256,7 +257,7 @@ async fn answer_of(repositories: &Repositories, request: &Request) -> Result<Ans
         .map_err(Error::other)?;
     let (head, body) = repositories.answer(asked).await.into_parts();
     let line = |(name, value): (&HeaderName, &HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
-    Ok(Answer {
+    Ok(Response {
         status: head.status.as_u16(),
         headers: head.headers.iter().map(line).collect(),
         body: axum::body::to_bytes(body, usize::MAX)

@@ -11,12 +11,12 @@ use tokio::task::JoinHandle;
 use crate::PATH;
 use crate::git::{line, output};
 
-/// The host, serving until it is dropped.
+/// A host that serves until it is dropped.
 #[derive(Debug)]
 pub struct Sshd {
     /// `ssh://{user}@127.0.0.1:{port}`.
     pub origin: String,
-    /// The private key that is let in.
+    /// The private key that it accepts.
     pub private_key: String,
     port: u16,
     folder: TempDir,
@@ -33,12 +33,12 @@ impl Sshd {
         Self::running(&script).await
     }
 
-    /// Runs a shell script for whoever is let in.
+    /// Starts a host that runs a shell script for each client that it accepts.
     pub async fn running(script: &str) -> Self {
         let sshd = tools::program("sshd");
         let user = line(Command::new("id").arg("-un"), b"");
         if user == "root" {
-            // sshd wants it. Where OpenSSH's service never ran it is not there.
+            // sshd needs it. It does not exist if OpenSSH's service has never run.
             std::fs::create_dir_all("/run/sshd").unwrap();
         }
         let folder = tempfile::tempdir().unwrap();
@@ -73,37 +73,37 @@ impl Sshd {
         }
     }
 
-    /// The URL of the repository at [`PATH`].
+    /// Returns the URL of the repository at [`PATH`].
     #[must_use]
     pub fn url(&self) -> String {
         self.origin.clone() + PATH
     }
 
-    /// The host's own key, as a line of `known_hosts`.
+    /// Returns the host's own key, as a line of `known_hosts`.
     #[must_use]
     pub fn known_hosts(&self) -> String {
         self.pin(&public(&self.folder.path().join("host")))
     }
 
-    /// A line of `known_hosts` for this host, with any key.
+    /// Returns a line of `known_hosts` for this host, with any key.
     #[must_use]
     pub fn pin(&self, public_key: &str) -> String {
         format!("[127.0.0.1]:{} {public_key}\n", self.port)
     }
 
-    /// Another key pair: the private key, and the public one.
+    /// Makes another key pair, and returns the private key and the public one.
     #[must_use]
     pub fn make_key(&self, kind: &str, passphrase: &str) -> (String, String) {
         let key = make_key(self.folder.path(), "another", kind, passphrase);
         (std::fs::read_to_string(&key).unwrap(), public(&key))
     }
 
-    /// Lets in whoever has the private key of `public_key`, and nobody else.
+    /// Accepts only the private key of `public_key` from now on.
     pub fn let_in(&self, public_key: &str) {
         std::fs::write(self.folder.path().join("authorized_keys"), public_key).unwrap();
     }
 
-    /// What the server has logged.
+    /// Returns what the server has logged.
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
@@ -116,7 +116,7 @@ impl Drop for Sshd {
     }
 }
 
-/// Writes the server's configuration, and the one command that who is let in may run.
+/// Writes the server's configuration, and the one command that a client may run.
 fn configure(folder: &Path, script: &str) -> PathBuf {
     std::fs::copy(folder.join("client.pub"), folder.join("authorized_keys")).unwrap();
     let path = std::env::var("PATH").unwrap();
@@ -136,7 +136,7 @@ fn configure(folder: &Path, script: &str) -> PathBuf {
     config
 }
 
-/// Makes a key pair, and gives the file of the private key.
+/// Makes a key pair, and returns the file of the private key.
 #[expect(clippy::must_use_candidate, reason = "the files are what it is called for")]
 pub fn make_key(folder: &Path, name: &str, kind: &str, passphrase: &str) -> PathBuf {
     let file = folder.join(name);
@@ -148,7 +148,7 @@ pub fn make_key(folder: &Path, name: &str, kind: &str, passphrase: &str) -> Path
     file
 }
 
-/// The public key of a file with a private one.
+/// Returns the public key that belongs to a file with a private key.
 #[must_use]
 pub fn public(key: &Path) -> String {
     let text = std::fs::read_to_string(key.with_extension("pub")).unwrap();

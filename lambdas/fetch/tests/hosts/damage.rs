@@ -2,7 +2,7 @@
 
 use domain::error::Code;
 use openssl::sha::sha1;
-use testkit::http::{Answer, Host, endless_head, pkt, refs, sending};
+use testkit::http::{Host, Response, endless_head, pkt, refs, sending};
 use testkit::ssh::Sshd;
 use tokio::io::AsyncWriteExt;
 
@@ -57,7 +57,7 @@ async fn garbage_instead_of_gits_protocol_is_invalid() {
     ];
     for body in bodies {
         let text = String::from_utf8_lossy(&body).into_owned();
-        let host = Host::answering(move |request| Answer::git(request, body.clone())).await;
+        let host = Host::answering(move |request| Response::git(request, body.clone())).await;
         let code = scene.code(&Ask::new(&host.url(), &commit)).await;
         assert_eq!(code, Code::RepositoryInvalid, "{text:?}");
     }
@@ -75,8 +75,8 @@ async fn garbage_instead_of_a_pack_is_invalid() {
     for body in ["garbage", "0000", "0008NAK\n", ""] {
         let refs = refs(&commit, "");
         let host = Host::answering(move |request| match request.method.as_str() {
-            "GET" => Answer::git(request, refs.clone()),
-            _ => Answer::git(request, body),
+            "GET" => Response::git(request, refs.clone()),
+            _ => Response::git(request, body),
         })
         .await;
         let code = scene.code(&Ask::new(&host.url(), &commit)).await;
@@ -92,7 +92,7 @@ async fn garbage_instead_of_a_pack_is_invalid() {
 async fn a_login_page_is_invalid() {
     let (scene, commit) = Scene::with_commit();
     let host = Host::answering(|_| {
-        Answer::new(
+        Response::new(
             200,
             &["Content-Type: text/html"],
             "<html><form action=/users/sign_in>",
@@ -110,7 +110,8 @@ async fn a_login_page_is_invalid() {
 async fn a_host_without_smart_http_is_invalid() {
     let (scene, commit) = Scene::with_commit();
     let refs = format!("{commit}\trefs/heads/main\n");
-    let host = Host::answering(move |_| Answer::new(200, &["Content-Type: text/plain"], refs.clone())).await;
+    let host =
+        Host::answering(move |_| Response::new(200, &["Content-Type: text/plain"], refs.clone())).await;
     assert_eq!(
         scene.code(&Ask::new(&host.url(), &commit)).await,
         Code::RepositoryInvalid
@@ -221,10 +222,10 @@ async fn the_reason_of_a_host_that_fails_half_way_is_in_the_message() {
         let refs = refs.clone();
         async move {
             if request.method == "GET" {
-                return Answer::git(&request, refs).send(&mut connection).await;
+                return Response::git(&request, refs).send(&mut connection).await;
             }
             if !request.is_done() {
-                return Answer::git(&request, "0000").send(&mut connection).await;
+                return Response::git(&request, "0000").send(&mut connection).await;
             }
             let lines = [
                 b"0000".to_vec(),

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::error::Code;
-use testkit::http::{Answer, Host};
+use testkit::http::{Host, Response};
 use testkit::ssh::Sshd;
 
 use crate::scene::{Ask, PASSWORD, Scene};
@@ -269,7 +269,7 @@ async fn a_ref_that_moves_meanwhile_is_judged_by_its_later_state() {
                 };
                 assert!(git.status().unwrap().success());
             }
-            None::<Answer>
+            None::<Response>
         })
         .await;
         let ask = Ask::new(&host.url(), &first);

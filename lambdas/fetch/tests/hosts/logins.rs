@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use domain::error::Code;
 use fetch::TransferProgram;
 use testkit::Request;
-use testkit::http::{Answer, Host, USERNAME, before_pack, pkt, refs};
+use testkit::http::{Host, Response, USERNAME, before_pack, pkt, refs};
 use testkit::ssh::Sshd;
 
 use crate::scene::{Ask, PASSWORD, PROGRAM, Scene};
@@ -67,7 +67,7 @@ async fn a_host_that_refuses_every_login_gets_two_requests() {
     ];
     for scheme in schemes {
         let challenge = format!("WWW-Authenticate: {scheme}");
-        let host = Host::answering(move |_| Answer::new(401, &[&challenge], "")).await;
+        let host = Host::answering(move |_| Response::new(401, &[&challenge], "")).await;
         let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
         assert_eq!(scene.code(&ask).await, Code::AuthenticationFailed, "{scheme}");
         assert!(host.requests().len() <= 2, "{scheme}");
@@ -77,13 +77,13 @@ async fn a_host_that_refuses_every_login_gets_two_requests() {
 #[tokio::test]
 async fn a_login_that_a_host_repeats_is_redacted() {
     let (scene, commit) = Scene::with_commit();
-    type Echo = fn(&Request, &str, &str) -> Answer;
+    type Echo = fn(&Request, &str, &str) -> Response;
     let ways: [(&str, Echo); 4] = [
         ("type", |_, login, _| {
-            Answer::new(200, &[&format!("Content-Type: text/{login}")], "")
+            Response::new(200, &[&format!("Content-Type: text/{login}")], "")
         }),
         ("location", |_, login, _| {
-            Answer::new(302, &[&format!("Location: http://elsewhere.example/{login}")], "")
+            Response::new(302, &[&format!("Location: http://elsewhere.example/{login}")], "")
         }),
         ("error", |request, login, _| {
             let lines = [
@@ -91,17 +91,17 @@ async fn a_login_that_a_host_repeats_is_redacted() {
                 b"0000".to_vec(),
                 pkt(format!("ERR {login}")),
             ];
-            Answer::git(request, lines.concat())
+            Response::git(request, lines.concat())
         }),
         ("side band", |request, login, commit| {
             match request.method.as_str() {
-                "GET" => Answer::git(request, refs(commit, "side-band-64k")),
-                _ if !request.is_done() => Answer::git(request, "0000"),
+                "GET" => Response::git(request, refs(commit, "side-band-64k")),
+                _ if !request.is_done() => Response::git(request, "0000"),
                 _ => {
                     // A long text must not be cut in the middle of a secret.
                     let dead = format!("\u{2}fatal: {:.<180}{login}\n", "no");
                     let lines = [before_pack(), pkt(dead)];
-                    Answer::git(request, lines.concat())
+                    Response::git(request, lines.concat())
                 }
             }
         }),
@@ -112,7 +112,7 @@ async fn a_login_that_a_host_repeats_is_redacted() {
             let of = commit.clone();
             let host = Host::answering(move |request| {
                 let Some(sent) = request.headers.get("authorization") else {
-                    return Answer::unauthorized();
+                    return Response::unauthorized();
                 };
                 let sent = sent.trim_start_matches("Basic ");
                 let login = STANDARD.decode(sent).unwrap();
@@ -133,7 +133,7 @@ async fn a_login_that_a_host_repeats_is_redacted() {
 #[tokio::test]
 async fn a_host_that_forbids_refuses_the_credentials() {
     let (scene, commit) = Scene::with_commit();
-    let host = Host::answering(|_| Answer::new(403, &[], "no\n")).await;
+    let host = Host::answering(|_| Response::new(403, &[], "no\n")).await;
     let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
     assert_eq!(scene.code(&ask).await, Code::AuthenticationFailed);
 }
@@ -143,7 +143,7 @@ async fn a_login_that_fails_only_when_the_pack_is_asked_for_is_a_failed_login() 
     let (scene, commit) = Scene::with_commit();
     scene.allow_any_id();
     let host = Host::guarded(&scene, |request| {
-        (request.method == "POST").then(Answer::unauthorized)
+        (request.method == "POST").then(Response::unauthorized)
     })
     .await;
     let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
@@ -159,7 +159,7 @@ async fn a_host_that_requires_missing_credentials_is_named() {
         Code::CredentialsMissing
     );
     assert_eq!(host.requests().len(), 1);
-    let silent_about_it = Host::answering(|_| Answer::new(401, &[], "")).await;
+    let silent_about_it = Host::answering(|_| Response::new(401, &[], "")).await;
     let ask = Ask::new(&silent_about_it.url(), &commit);
     assert_eq!(scene.code(&ask).await, Code::CredentialsMissing);
     let sshd = Sshd::of(&scene).await;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use domain::error::Code;
 use testkit::PATH;
-use testkit::http::{Answer, Host, before_pack, endless_head, pkt, refs, sending};
+use testkit::http::{Host, Response, before_pack, endless_head, pkt, refs, sending};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
@@ -44,7 +44,7 @@ async fn a_host_that_is_not_available_now_is_unreachable() {
     for status in [429, 500, 502, 503, 504] {
         for method in ["GET", "POST"] {
             let host = Host::guarded(&scene, move |request| {
-                (request.method == method).then(|| Answer::new(status, &["Retry-After: 1"], "not now\n"))
+                (request.method == method).then(|| Response::new(status, &["Retry-After: 1"], "not now\n"))
             })
             .await;
             let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
@@ -64,7 +64,7 @@ async fn a_host_that_refuses_by_gits_protocol_is_unreachable() {
             b"0000".to_vec(),
             pkt("ERR too busy"),
         ];
-        Answer::git(request, lines.concat())
+        Response::git(request, lines.concat())
     })
     .await;
     let (code, told) = scene.refused(&Ask::new(&host.url(), &commit)).await;
@@ -77,14 +77,14 @@ async fn credentials_that_a_host_repeats_are_redacted() {
     let (scene, commit) = Scene::with_commit();
     let host = Host::answering(|request| {
         let Some(login) = request.headers.get("authorization") else {
-            return Answer::unauthorized();
+            return Response::unauthorized();
         };
         let lines = [
             pkt("# service=git-upload-pack\n"),
             b"0000".to_vec(),
             pkt(format!("ERR bad request: {login}, that is {PASSWORD}\x1b[2J")),
         ];
-        Answer::git(request, lines.concat())
+        Response::git(request, lines.concat())
     })
     .await;
     let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
@@ -109,9 +109,9 @@ async fn a_host_that_closes_the_connection_is_unreachable() {
         let (refs, pack) = (refs(&commit, ""), [&before_pack(), &pack[..length]].concat());
         let host = Host::serve(move |request, mut connection| {
             let answer = match request.method.as_str() {
-                "GET" => Answer::git(&request, refs.clone()),
-                _ if request.is_done() => Answer::git(&request, pack.clone()),
-                _ => Answer::git(&request, "0000"),
+                "GET" => Response::git(&request, refs.clone()),
+                _ if request.is_done() => Response::git(&request, pack.clone()),
+                _ => Response::git(&request, "0000"),
             };
             async move {
                 let mut bytes = answer.to_bytes();
@@ -186,10 +186,10 @@ async fn a_host_that_falls_silent_times_out() {
         let (refs, pack) = (refs.clone(), pack.clone());
         async move {
             if request.method == "GET" {
-                return Answer::git(&request, refs).send(&mut connection).await;
+                return Response::git(&request, refs).send(&mut connection).await;
             }
             if !request.is_done() {
-                return Answer::git(&request, "0000").send(&mut connection).await;
+                return Response::git(&request, "0000").send(&mut connection).await;
             }
             connection.write_all(endless_head(&request).as_bytes()).await?;
             connection.write_all(&pack).await?;
@@ -216,12 +216,12 @@ async fn a_host_that_is_slow_but_not_silent_is_waited_for() {
         let (refs, pack) = (refs.clone(), pack.clone());
         async move {
             if request.method == "GET" {
-                return Answer::git(&request, refs).send(&mut connection).await;
+                return Response::git(&request, refs).send(&mut connection).await;
             }
             if !request.is_done() {
-                return Answer::git(&request, "0000").send(&mut connection).await;
+                return Response::git(&request, "0000").send(&mut connection).await;
             }
-            let bytes = Answer::git(&request, pack).to_bytes();
+            let bytes = Response::git(&request, pack).to_bytes();
             for piece in bytes.chunks(bytes.len().div_ceil(4)) {
                 connection.write_all(piece).await?;
                 tokio::time::sleep(Duration::from_millis(800)).await;

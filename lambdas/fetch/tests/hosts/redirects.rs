@@ -2,7 +2,7 @@
 
 use domain::error::Code;
 use testkit::PATH;
-use testkit::http::{Answer, Host};
+use testkit::http::{Host, Response};
 
 use crate::scene::{Ask, PASSWORD, Scene};
 
@@ -12,7 +12,7 @@ const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
 async fn elsewhere(scene: &Scene) -> Host {
     scene.allow_any_id();
     Host::guarded(scene, |request| {
-        (!request.has_credentials()).then(Answer::unauthorized)
+        (!request.has_credentials()).then(Response::unauthorized)
     })
     .await
 }
@@ -23,7 +23,7 @@ async fn a_redirect_to_another_host_is_not_followed() {
     let other = elsewhere(&scene).await;
     for status in STATUSES {
         let target = other.url().replace("127.0.0.1", "localhost") + "/info/refs?service=git-upload-pack";
-        let host = Host::answering(move |_| Answer::redirect(status, &target)).await;
+        let host = Host::answering(move |_| Response::redirect(status, &target)).await;
         let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
         assert_eq!(scene.code(&ask).await, Code::GitHostRedirected, "{status}");
     }
@@ -38,11 +38,11 @@ async fn a_redirect_to_another_port_never_brings_the_password_there() {
         let target = other.url() + "/info/refs?service=git-upload-pack";
         let before_the_login = {
             let target = target.clone();
-            Host::answering(move |_| Answer::redirect(status, &target)).await
+            Host::answering(move |_| Response::redirect(status, &target)).await
         };
         let after_the_login = Host::answering(move |request| match request.has_credentials() {
-            true => Answer::redirect(status, &target),
-            false => Answer::unauthorized(),
+            true => Response::redirect(status, &target),
+            false => Response::unauthorized(),
         })
         .await;
         for host in [before_the_login, after_the_login] {
@@ -60,9 +60,9 @@ async fn a_redirect_of_the_second_request_is_not_followed() {
     let target = other.url() + "/git-upload-pack";
     let host = Host::guarded(&scene, move |request| {
         if !request.has_password(PASSWORD) {
-            return Some(Answer::unauthorized());
+            return Some(Response::unauthorized());
         }
-        (request.method == "POST").then(|| Answer::redirect(307, &target))
+        (request.method == "POST").then(|| Response::redirect(307, &target))
     })
     .await;
     let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
@@ -82,11 +82,11 @@ async fn a_redirect_to_a_file_or_another_scheme_is_not_followed() {
     ];
     for target in targets {
         let location = target.clone();
-        let host = Host::answering(move |_| Answer::redirect(302, &location)).await;
+        let host = Host::answering(move |_| Response::redirect(302, &location)).await;
         let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
         assert_eq!(scene.code(&ask).await, Code::GitHostRedirected, "{target}");
     }
-    let nowhere = Host::answering(|_| Answer::new(302, &[], "")).await;
+    let nowhere = Host::answering(|_| Response::new(302, &[], "")).await;
     assert_eq!(
         scene.code(&Ask::new(&nowhere.url(), &commit)).await,
         Code::GitHostRedirected
@@ -98,7 +98,7 @@ async fn a_redirect_to_a_file_or_another_scheme_is_not_followed() {
 async fn a_redirect_without_a_host_is_an_error_of_its_own() {
     let (scene, commit) = Scene::with_commit();
     for location in ["elsewhere", "https:", "http:///x"] {
-        let host = Host::answering(move |_| Answer::redirect(302, location)).await;
+        let host = Host::answering(move |_| Response::redirect(302, location)).await;
         let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
         let (code, told) = scene.refused(&ask).await;
         assert_eq!(code, Code::TransferDied, "{location}: {told}");
@@ -111,7 +111,7 @@ async fn a_redirect_without_a_host_is_an_error_of_its_own() {
 #[tokio::test]
 async fn a_redirect_to_itself_is_not_followed_for_ever() {
     let (scene, commit) = Scene::with_commit();
-    let host = Host::answering(|request| Answer::redirect(302, &request.target)).await;
+    let host = Host::answering(|request| Response::redirect(302, &request.target)).await;
     let ask = Ask::new(&host.url(), &commit).with_password(PASSWORD);
     assert_eq!(scene.code(&ask).await, Code::GitHostRedirected);
     assert!(host.requests().len() < 20);
@@ -123,10 +123,10 @@ async fn a_repository_that_was_renamed_on_its_host_is_found() {
     scene.allow_any_id();
     let host = Host::guarded(&scene, |request| {
         if !request.has_password(PASSWORD) {
-            return Some(Answer::unauthorized());
+            return Some(Response::unauthorized());
         }
         let renamed = request.target.strip_prefix("/old.git")?;
-        Some(Answer::redirect(301, &format!("{PATH}{renamed}")))
+        Some(Response::redirect(301, &format!("{PATH}{renamed}")))
     })
     .await;
     let ask = Ask::new(&(host.origin() + "/old.git"), &commit).with_password(PASSWORD);

@@ -3,7 +3,7 @@
 use aws::failure::Failed;
 use domain::contract::FetchedCommit;
 use domain::error::{Code, Coded};
-use testkit::http::{Answer, Host};
+use testkit::http::{Host, Response};
 
 use crate::scene::{Ask, PASSWORD, Scene};
 
@@ -116,7 +116,7 @@ async fn credentials_are_sent_only_to_their_host_and_no_other_host_gets_requests
     scene.allow_any_id();
     let library = scene.beside("/group/library.git");
     let [first, _, _] = library.history();
-    let stranger = Host::answering(|_| Answer::unauthorized()).await;
+    let stranger = Host::answering(|_| Response::unauthorized()).await;
     let url = format!("{}/group/library.git", stranger.origin());
     let pushed = commit(&scene, &module("library", &url), &[("library", &first)]);
     let host = Host::with_password(&scene, PASSWORD).await;
