@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::results::{Repository, Results};
 
 const SIZE: (u32, u32) = (920, 420);
-/// What is drawn of each repository, and in which colour, which is to be told from its neighbours on light and dark pages
+/// What is drawn for each repository, and in which colour. Each colour differs from its neighbours on light and dark pages
 /// (<https://jfly.uni-koeln.de/color/>).
 const MEASURES: [(&str, RGBColor, Measure); 3] = [
     (
@@ -28,18 +28,18 @@ const MEASURES: [(&str, RGBColor, Measure); 3] = [
 
 type Measure = fn(&Repository) -> Option<f64>;
 
-/// Draws the ratios of each repository: the time of Push Code by that of what it is compared with.
+/// Draws the ratios of each repository: the time of Push Code divided by that of what it is compared with.
 pub fn draw(results: &Results, path: &Path) -> Result<(), Error> {
     let wrong = |error: DrawingAreaErrorKind<_>| Error::Chart(error.to_string());
     let area = SVGBackend::new(path, SIZE).into_drawing_area();
-    // Of its own, for light and dark pages alike.
+    // The chart has a background of its own, for light and dark pages alike.
     area.fill(&WHITE).map_err(wrong)?;
     let repositories = &results.repositories;
     let title = format!(
         "Time of Push Code by that of git, less is better ({})",
         results.date
     );
-    // With room for the legend above the bars.
+    // There is room for the legend above the bars.
     let mut chart = ChartBuilder::on(&area)
         .caption(title, ("sans-serif", 18))
         .margin(12)
@@ -82,7 +82,7 @@ pub fn draw(results: &Results, path: &Path) -> Result<(), Error> {
         };
         chart.draw_series(bars.into_iter().map(figure)).map_err(wrong)?;
     }
-    // What git itself takes.
+    // This line is the time of git itself.
     chart
         .draw_series([PathElement::new(
             [(0.0, 1.0), (repositories.len() as f64, 1.0)],

@@ -1,4 +1,4 @@
-//! How long a function takes from its start until it asks for its first event.
+//! Measures how long a function takes from its start until it asks for its first event.
 
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use wait4::Wait4;
 use crate::error::Error;
 use crate::report::Spread;
 
-/// What Lambda sets, and what the template gives the functions.
+/// The environment variables that Lambda and the template set.
 const ENVIRONMENT: [(&str, &str); 11] = [
     ("AWS_ACCESS_KEY_ID", "key"),
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"),
@@ -28,16 +28,16 @@ const ENVIRONMENT: [(&str, &str); 11] = [
     ),
     ("TABLE_NAME", "audit"),
 ];
-/// How often a connection is looked for.
+/// How often it checks for a connection.
 const POLL_INTERVAL: Duration = Duration::from_micros(50);
 
-/// Which functions.
+/// Which functions to start, and how often.
 #[derive(Debug, clap::Args)]
 pub struct ColdStartArgs {
     /// The functions' programs, as in .aws-sam/build/*/bootstrap.
     #[arg(value_name = "PROGRAM", required = true)]
     programs: Vec<PathBuf>,
-    /// How often each is started.
+    /// How many times each function is started.
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
 }
@@ -76,7 +76,7 @@ pub fn run(args: &ColdStartArgs) -> Result<(), Error> {
     write!(std::io::stdout(), "{table}").map_err(Error::io("write to", Path::new("standard output")))
 }
 
-/// Starts a function, waits for its first request to the runtime API, and ends it. The answer is how long that took, and the
+/// Starts a function, waits for its first request to the runtime API, and ends it. Returns how long that took, and the
 /// processor time that it used.
 fn start(program: &Path, runtime_api: &TcpListener) -> Result<(Duration, Duration), Error> {
     let failed = |source| Error::Start {

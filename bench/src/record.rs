@@ -1,4 +1,4 @@
-//! A command on a terminal, as a picture that moves: an SVG for the README.
+//! Records a command on a terminal as an animated SVG for the README.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -12,9 +12,9 @@ use vt100::{Color, Parser, Screen};
 
 use crate::error::Error;
 
-/// How many moments of the command the picture has, at most.
+/// How many moments of the command the picture has at most.
 const MAX_FRAMES: usize = 14;
-/// How long the end stays before it begins again.
+/// How long the end is shown before the picture begins again.
 const END: Duration = Duration::from_secs(6);
 
 /// What to record.
@@ -25,10 +25,10 @@ pub struct RecordArgs {
     /// The command as the picture shows it [default: as it is run].
     #[arg(long)]
     shown: Option<String>,
-    /// How wide the terminal is.
+    /// The width of the terminal, in columns.
     #[arg(long, default_value_t = 110)]
     columns: u16,
-    /// How many of its last lines the picture has.
+    /// The height of the terminal, in lines. Earlier lines scroll out of the picture.
     #[arg(long, default_value_t = 32)]
     rows: u16,
     /// The command, with its arguments.
@@ -73,7 +73,7 @@ fn record(args: &RecordArgs) -> Result<Vec<Frame>, Error> {
     let began = Instant::now();
     let mut frames: Vec<Frame> = Vec::new();
     let mut bytes = [0; 4 << 10];
-    // Linux fails the reading when the command has ended.
+    // On Linux the read fails once the command has ended.
     while let Ok(count @ 1..) = pty.read(&mut bytes) {
         parser.process(&bytes[..count]);
         let text = ansi(parser.screen());
@@ -93,7 +93,7 @@ fn record(args: &RecordArgs) -> Result<Vec<Frame>, Error> {
     Ok(frames)
 }
 
-/// As many frames as the picture may have: evenly over the time, and the last one.
+/// Returns as many frames as the picture may have, evenly over the time, with the last one.
 fn thin_out(frames: Vec<Frame>) -> Vec<Frame> {
     let Some(end) = frames.last().map(|last| last.at) else {
         return frames;
@@ -102,7 +102,7 @@ fn thin_out(frames: Vec<Frame>) -> Vec<Frame> {
     let mut kept: Vec<Frame> = Vec::new();
     for frame in frames {
         match kept.last_mut() {
-            // What is there only for a moment gives way to what comes after it.
+            // A frame that is shown only for a moment is replaced by the next one.
             Some(last) if frame.at < last.at + apart => last.text = frame.text,
             _ => kept.push(frame),
         }
@@ -110,7 +110,7 @@ fn thin_out(frames: Vec<Frame>) -> Vec<Frame> {
     kept
 }
 
-/// The screen as text with escape sequences for its styles, without those that move the cursor.
+/// Returns the screen as text with escape sequences for its styles, and none that move the cursor.
 fn ansi(screen: &Screen) -> String {
     let (rows, columns) = screen.size();
     let mut text = String::new();
@@ -145,7 +145,7 @@ fn ansi(screen: &Screen) -> String {
     text.trim_end().to_owned()
 }
 
-/// The colours that the command uses.
+/// Returns a colour that the command uses, or `None` for any other.
 fn color(color: Color) -> Option<AnsiColor> {
     match color {
         Color::Idx(1) => Some(AnsiColor::Red),
@@ -156,7 +156,7 @@ fn color(color: Color) -> Option<AnsiColor> {
     }
 }
 
-/// One SVG, in which one frame after another is visible. It has a background of its own, for light and dark pages alike.
+/// Returns one SVG, which shows one frame after another. It has a background of its own, for light and dark pages alike.
 fn picture(frames: &[Frame]) -> String {
     let end = frames.last().map_or(END, |last| last.at + END);
     let percent = |at: Duration| at.as_secs_f64() / end.as_secs_f64() * 100.0;
@@ -164,7 +164,7 @@ fn picture(frames: &[Frame]) -> String {
         .iter()
         .map(|frame| Term::new().render_svg(&frame.text))
         .collect();
-    // Where nothing may move, the last frame is seen.
+    // If the reader prefers no motion, the last frame is shown.
     let mut moves = String::from("@media (prefers-reduced-motion: no-preference) {\n");
     let mut texts = String::new();
     for (index, svg) in drawn.iter().enumerate() {
@@ -189,7 +189,7 @@ fn picture(frames: &[Frame]) -> String {
         let _ = writeln!(texts, r#"<g class="f{index}"{hidden}>{}</g>"#, text_of(svg));
     }
     moves.push_str("}\n");
-    // The styles and the width of all frames, the height of the tallest one.
+    // The SVG has the styles and the width of all frames, and the height of the tallest one.
     let lines: Vec<&str> = frames.iter().map(|frame| frame.text.as_str()).collect();
     let all = Term::new().render_svg(&lines.join("\n"));
     let height = drawn.iter().map(|svg| pixels(svg, "height")).max().unwrap_or(0);
@@ -201,14 +201,14 @@ fn picture(frames: &[Frame]) -> String {
     format!(r#"<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">{rest}"#)
 }
 
-/// The text of a drawn terminal.
+/// Returns the text of a drawn terminal.
 fn text_of(svg: &str) -> &str {
     let begin = svg.find("<text").unwrap_or(0);
     let end = svg.find("</text>").map_or(svg.len(), |end| end + "</text>".len());
     &svg[begin..end]
 }
 
-/// The width or height of a drawn terminal.
+/// Returns the width or height of a drawn terminal.
 fn pixels(svg: &str, name: &str) -> u32 {
     let value = svg.split_once(&format!("{name}=\"")).map_or("", |(_, rest)| rest);
     let digits = value.find(|char: char| !char.is_ascii_digit()).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! What was measured, as a file that a chart is drawn from.
+//! The file of results that the chart is drawn from.
 
 use std::path::Path;
 
@@ -22,11 +22,11 @@ pub struct Repository {
     pub name: String,
     /// How many files the commit has.
     pub files: usize,
-    /// The wall time of fetch by that of `git clone --depth 1 --bare`.
+    /// The wall time of fetch divided by that of `git clone --depth 1 --bare`.
     pub fetch: f64,
-    /// The wall time of package by that of `git archive --format=zip -6`.
+    /// The wall time of package divided by that of `git archive --format=zip -6`.
     pub package: f64,
-    /// How many times as long a full clone by git takes that is walked and zipped. `None` if it was not measured.
+    /// The time of a full clone by git, walked and zipped, divided by that of fetch and package. `None` if it was not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_way: Option<f64>,
 }
@@ -49,7 +49,7 @@ impl Results {
 mod tests {
     use super::*;
 
-    /// The number before the first `x` in the cell of the ratio.
+    /// Returns the number before the first `x` in the cell of the ratio.
     fn ratio(row: &str) -> f64 {
         let cell = row.split('|').nth(4).unwrap().trim();
         cell.split('x').next().unwrap().parse().unwrap()

@@ -58,7 +58,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// `http://127.0.0.1:PORT`.
+    /// Returns the origin, `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn origin(&self) -> String {
         self.host.origin()
@@ -148,7 +148,7 @@ impl Folder {
 /// Returns the URL of a folder's `repository` that is served at `host`.
 ///
 /// # Errors
-/// Returns [`Error::Usage`] if `host` is not one.
+/// Returns [`Error::Usage`] if `host` is not the URL of a host.
 pub fn served_url(host: &str, repository: &str) -> Result<RemoteUrl, Error> {
     let url = format!("{host}/{repository}.git");
     url.parse()
@@ -211,7 +211,7 @@ pub async fn resolve(
     }
 }
 
-/// How to log in at the host of `url`, in which `in_url` stood.
+/// Returns how to log in at the host of `url`. `in_url` is the login that the URL contained.
 fn login(args: &LoginArgs, url: &RemoteUrl, in_url: Option<Credentials>) -> Result<Login, Error> {
     if url.scheme() == "ssh" {
         let ssh = std::env::home_dir().unwrap_or_default().join(".ssh");

@@ -43,7 +43,7 @@ pub struct PushArgs {
     /// A folder with a git repository, or a URL (https://, http://, ssh:// or git@host:path).
     #[arg(value_name = "REPO")]
     repository: String,
-    /// The bucket for the zip. Its prefix pushes/ holds the intermediate objects for the time.
+    /// The bucket for the zip. Its prefix pushes/ holds the intermediate objects meanwhile.
     bucket: String,
     /// The key of the zip, such as project.zip; the placeholders of a key template work too.
     key: KeyTemplate,
@@ -57,7 +57,7 @@ pub struct PushArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Error`].
+/// Returns an error if a stage fails, or the bucket or the repository cannot be used.
 pub async fn run(args: PushArgs, results: &mut Results<impl Write>, progress: Progress) -> Result<(), Error> {
     let began = Instant::now();
     let (origin, tip) =
@@ -83,13 +83,13 @@ pub async fn run(args: PushArgs, results: &mut Results<impl Write>, progress: Pr
             "no AWS region is set: name it with AWS_REGION, or a profile that has one with AWS_PROFILE";
         return Err(Error::Usage(missing.to_owned()));
     }
-    // Asked for here, since S3's answer would be about the bucket.
+    // This is checked here, because the error of S3 would be about the bucket.
     if let Some(provider) = config.credentials_provider() {
         let given = provider.provide_credentials().await;
         given.map_err(|error| Error::Credentials(error.into()))?;
     }
     let push = push(&origin, &tip, &clone_url, "smoke-test", None)?;
-    // Asked for here, since the error of the stage would be about the settings of a source.
+    // This is checked here, because the error of the stage would be about the settings of a source.
     let key = args.key.render(&push);
     key.map_err(|error| Error::Usage(error.to_string()))?;
     let run = Run {
@@ -135,7 +135,7 @@ pub async fn run(args: PushArgs, results: &mut Results<impl Write>, progress: Pr
     results.text(&summary)
 }
 
-/// The push that a webhook of `source` would have reported.
+/// Returns the push that a webhook of `source` would have reported.
 pub(crate) fn push(
     origin: &Origin,
     tip: &repository::Tip,
@@ -160,7 +160,7 @@ pub(crate) fn push(
     })
 }
 
-/// The settings of a source that may deliver this and nothing else, as JSON.
+/// Returns the settings of a source that may deliver this push and nothing else, as JSON.
 pub(crate) fn settings(host: &GitHost, bucket: &str, key: &str, options: &Value) -> String {
     json!({
         "provider": "gitlab",
@@ -184,7 +184,7 @@ struct Run {
 }
 
 impl Run {
-    /// All stages. Returns where the zip is, and what it is.
+    /// Runs all stages. Returns where the zip is, and what it contains.
     async fn all(&self, settings: String) -> Result<(Delivered, Archive), Failed> {
         let validated = self
             .stage(
@@ -239,7 +239,7 @@ impl Run {
             .await?;
         let delivered = match uploaded {
             Uploaded::Delivered(delivered) => delivered,
-            // The ref has moved while this ran, and another run was faster.
+            // The ref moved meanwhile, and another run was faster.
             Uploaded::Superseded(Superseded { because, .. })
             | Uploaded::Ignored(Ignored { detail: because, .. }) => {
                 return Err(Failed {
@@ -280,7 +280,7 @@ impl Run {
         Ok(output)
     }
 
-    /// Removes what a failed run has staged: there is no other run that could use it.
+    /// Removes what a failed run has staged, because no other run could use it.
     async fn clean(&self) {
         if let Err(error) = self.staging.remove_all(&self.push.push_id).await {
             self.progress
@@ -289,7 +289,7 @@ impl Run {
     }
 }
 
-/// The git secret, made for this run.
+/// Returns the git secret of this run.
 struct GivenSecret(SecretString);
 
 impl Secrets for GivenSecret {

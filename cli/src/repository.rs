@@ -25,7 +25,7 @@ pub enum Location {
     Remote {
         /// Its URL.
         url: RemoteUrl,
-        /// The user and password that stood in the text.
+        /// The user and password that the text contained.
         login: Option<Credentials>,
     },
 }
@@ -66,7 +66,7 @@ impl Location {
     }
 }
 
-/// The user and password of a URL, if it has a password.
+/// Returns the user and password of a URL, or `None` if it has no password.
 fn login_in(url: &Url) -> Option<Credentials> {
     let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     Some(Credentials {
@@ -267,7 +267,7 @@ impl Folder {
 /// How to log in at a remote host, for `git ls-remote`.
 #[derive(Debug, Clone)]
 pub enum Login {
-    /// Without a login of the command's own: git uses its configuration.
+    /// The command has no login of its own, and git uses its configuration.
     None,
     /// By HTTP basic authentication.
     Basic(Credentials),

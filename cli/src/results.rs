@@ -21,7 +21,7 @@ pub enum Format {
     Json,
 }
 
-/// Where results go: what the user asked for.
+/// A writer of results.
 #[derive(Debug)]
 pub struct Results<W> {
     writer: W,
@@ -30,7 +30,7 @@ pub struct Results<W> {
 }
 
 impl Results<io::Stdout> {
-    /// Results on standard output.
+    /// Creates a writer to standard output.
     #[must_use]
     pub fn stdout(format: Format) -> Self {
         Self::new(io::stdout(), format)
@@ -38,7 +38,7 @@ impl Results<io::Stdout> {
 }
 
 impl<W: Write> Results<W> {
-    /// Results that are written to `writer`.
+    /// Creates a writer to `writer`.
     pub fn new(writer: W, format: Format) -> Self {
         Self {
             writer,
@@ -47,7 +47,7 @@ impl<W: Write> Results<W> {
         }
     }
 
-    /// Writes a line or more at once. Does nothing if the format is JSON.
+    /// Writes one or more lines. Does nothing if the format is JSON.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -58,7 +58,7 @@ impl<W: Write> Results<W> {
         }
     }
 
-    /// Sets members of the document, which [`Results::end`] writes.
+    /// Adds members to the document, which [`Results::end`] writes.
     pub fn put(&mut self, members: impl Serialize) {
         if let Ok(Value::Object(members)) = serde_json::to_value(members) {
             self.document.extend(members);
@@ -76,7 +76,7 @@ impl<W: Write> Results<W> {
         if let Some(error) = error {
             self.put(json!({ "error": error.document() }));
         }
-        // Completions and manual pages are no documents.
+        // Completions and manual pages are written as they are, without a document.
         if self.document.is_empty() {
             return Ok(());
         }
@@ -84,7 +84,7 @@ impl<W: Write> Results<W> {
         self.write(&escape(&document))
     }
 
-    /// What they are written to.
+    /// Returns what the results are written to.
     pub fn writer(&mut self) -> &mut W {
         &mut self.writer
     }
@@ -96,8 +96,7 @@ impl<W: Write> Results<W> {
     }
 }
 
-/// A JSON document in which every character that could steer a terminal is written by its number. Such a character can only
-/// be in a string.
+/// Escapes every character of a JSON document that could steer a terminal. Such a character can only be in a string.
 fn escape(document: &str) -> String {
     let mut escaped = String::with_capacity(document.len());
     for char in document.chars() {

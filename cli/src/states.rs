@@ -1,4 +1,4 @@
-//! The states of a push as it goes through the state machine, each with a line of its own.
+//! Draws the states of a push as it goes through the state machine, each on a line of its own.
 
 use local_aws::follow::Moment;
 use local_aws::function_log::News;
@@ -21,7 +21,7 @@ struct Current {
 }
 
 impl States {
-    /// Begins with no state.
+    /// Creates a drawing without states.
     #[must_use]
     pub fn new(progress: Progress) -> Self {
         Self {
@@ -30,7 +30,7 @@ impl States {
         }
     }
 
-    /// Draws what has happened.
+    /// Draws `moment`.
     pub fn show(&mut self, moment: Moment) {
         match (moment, &mut self.current) {
             (Moment::Entered { state }, _) => {
@@ -57,12 +57,12 @@ impl States {
                     current.step.left(took, failed);
                 }
             }
-            // Of a state that was entered before this looked.
+            // The state was entered before this began to follow the execution.
             (_, None) => {}
         }
     }
 
-    /// Shows how far the function of the current state is, if `news` returns that.
+    /// Shows the progress of the current state's function, unless `news` returns `None`.
     pub fn report(&self, news: impl FnOnce() -> Option<News>) {
         if let Some(current) = &self.current
             && let Some(news) = news()

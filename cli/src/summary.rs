@@ -1,4 +1,4 @@
-//! What came of a push, for people and for programs.
+//! The result of a push, for people and for programs.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -29,20 +29,20 @@ pub struct Summary<'a> {
     pub version_id: Option<&'a str>,
     /// Its SHA-256.
     pub sha256: &'a str,
-    /// Its bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// Its entries.
+    /// How many entries it has.
     pub entries: u64,
-    /// What a reader should know of it.
+    /// The warnings about its content.
     pub warnings: &'a [String],
-    /// Where it was saved. `None` if it was not.
+    /// The file that it was saved in. `None` if it was not saved.
     pub file: Option<PathBuf>,
-    /// How long all of it took.
+    /// How long the push took.
     pub seconds: f64,
 }
 
 impl<'a> Summary<'a> {
-    /// Of a push that was packaged as `archive` and delivered as `delivered`.
+    /// Returns the summary of a push that was packaged as `archive` and delivered as `delivered`.
     #[must_use]
     pub fn new(
         push_id: String,

@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 
 use crate::Error;
 use crate::checkout::{Checkout, read_json, write_json};
+use crate::environment::only_local_aws;
 use crate::tools::Tools;
 use crate::{cargo, sam};
 
@@ -53,7 +54,7 @@ struct Record {
     fingerprint: String,
 }
 
-/// A build, which no other process replaces as long as this value exists. Others may want to build a changed checkout.
+/// A build. No other process replaces it as long as this value exists, even to build a changed checkout.
 #[derive(Debug)]
 pub struct Build {
     /// The hash of all that it was built from, and of the profile.
@@ -198,7 +199,7 @@ impl Builder<'_> {
     }
 }
 
-/// Returns the function that `sam build` is building, by its log.
+/// Returns the function that `sam build` is building, according to its log.
 fn function_of(log: &str) -> Option<String> {
     let begun = log
         .lines()
@@ -216,7 +217,7 @@ async fn cargo_build(
     step: &Step,
 ) -> Result<BTreeMap<String, PathBuf>, Error> {
     let mut cargo = process::command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    process::only_local_aws(&mut cargo);
+    only_local_aws(&mut cargo);
     cargo.args([
         "build",
         "--locked",

@@ -1,4 +1,4 @@
-//! Following an execution of the state machine, state by state.
+//! Follows an execution of the state machine, state by state.
 
 use std::time::{Duration, SystemTime};
 
@@ -48,18 +48,18 @@ pub struct Ended {
     pub status: ExecutionStatus,
     /// Its output.
     pub output: Option<String>,
-    /// The error's name, where it failed.
+    /// The error's name. `None` if it succeeded.
     pub error: Option<String>,
-    /// What happened, where it failed.
+    /// What happened. `None` if it succeeded.
     pub cause: Option<String>,
     /// How long it took.
     pub took: Duration,
 }
 
-/// Follows the execution until it ends, and tells `on` of each moment.
+/// Follows the execution until it ends, and calls `on` with each moment.
 ///
 /// # Errors
-/// Where Step Functions does not know it, or does not answer.
+/// Returns an error if Step Functions does not know the execution, or does not answer.
 pub async fn follow(
     client: &aws_sdk_sfn::Client,
     execution_arn: &str,
@@ -67,7 +67,7 @@ pub async fn follow(
 ) -> Result<Ended, Error> {
     let mut reader = Reader::default();
     loop {
-        // Asked before the history is read, so that the history of an ended execution is read to its end.
+        // The status is read before the history, so that the history of an execution that has ended is read to its end.
         let execution = client
             .describe_execution()
             .execution_arn(execution_arn)
@@ -101,12 +101,12 @@ pub async fn follow(
     }
 }
 
-/// Makes moments of history events, each event once.
+/// Turns history events into moments, each event once.
 #[derive(Default)]
 struct Reader {
     last_id: i64,
     state: Option<(String, SystemTime)>,
-    /// When the last attempt of the state's task failed. `None` if it has not failed, or was begun again since.
+    /// When the last attempt of the state's task failed. `None` if none has failed, or another has begun since.
     failed_at: Option<SystemTime>,
 }
 
@@ -149,7 +149,7 @@ impl Reader {
     }
 }
 
-/// The error of an attempt that failed or ran out of time.
+/// Returns the error of an attempt that failed or timed out, or `None` for any other event.
 fn failed_attempt(event: &HistoryEvent) -> Option<String> {
     let failed = event
         .task_failed_event_details

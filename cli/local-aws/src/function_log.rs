@@ -1,4 +1,4 @@
-//! What the functions of the local AWS say while they run.
+//! Reads what the functions of the local AWS log while they run.
 
 use std::fmt;
 use std::fs::File;
@@ -13,9 +13,9 @@ const READ: u64 = 16 << 10;
 /// How far a function is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct News {
-    /// In words.
+    /// The progress in words.
     pub text: String,
-    /// The bytes that have come, if it counts them.
+    /// The bytes that it has read, if it counts them.
     pub bytes: Option<u64>,
 }
 
@@ -25,7 +25,7 @@ impl fmt::Display for News {
     }
 }
 
-/// The file that `guard.py` keeps of what functions say: as on AWS, a line of JSON for each event.
+/// The file to which `guard.py` writes what functions log. As on AWS, each event is a line of JSON.
 #[derive(Debug)]
 pub struct FunctionLog {
     file: PathBuf,
@@ -47,23 +47,23 @@ struct Fields {
 }
 
 impl FunctionLog {
-    /// The log of the local AWS that keeps its files in `folder`.
+    /// Returns the log of the local AWS whose files are in `folder`.
     pub fn of(folder: &Path) -> Self {
         Self {
             file: folder.join("functions.log"),
         }
     }
 
-    /// Where the log ends now.
+    /// Returns where the log ends now.
     pub fn now(&self) -> Place {
         Place(std::fs::metadata(&self.file).map_or(0, |metadata| metadata.len()))
     }
 
-    /// How far the function is that runs, by the last of what was said after `since`. `None` if nothing was.
+    /// Returns how far the running function is, from the last line that was logged after `since`. `None` if there is none.
     pub fn news(&self, since: &Place) -> Option<News> {
         let mut file = File::open(&self.file).ok()?;
         let end = file.metadata().ok()?.len();
-        // The log was begun anew if it is shorter than it was.
+        // If the log is shorter than it was, it has begun anew.
         let since = if end < since.0 { 0 } else { since.0 };
         file.seek(SeekFrom::Start(since.max(end.saturating_sub(READ))))
             .ok()?;

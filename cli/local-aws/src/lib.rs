@@ -6,6 +6,7 @@ pub mod build;
 mod cargo;
 pub mod checkout;
 pub mod containers;
+mod environment;
 mod error;
 pub mod follow;
 pub mod function_log;

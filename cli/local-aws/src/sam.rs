@@ -16,6 +16,7 @@ use tokio::process::Command;
 
 use crate::Error;
 use crate::checkout::Checkout;
+use crate::environment::only_local_aws;
 use crate::tools::Tools;
 use crate::{ACCESS_KEY, REGION};
 
@@ -225,7 +226,7 @@ fn as_administrator(checkout: &Checkout, tools: &Tools, secret_key: &str) -> Com
 fn sam(tools: &Tools) -> Command {
     let bin = tools.sam_bin();
     let mut sam = process::command(bin.join("sam"));
-    process::only_local_aws(&mut sam);
+    only_local_aws(&mut sam);
     // sam finds cargo-lambda, and cargo-lambda finds zig, by the variable PATH.
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::iter::once(bin).chain(std::env::split_paths(&path));

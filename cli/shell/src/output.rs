@@ -5,20 +5,20 @@ use std::io::{self, Write};
 use anstream::{AutoStream, ColorChoice};
 use console::StyledObject;
 
-/// Has stderr coloured or not, as `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and the terminal have it. Standard output has no
-/// colours.
+/// Turns the colours of stderr on or off, depending on `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and the terminal. Standard
+/// output has no colours.
 pub fn choose_colours() {
     let choice = AutoStream::choice(&io::stderr());
     console::set_colors_enabled_stderr(choice != ColorChoice::Never);
 }
 
-/// Writes a line to stderr: a mark of this command's own, and a text from anywhere.
+/// Writes a line to stderr, with a mark of this command's own and a text that may come from anywhere.
 pub(crate) fn write_line(mark: Option<StyledObject<&'static str>>, text: &str) {
     // A closed stderr is no reason to stop working.
     let _ = writeln!(io::stderr(), "{}", marked(mark, text));
 }
 
-/// A line with a mark before it.
+/// Returns a line with a mark before it.
 pub(crate) fn marked(mark: Option<StyledObject<&'static str>>, text: &str) -> String {
     match mark {
         Some(mark) => format!("{mark} {}", plain(text)),
@@ -26,13 +26,13 @@ pub(crate) fn marked(mark: Option<StyledObject<&'static str>>, text: &str) -> St
     }
 }
 
-/// [`domain::plain`] of each line. Ends of lines stay as they are, since the command's own texts have several lines.
+/// Returns [`domain::plain`] of each line. Ends of lines stay as they are, since the command's own texts have several lines.
 #[must_use]
 pub fn plain(text: &str) -> String {
     text.split('\n').map(one_line).collect::<Vec<_>>().join("\n")
 }
 
-/// [`domain::plain`] of the whole text, which is one line then, however long it is.
+/// Returns [`domain::plain`] of the whole text, which becomes one line, however long it is.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     domain::plain(text, usize::MAX)

@@ -13,7 +13,7 @@ use crate::output::{marked, one_line, write_line};
 
 /// How often a terminal shows how far a step is.
 const REDRAWN: Duration = Duration::from_millis(250);
-/// How often a log has a line of it.
+/// How often a log has a line about it.
 const LINES_EVERY: Duration = Duration::from_secs(10);
 /// The mark before what is done.
 const DONE: &str = "✓";
@@ -93,7 +93,7 @@ impl Progress {
         }
     }
 
-    /// Says something that is done already, or worth knowing.
+    /// Shows a line about something that is done already, or worth knowing.
     pub fn line(self, text: &str) {
         self.marked(None, text);
     }
@@ -110,7 +110,7 @@ impl Progress {
     }
 }
 
-/// A step under way. Dropped, it vanishes: the error that ends it speaks for itself.
+/// A step that goes on. If it is dropped, it disappears, because the error that ends it is shown anyway.
 #[derive(Debug)]
 pub struct Step {
     text: String,
@@ -129,18 +129,18 @@ struct Shown {
 #[derive(Debug, Default)]
 struct Told {
     news: String,
-    /// When the first bytes were told of, and how many they were.
+    /// When the first bytes were reported, and how many there were.
     first: Option<(Instant, u64)>,
     trouble: String,
 }
 
 impl Step {
-    /// Ends the step with what came of it and how long it took.
+    /// Ends the step, and shows its result and how long it took.
     pub fn done(self, text: &str) {
         self.end(style(DONE).green(), text);
     }
 
-    /// Ends the step with how it failed.
+    /// Ends the step, and shows how it failed.
     pub fn failed(self, text: &str) {
         self.end(style(FAILED).red(), text);
     }
@@ -172,7 +172,7 @@ impl Step {
         self.shown.progress.marked(Some(mark.for_stderr()), &text);
     }
 
-    /// Shows what has gone wrong in the step, which goes on. A log has the line `or` for it.
+    /// Shows what has gone wrong in the step, which goes on. A log shows the line `or` instead.
     pub fn trouble(&self, text: &str, or: &str) {
         self.shown.told().trouble = format!("! {}", one_line(text));
         self.shown.redraw();
@@ -181,13 +181,14 @@ impl Step {
         }
     }
 
-    /// Tells how far the step is: a terminal shows it beside the step, a log has a line of it from time to time.
+    /// Returns a reporter of how far the step is. A terminal shows that beside the step, and a log has a line about it from time
+    /// to time.
     #[must_use]
     pub fn reporter<T: Display + 'static>(&self) -> ProgressReporter<T> {
         self.meter(|_| None)
     }
 
-    /// Like [`Step::reporter`], with the bytes that came in a second by what `bytes` returns.
+    /// Like [`Step::reporter`], and also shows the bytes per second, which it computes from the totals that `bytes` returns.
     #[must_use]
     pub fn meter<T: Display + 'static>(
         &self,
@@ -251,7 +252,7 @@ impl Drop for Step {
     }
 }
 
-/// A duration as people read it.
+/// Formats a duration for people.
 #[must_use]
 pub fn seconds(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -321,7 +322,7 @@ mod tests {
 
     #[test]
     fn hostile_texts_steer_no_terminal() {
-        // An escape sequence that is obeyed is not seen. The terminal in memory leaves U+FFFD out.
+        // The terminal does not show an escape sequence that it obeys. The terminal in memory leaves U+FFFD out.
         let (terminal, progress) = terminal();
         let step = progress.step("refs/heads/\u{1b}[2J\u{1b}]0;x\u{7}");
         step.shown.news(&one_line("\u{1b}[1;1Hobjects\r"), None);

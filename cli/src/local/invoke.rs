@@ -30,7 +30,7 @@ use crate::push::{push, settings};
 use crate::repository::Tip;
 use crate::results::Results;
 
-/// Where the zips go: the template's own default.
+/// The key of the zips, which is the template's default.
 const KEY_TEMPLATE: &str = "{source}/{repository}/{ref}.zip";
 
 /// A function, by the name of its folder.
@@ -115,7 +115,7 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Has the function accept a webhook.
+/// Invokes `Accept` with a webhook.
 async fn accept(containers: &Containers, webhook: &Webhook, hook: &PushHook) -> Result<Accepted, Error> {
     let response = containers
         .invoke("Accept", &webhook.event(hook, &Delivery::fresh()))
@@ -158,7 +158,7 @@ impl<'a> Run<'a> {
         };
         let stack = local.stack()?;
         stack.put_git_secret(login.into_iter().collect()).await?;
-        // A ref that was pushed before moves from where it was then: otherwise this would be the same change again.
+        // A ref that was pushed before moves from where it was then. Otherwise this push would be the same change again.
         let before = local.last_pushed(&origin.repository(), &tip.ref_name);
         let push = push(origin, tip, &clone_url, SOURCE, before.as_deref())?;
         local.set_last_pushed(&origin.repository(), &tip.ref_name, &tip.object)?;
@@ -180,7 +180,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Runs the stages one after another, and gives what `last` answers.
+    /// Runs the stages one after another up to `last`, and returns its output.
     async fn through(&self, last: Function) -> Result<Value, Error> {
         let settings = self.settings.clone();
         let answer = self.stage(Stage::Validate, ValidateInput { settings }).await?;

@@ -25,7 +25,7 @@ use crate::results::Results;
 /// The source whose webhook is called.
 const SOURCE: &str = "gitlab";
 
-/// The port of the local AWS where no other is asked for.
+/// The port of the local AWS if no other is asked for.
 const PORT: u16 = 4566;
 
 const NOT_RUNNING: &str = "No local AWS is running: `push-code local up` starts it.";
@@ -44,9 +44,10 @@ pub enum LocalCommand {
     Invoke(InvokeArgs),
     /// Start the local AWS and deploy the stack into it, as it is in this checkout now.
     Up(AwsArgs),
-    /// End the local AWS. Everything in it is gone.
+    /// End the local AWS. Everything in it is deleted.
     Down,
-    /// Say what runs and where. Exits with 1 where nothing runs.
+    /// Print whether the local AWS runs, where, and what is deployed. Exits with 1 if it does not run, does not answer, or has
+    /// no stack.
     Status,
     /// Print what a shell needs to talk to the local AWS, as in `eval "$(push-code local env)"`.
     ///
@@ -60,15 +61,15 @@ pub struct AwsArgs {
     /// The port of the local AWS on 127.0.0.1 [default: that of the running one, else 4566].
     #[arg(long)]
     port: Option<u16>,
-    /// Build the functions with sam build, as they are deployed to AWS, which takes minutes, and run these.
+    /// Build the functions with sam build, as they are deployed to AWS, which takes minutes.
     #[arg(long)]
     release: bool,
 }
 
-/// Runs the command. `false` where the answer is no.
+/// Runs the command. Returns `false` if `status` or `env` finds no local AWS that works.
 ///
 /// # Errors
-/// [`Error`].
+/// Returns an error if the command fails.
 pub async fn run(
     command: LocalCommand,
     results: &mut Results<impl Write>,
@@ -98,9 +99,9 @@ pub async fn run(
             Some(record) => {
                 let variables = environment(&record.ministack);
                 results.put(BTreeMap::from(variables.clone()));
-                // A token or profile of another account would be sent along, or preferred.
+                // A shell may have a token or profile of another account. AWS tools would send the token, or prefer the profile.
                 let unset = "unset AWS_SESSION_TOKEN AWS_PROFILE".to_owned();
-                // None of the values has a character that a shell takes for anything else.
+                // None of the values has a character that is special to a shell.
                 let export = |(name, value)| format!("export {name}={value}");
                 let lines: Vec<_> = [unset]
                     .into_iter()
@@ -111,7 +112,7 @@ pub async fn run(
             }
             None => {
                 results.put(json!({ "running": false }));
-                // Not to stdout, which a shell runs.
+                // This goes to stderr, because a shell runs what is on stdout.
                 progress.line(NOT_RUNNING);
                 Ok(false)
             }
@@ -136,7 +137,7 @@ pub async fn run(
     }
 }
 
-/// What the checkout's local AWS is to be: as it is, where it runs and nothing else is asked for.
+/// Returns the options for the checkout's local AWS. What `args` does not name stays as it is if the local AWS runs.
 fn up_options(checkout: &Checkout, args: &AwsArgs, git_port: Option<u16>) -> Result<Options, Error> {
     let running = aws::running(checkout)?;
     let port = args
@@ -191,7 +192,7 @@ fn allow_host_of(origin: &Origin, options: &mut Options) {
     }
 }
 
-/// What runs, where, what is deployed, and how to talk to it.
+/// Returns what runs, where, what is deployed, and how to talk to it, as text.
 fn describe(record: &Record) -> String {
     let aws = &record.ministack;
     let mut text = format!(
@@ -213,7 +214,7 @@ fn describe(record: &Record) -> String {
     text
 }
 
-/// The same for programs.
+/// Returns the same as JSON.
 fn document(record: &Record) -> Value {
     let stack = record
         .deployed
@@ -228,7 +229,7 @@ fn document(record: &Record) -> Value {
     })
 }
 
-/// The variables with which programs talk to the local AWS.
+/// Returns the environment variables with which programs talk to the local AWS.
 fn environment(aws: &Ministack) -> [(&'static str, String); 5] {
     [
         ("AWS_ENDPOINT_URL", aws.endpoint()),

@@ -30,7 +30,7 @@ use crate::results::Results;
 use crate::states::States;
 use crate::summary::Summary;
 
-/// How often it is looked how far a function is.
+/// How often the progress of a function is read.
 const WATCHED_EVERY: Duration = Duration::from_millis(250);
 
 /// What to push, and where to put the zip.
@@ -58,14 +58,14 @@ pub struct PushArgs {
     aws: AwsArgs,
 }
 
-/// An option: a value that is no JSON is a text.
+/// Parses an option. A value that is not JSON is a string.
 fn parse_option(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or("it is not NAME=VALUE")?;
     let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
     Ok((name.to_owned(), value))
 }
 
-/// The JSON of the template's parameter `SourceOptions`.
+/// Returns the JSON of the template's parameter `SourceOptions`.
 fn source_options(options: &[(String, Value)]) -> Result<String, Error> {
     let mut json = json!({});
     for (name, value) in options {
@@ -85,7 +85,7 @@ fn source_options(options: &[(String, Value)]) -> Result<String, Error> {
         *place = value.clone();
     }
     let text = json.to_string();
-    // As strictly as `Validate` reads them.
+    // This is as strict as `Validate`.
     let host = "git.example.com".parse();
     let host = host.map_err(|error: domain::Invalid| Error::Usage(error.to_string()))?;
     let settings = crate::push::settings(&host, "bucket", "key", &json);
@@ -201,8 +201,8 @@ pub(super) async fn deliver(
     Ok((trail, delivered))
 }
 
-/// The webhook that the git host would send. A ref that was pushed before moves from where it was then, so an unchanged
-/// one moves nowhere: that is how a delivery that is asked for again looks.
+/// Returns the webhook that the git host would send. It moves the ref from `last`, where the last push left it. An unchanged ref
+/// moves nowhere, which is how a repeated delivery looks.
 pub(super) async fn hook(
     origin: &Origin,
     tip: &Tip,
@@ -288,7 +288,7 @@ async fn follow(stack: &Stack, push_id: &str, log: &FunctionLog, progress: Progr
     Ok(ended)
 }
 
-/// Where the zip is, or why there is none.
+/// Returns where the zip is, or the reason why there is none as an error.
 fn outcome(push_id: &str, ended: Ended, trail: &Trail) -> Result<Delivered, Error> {
     if ended.status != ExecutionStatus::Succeeded {
         let error = ended.error.unwrap_or_else(|| ended.status.to_string());
@@ -311,7 +311,7 @@ fn outcome(push_id: &str, ended: Ended, trail: &Trail) -> Result<Delivered, Erro
     })
 }
 
-/// Saves the zip, whole and checked or not at all.
+/// Saves the zip. The file exists only if all of it was downloaded and its SHA-256 is right.
 async fn download(stack: &Stack, delivered: &Delivered, trail: &Trail, file: &Path) -> Result<(), Error> {
     let place = format!("s3://{}/{}", delivered.bucket, delivered.key);
     let mut object = stack
@@ -364,7 +364,7 @@ async fn download(stack: &Stack, delivered: &Delivered, trail: &Trail, file: &Pa
     Ok(())
 }
 
-/// `project-main-1a2b3c4d.zip`.
+/// Returns the default name of the file, such as `project-main-1a2b3c4d.zip`.
 fn file_name(repository: &str, tip: &Tip) -> String {
     let short = tip.ref_name.trim_start_matches("refs/");
     let short = short.split_once('/').map_or(short, |(_, name)| name);

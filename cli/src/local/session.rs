@@ -15,11 +15,12 @@ pub(super) fn push_lock(checkout: &Checkout) -> Result<PathBuf, Error> {
     Ok(checkout.folder()?.join("push.lock"))
 }
 
-/// Does `work`, to which the git secret of `stack` belongs alone, until it is done or the user interrupts it. Empties the
-/// secret then. The file `lock_file` keeps others from it meanwhile.
+/// Runs `work` until it is done or the user interrupts it, and then empties the git secret of `stack`. No other session uses
+/// the secret meanwhile, because this one holds the lock on `lock_file`.
 ///
 /// # Errors
-/// Those of `work`; [`Error::Interrupted`]; [`Error::LocalAws`] if the local AWS has ended meanwhile.
+/// Returns the errors of `work`, [`Error::Interrupted`] if the user interrupts it, or [`Error::LocalAws`] if the local AWS ends
+/// meanwhile.
 pub(super) async fn session<T>(
     lock_file: &Path,
     ministack: &Ministack,
@@ -37,7 +38,7 @@ pub(super) async fn session<T>(
             .failed("ended in the middle of the push".to_owned())
             .into());
     }
-    // The local AWS goes on: it has no more use for the user's credentials.
+    // The local AWS goes on running, and no longer needs the user's credentials.
     let emptied = stack.put_git_secret(Vec::new()).await;
     let done = done?;
     emptied?;

@@ -23,13 +23,13 @@ pub fn time() -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000, 0).unwrap()
 }
 
-/// Returns the id of this letter alone.
+/// Returns the id that repeats this letter.
 #[must_use]
 pub fn object_id(letter: char) -> ObjectId {
     letter.to_string().repeat(40).parse().unwrap()
 }
 
-/// Returns a push of `group/project` that makes the ref.
+/// Returns a push that creates the ref in `group/project`.
 #[must_use]
 pub fn push(delivery_id: &str, ref_name: &str) -> Push {
     let source = "gitlab".parse().unwrap();
@@ -57,7 +57,7 @@ pub fn execution(id: &str) -> Execution {
     }
 }
 
-/// Returns what the execution `e1` calls a stage with at first.
+/// Returns the envelope of a stage's first attempt in the execution `e1`.
 #[must_use]
 pub fn envelope<I>(push: Push, input: I) -> Envelope<I> {
     Envelope {
