@@ -1,5 +1,7 @@
 //! `push-code push` where AWS cannot be used.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of tests")]
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -48,17 +50,28 @@ fn missing_credentials_are_told_of_as_such() {
 
 #[test]
 fn aws_is_where_the_variable_of_the_template_says() {
+    assert_listener_is_asked(|url| vec![("LOCAL_ENDPOINT_URL", url)]);
+}
+
+#[test]
+fn the_endpoint_of_one_service_goes_before_that_of_all() {
+    assert_listener_is_asked(|url| {
+        vec![
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+            ("AWS_ENDPOINT_URL_S3", url),
+        ]
+    });
+}
+
+/// Checks that a push with these variables, of a URL, asks the host there, which hangs up on each.
+fn assert_listener_is_asked(variables: impl Fn(&str) -> Vec<(&'static str, &str)>) {
     let home = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    // It hangs up on each.
     let asked = std::thread::spawn(move || listener.incoming().next().is_some_and(|asked| asked.is_ok()));
-    let variables = [
-        ("AWS_ACCESS_KEY_ID", "id"),
-        ("AWS_SECRET_ACCESS_KEY", "secret"),
-        ("LOCAL_ENDPOINT_URL", &url),
-    ];
-    let output = push(home.path(), &variables).unwrap();
+    let mut all = variables(&url);
+    all.extend([("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "secret")]);
+    let output = push(home.path(), &all).unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(asked.is_finished() && asked.join().unwrap(), "{told}");

@@ -43,27 +43,25 @@ pub async fn config() -> SdkConfig {
         .http_client(http_client())
         .retry_config(retries())
         .timeout_config(timeouts());
-    config.set_endpoint_url(endpoint_url());
+    config.set_endpoint_url(
+        ["LOCAL_ENDPOINT_URL", "AWS_ENDPOINT_URL"]
+            .into_iter()
+            .find_map(|name| settings::required(name).ok()),
+    );
     config.build()
 }
 
-/// The configuration of a person: the SDK's default chain, with `AWS_PROFILE`. Where AWS is, the same variables say as for a
-/// function.
+/// The configuration of a person: the SDK's default chain, with `AWS_PROFILE`, and where AWS is from `LOCAL_ENDPOINT_URL`, or
+/// else as the SDK reads it, which also knows endpoints of single services.
 pub async fn user_config() -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http_client())
         .retry_config(retries())
         .timeout_config(timeouts());
-    if let Some(url) = endpoint_url() {
+    if let Ok(url) = settings::required("LOCAL_ENDPOINT_URL") {
         loader = loader.endpoint_url(url);
     }
     loader.load().await
-}
-
-fn endpoint_url() -> Option<String> {
-    ["LOCAL_ENDPOINT_URL", "AWS_ENDPOINT_URL"]
-        .into_iter()
-        .find_map(|name| settings::required(name).ok())
 }
 
 fn http_client() -> SharedHttpClient {
