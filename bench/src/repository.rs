@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use domain::git::without_dot_git;
+
 use crate::error::Error;
 use crate::peers;
 
@@ -19,7 +21,7 @@ pub struct Tip {
 pub fn name(folder: &Path) -> String {
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    name.strip_suffix(".git").unwrap_or(&name).to_owned()
+    without_dot_git(&name).to_owned()
 }
 
 /// Returns what `name`, or else the current branch, points to in the repository of `folder`, which may be bare.

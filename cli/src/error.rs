@@ -1,12 +1,12 @@
 //! What can fail on this machine, each with a remedy.
 
-use std::error::Error as _;
 use std::path::Path;
 
 use local_aws::remedy;
 use serde_json::{Value, json};
 use shell::IoError;
 use shell::output::one_line;
+use shell::report::causes;
 
 /// An error of the `push-code` command.
 #[derive(Debug, strum::AsRefStr, thiserror::Error)]
@@ -99,14 +99,6 @@ pub enum Error {
     /// A file or folder cannot be used.
     #[error(transparent)]
     Io(#[from] IoError),
-    /// An AWS call failed.
-    #[error("cannot {action}: {message}")]
-    Aws {
-        /// What was tried.
-        action: String,
-        /// The whole chain of causes.
-        message: String,
-    },
     /// The webhook accepted the push and started nothing.
     #[error("the webhook started nothing: {}", one_line(.reason))]
     NothingStarted {
@@ -166,14 +158,6 @@ impl Error {
         |source| wrap(source).into()
     }
 
-    /// Wraps an error of the AWS SDK, with all its causes.
-    pub fn aws<E: std::error::Error>(action: impl Into<String>) -> impl FnOnce(E) -> Self {
-        move |error| Self::Aws {
-            action: action.into(),
-            message: aws_sdk_sfn::error::DisplayErrorContext(error).to_string(),
-        }
-    }
-
     /// Returns the error for programs: its code, its cause, and its remedy. If a stage has failed, the code and the remedy are
     /// those of its error. Otherwise the code is the variant's name, the remedy is null, and the cause says what to do.
     #[must_use]
@@ -185,10 +169,8 @@ impl Error {
             }
             _ => {
                 let mut cause = self.to_string();
-                let mut source = self.source();
-                while let Some(error) = source {
+                for error in causes(self) {
                     cause.push_str(&format!("; because: {error}"));
-                    source = error.source();
                 }
                 let code = match self {
                     Self::LocalAws(error) => error.as_ref(),

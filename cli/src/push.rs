@@ -96,7 +96,7 @@ pub async fn run(args: PushArgs, results: &mut Results<impl Write>, progress: Pr
         transfer: TransferProgram::this().map_err(Error::io("find", Path::new("this program")))?,
         push,
         trail: MemoryTrail::default(),
-        secrets: GivenSecret(secret.map_err(Error::aws("write the git secret"))?),
+        secrets: GivenSecret(secret.map_err(local_aws::Error::aws("write the git secret"))?),
         staging: S3Staging::new(&config, args.bucket.clone()),
         store: S3Destination::new(&config, args.bucket.clone()),
         progress,

@@ -87,31 +87,37 @@ mod tests {
         (terminal, Progress::Terminal(bars))
     }
 
-    fn state(name: &str) -> String {
-        name.to_owned()
+    fn entered(state: &str) -> Moment {
+        Moment::Entered {
+            state: state.to_owned(),
+        }
+    }
+
+    fn attempt_failed(state: &str, error: &str) -> Moment {
+        Moment::AttemptFailed {
+            state: state.to_owned(),
+            error: error.to_owned(),
+        }
+    }
+
+    fn exited(state: &str, millis: u64, failed: bool) -> Moment {
+        Moment::Exited {
+            state: state.to_owned(),
+            took: Duration::from_millis(millis),
+            failed,
+        }
     }
 
     #[test]
     fn a_push_with_a_failed_attempt_is_drawn_state_by_state() {
         let (terminal, progress) = terminal();
         let mut states = States::new(progress);
-        states.show(Moment::Entered {
-            state: state("Validate"),
-        });
-        states.show(Moment::Exited {
-            state: state("Validate"),
-            took: Duration::from_millis(310),
-            failed: false,
-        });
-        states.show(Moment::Entered {
-            state: state("Fetch"),
-        });
-        states.show(Moment::AttemptFailed {
-            state: state("Fetch"),
-            error: "GitHostUnreachable".to_owned(),
-        });
+        states.show(entered("Validate"));
+        states.show(exited("Validate", 310, false));
+        states.show(entered("Fetch"));
+        states.show(attempt_failed("Fetch", "GitHostUnreachable"));
         states.show(Moment::TriedAgain {
-            state: state("Fetch"),
+            state: "Fetch".to_owned(),
             after: Duration::from_secs(12),
         });
         std::thread::sleep(Duration::from_millis(400));
@@ -131,23 +137,10 @@ mod tests {
                 && running.contains(" Fetch  "),
             "{drawn}"
         );
-        states.show(Moment::Exited {
-            state: state("Fetch"),
-            took: Duration::from_millis(14_250),
-            failed: false,
-        });
-        states.show(Moment::Entered {
-            state: state("Package"),
-        });
-        states.show(Moment::AttemptFailed {
-            state: state("Package"),
-            error: "PathUnsafe".to_owned(),
-        });
-        states.show(Moment::Exited {
-            state: state("Package"),
-            took: Duration::from_millis(900),
-            failed: true,
-        });
+        states.show(exited("Fetch", 14_250, false));
+        states.show(entered("Package"));
+        states.show(attempt_failed("Package", "PathUnsafe"));
+        states.show(exited("Package", 900, true));
         assert_eq!(
             terminal.contents(),
             "  ✓ Validate         0.3 s\n\

@@ -12,9 +12,12 @@ pub fn report(error: &dyn Error) {
         Some(style("error:").red().bold().for_stderr()),
         &error.to_string(),
     );
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        write_line(None, &format!("  because: {error}"));
-        cause = error.source();
+    for cause in causes(error) {
+        write_line(None, &format!("  because: {cause}"));
     }
+}
+
+/// Returns the causes of `error`, the nearest one first.
+pub fn causes(error: &dyn Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
 }

@@ -233,8 +233,9 @@ impl<'a> Run<'a> {
 }
 
 fn read<T: DeserializeOwned>(stage: Stage, answer: Value) -> Result<T, Error> {
-    serde_json::from_value(answer).map_err(|error| Error::Aws {
+    let read = serde_json::from_value(answer).map_err(|error| local_aws::Error::Aws {
         action: format!("go on after {stage}"),
         message: error.to_string(),
-    })
+    });
+    Ok(read?)
 }

@@ -322,7 +322,7 @@ async fn download(stack: &Stack, delivered: &Delivered, trail: &Trail, file: &Pa
         .set_version_id(delivered.version_id.clone())
         .send()
         .await
-        .map_err(Error::aws(format!("download {place}")))?;
+        .map_err(local_aws::Error::aws(format!("download {place}")))?;
     let folder = file
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -333,7 +333,7 @@ async fn download(stack: &Stack, delivered: &Delivered, trail: &Trail, file: &Pa
         .map_err(Error::io("write to", folder))?;
     let mut hash = Sha256::new();
     while let Some(bytes) = object.body.next().await {
-        let bytes = bytes.map_err(Error::aws(format!("download {place}")))?;
+        let bytes = bytes.map_err(local_aws::Error::aws(format!("download {place}")))?;
         hash.update(&bytes);
         temporary.write_all(&bytes).map_err(Error::io("write", file))?;
     }

@@ -103,7 +103,7 @@ pub async fn events_come_back_as_they_were_written(trail: &impl AuditTrail) {
     }
 }
 
-/// Of two writers that have seen the same state, the second one is told so and changes nothing.
+/// Of two writers that have read the same state, the second one gets a conflict and changes nothing.
 ///
 /// # Panics
 /// Panics if the trail does not conform.

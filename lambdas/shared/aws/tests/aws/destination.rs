@@ -11,6 +11,8 @@ use testkit::Request;
 
 use testkit::aws::{AwsResponse, Service, asked};
 
+use crate::errors_of_a_staged_object;
+
 const COPY_PART_BYTES: u64 = 512 << 20;
 
 fn destination() -> Destination {
@@ -139,18 +141,9 @@ async fn a_large_object_is_copied_in_parts_without_gap_or_overlap() {
 
 #[tokio::test]
 async fn a_copy_that_fails_is_removed_and_its_error_classified() {
-    for (answer, code) in [
-        (AwsResponse::error(404, "NoSuchKey"), Code::StagedObjectMissing),
-        (
-            AwsResponse::error(404, "NoSuchVersion"),
-            Code::StagedObjectMissing,
-        ),
-        (AwsResponse::error(404, "NoSuchBucket"), Code::StorageRefused),
-        (AwsResponse::error(403, "AccessDenied"), Code::StorageRefused),
-        (AwsResponse::error(503, "SlowDown"), Code::StorageUnavailable),
-        // Copying takes long, so S3 may already have sent the status 200.
-        (AwsResponse::error(200, "InternalError"), Code::StorageUnavailable),
-    ] {
+    // Copying takes long, so S3 may already have sent the status 200.
+    let late = (AwsResponse::error(200, "InternalError"), Code::StorageUnavailable);
+    for (answer, code) in errors_of_a_staged_object().into_iter().chain([late]) {
         let service = copying(answer.clone()).await;
         let error = store_of(&service)
             .prepare(&staged(7), &destination(), &HashMap::new())

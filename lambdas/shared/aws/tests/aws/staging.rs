@@ -12,6 +12,8 @@ use tokio::sync::mpsc;
 
 use testkit::aws::{AwsResponse, Service, asked};
 
+use crate::errors_of_a_staged_object;
+
 /// The SHA-256 of `"the pack"`.
 const SHA256: &str = "886ecedf89b43cf3d9d8be71d77552b521f146d259cd8ddc560cfe0965e5e40d";
 
@@ -74,18 +76,9 @@ async fn other_bytes_than_those_that_were_staged_are_refused() {
 
 #[tokio::test]
 async fn errors_of_a_load_are_classified() {
-    for (answer, code) in [
-        (AwsResponse::error(404, "NoSuchKey"), Code::StagedObjectMissing),
-        (
-            AwsResponse::error(404, "NoSuchVersion"),
-            Code::StagedObjectMissing,
-        ),
-        (AwsResponse::error(404, "NoSuchBucket"), Code::StorageRefused),
-        (AwsResponse::error(403, "AccessDenied"), Code::StorageRefused),
-        (AwsResponse::error(503, "SlowDown"), Code::StorageUnavailable),
-        // The response breaks off.
-        (AwsResponse::new(200, "the pa").cut(2), Code::StorageUnavailable),
-    ] {
+    // The response breaks off.
+    let cut = (AwsResponse::new(200, "the pa").cut(2), Code::StorageUnavailable);
+    for (answer, code) in errors_of_a_staged_object().into_iter().chain([cut]) {
         let service = Service::always(answer.clone()).await;
         let error = load(&service, &staged()).await.unwrap_err();
         assert_eq!(error.code(), code, "{answer:?}: {error}");
