@@ -1,14 +1,10 @@
 //! Reads what the functions of the local AWS log while they run.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-
-/// How much of the end of the log is read at once.
-const READ: u64 = 16 << 10;
+use shell::process;
 
 /// How far a function is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,15 +57,7 @@ impl FunctionLog {
 
     /// Returns how far the running function is, from the last line that was logged after `since`. `None` if there is none.
     pub fn news(&self, since: &Place) -> Option<News> {
-        let mut file = File::open(&self.file).ok()?;
-        let end = file.metadata().ok()?.len();
-        // If the log is shorter than it was, it has begun anew.
-        let since = if end < since.0 { 0 } else { since.0 };
-        file.seek(SeekFrom::Start(since.max(end.saturating_sub(READ))))
-            .ok()?;
-        let mut bytes = Vec::new();
-        file.take(READ).read_to_end(&mut bytes).ok()?;
-        let text = String::from_utf8_lossy(&bytes);
+        let text = process::end_of(&self.file, since.0).ok()?;
         let mut lines = text
             .lines()
             .rev()

@@ -15,6 +15,9 @@ use crate::{IoError, private};
 /// How many lines of a log an error shows.
 const TAIL_LINES: usize = 15;
 
+/// How much of the end of a log is read.
+const END_BYTES: u64 = 16 << 10;
+
 /// Returns a command that ends with this process, and reads nothing from the terminal.
 #[must_use]
 pub fn command(program: impl AsRef<OsStr>) -> Command {
@@ -69,15 +72,22 @@ pub async fn watch<T>(
 /// Returns the last lines of a log, or an empty text if it cannot be read.
 #[must_use]
 pub fn tail(log: &Path) -> String {
-    let read = || -> std::io::Result<Vec<u8>> {
-        let mut file = std::fs::File::open(log)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(16 << 10)))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    last_lines(&String::from_utf8_lossy(&read().unwrap_or_default()))
+    last_lines(&end_of(log, 0).unwrap_or_default())
+}
+
+/// Returns what a log has after its first `since` bytes, and at most its last 16 KiB. If it is shorter, it has begun anew, and
+/// all of it is new.
+///
+/// # Errors
+/// Returns an error if the log cannot be read.
+pub fn end_of(log: &Path, since: u64) -> std::io::Result<String> {
+    let mut file = std::fs::File::open(log)?;
+    let end = file.metadata()?.len();
+    let since = if end < since { 0 } else { since };
+    file.seek(SeekFrom::Start(since.max(end.saturating_sub(END_BYTES))))?;
+    let mut bytes = Vec::new();
+    file.take(END_BYTES).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn last_lines(text: &str) -> String {

@@ -370,6 +370,23 @@ mod tests {
     }
 
     #[test]
+    fn only_an_ssh_url_takes_the_user_of_another() {
+        let other = parse("ssh://git@git.example.com/b.git");
+        for (text, expected) in [
+            ("ssh://git.example.com/a.git", "ssh://git@git.example.com/a.git"),
+            (
+                "ssh://jo@git.example.com/a.git",
+                "ssh://git@git.example.com/a.git",
+            ),
+            ("https://git.example.com/a.git", "https://git.example.com/a.git"),
+        ] {
+            assert_eq!(parse(text).with_user_of(&other).as_str(), expected);
+        }
+        let nobody = parse("ssh://git.example.com/b.git");
+        assert_eq!(other.with_user_of(&nobody), other);
+    }
+
+    #[test]
     fn an_origin_has_the_usual_port_if_no_other_is_named() {
         let origin = |text: &str| parse(text).origin().to_string();
         for (text, expected) in [
