@@ -32,7 +32,8 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    pub(crate) fn new(kind: &'static str, value: &str, rule: impl Into<String>) -> Self {
+    /// Creates the error of a `value` that is not a valid `kind`, because of the `rule` that it violates.
+    pub fn new(kind: &'static str, value: &str, rule: impl Into<String>) -> Self {
         Self {
             kind,
             value: plain(value, 200),
@@ -42,6 +43,7 @@ impl Invalid {
 }
 
 /// Defines a newtype over a string that `$parse: fn(&str) -> Result<String, Invalid>` has accepted.
+#[macro_export]
 macro_rules! text_newtype {
     ($(#[$doc:meta])* $name:ident, $parse:path) => {
         $(#[$doc])*

@@ -1,0 +1,304 @@
+//! The state of a deployment, which its events fold to, and which is stored beside them as the read model.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::artifact::Artifact;
+use crate::contract::{
+    Applied, Decision, IgnoredDeployment, Planned, Released, Request, StartedBuild, SupersededDeployment,
+};
+use crate::deployment::{Deployment, DeploymentId};
+use crate::event::{DeploymentEvent, DeploymentFailed, DeploymentRequested};
+
+/// How far a deployment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeploymentStatus {
+    /// An execution has begun.
+    Requested,
+    /// The deployment waits for the environment.
+    Waiting,
+    /// The environment is this deployment's.
+    Admitted,
+    /// A build runs.
+    Building,
+    /// There is an artifact.
+    Built,
+    /// It is known what would be done.
+    Planned,
+    /// A person has to approve.
+    AwaitingApproval,
+    /// The stack is as the template says, and traffic is where it was.
+    Applied,
+    /// The new versions have a share of the traffic.
+    Shifting,
+    /// The new versions have all of the traffic.
+    Promoted,
+    /// The deployment is closed, and its release was live when it was.
+    Released,
+    /// The deployment is closed, because the stack was as it should be.
+    Unchanged,
+    /// The deployment is closed, because there was nothing to deploy.
+    Ignored,
+    /// The deployment is closed, because of a newer one.
+    Superseded,
+    /// The deployment is closed, because its execution failed. Another execution may take it over.
+    Failed,
+}
+
+impl DeploymentStatus {
+    /// Returns whether the deployment is closed, whether or not it has failed.
+    #[must_use]
+    pub fn is_closed(self) -> bool {
+        self == Self::Failed || self.is_complete()
+    }
+
+    /// Returns whether the deployment is closed without a failure.
+    #[must_use]
+    pub fn is_complete(self) -> bool {
+        matches!(
+            self,
+            Self::Released | Self::Unchanged | Self::Ignored | Self::Superseded
+        )
+    }
+}
+
+impl std::fmt::Display for DeploymentStatus {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, formatter)
+    }
+}
+
+/// Everything that is known of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentState {
+    /// The deployment's id.
+    pub deployment_id: DeploymentId,
+    /// The deployment.
+    pub deployment: Deployment,
+    /// How far it is.
+    pub status: DeploymentStatus,
+    /// The number of its events.
+    pub version: u64,
+    /// When its first execution started.
+    pub requested_at: DateTime<Utc>,
+    /// When its last event was recorded.
+    pub updated_at: DateTime<Utc>,
+    /// The ARNs of its executions. The last one is in charge.
+    pub executions: Vec<String>,
+    /// What is deployed.
+    pub request: Option<Request>,
+    /// Why there is nothing to deploy.
+    pub ignored: Option<IgnoredDeployment>,
+    /// The newer deployment.
+    pub superseded: Option<SupersededDeployment>,
+    /// The build.
+    pub build: Option<StartedBuild>,
+    /// What was built, now or before.
+    pub artifact: Option<Artifact>,
+    /// Where the artifact was found, if it was built before.
+    pub reused_from: Option<String>,
+    /// What the plan says.
+    pub planned: Option<Planned>,
+    /// What a person has decided.
+    pub decision: Option<Decision>,
+    /// What the update of the stack has made.
+    pub applied: Option<Applied>,
+    /// The share of the new versions, in percent.
+    pub percent: u8,
+    /// What was released.
+    pub released: Option<Released>,
+    /// How many attempts of stages have failed.
+    pub failed_attempts: u32,
+    /// The failure of the execution in charge.
+    pub failure: Option<DeploymentFailed>,
+}
+
+/// Folds one event into the state. This is the only place where an event changes the state. Returns `None` if the event
+/// cannot follow.
+///
+/// `DeploymentRetried` begins again. What was built of the tree is found again by `Acquire`.
+#[must_use]
+pub fn apply(
+    state: Option<DeploymentState>,
+    version: u64,
+    recorded_at: DateTime<Utc>,
+    event: &DeploymentEvent,
+) -> Option<DeploymentState> {
+    let Some(mut state) = state else {
+        return match event {
+            DeploymentEvent::DeploymentRequested(requested) if version == 1 => {
+                Some(begin(requested, recorded_at))
+            }
+            _ => None,
+        };
+    };
+    if version != state.version + 1 || !state.may_be_followed_by(event) {
+        return None;
+    }
+    match event.clone() {
+        DeploymentEvent::DeploymentRequested(_) => {}
+        DeploymentEvent::DeploymentRetried(retried) => {
+            let mut executions = std::mem::take(&mut state.executions);
+            executions.push(retried.execution.id);
+            state = DeploymentState {
+                executions,
+                failed_attempts: state.failed_attempts,
+                ..DeploymentState::new(state.deployment, state.requested_at)
+            };
+        }
+        DeploymentEvent::DeploymentAccepted(request) => {
+            state.request = Some(request);
+            state.status = DeploymentStatus::Waiting;
+        }
+        DeploymentEvent::DeploymentIgnored(ignored) => {
+            state.ignored = Some(ignored);
+            state.status = DeploymentStatus::Ignored;
+        }
+        DeploymentEvent::DeploymentAdmitted => state.status = DeploymentStatus::Admitted,
+        DeploymentEvent::DeploymentSuperseded(superseded) => {
+            state.superseded = Some(superseded);
+            state.status = DeploymentStatus::Superseded;
+        }
+        DeploymentEvent::ArtifactReused(acquired) => {
+            state.artifact = acquired.artifact;
+            state.reused_from = acquired.from;
+            state.status = DeploymentStatus::Built;
+        }
+        DeploymentEvent::BuildStarted(build) => {
+            state.build = Some(build);
+            state.status = DeploymentStatus::Building;
+        }
+        DeploymentEvent::ArtifactBuilt(artifact) => {
+            state.artifact = Some(artifact);
+            state.status = DeploymentStatus::Built;
+        }
+        DeploymentEvent::ChangesPlanned(planned) => {
+            state.planned = Some(planned);
+            state.status = DeploymentStatus::Planned;
+        }
+        DeploymentEvent::ApprovalRequested => state.status = DeploymentStatus::AwaitingApproval,
+        DeploymentEvent::ApprovalDecided(decision) => {
+            state.decision = Some(decision);
+            state.status = DeploymentStatus::Planned;
+        }
+        DeploymentEvent::ChangesApplied(applied) => {
+            state.applied = Some(applied);
+            state.status = DeploymentStatus::Applied;
+        }
+        DeploymentEvent::ProbePassed(_) | DeploymentEvent::CanaryJudged(_) => {}
+        DeploymentEvent::TrafficShifted(shifted) => {
+            state.percent = shifted.percent;
+            state.status = DeploymentStatus::Shifting;
+        }
+        DeploymentEvent::TrafficPromoted(_) => {
+            state.percent = 100;
+            state.status = DeploymentStatus::Promoted;
+        }
+        DeploymentEvent::TrafficRolledBack(_) => {
+            state.percent = 0;
+            state.status = DeploymentStatus::Applied;
+        }
+        DeploymentEvent::StackRestored(_) => state.status = DeploymentStatus::Admitted,
+        DeploymentEvent::DeploymentReleased(released) => {
+            state.released = Some(released);
+            state.status = DeploymentStatus::Released;
+        }
+        DeploymentEvent::DeploymentUnchanged => state.status = DeploymentStatus::Unchanged,
+        DeploymentEvent::AttemptFailed(_) => state.failed_attempts += 1,
+        DeploymentEvent::DeploymentFailed(failed) => {
+            if !state.status.is_complete() {
+                state.status = DeploymentStatus::Failed;
+            }
+            state.failure = Some(failed);
+        }
+    }
+    state.version = version;
+    state.updated_at = recorded_at;
+    Some(state)
+}
+
+fn begin(requested: &DeploymentRequested, recorded_at: DateTime<Utc>) -> DeploymentState {
+    DeploymentState {
+        executions: vec![requested.execution.id.clone()],
+        updated_at: recorded_at,
+        version: 1,
+        ..DeploymentState::new(requested.deployment.clone(), requested.execution.started_at)
+    }
+}
+
+impl DeploymentState {
+    fn new(deployment: Deployment, requested_at: DateTime<Utc>) -> Self {
+        Self {
+            deployment_id: deployment.id(),
+            deployment,
+            status: DeploymentStatus::Requested,
+            version: 0,
+            requested_at,
+            updated_at: requested_at,
+            executions: Vec::new(),
+            request: None,
+            ignored: None,
+            superseded: None,
+            build: None,
+            artifact: None,
+            reused_from: None,
+            planned: None,
+            decision: None,
+            applied: None,
+            percent: 0,
+            released: None,
+            failed_attempts: 0,
+            failure: None,
+        }
+    }
+
+    /// Returns whether this execution is in charge of the deployment.
+    #[must_use]
+    pub fn is_in_charge(&self, execution_id: &str) -> bool {
+        self.executions.last().is_some_and(|last| last == execution_id)
+    }
+
+    /// Returns whether another execution may begin the deployment again: it has failed, and this execution is a new one.
+    #[must_use]
+    pub fn may_be_retried_by(&self, execution_id: &str) -> bool {
+        self.status == DeploymentStatus::Failed && !self.executions.iter().any(|id| id == execution_id)
+    }
+
+    /// Returns whether an execution is over, because another one has taken over the deployment or it has failed.
+    #[must_use]
+    pub fn is_over_for(&self, execution_id: &str) -> bool {
+        let has_failed = self
+            .failure
+            .as_ref()
+            .is_some_and(|failed| failed.execution_id == execution_id);
+        has_failed || !self.is_in_charge(execution_id)
+    }
+
+    fn may_be_followed_by(&self, event: &DeploymentEvent) -> bool {
+        use DeploymentEvent as E;
+        use DeploymentStatus as S;
+        let status = self.status;
+        match event {
+            E::DeploymentRequested(_) => false,
+            E::DeploymentRetried(retried) => self.may_be_retried_by(&retried.execution.id),
+            E::DeploymentAccepted(_) | E::DeploymentIgnored(_) => status == S::Requested,
+            E::DeploymentAdmitted | E::DeploymentSuperseded(_) => status == S::Waiting,
+            E::ArtifactReused(_) | E::BuildStarted(_) => status == S::Admitted,
+            E::ArtifactBuilt(_) => status == S::Building,
+            E::ChangesPlanned(_) => status == S::Built,
+            E::ApprovalRequested => status == S::Planned,
+            E::ApprovalDecided(_) => status == S::AwaitingApproval,
+            E::ChangesApplied(_) => status == S::Planned,
+            E::ProbePassed(_) => matches!(status, S::Applied | S::Shifting),
+            E::TrafficShifted(_) => matches!(status, S::Applied | S::Shifting),
+            E::CanaryJudged(_) => status == S::Shifting,
+            E::TrafficPromoted(_) => matches!(status, S::Applied | S::Shifting),
+            E::TrafficRolledBack(_) => matches!(status, S::Applied | S::Shifting | S::Promoted),
+            E::StackRestored(_) => status == S::Applied,
+            E::DeploymentReleased(_) => status == S::Promoted,
+            E::DeploymentUnchanged => status == S::Planned,
+            E::AttemptFailed(_) => true,
+            E::DeploymentFailed(failed) => self.is_in_charge(&failed.execution_id) && self.failure.is_none(),
+        }
+    }
+}
