@@ -8,6 +8,7 @@ use domain::contract::{
     Envelope, FetchInput, PackageInput, RecordInput, StagedObject, UploadInput, ValidateInput,
 };
 use domain::push::Push;
+use local_aws::application::PUSH_CODE;
 use local_aws::containers;
 use local_aws::webhook_client::Webhook;
 use serde::de::DeserializeOwned;
@@ -69,6 +70,16 @@ fn every_verb_folder_is_a_function_with_a_log_group() {
         );
         let manifest = read(&format!("lambdas/{verb}/Cargo.toml"));
         assert!(manifest.contains(&format!("name = \"{verb}\"")), "{name}");
+    }
+}
+
+#[test]
+fn what_is_built_locally_is_what_the_template_runs() {
+    let built: BTreeSet<_> = PUSH_CODE.functions.iter().copied().map(str::to_owned).collect();
+    assert_eq!(built, verbs());
+    let template = template();
+    for output in PUSH_CODE.buckets {
+        assert!(template["Outputs"][output].is_object(), "{output}");
     }
 }
 

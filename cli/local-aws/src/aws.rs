@@ -1,4 +1,4 @@
-//! The local AWS with the stack deployed into it.
+//! The local AWS with the stacks deployed into it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use shell::lock::{Lock, lock};
 use shell::progress::Progress;
 
 use crate::Error;
+use crate::application::{Application, PUSH_CODE};
 use crate::build::{Build, Profile, build};
 use crate::checkout::{Checkout, read_json, write_json};
 use crate::ministack::{Ministack, Settings};
@@ -16,26 +17,27 @@ use crate::sam::{self, Deployment};
 use crate::stack::Stack;
 use crate::tools::Tools;
 
-/// How the local AWS is started, and what is deployed into it.
+/// What is deployed, and how.
 #[derive(Debug, Clone)]
-pub struct Options {
-    /// How the local AWS is started.
-    pub settings: Settings,
-    /// How the functions are built.
+pub struct StackOptions {
+    /// What is deployed.
+    pub application: Application,
+    /// How its functions are built.
     pub profile: Profile,
     /// The stack's name.
-    pub stack: String,
+    pub name: String,
     /// The template's parameters that are not the default.
     pub parameters: BTreeMap<String, String>,
 }
 
-impl Default for Options {
-    /// Returns the options of a stack `push-code` with the template's own defaults, on a free port.
-    fn default() -> Self {
+impl StackOptions {
+    /// Returns the options of a stack that has the application's name and the template's own defaults.
+    #[must_use]
+    pub fn of(application: Application) -> Self {
         Self {
-            settings: Settings::default(),
+            application,
             profile: Profile::default(),
-            stack: "push-code".to_owned(),
+            name: application.name.to_owned(),
             parameters: BTreeMap::new(),
         }
     }
@@ -46,8 +48,9 @@ impl Default for Options {
 pub struct Record {
     /// The process.
     pub ministack: Ministack,
-    /// The stack in it.
-    pub deployed: Option<Deployed>,
+    /// The stacks in it, by name.
+    #[serde(default)]
+    pub stacks: BTreeMap<String, Deployed>,
     /// The password for the git host of `local push`.
     pub git_password: String,
     /// What each ref pointed to when it was last pushed, by repository and ref.
@@ -57,17 +60,15 @@ pub struct Record {
 /// A stack that was deployed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Deployed {
-    /// Its name.
-    pub stack: String,
     /// The parameters that it was deployed with.
     pub parameters: BTreeMap<String, String>,
     /// The hash of the build and the parameters.
     pub fingerprint: String,
-    /// Its outputs. `WebhookUrl` is that on this machine.
+    /// Its outputs. The URLs of its APIs are those on this machine.
     pub outputs: BTreeMap<String, String>,
 }
 
-/// A local AWS with the stack in it.
+/// A local AWS with stacks in it.
 ///
 /// One from [`LocalAws::start`] ends when it is dropped; one from [`LocalAws::up`] stays until [`down`].
 #[derive(Debug)]
@@ -82,19 +83,24 @@ pub struct LocalAws {
 }
 
 impl LocalAws {
-    /// Starts a local AWS of its own, builds, and deploys. It ends when the returned value is dropped.
+    /// Builds an application, starts a local AWS of its own, and deploys the stack into it. It ends when the returned value
+    /// is dropped.
     ///
     /// # Errors
     /// Returns an error if any of that fails.
-    pub async fn start(options: &Options, progress: Progress) -> Result<Self, Error> {
+    pub async fn start(
+        settings: &Settings,
+        options: &StackOptions,
+        progress: Progress,
+    ) -> Result<Self, Error> {
         let checkout = Checkout::find()?;
-        let (tools, built) = build(&checkout, options.profile, progress).await?;
+        let (tools, built) = build(&checkout, &options.application, options.profile, progress).await?;
         let home = tempfile::Builder::new()
             .prefix("push-code-")
             .tempdir()
             .map_err(Error::io("create a folder in", &std::env::temp_dir()))?;
         let folder = home.path().to_owned();
-        let (ministack, child) = Ministack::start(&tools, &options.settings, &folder, true).await?;
+        let (ministack, child) = Ministack::start(&tools, settings, &folder, true).await?;
         let mut local = Self {
             record: Record::new(ministack),
             checkout,
@@ -103,7 +109,7 @@ impl LocalAws {
             owned: Some((child, home)),
             progress,
         };
-        local.deploy(&built, &options.stack, &options.parameters).await?;
+        local.deploy_built(&built, options).await?;
         Ok(local)
     }
 
@@ -112,14 +118,14 @@ impl LocalAws {
     ///
     /// # Errors
     /// Returns an error if any of that fails.
-    pub async fn up(options: &Options, progress: Progress) -> Result<Self, Error> {
+    pub async fn up(settings: &Settings, options: &StackOptions, progress: Progress) -> Result<Self, Error> {
         let checkout = Checkout::find()?;
-        let (tools, built) = build(&checkout, options.profile, progress).await?;
+        let (tools, built) = build(&checkout, &options.application, options.profile, progress).await?;
         let folder = checkout.folder()?;
         let _lock = lock(&folder.join("up.lock"), Lock::Exclusive, progress).await?;
         let record = match running(&checkout)? {
             Some(record) => {
-                check_same(&record.ministack, &options.settings)?;
+                check_same(&record.ministack, settings)?;
                 if !record.ministack.is_healthy().await {
                     return Err(record
                         .ministack
@@ -129,7 +135,7 @@ impl LocalAws {
             }
             None => {
                 let step = progress.step("Starting the local AWS");
-                let (ministack, _child) = Ministack::start(&tools, &options.settings, &folder, false).await?;
+                let (ministack, _child) = Ministack::start(&tools, settings, &folder, false).await?;
                 step.done(&format!("Started the local AWS at {}", ministack.endpoint()));
                 Record::new(ministack)
             }
@@ -143,23 +149,38 @@ impl LocalAws {
             progress,
         };
         local.save()?;
-        local.deploy(&built, &options.stack, &options.parameters).await?;
+        local.deploy_built(&built, options).await?;
         Ok(local)
     }
 
-    /// Deploys the stack with these parameters, unless it is already deployed so.
-    async fn deploy(
-        &mut self,
-        built: &Build,
-        name: &str,
-        parameters: &BTreeMap<String, String>,
-    ) -> Result<(), Error> {
-        let mut parameters = parameters.clone();
+    /// Builds an application, and deploys it as one more stack. Steps whose inputs have not changed are skipped.
+    ///
+    /// # Errors
+    /// Returns an error if any of that fails.
+    pub async fn deploy(&mut self, options: &StackOptions) -> Result<Stack, Error> {
+        let (_, built) = build(
+            &self.checkout,
+            &options.application,
+            options.profile,
+            self.progress,
+        )
+        .await?;
+        self.deploy_built(&built, options).await?;
+        self.stack_named(&options.name)
+    }
+
+    /// Deploys a stack, unless it is already deployed as the options say.
+    async fn deploy_built(&mut self, built: &Build, options: &StackOptions) -> Result<(), Error> {
+        let StackOptions {
+            application, name, ..
+        } = options;
+        let mut parameters = options.parameters.clone();
         parameters
             .entry("Architecture".to_owned())
             .or_insert_with(|| sam::ARCHITECTURE.to_owned());
         let endpoint = self.endpoint();
         let deployment = Deployment {
+            application,
             name,
             parameters: &parameters,
             endpoint: &endpoint,
@@ -167,32 +188,30 @@ impl LocalAws {
             template: &built.template,
         };
         let fingerprint = deployment.fingerprint(&built.fingerprint);
-        if self
-            .record
-            .deployed
-            .as_ref()
-            .is_some_and(|deployed| deployed.fingerprint == fingerprint)
-        {
+        let deployed = self.record.stacks.get(name);
+        if deployed.is_some_and(|deployed| deployed.fingerprint == fingerprint) {
             return Ok(());
         }
-        let log = self.folder.join("sam-deploy.log");
+        let log = self.folder.join(format!("sam-deploy-{name}.log"));
         deployment
             .deploy(&self.checkout, &self.tools, &log, self.progress)
             .await?;
         let step = self.progress.step("Reading the stack's outputs");
         let stack = Stack::deployed(name, self.record.ministack.sdk_config(), &self.tools).await?;
         let mut outputs = stack.outputs().clone();
-        if let Some(url) = webhook_url(&outputs, &endpoint) {
-            outputs.insert("WebhookUrl".to_owned(), url);
+        for value in outputs.values_mut() {
+            if let Some(url) = local_url(value, &endpoint) {
+                *value = url;
+            }
         }
         drop(step);
-        admit_plain_http(&stack).await?;
-        self.record.deployed = Some(Deployed {
-            stack: name.to_owned(),
+        admit_plain_http(&stack, application).await?;
+        let deployed = Deployed {
             parameters,
             fingerprint,
             outputs,
-        });
+        };
+        self.record.stacks.insert(name.clone(), deployed);
         self.save()
     }
 
@@ -236,12 +255,21 @@ impl LocalAws {
         &self.folder
     }
 
-    /// Returns the stack in it.
+    /// Returns the stack of Push Code in it.
     ///
     /// # Errors
     /// Returns [`Error::NotDeployed`] if there is none.
     pub fn stack(&self) -> Result<Stack, Error> {
-        self.record.stack().ok_or(Error::NotDeployed)
+        self.stack_named(PUSH_CODE.name)
+    }
+
+    /// Returns the stack of this name in it.
+    ///
+    /// # Errors
+    /// Returns [`Error::NotDeployed`] if there is none.
+    pub fn stack_named(&self, name: &str) -> Result<Stack, Error> {
+        let stack = self.record.stack_named(name);
+        stack.ok_or_else(|| Error::NotDeployed(name.to_owned()))
     }
 
     /// Returns the functions as they are built, with these values of the `variables` that the template sets for them.
@@ -285,24 +313,24 @@ impl Record {
     fn new(ministack: Ministack) -> Self {
         Self {
             ministack,
-            deployed: None,
+            stacks: BTreeMap::new(),
             git_password: uuid::Uuid::new_v4().simple().to_string(),
             pushed: BTreeMap::new(),
         }
     }
 
-    /// Returns the stack that is deployed, or `None` if there is none.
+    /// Returns the stack of this name that is deployed, or `None` if there is none.
     #[must_use]
-    pub fn stack(&self) -> Option<Stack> {
-        let deployed = self.deployed.as_ref()?;
+    pub fn stack_named(&self, name: &str) -> Option<Stack> {
+        let deployed = self.stacks.get(name)?;
         let config = self.ministack.sdk_config();
-        Some(Stack::new(&deployed.stack, deployed.outputs.clone(), config))
+        Some(Stack::new(name, deployed.outputs.clone(), config))
     }
 }
 
 /// Removes the buckets' policies, which refuse requests without TLS. On the loopback, there is no TLS.
-async fn admit_plain_http(stack: &Stack) -> Result<(), Error> {
-    for output in ["StagingBucketName", "DestinationBucket"] {
+async fn admit_plain_http(stack: &Stack, application: &Application) -> Result<(), Error> {
+    for output in application.buckets {
         let bucket = stack.output(output)?;
         let delete = stack.s3().delete_bucket_policy().bucket(bucket).send();
         delete
@@ -352,11 +380,11 @@ fn record_file(checkout: &Checkout) -> Result<PathBuf, Error> {
     Ok(checkout.folder()?.join("local.json"))
 }
 
-/// Returns the URL at which the local AWS serves the webhook of the output `WebhookUrl`, whose host is on the internet.
-fn webhook_url(outputs: &BTreeMap<String, String>, endpoint: &str) -> Option<String> {
-    let (_, rest) = outputs.get("WebhookUrl")?.split_once("://")?;
-    let (_, path) = rest.split_once('/')?;
-    let api = outputs.get("ApiId")?;
+/// Returns the URL at which the local AWS serves what is at `url`, whose host is that of an API on the internet, or `None` if
+/// it is not.
+fn local_url(url: &str, endpoint: &str) -> Option<String> {
+    let (host, path) = url.strip_prefix("https://")?.split_once('/')?;
+    let (api, _) = host.split_once(".execute-api.")?;
     Some(format!("{endpoint}/_aws/execute-api/{api}/$default/{path}"))
 }
 
@@ -368,4 +396,25 @@ fn check_same(running: &Ministack, wanted: &Settings) -> Result<(), Error> {
     Err(Error::RunsAlready {
         endpoint: running.endpoint(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_of_an_api_is_that_on_this_machine() {
+        let local = |url| local_url(url, "http://127.0.0.1:1");
+        assert_eq!(
+            local("https://a1.execute-api.us-east-1.amazonaws.com/hooks/x").as_deref(),
+            Some("http://127.0.0.1:1/_aws/execute-api/a1/$default/hooks/x")
+        );
+        for other in [
+            "push-code/sources",
+            "https://console.aws.amazon.com/x",
+            "https://a",
+        ] {
+            assert_eq!(local(other), None, "{other}");
+        }
+    }
 }

@@ -12,21 +12,11 @@ use shell::{private, process};
 use tokio::sync::OnceCell;
 
 use crate::Error;
+use crate::application::Application;
 use crate::checkout::{Checkout, read_json, write_json};
 use crate::environment::only_local_aws;
 use crate::tools::Tools;
 use crate::{cargo, sam};
-
-/// The functions' packages, which are also the names of their binaries.
-pub const FUNCTIONS: [&str; 7] = [
-    "accept",
-    "authorize",
-    "fetch",
-    "package",
-    "record",
-    "upload",
-    "validate",
-];
 
 /// How the functions are built.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,17 +54,19 @@ pub struct Build {
     _lock: File,
 }
 
-/// Installs the tools, and builds the functions if anything that they are built from has changed.
+/// Installs the tools, and builds the application's functions if anything that they are built from has changed.
 ///
 /// # Errors
 /// Returns [`Error::Build`] if that fails, and the errors of [`Tools::install`].
 pub async fn build(
     checkout: &Checkout,
+    application: &Application,
     profile: Profile,
     progress: Progress,
 ) -> Result<(Tools, Build), Error> {
     let builder = Builder {
         checkout,
+        application,
         profile,
         progress,
         tools: OnceCell::new(),
@@ -86,6 +78,7 @@ pub async fn build(
 
 struct Builder<'a> {
     checkout: &'a Checkout,
+    application: &'a Application,
     profile: Profile,
     progress: Progress,
     tools: OnceCell<Tools>,
@@ -123,21 +116,30 @@ impl Builder<'_> {
         Ok(format!(
             "{} {}",
             self.profile.name(),
-            self.checkout.fingerprint()?
+            self.checkout.fingerprint(self.application)?
         ))
     }
 
-    /// Returns the path of the lock (`lock`) or the record (`json`) of this profile's builds.
+    /// Returns the path of the lock (`lock`) or the record (`json`) of the application's builds by this profile.
     fn file(&self, extension: &str) -> Result<PathBuf, Error> {
-        let name = format!("build-{}.{extension}", self.profile.name());
+        let name = format!(
+            "build-{}-{}.{extension}",
+            self.application.name,
+            self.profile.name()
+        );
         Ok(self.checkout.folder()?.join(name))
     }
 
     fn template(&self) -> Result<PathBuf, Error> {
         Ok(match self.profile {
-            Profile::Dev => self.checkout.folder()?.join("dev/template.yaml"),
-            Profile::Release => self.checkout.root().join(".aws-sam/build/template.yaml"),
+            Profile::Dev => self.folder()?.join(format!("{}.yaml", self.application.name)),
+            Profile::Release => sam::build_folder(self.checkout, self.application).join("template.yaml"),
         })
+    }
+
+    /// Returns the folder of what `cargo build` has built.
+    fn folder(&self) -> Result<PathBuf, Error> {
+        Ok(self.checkout.folder()?.join("dev"))
     }
 
     fn is_built(&self, fingerprint: &str) -> Result<bool, Error> {
@@ -157,8 +159,10 @@ impl Builder<'_> {
                 let tools = self.tools().await?;
                 let log = self.checkout.folder()?.join("sam-build.log");
                 let step = self.progress.step("Building the functions with sam build");
-                let build = sam::build(self.checkout, tools, &log);
-                process::watch(build, &log, &step.reporter(), function_of).await?;
+                let build = sam::build(self.checkout, self.application, tools, &log);
+                let functions = self.application.functions.len();
+                let news = |log: &str| function_of(log, functions);
+                process::watch(build, &log, &step.reporter(), news).await?;
                 step.done("Built the functions with sam build");
             }
         }
@@ -176,43 +180,62 @@ impl Builder<'_> {
              deployed)",
         );
         let step = self.progress.step("Building the functions with cargo build");
-        let binaries = cargo_build(self.checkout, &log, &step).await?;
-        let folder = self.checkout.folder()?.join("dev");
+        let binaries = cargo_build(self.checkout, self.application, &log, &step).await?;
+        let folder = self.folder()?;
         for (name, binary) in binaries {
             let place = folder.join(&name);
             private::create_folder(&place)?;
             install(&binary, &place.join("bootstrap")).await?;
         }
-        let template = self.checkout.root().join("template.yaml");
+        let template = self.checkout.template(self.application);
         let text = std::fs::read_to_string(&template).map_err(Error::io("read", &template))?;
-        let definitions = self.checkout.root().join("statemachine");
-        let text = text
-            .replace("CodeUri: lambdas/", &format!("CodeUri: {}/", folder.display()))
-            .replace(
-                "DefinitionUri: statemachine",
-                &format!("DefinitionUri: {}", definitions.display()),
-            );
-        let built = folder.join("template.yaml");
+        let text = with_built(&text, &self.checkout.template_folder(self.application), &folder);
+        let built = self.template()?;
         std::fs::write(&built, text).map_err(Error::io("write", &built))?;
         step.done("Built the functions with cargo build");
         Ok(())
     }
 }
 
-/// Returns the function that `sam build` is building, according to its log.
-fn function_of(log: &str) -> Option<String> {
+/// Returns a template that names each function's folder below `built` instead of its source, and the definitions by their
+/// whole paths. The names in `template` are relative to `folder`.
+fn with_built(template: &str, folder: &Path, built: &Path) -> String {
+    let mut text = String::with_capacity(template.len());
+    for line in template.split_inclusive('\n') {
+        let name = line.trim();
+        let path = if let Some(code) = name.strip_prefix("CodeUri: ") {
+            let function = Path::new(code).file_name().unwrap_or_default();
+            Some(("CodeUri", built.join(function)))
+        } else {
+            name.strip_prefix("DefinitionUri: ")
+                .map(|definition| ("DefinitionUri", folder.join(definition)))
+        };
+        match path {
+            Some((key, path)) => {
+                let indent = &line[..line.len() - line.trim_start().len()];
+                text.push_str(&format!("{indent}{key}: {}\n", path.display()));
+            }
+            None => text.push_str(line),
+        }
+    }
+    text
+}
+
+/// Returns the function that `sam build` is building, according to its log, of `all`.
+fn function_of(log: &str, all: usize) -> Option<String> {
     let begun = log
         .lines()
         .filter_map(|line| line.strip_prefix("Building codeuri: "));
     let begun: Vec<_> = begun.filter_map(|line| line.rsplit_once("functions: ")).collect();
     let (_, function) = begun.last()?;
-    Some(format!("{function}, {} of {}", begun.len(), FUNCTIONS.len()))
+    Some(format!("{function}, {} of {}", begun.len(), all))
 }
 
 /// Builds the functions with the features of the whole workspace, as this command was built, so that little is left to
 /// build.
 async fn cargo_build(
     checkout: &Checkout,
+    application: &Application,
     log: &Path,
     step: &Step,
 ) -> Result<BTreeMap<String, PathBuf>, Error> {
@@ -225,7 +248,7 @@ async fn cargo_build(
         "--message-format",
         "json-render-diagnostics",
     ]);
-    for name in FUNCTIONS {
+    for name in application.functions {
         cargo.args(["--bin", name]);
     }
     let built = cargo::run(cargo.current_dir(checkout.root()), log, &step.reporter()).await;
@@ -263,10 +286,20 @@ mod tests {
             )
         };
         let mut log = "Starting Build use cache\n".to_owned();
-        assert_eq!(function_of(&log), None);
+        assert_eq!(function_of(&log, 7), None);
         log += &building("accept", "AcceptFunction");
-        assert_eq!(function_of(&log).as_deref(), Some("AcceptFunction, 1 of 7"));
+        assert_eq!(function_of(&log, 7).as_deref(), Some("AcceptFunction, 1 of 7"));
         log += &building("fetch", "FetchFunction");
-        assert_eq!(function_of(&log).as_deref(), Some("FetchFunction, 2 of 7"));
+        assert_eq!(function_of(&log, 7).as_deref(), Some("FetchFunction, 2 of 7"));
+    }
+
+    #[test]
+    fn a_template_names_what_was_built_wherever_it_is() {
+        let template =
+            "A:\n  CodeUri: lambdas/fetch\n  B: 1\n  CodeUri: ask\n    DefinitionUri: a.asl.json\nC: 2";
+        assert_eq!(
+            with_built(template, Path::new("/x/examples/one"), Path::new("/x/dev")),
+            "A:\n  CodeUri: /x/dev/fetch\n  B: 1\n  CodeUri: /x/dev/ask\n    DefinitionUri: /x/examples/one/a.asl.json\nC: 2"
+        );
     }
 }

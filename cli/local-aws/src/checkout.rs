@@ -8,17 +8,10 @@ use sha2::{Digest, Sha256};
 use shell::private;
 
 use crate::Error;
+use crate::application::Application;
 
-/// The files and folders that `sam build` reads.
-const BUILD_INPUTS: [&str; 7] = [
-    "Cargo.lock",
-    "Cargo.toml",
-    "lambdas",
-    "rust-toolchain.toml",
-    "samconfig.toml",
-    "statemachine",
-    "template.yaml",
-];
+/// The files of the whole workspace that every application is built from.
+const WORKSPACE: [&str; 3] = ["Cargo.lock", "Cargo.toml", "rust-toolchain.toml"];
 
 /// A checkout of Push Code.
 #[derive(Debug, Clone)]
@@ -62,13 +55,26 @@ impl Checkout {
         Ok(folder)
     }
 
-    /// Returns a hash of all that `sam build` reads.
+    /// Returns the path of an application's template.
+    #[must_use]
+    pub fn template(&self, application: &Application) -> PathBuf {
+        self.root.join(application.template)
+    }
+
+    /// Returns the folder of an application's template, in which `sam` runs.
+    #[must_use]
+    pub fn template_folder(&self, application: &Application) -> PathBuf {
+        let folder = Path::new(application.template).parent().unwrap_or(Path::new(""));
+        self.root.join(folder)
+    }
+
+    /// Returns a hash of all that the application is built from.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read.
-    pub fn fingerprint(&self) -> Result<String, Error> {
+    pub fn fingerprint(&self, application: &Application) -> Result<String, Error> {
         let mut hash = Sha256::new();
-        for input in BUILD_INPUTS {
+        for input in WORKSPACE.iter().chain(application.sources) {
             hash_tree(&mut hash, &self.root, Path::new(input))?;
         }
         Ok(hex::encode(hash.finalize()))
@@ -87,7 +93,10 @@ fn hash_tree(hash: &mut Sha256, root: &Path, relative: &Path) -> Result<(), Erro
             })
             .map_err(Error::io("read", &path))?;
         names.sort();
-        for name in names.iter().filter(|name| *name != "target") {
+        for name in names
+            .iter()
+            .filter(|name| *name != "target" && *name != ".aws-sam")
+        {
             hash_tree(hash, root, &relative.join(name))?;
         }
     } else if path.exists() {
@@ -127,6 +136,7 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Erro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::application::PUSH_CODE;
 
     fn checkout() -> (tempfile::TempDir, Checkout) {
         let folder = tempfile::tempdir().unwrap();
@@ -140,20 +150,20 @@ mod tests {
     #[test]
     fn a_fingerprint_changes_with_names_and_contents_of_what_is_built() {
         let (_folder, checkout) = checkout();
-        let first = checkout.fingerprint().unwrap();
-        assert_eq!(checkout.fingerprint().unwrap(), first);
+        let first = checkout.fingerprint(&PUSH_CODE).unwrap();
+        assert_eq!(checkout.fingerprint(&PUSH_CODE).unwrap(), first);
         std::fs::write(checkout.root.join("README.md"), "not built").unwrap();
-        assert_eq!(checkout.fingerprint().unwrap(), first);
+        assert_eq!(checkout.fingerprint(&PUSH_CODE).unwrap(), first);
 
         std::fs::write(checkout.root.join("lambdas/fetch/src/lib.rs"), "other").unwrap();
-        let second = checkout.fingerprint().unwrap();
+        let second = checkout.fingerprint(&PUSH_CODE).unwrap();
         assert_ne!(second, first);
         std::fs::rename(
             checkout.root.join("lambdas/fetch/src/lib.rs"),
             checkout.root.join("lambdas/fetch/src/main.rs"),
         )
         .unwrap();
-        assert_ne!(checkout.fingerprint().unwrap(), second);
+        assert_ne!(checkout.fingerprint(&PUSH_CODE).unwrap(), second);
     }
 
     #[test]

@@ -87,9 +87,9 @@ pub enum Error {
         /// What happened.
         cause: String,
     },
-    /// No stack is deployed in the local AWS.
-    #[error("no stack is deployed in the local AWS: `push-code local up` deploys it")]
-    NotDeployed,
+    /// The stack is not deployed in the local AWS.
+    #[error("the stack {0} is not deployed in the local AWS: `push-code local up` deploys push-code")]
+    NotDeployed(String),
     /// The stack lacks an output that this command reads.
     #[error(
         "the stack {stack} has no output {name}: template.yaml is of another version than this command; build both from one checkout"

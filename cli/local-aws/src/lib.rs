@@ -1,6 +1,7 @@
 //! Runs a local AWS, which emulates AWS on this machine, with the real template and the real functions in it. A
 //! [`Stack`](stack::Stack) is a handle for the stack there or in AWS: its webhook, its executions and its audit trail.
 
+pub mod application;
 pub mod aws;
 pub mod build;
 mod cargo;

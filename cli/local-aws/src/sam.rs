@@ -1,7 +1,7 @@
 //! Runs `sam build`, `sam deploy` and `sam local invoke` against the local AWS, as users run them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use aws_config::SdkConfig;
@@ -15,6 +15,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::Error;
+use crate::application::Application;
 use crate::checkout::Checkout;
 use crate::environment::only_local_aws;
 use crate::tools::Tools;
@@ -27,17 +28,34 @@ pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
     "x86_64"
 };
 
-/// Builds the functions for a deployment, with all output in `log`.
+/// Returns the folder that `sam build` writes to: its own default for `template.yaml`, and another one for any other
+/// template beside it.
+pub fn build_folder(checkout: &Checkout, application: &Application) -> PathBuf {
+    let stem = Path::new(application.template).file_stem();
+    let name = stem
+        .filter(|stem| *stem != "template")
+        .unwrap_or("build".as_ref());
+    checkout.template_folder(application).join(".aws-sam").join(name)
+}
+
+/// Builds the functions of an application for a deployment, with all output in `log`.
 ///
 /// # Errors
 /// Returns [`Error::Build`] if that fails.
-pub async fn build(checkout: &Checkout, tools: &Tools, log: &Path) -> Result<(), Error> {
+pub async fn build(
+    checkout: &Checkout,
+    application: &Application,
+    tools: &Tools,
+    log: &Path,
+) -> Result<(), Error> {
     let mut sam = sam(tools);
-    sam.current_dir(checkout.root()).args([
-        "build",
-        "--parameter-overrides",
-        &parameter("Architecture", ARCHITECTURE),
-    ]);
+    sam.current_dir(checkout.template_folder(application))
+        .arg("build")
+        .arg("--template-file")
+        .arg(checkout.template(application))
+        .arg("--build-dir")
+        .arg(build_folder(checkout, application))
+        .args(["--parameter-overrides", &parameter("Architecture", ARCHITECTURE)]);
     if process::run_logged(&mut sam, log).await?.success() {
         return Ok(());
     }
@@ -51,6 +69,8 @@ pub async fn build(checkout: &Checkout, tools: &Tools, log: &Path) -> Result<(),
 /// A stack that is to be deployed.
 #[derive(Debug, Clone)]
 pub struct Deployment<'a> {
+    /// What is deployed.
+    pub application: &'a Application,
     /// Its name.
     pub name: &'a str,
     /// The template's parameters that are not the default.
@@ -97,7 +117,7 @@ impl Deployment<'_> {
             .arg(self.template)
             // By default, sam looks for it beside the template.
             .arg("--config-file")
-            .arg(checkout.root().join("samconfig.toml"))
+            .arg(checkout.template_folder(self.application).join("samconfig.toml"))
             .args([
                 "--no-confirm-changeset",
                 "--no-fail-on-empty-changeset",
@@ -263,6 +283,7 @@ fn parse_outputs(json: &[u8]) -> Option<BTreeMap<String, String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::application::PUSH_CODE;
 
     #[test]
     fn outputs_are_parsed_as_sam_lists_them() {
@@ -276,6 +297,7 @@ mod tests {
         let parameters = BTreeMap::from([("A".to_owned(), "b c".to_owned())]);
         let other = BTreeMap::from([("A".to_owned(), "b".to_owned())]);
         let deployment = |parameters| Deployment {
+            application: &PUSH_CODE,
             name: "push-code",
             parameters,
             endpoint: "http://127.0.0.1:4566",

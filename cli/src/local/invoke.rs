@@ -81,11 +81,11 @@ pub(super) async fn run(
     let (origin, tip) =
         origin::resolve(&args.repository, args.ref_name.as_deref(), &args.login, progress).await?;
     let checkout = Checkout::find()?;
-    let mut options = up_options(&checkout, &args.aws, args.git_port)?;
+    let (aws_settings, mut options) = up_options(&checkout, &args.aws, args.git_port)?;
     allow_host_of(&origin, &mut options);
     // Lambda's image does not have this machine's C library.
     options.profile = Profile::Release;
-    let mut local = LocalAws::up(&options, progress).await?;
+    let mut local = LocalAws::up(&aws_settings, &options, progress).await?;
     let git_port = args.git_port.unwrap_or(local.record.ministack.port + 1);
     let (ministack, stack) = (local.record.ministack.clone(), local.stack()?);
     let invoke = async {

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use clap::Subcommand;
-use local_aws::aws::{self, LocalAws, Options, Record};
+use local_aws::application::PUSH_CODE;
+use local_aws::aws::{self, LocalAws, Record, StackOptions};
 use local_aws::build::Profile;
 use local_aws::checkout::Checkout;
 use local_aws::ministack::{Ministack, Settings};
@@ -66,6 +67,16 @@ pub struct AwsArgs {
     release: bool,
 }
 
+impl AwsArgs {
+    fn profile(&self) -> Profile {
+        if self.release {
+            Profile::Release
+        } else {
+            Profile::Dev
+        }
+    }
+}
+
 /// Runs the command. Returns `false` if `status` or `env` finds no local AWS that works.
 ///
 /// # Errors
@@ -79,8 +90,8 @@ pub async fn run(
         LocalCommand::Push(args) => push::run(args, results, progress).await.map(|()| true),
         LocalCommand::Invoke(args) => invoke::run(args, results, progress).await.map(|()| true),
         LocalCommand::Up(args) => {
-            let options = up_options(&Checkout::find()?, &args, None)?;
-            let local = LocalAws::up(&options, progress).await?;
+            let (settings, options) = up_options(&Checkout::find()?, &args, None)?;
+            let local = LocalAws::up(&settings, &options, progress).await?;
             results.put(document(&local.record));
             results.text(describe(&local.record))?;
             Ok(true)
@@ -126,7 +137,7 @@ pub async fn run(
                 if !healthy {
                     results.text("\nIt does not answer: end it with `push-code local down`.")?;
                 }
-                Ok(healthy && record.deployed.is_some())
+                Ok(healthy && record.stacks.contains_key(PUSH_CODE.name))
             }
             None => {
                 results.put(json!({ "running": false }));
@@ -137,15 +148,26 @@ pub async fn run(
     }
 }
 
-/// Returns the options for the checkout's local AWS. What `args` does not name stays as it is if the local AWS runs.
-fn up_options(checkout: &Checkout, args: &AwsArgs, git_port: Option<u16>) -> Result<Options, Error> {
+/// Returns the settings of the checkout's local AWS. What `args` does not name stays as it is if the local AWS runs.
+fn settings(running: Option<&Record>, args: &AwsArgs) -> Settings {
+    let port = args.port.or(running.map(|record| record.ministack.port));
+    Settings {
+        port: port.unwrap_or(PORT),
+        ..Settings::default()
+    }
+}
+
+/// Returns the settings of the checkout's local AWS, and the options of the stack of Push Code in it. What `args` does not
+/// name stays as it is if the local AWS runs.
+fn up_options(
+    checkout: &Checkout,
+    args: &AwsArgs,
+    git_port: Option<u16>,
+) -> Result<(Settings, StackOptions), Error> {
     let running = aws::running(checkout)?;
-    let port = args
-        .port
-        .or(running.as_ref().map(|record| record.ministack.port))
-        .unwrap_or(PORT);
-    let git_host = format!("http://127.0.0.1:{}", git_port.unwrap_or(port + 1));
-    let deployed = running.and_then(|record| record.deployed);
+    let settings = settings(running.as_ref(), args);
+    let git_host = format!("http://127.0.0.1:{}", git_port.unwrap_or(settings.port + 1));
+    let deployed = running.and_then(|mut record| record.stacks.remove(PUSH_CODE.name));
     let mut hosts = deployed
         .and_then(|deployed| deployed.parameters.get("GitHosts").cloned())
         .unwrap_or_default();
@@ -156,12 +178,7 @@ fn up_options(checkout: &Checkout, args: &AwsArgs, git_port: Option<u16>) -> Res
             .collect::<Vec<_>>()
             .join(",");
     }
-    Ok(Options {
-        settings: Settings {
-            port,
-            wait_scale: None,
-            middleware: None,
-        },
+    let options = StackOptions {
         parameters: BTreeMap::from(
             [
                 ("SourceName", SOURCE),
@@ -171,17 +188,14 @@ fn up_options(checkout: &Checkout, args: &AwsArgs, git_port: Option<u16>) -> Res
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         ),
-        profile: if args.release {
-            Profile::Release
-        } else {
-            Profile::Dev
-        },
-        ..Options::default()
-    })
+        profile: args.profile(),
+        ..StackOptions::of(PUSH_CODE)
+    };
+    Ok((settings, options))
 }
 
 /// Lets the stack fetch from the host of `origin`, besides those that it may fetch from already.
-fn allow_host_of(origin: &Origin, options: &mut Options) {
+fn allow_host_of(origin: &Origin, options: &mut StackOptions) {
     if let Origin::Remote { url, .. } = origin {
         let hosts = options.parameters.entry("GitHosts".to_owned()).or_default();
         let host = domain::source::GitHost::of(url);
@@ -201,14 +215,14 @@ fn describe(record: &Record) -> String {
         aws.pid,
         aws.log.display(),
     );
-    match record.stack() {
-        Some(stack) => {
-            text.push_str(&format!("\nThe stack {}:\n", stack.name()));
-            for (name, value) in stack.outputs() {
-                text.push_str(&format!("  {name:<20} {value}\n"));
-            }
+    for (stack, deployed) in &record.stacks {
+        text.push_str(&format!("\nThe stack {stack}:\n"));
+        for (name, value) in &deployed.outputs {
+            text.push_str(&format!("  {name:<20} {value}\n"));
         }
-        None => text.push_str("\nNo stack is deployed: `push-code local up` deploys it.\n"),
+    }
+    if !record.stacks.contains_key(PUSH_CODE.name) {
+        text.push_str("\nThe stack push-code is not deployed: `push-code local up` deploys it.\n");
     }
     text.push_str("\nTo talk to it with the AWS CLI: eval \"$(push-code local env)\"");
     text
@@ -216,16 +230,17 @@ fn describe(record: &Record) -> String {
 
 /// Returns the same as JSON.
 fn document(record: &Record) -> Value {
-    let stack = record
-        .deployed
-        .as_ref()
-        .map(|deployed| json!({ "name": deployed.stack, "outputs": deployed.outputs }));
+    let stacks: Vec<_> = record
+        .stacks
+        .iter()
+        .map(|(name, deployed)| json!({ "name": name, "outputs": deployed.outputs }))
+        .collect();
     json!({
         "running": true,
         "endpoint": record.ministack.endpoint(),
         "process": record.ministack.pid,
         "log": record.ministack.log,
-        "stack": stack,
+        "stacks": stacks,
     })
 }
 

@@ -103,13 +103,13 @@ pub(super) async fn run(
     let (origin, tip) =
         origin::resolve(&args.repository, args.ref_name.as_deref(), &args.login, progress).await?;
     let checkout = Checkout::find()?;
-    let mut options = up_options(&checkout, &args.aws, args.git_port)?;
+    let (settings, mut options) = up_options(&checkout, &args.aws, args.git_port)?;
     if !args.options.is_empty() {
         let text = source_options(&args.options)?;
         options.parameters.insert("SourceOptions".to_owned(), text);
     }
     allow_host_of(&origin, &mut options);
-    let mut local = LocalAws::up(&options, progress).await?;
+    let mut local = LocalAws::up(&settings, &options, progress).await?;
     let git_port = args.git_port.unwrap_or(local.record.ministack.port + 1);
     let began = Instant::now();
     let (ministack, stack) = (local.record.ministack.clone(), local.stack()?);

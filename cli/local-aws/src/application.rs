@@ -1,0 +1,33 @@
+//! The applications of this repository: what is built and deployed as one stack.
+
+/// A template, its functions, and what they are built from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Application {
+    /// Its name, which is also that of its stack unless another one is asked for.
+    pub name: &'static str,
+    /// The path of its template in the checkout. `sam build` and `sam deploy` run in the template's folder.
+    pub template: &'static str,
+    /// The packages of its functions. Each is also the name of a binary, and of the folder that the template names.
+    pub functions: &'static [&'static str],
+    /// The files and folders of the checkout that it is built from, besides those of the whole workspace.
+    pub sources: &'static [&'static str],
+    /// The outputs that name its own buckets.
+    pub buckets: &'static [&'static str],
+}
+
+/// Push Code itself.
+pub const PUSH_CODE: Application = Application {
+    name: "push-code",
+    template: "template.yaml",
+    functions: &[
+        "accept",
+        "authorize",
+        "fetch",
+        "package",
+        "record",
+        "upload",
+        "validate",
+    ],
+    sources: &["lambdas", "samconfig.toml", "statemachine", "template.yaml"],
+    buckets: &["StagingBucketName", "DestinationBucket"],
+};
