@@ -4,35 +4,37 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::project::{entries, items, resources, template};
+use crate::project::{entries, items, resources, template, templates};
 
 #[test]
 fn every_bucket_is_versioned_encrypted_private_and_refuses_plain_http() {
-    let template = template();
-    let policies: BTreeMap<_, _> = resources(&template, "AWS::S3::BucketPolicy")
-        .map(|(_, policy)| (policy["Bucket"]["Ref"].as_str().unwrap(), policy))
-        .collect();
-    for (name, bucket) in resources(&template, "AWS::S3::Bucket") {
-        assert_eq!(bucket["VersioningConfiguration"]["Status"], "Enabled", "{name}");
-        assert!(
-            bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"].is_array(),
-            "{name}"
-        );
-        let block = &bucket["PublicAccessBlockConfiguration"];
-        assert_eq!(
-            entries(block).filter(|(_, on)| **on == json!(true)).count(),
-            4,
-            "{name}"
-        );
-        let refuses = items(&policies[name]["PolicyDocument"]["Statement"]).any(|statement| {
-            statement["Effect"] == "Deny"
-                && statement["Action"] == "s3:*"
-                && statement["Principal"] == "*"
-                && statement["Condition"] == json!({ "Bool": { "aws:SecureTransport": "false" } })
-                && items(&statement["Resource"]).count() == 2
-        });
-        assert!(refuses, "{name}");
+    for (_, template) in templates() {
+        let policies: BTreeMap<_, _> = resources(&template, "AWS::S3::BucketPolicy")
+            .map(|(_, policy)| (policy["Bucket"]["Ref"].as_str().unwrap(), policy))
+            .collect();
+        for (name, bucket) in resources(&template, "AWS::S3::Bucket") {
+            assert_eq!(bucket["VersioningConfiguration"]["Status"], "Enabled", "{name}");
+            assert!(
+                bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"].is_array(),
+                "{name}"
+            );
+            let block = &bucket["PublicAccessBlockConfiguration"];
+            assert_eq!(
+                entries(block).filter(|(_, on)| **on == json!(true)).count(),
+                4,
+                "{name}"
+            );
+            let refuses = items(&policies[name]["PolicyDocument"]["Statement"]).any(|statement| {
+                statement["Effect"] == "Deny"
+                    && statement["Action"] == "s3:*"
+                    && statement["Principal"] == "*"
+                    && statement["Condition"] == json!({ "Bool": { "aws:SecureTransport": "false" } })
+                    && items(&statement["Resource"]).count() == 2
+            });
+            assert!(refuses, "{name}");
+        }
     }
+    let template = template();
     let staging = &template["Resources"]["StagingBucket"]["Properties"];
     let rule = &staging["LifecycleConfiguration"]["Rules"][0];
     assert_eq!(rule["Prefix"], "pushes/");

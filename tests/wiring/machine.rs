@@ -1,11 +1,11 @@
-//! The state machines. Each file in `statemachine` is one, with its resource in the template.
+//! The state machines. Each file in `statemachine` is one, with its resource in one of the templates.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::project::{capitalised, entries, items, read, resources, root, template};
+use crate::project::{capitalised, entries, items, read, resources, root, templates};
 
 /// A state machine.
 pub struct Machine {
@@ -15,6 +15,8 @@ pub struct Machine {
     pub text: String,
     /// The text, parsed.
     pub definition: Value,
+    /// The template that deploys it.
+    pub template: Value,
 }
 
 /// Returns every state machine.
@@ -37,10 +39,16 @@ fn files() -> BTreeSet<String> {
 impl Machine {
     fn read(name: &str) -> Self {
         let text = read(&format!("statemachine/{name}.asl.json"));
+        let resource = capitalised(name) + "StateMachine";
+        let (_, template) = templates()
+            .into_iter()
+            .find(|(_, template)| template["Resources"][&resource].is_object())
+            .unwrap();
         Self {
             name: name.to_owned(),
             definition: serde_json::from_str(&text).unwrap(),
             text,
+            template,
         }
     }
 
@@ -50,8 +58,8 @@ impl Machine {
     }
 
     /// What the template says of it.
-    pub fn properties<'a>(&self, template: &'a Value) -> &'a Value {
-        &template["Resources"][self.resource()]["Properties"]
+    pub fn properties(&self) -> &Value {
+        &self.template["Resources"][self.resource()]["Properties"]
     }
 
     pub fn state(&self, name: &str) -> &Value {
@@ -60,6 +68,22 @@ impl Machine {
 
     pub fn states(&self) -> impl Iterator<Item = (&str, &Value)> {
         entries(&self.definition["States"])
+    }
+
+    /// The tasks and those that a map repeats.
+    pub fn all_tasks(&self) -> impl Iterator<Item = (&str, &Value)> {
+        let repeated = self
+            .states()
+            .flat_map(|(_, state)| entries(&state["ItemProcessor"]["States"]));
+        self.states()
+            .chain(repeated)
+            .filter(|(_, state)| state["Type"] == "Task")
+    }
+
+    /// The states that may fail.
+    pub fn failing(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.states()
+            .filter(|(_, state)| state["Type"] == "Task" || state["Type"] == "Map")
     }
 
     pub fn tasks(&self) -> impl Iterator<Item = (&str, &Value)> {
@@ -72,9 +96,10 @@ impl Machine {
             .filter_map(|(name, task)| Some((name, task, function_of(task)?)))
     }
 
-    /// The tasks that call a service without a function: the state's name, the state, and the service as `ssm`.
+    /// The tasks that call a service without a function of the project, also those that a map repeats: the state's
+    /// name, the state, and the service as `ssm`.
     pub fn calls(&self) -> impl Iterator<Item = (&str, &Value, &str)> {
-        self.tasks()
+        self.all_tasks()
             .filter(|(_, task)| function_of(task).is_none())
             .map(|(name, task)| {
                 let service = task["Resource"].as_str().unwrap().rsplit(':').nth(1).unwrap();
@@ -130,8 +155,9 @@ pub fn function_of(state: &Value) -> Option<&str> {
 
 #[test]
 fn every_definition_is_a_state_machine_that_is_logged_and_traced() {
-    let template = template();
-    let deployed: BTreeSet<_> = resources(&template, "AWS::Serverless::StateMachine")
+    let deployed: BTreeSet<_> = templates()
+        .iter()
+        .flat_map(|(_, template)| resources(template, "AWS::Serverless::StateMachine"))
         .map(|(name, _)| name.to_owned())
         .collect();
     let machines = machines();
@@ -141,7 +167,7 @@ fn every_definition_is_a_state_machine_that_is_logged_and_traced() {
     );
     for machine in machines {
         let name = &machine.name;
-        let properties = machine.properties(&template);
+        let properties = machine.properties();
         assert_eq!(
             properties["DefinitionUri"],
             format!("statemachine/{name}.asl.json")
@@ -150,7 +176,7 @@ fn every_definition_is_a_state_machine_that_is_logged_and_traced() {
         assert_eq!(properties["Tracing"]["Enabled"], true, "{name}");
         let log_group = capitalised(name) + "LogGroup";
         assert_eq!(
-            template["Resources"][&log_group]["Type"], "AWS::Logs::LogGroup",
+            machine.template["Resources"][&log_group]["Type"], "AWS::Logs::LogGroup",
             "{name}"
         );
         let destination = &properties["Logging"]["Destinations"][0]["CloudWatchLogsLogGroup"];

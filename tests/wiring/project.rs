@@ -16,8 +16,18 @@ pub fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| format!("{path}: {error}"))
 }
 
+/// The template of the pushes.
 pub fn template() -> Value {
-    let documents = YamlOwned::load_from_str(&read("template.yaml")).unwrap();
+    parse("template.yaml")
+}
+
+/// The templates, by their files: that of the pushes, and that of the deployments of one application.
+pub fn templates() -> [(&'static str, Value); 2] {
+    ["template.yaml", "delivery.yaml"].map(|file| (file, parse(file)))
+}
+
+fn parse(file: &str) -> Value {
+    let documents = YamlOwned::load_from_str(&read(file)).unwrap();
     plain(&documents[0])
 }
 

@@ -132,6 +132,46 @@ catalogue! {
     StageTimedOut: Permanent, "Raise the function's memory, which also gives it more processors, or its timeout in the template.";
     /// The function's own disk failed.
     WorkspaceFailed: Permanent, "Raise the function's ephemeral storage or memory in the template.";
+    /// CodeBuild does not respond, or runs as many builds as it may.
+    BuildUnavailable: Transient, "Check the AWS Health Dashboard for CodeBuild and the account's limit of concurrent builds, then deploy again.";
+    /// The phase `pre_build` of the buildspec, which runs the tests, has failed.
+    TestsFailed: Permanent, "Read the build's log, correct the code or the test, and push again.";
+    /// The build does not say that a test has passed.
+    NoTests: Permanent, "Run the tests in the phase pre_build, and export their numbers as TESTS_PASSED and TESTS_SKIPPED (env: exported-variables).";
+    /// A phase of the build other than `pre_build` has failed, or the build was stopped.
+    BuildFailed: Permanent, "Read the build's log, correct what it says, and push again.";
+    /// The build has taken longer than it may.
+    BuildTimedOut: Permanent, "Read the build's log for what hangs or takes long, or raise the project's timeout (template parameter BuildMinutes).";
+    /// The application has no `buildspec.yml`, or one that CodeBuild cannot read.
+    BuildspecMissing: Permanent, "Add a buildspec.yml to the application's directory, or correct the setting directory.";
+    /// The output of the build is not a zip that is accepted.
+    BuildOutputInvalid: Permanent, "Let the buildspec's artifacts be the folder that sam build has written, with ordinary files and folders alone.";
+    /// An object is not the one that the evidence of a build names.
+    ArtifactMismatch: Permanent, "Find out who else writes to the bucket. Delete the object that the message names, and the evidence of the tree, then deploy again, which builds it anew.";
+    /// The other account's evidence may not be read.
+    EvidenceRefused: Permanent, "Check that the other account's evidence role trusts the role of this account's acquire function with the same external id, and may read its table and bucket.";
+    /// The other account's evidence cannot be reached.
+    EvidenceUnavailable: Transient, "Check the AWS Health Dashboard for STS, then deploy again.";
+    /// The template refers to files in a way that is not supported, or cannot be read.
+    TemplateInvalid: Permanent, "Correct the property of the template that the message names, and push again.";
+    /// A function changes, and no version of it would be published.
+    NothingPublished: Permanent, "Give the function AutoPublishAlias: next and AutoPublishAliasAllProperties: true, and push again.";
+    /// A function of the settings has no alias `live` that the workflow can move.
+    LiveAliasMissing: Permanent, "Give the function the alias live as docs/architecture.md shows it, or take the function out of the settings.";
+    /// CloudFormation refuses the change set.
+    ChangeRefused: Permanent, "Correct the template or the parameters as the message says, and push again.";
+    /// The stack was changed after the plan was made.
+    PlanOutdated: Permanent, "Deploy again, which plans anew. If it recurs, find out who else changes the stack.";
+    /// The stack is being changed by somebody else.
+    StackBusy: Transient, "Wait until the other change of the stack has ended, then deploy again.";
+    /// CloudFormation has undone the update, because a resource could not be changed.
+    StackRolledBack: Permanent, "Correct what the message says of the resource, and push again. The stack is as it was before.";
+    /// The stack is in a state that CloudFormation cannot leave by itself.
+    StackStuck: Permanent, "See the stack's events in the CloudFormation console. Continue its rollback there, or delete the stack if it has nothing to keep, then deploy again.";
+    /// CloudFormation or Lambda does not respond.
+    StackUnavailable: Transient, "Check the AWS Health Dashboard for CloudFormation and Lambda, then deploy again.";
+    /// A role of the deployment lacks a right.
+    RightMissing: Permanent, "Give the role that the message names the action on the resource that it names, then deploy again.";
 }
 
 impl std::fmt::Display for Code {
