@@ -8,7 +8,7 @@ use domain::contract::{
     Envelope, FetchInput, PackageInput, RecordInput, StagedObject, UploadInput, ValidateInput,
 };
 use domain::push::Push;
-use local_aws::application::PUSH_CODE;
+use local_aws::application::{DELIVERY, PUSH_CODE};
 use local_aws::containers;
 use local_aws::webhook_client::Webhook;
 use serde::de::DeserializeOwned;
@@ -80,11 +80,23 @@ fn every_verb_folder_is_a_function_with_a_log_group() {
 
 #[test]
 fn what_is_built_locally_is_what_the_template_runs() {
-    let built: BTreeSet<_> = PUSH_CODE.functions.iter().copied().map(str::to_owned).collect();
-    assert_eq!(built, verbs());
-    let template = template();
-    for output in PUSH_CODE.buckets {
-        assert!(template["Outputs"][output].is_object(), "{output}");
+    for application in [PUSH_CODE, DELIVERY] {
+        let (_, template) = templates()
+            .into_iter()
+            .find(|(file, _)| *file == application.template)
+            .unwrap();
+        let built: BTreeSet<_> = application
+            .functions
+            .iter()
+            .map(|verb| capitalised(verb) + "Function")
+            .collect();
+        let run: BTreeSet<_> = resources(&template, "AWS::Serverless::Function")
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        assert_eq!(built, run);
+        for output in application.buckets {
+            assert!(template["Outputs"][output].is_object(), "{output}");
+        }
     }
 }
 

@@ -15,6 +15,15 @@ pub struct Application {
     pub buckets: &'static [&'static str],
 }
 
+/// The delivery of one application to one environment.
+pub const DELIVERY: Application = Application {
+    name: "delivery",
+    template: "delivery.yaml",
+    functions: &["acquire", "admit", "apply", "build", "plan", "track"],
+    sources: &["lambdas", "samconfig.toml", "statemachine", "delivery.yaml"],
+    buckets: &["ArtifactBucketName"],
+};
+
 /// Push Code itself.
 pub const PUSH_CODE: Application = Application {
     name: "push-code",

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use shell::lock::{Lock, lock};
 use shell::progress::Progress;
 
-use crate::Error;
 use crate::application::{Application, PUSH_CODE};
 use crate::build::{Build, Profile, build};
 use crate::checkout::{Checkout, read_json, write_json};
@@ -16,6 +15,7 @@ use crate::ministack::{Ministack, Settings};
 use crate::sam::{self, Deployment};
 use crate::stack::Stack;
 use crate::tools::Tools;
+use crate::{ACCESS_KEY, Error};
 
 /// What is deployed, and how.
 #[derive(Debug, Clone)]
@@ -28,6 +28,9 @@ pub struct StackOptions {
     pub name: String,
     /// The template's parameters that are not the default.
     pub parameters: BTreeMap<String, String>,
+    /// The access key id of the administrator of the account that it is deployed into. Twelve digits are an account of
+    /// their own.
+    pub access_key: String,
 }
 
 impl StackOptions {
@@ -39,6 +42,15 @@ impl StackOptions {
             profile: Profile::default(),
             name: application.name.to_owned(),
             parameters: BTreeMap::new(),
+            access_key: ACCESS_KEY.to_owned(),
+        }
+    }
+
+    /// Returns the name by which the stack is recorded: each account has its own stacks.
+    fn place(&self) -> String {
+        match self.access_key.as_str() {
+            ACCESS_KEY => self.name.clone(),
+            account => format!("{account}/{}", self.name),
         }
     }
 }
@@ -48,7 +60,7 @@ impl StackOptions {
 pub struct Record {
     /// The process.
     pub ministack: Ministack,
-    /// The stacks in it, by name.
+    /// The stacks in it, by name. One in another account has `{account}/` before its name.
     #[serde(default)]
     pub stacks: BTreeMap<String, Deployed>,
     /// The password for the git host of `local push`.
@@ -166,7 +178,7 @@ impl LocalAws {
         )
         .await?;
         self.deploy_built(&built, options).await?;
-        self.stack_named(&options.name)
+        self.stack_named(&options.place())
     }
 
     /// Deploys a stack, unless it is already deployed as the options say.
@@ -184,20 +196,25 @@ impl LocalAws {
             name,
             parameters: &parameters,
             endpoint: &endpoint,
+            access_key: &options.access_key,
             secret_key: &self.record.ministack.secret_key,
             template: &built.template,
         };
         let fingerprint = deployment.fingerprint(&built.fingerprint);
-        let deployed = self.record.stacks.get(name);
+        let place = options.place();
+        let deployed = self.record.stacks.get(&place);
         if deployed.is_some_and(|deployed| deployed.fingerprint == fingerprint) {
             return Ok(());
         }
-        let log = self.folder.join(format!("sam-deploy-{name}.log"));
+        let log = self
+            .folder
+            .join(format!("sam-deploy-{}.log", place.replace('/', "-")));
         deployment
             .deploy(&self.checkout, &self.tools, &log, self.progress)
             .await?;
         let step = self.progress.step("Reading the stack's outputs");
-        let stack = Stack::deployed(name, self.record.ministack.sdk_config(), &self.tools).await?;
+        let config = self.record.ministack.sdk_config_of(&options.access_key);
+        let stack = Stack::deployed(name, config, &self.tools).await?;
         let mut outputs = stack.outputs().clone();
         for value in outputs.values_mut() {
             if let Some(url) = local_url(value, &endpoint) {
@@ -211,7 +228,7 @@ impl LocalAws {
             fingerprint,
             outputs,
         };
-        self.record.stacks.insert(name.clone(), deployed);
+        self.record.stacks.insert(place, deployed);
         self.save()
     }
 
@@ -323,7 +340,8 @@ impl Record {
     #[must_use]
     pub fn stack_named(&self, name: &str) -> Option<Stack> {
         let deployed = self.stacks.get(name)?;
-        let config = self.ministack.sdk_config();
+        let (account, name) = name.split_once('/').unwrap_or((ACCESS_KEY, name));
+        let config = self.ministack.sdk_config_of(account);
         Some(Stack::new(name, deployed.outputs.clone(), config))
     }
 }

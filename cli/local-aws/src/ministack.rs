@@ -144,10 +144,16 @@ impl Ministack {
         endpoint(self.port)
     }
 
-    /// Returns the SDK's configuration for it, as its administrator.
+    /// Returns the SDK's configuration for it, as the administrator of its own account.
     #[must_use]
     pub fn sdk_config(&self) -> SdkConfig {
-        let credentials = Credentials::new(ACCESS_KEY, &self.secret_key, None, None, "push-code local");
+        self.sdk_config_of(ACCESS_KEY)
+    }
+
+    /// Returns the SDK's configuration for it, as the administrator with this access key id.
+    #[must_use]
+    pub fn sdk_config_of(&self, access_key: &str) -> SdkConfig {
+        let credentials = Credentials::new(access_key, &self.secret_key, None, None, "push-code local");
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::from_static(REGION))

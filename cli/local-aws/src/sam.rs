@@ -77,7 +77,9 @@ pub struct Deployment<'a> {
     pub parameters: &'a BTreeMap<String, String>,
     /// The local AWS.
     pub endpoint: &'a str,
-    /// The secret of its administrator's access key.
+    /// The access key id of its administrator in the stack's account.
+    pub access_key: &'a str,
+    /// The secret of that access key.
     pub secret_key: &'a str,
     /// Its template, which names the built functions.
     pub template: &'a Path,
@@ -88,7 +90,7 @@ impl Deployment<'_> {
     #[must_use]
     pub fn fingerprint(&self, built: &str) -> String {
         let mut hash = Sha256::new();
-        for part in [built, self.name] {
+        for part in [built, self.access_key, self.name] {
             hash.update(part);
             hash.update([0]);
         }
@@ -139,7 +141,8 @@ impl Deployment<'_> {
 
     fn sam(&self, checkout: &Checkout, tools: &Tools) -> Command {
         let mut sam = as_administrator(checkout, tools, self.secret_key);
-        sam.env("AWS_ENDPOINT_URL", self.endpoint);
+        sam.env("AWS_ENDPOINT_URL", self.endpoint)
+            .env("AWS_ACCESS_KEY_ID", self.access_key);
         sam
     }
 }
@@ -301,6 +304,7 @@ mod tests {
             name: "push-code",
             parameters,
             endpoint: "http://127.0.0.1:4566",
+            access_key: "test",
             secret_key: "secret",
             template: Path::new("template.yaml"),
         };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use audit::DynamoTrail;
 use aws_config::SdkConfig;
+use aws_sdk_s3::config::ProvideCredentials as _;
 use credentials::{Credential, GitSecretJson};
 use secrecy::ExposeSecret as _;
 use webhook::WebhookSecret;
@@ -123,7 +124,20 @@ impl Stack {
             message: format!("it is not JSON with a token: {error}"),
         })?;
         let url = self.output("WebhookUrl")?.to_owned();
-        Ok(Webhook::new(url, secret.token.expose_secret().to_owned()))
+        let webhook = Webhook::new(url, secret.token.expose_secret().to_owned());
+        Ok(match self.local_account().await {
+            Some(account) => webhook.in_account(account),
+            None => webhook,
+        })
+    }
+
+    /// Returns the account of a stack in the local AWS that is not in its own account.
+    async fn local_account(&self) -> Option<String> {
+        self.config.endpoint_url()?;
+        let credentials = self.config.credentials_provider()?.provide_credentials().await;
+        let access_key = credentials.ok()?.access_key_id().to_owned();
+        let is_account = access_key.len() == 12 && access_key.bytes().all(|byte| byte.is_ascii_digit());
+        is_account.then_some(access_key)
     }
 
     /// Writes the credentials for git hosts to the git secret of the template's own source.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use webhook::gitlab::{self, Delivery, PushHook};
 
-use crate::Error;
+use crate::{Error, REGION};
 
 /// A webhook, and the token that it requires.
 #[derive(Clone)]
@@ -15,6 +15,8 @@ pub struct Webhook {
     pub url: String,
     /// The token.
     pub token: String,
+    /// The account whose API the local AWS is to find. `None` if it is its own, or AWS.
+    account: Option<String>,
 }
 
 impl std::fmt::Debug for Webhook {
@@ -51,7 +53,21 @@ impl Webhook {
     /// Returns the webhook at `url`.
     #[must_use]
     pub fn new(url: String, token: String) -> Self {
-        Self { url, token }
+        Self {
+            url,
+            token,
+            account: None,
+        }
+    }
+
+    /// Has the local AWS look for the API in this account. It finds an API of another account than its own only by the
+    /// account in a signature, which it does not check.
+    #[must_use]
+    pub fn in_account(self, account: String) -> Self {
+        Self {
+            account: Some(account),
+            ..self
+        }
     }
 
     /// Sends `hook` as `delivery`.
@@ -157,6 +173,13 @@ impl Webhook {
         let mut request = client.map_err(Error::http(action()))?.post(&self.url);
         for (name, value) in delivery.headers(event, &self.token, payload) {
             request = request.header(name, value);
+        }
+        if let Some(account) = &self.account {
+            let signature = format!(
+                "AWS4-HMAC-SHA256 Credential={account}/20260101/{REGION}/execute-api/aws4_request, SignedHeaders=host, \
+                 Signature=none"
+            );
+            request = request.header("authorization", signature);
         }
         request.json(payload).send().await.map_err(Error::http(action()))
     }
