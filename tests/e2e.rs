@@ -1086,6 +1086,7 @@ async fn people_are_notified_of_a_failure_even_if_it_cannot_be_recorded() {
 async fn the_trail_in_dynamodb_passes_the_tests_of_every_trail() {
     let trail = stack().await.handle().trail().unwrap();
     audit::conformance::check_all(&trail).await;
+    audit::conformance::check_events(&trail.of::<audit::samples::Job>()).await;
 }
 
 /// Reads a secret of the template's own source.

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use aws::secrets::{SecretError, Secrets};
 use aws::staging::FolderStaging;
-use domain::contract::{Envelope, FetchInput, FetchedCommit, PackageInput, StageOutput};
-use domain::push::SourceName;
+use domain::contract::{Envelope, FetchInput, FetchedCommit, PackageInput};
+use domain::flow::StageOutput;
+use domain::push::{Push, SourceName};
 use reporter::ProgressReporter;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
@@ -96,7 +97,7 @@ pub fn run(args: &StageArgs) -> Result<(), Error> {
     }
 }
 
-fn write_result<T: StageOutput + Serialize>(args: &StageArgs, output: T) -> Result<(), Error> {
+fn write_result<T: StageOutput<Push> + Serialize>(args: &StageArgs, output: T) -> Result<(), Error> {
     let anonymous = measure::anonymous_bytes("self");
     write(&args.result, &StageResult { output, anonymous })
 }

@@ -14,10 +14,11 @@ use chrono::Utc;
 use credentials::GitSecretJson;
 use domain::contract::{
     Archive, Delivered, Envelope, Execution, FetchInput, Ignored, PackageInput, RecordInput, Stage,
-    StageOutput, Superseded, UploadInput, Uploaded, ValidateInput, Validated,
+    Superseded, UploadInput, Uploaded, ValidateInput, Validated,
 };
 use domain::destination::KeyTemplate;
 use domain::error::{Code, Coded};
+use domain::flow::StageOutput;
 use domain::push::{DeliveryId, Push, PushId, SourceName};
 use domain::remote_url::RemoteUrl;
 use domain::source::GitHost;
@@ -259,7 +260,8 @@ impl Run {
 
     async fn stage<I, O, E, F>(&self, stage: Stage, input: I, work: F) -> Result<O, Failed>
     where
-        O: StageOutput + Serialize,
+        I: Sync,
+        O: StageOutput<Push> + Serialize,
         E: Coded,
         F: AsyncFn(&Envelope<I>, &Step) -> Result<O, E>,
     {

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 
-use audit::{AuditTrail, MemoryTrail, samples};
+use audit::{EventStore, MemoryTrail, samples};
 use aws::staging::FolderStaging;
-use domain::contract::{Envelope, Failure, RecordInput, Stage, StageOutput, Uploaded, Validated};
+use domain::contract::{Envelope, Failure, RecordInput, Stage, Uploaded, Validated};
 use domain::error::{Code, Coded};
 use domain::event::PushEvent;
+use domain::flow::StageOutput;
 use domain::push::Push;
 use serde::Serialize;
 use serde_json::json;
@@ -101,7 +102,7 @@ impl Trail {
     }
 
     /// Runs a stage whose work has this result.
-    async fn run<O: StageOutput + Serialize + Clone>(
+    async fn run<O: StageOutput<Push> + Serialize + Clone>(
         &mut self,
         (state, stage): (&'static str, Stage),
         execution: &str,

@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 
-use audit::{AuditTrail as _, DynamoTrail};
+use audit::{DynamoTrail, EventStore as _};
 use aws::failure::chain;
 use chrono::SecondsFormat;
-use domain::event::{PushEvent, RecordedEvent};
-use domain::push::PushId;
-use domain::state::{self, PushState};
+use domain::aggregate::{Aggregate, RecordedEvent};
+use domain::event::PushEvent;
+use domain::push::{Push, PushId};
+use domain::state::PushState;
 use shell::output::one_line;
 
 use crate::Error;
@@ -16,7 +17,7 @@ use crate::Error;
 #[derive(Debug, Clone)]
 pub struct Trail {
     /// The events, the first one first.
-    pub events: Vec<RecordedEvent>,
+    pub events: Vec<RecordedEvent<PushEvent>>,
     /// The state that follows from the events, or `None` if there is no event.
     pub state: Option<PushState>,
 }
@@ -34,7 +35,7 @@ pub async fn read(trail: &DynamoTrail, push_id: PushId) -> Result<Trail, Error> 
         .events(push_id)
         .await
         .map_err(|failure| error(chain(&failure)))?;
-    let state = state::fold(&events).map_err(|illegal| error(illegal.to_string()))?;
+    let state = Push::fold(&events).map_err(|illegal| error(illegal.to_string()))?;
     Ok(Trail { events, state })
 }
 
@@ -126,7 +127,7 @@ mod tests {
             json.as_object_mut()
                 .unwrap()
                 .append(&mut serde_json::Value::as_object_mut(&mut { event }).unwrap().clone());
-            serde_json::from_value::<RecordedEvent>(json).unwrap()
+            serde_json::from_value::<RecordedEvent<PushEvent>>(json).unwrap()
         };
         let trail = Trail {
             events: vec![

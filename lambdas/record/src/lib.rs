@@ -5,11 +5,12 @@ mod stopped;
 
 use std::time::Duration;
 
-use audit::{AuditError, AuditTrail};
+use audit::{AuditError, EventStore};
 use aws::staging::Staging;
 use domain::contract::{Closed, Envelope, Failure, RecordInput};
 use domain::error::{self, Code, Coded};
 use domain::event::{PushEvent, PushFailed};
+use domain::push::Push;
 use domain::state::PushState;
 use workflow::ExecutionOver;
 
@@ -52,7 +53,7 @@ impl Coded for Error {
 /// # Errors
 /// Returns an [`Error`] if the trail fails, or if this execution cannot close the push.
 pub async fn handle(
-    trail: &impl AuditTrail,
+    trail: &impl EventStore<Push>,
     staging: &impl Staging,
     envelope: &Envelope<RecordInput>,
 ) -> Result<Closed, Error> {
@@ -78,7 +79,7 @@ pub async fn handle(
     // The execution that has taken the push over also publishes how it ended. If this one succeeded too, the webhook,
     // when it is sent again, would find an execution that has succeeded without publishing anything.
     if state.was_taken_over_from(execution_id) {
-        return Err(ExecutionOver::new(execution_id, &state).into());
+        return Err(ExecutionOver::new::<Push>(execution_id, &state).into());
     }
     if !state.status.is_complete() {
         return Err(unfinished(state.status.to_string()));

@@ -4,8 +4,8 @@ pub(crate) mod scene;
 
 use std::time::Duration;
 
-use domain::contract::StageOutput;
 use domain::event::PushEvent;
+use domain::flow::StageOutput;
 use domain::samples::{archive, delivered, failure, fetched, ignored, retried, superseded};
 use domain::state::Status;
 use tokio::time::{Instant, timeout};

@@ -7,13 +7,14 @@
 mod metadata;
 mod provenance;
 
-use audit::{AuditError, AuditTrail, DestinationRecord, RefKey};
+use audit::{AuditError, DestinationRecord, PushTrail, RefKey};
 use aws::destination::{DestinationObject, DestinationStore, Prepared};
 use aws::staging::StorageError;
 use domain::contract::{Delivered, Envelope, IgnoreReason, Ignored, UploadInput, Uploaded};
 use domain::destination::{Destination, provenance_key};
 use domain::error::{Code, Coded};
 use domain::order::{self, DeliveredPush, Known, Verdict};
+use domain::push::Push;
 use workflow::ExecutionOver;
 
 pub use metadata::NamesTooLong;
@@ -78,7 +79,7 @@ impl Coded for Error {
 /// # Errors
 /// Returns an [`Error`] if the zip cannot be delivered.
 pub async fn handle(
-    deps: &Deps<'_, impl AuditTrail, impl DestinationStore>,
+    deps: &Deps<'_, impl PushTrail, impl DestinationStore>,
     envelope: &Envelope<UploadInput>,
 ) -> Result<Uploaded, Error> {
     let upload = Upload::new(deps, envelope)?;
@@ -103,7 +104,7 @@ struct Upload<'a, T, D> {
     provenance: Destination,
 }
 
-impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
+impl<'a, T: PushTrail, D: DestinationStore> Upload<'a, T, D> {
     fn new(deps: &'a Deps<'a, T, D>, envelope: &'a Envelope<UploadInput>) -> Result<Self, Error> {
         let input = &envelope.input;
         let key = provenance_key(&input.deliver.destination.key, &envelope.push.push_id)
@@ -201,7 +202,7 @@ impl<'a, T: AuditTrail, D: DestinationStore> Upload<'a, T, D> {
         if let Some(state) = trail.load(self.envelope.push.push_id).await?
             && state.is_over_for(execution_id)
         {
-            return Err(ExecutionOver::new(execution_id, &state).into());
+            return Err(ExecutionOver::new::<Push>(execution_id, &state).into());
         }
         let Look { object, verdict } = self.look(record.last.as_ref()).await?;
         match (verdict, prepared.as_ref()) {

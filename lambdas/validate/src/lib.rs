@@ -1,7 +1,7 @@
 //! `Validate`: decides by the source's settings whether a push is delivered, from where to where, and gives it its
 //! number.
 
-use audit::{AuditError, AuditTrail};
+use audit::{AuditError, PushTrail};
 use domain::Invalid;
 use domain::contract::{Deliver, Envelope, IgnoreReason, ValidateInput, Validated};
 use domain::error::{Code, Coded};
@@ -56,7 +56,7 @@ impl Coded for Error {
 ///
 /// # Errors
 /// Returns an [`Error`] if the settings cannot be applied to the push, or if the trail fails.
-pub async fn handle(trail: &impl AuditTrail, envelope: &Envelope<ValidateInput>) -> Result<Validated, Error> {
+pub async fn handle(trail: &impl PushTrail, envelope: &Envelope<ValidateInput>) -> Result<Validated, Error> {
     let push = &envelope.push;
     push.check_identity().map_err(Error::Identity)?;
     let name = push.source.to_string();

@@ -1,9 +1,10 @@
 //! The guarantees that are checked at the end of a history.
 
+use domain::aggregate::{Aggregate, RecordedEvent};
 use domain::contract::{IgnoreReason, Ignored};
-use domain::event::{PushEvent, RecordedEvent};
-use domain::push::PushId;
-use domain::state::{self, PushState, Status};
+use domain::event::PushEvent;
+use domain::push::{Push, PushId};
+use domain::state::{PushState, Status};
 use serde_json::Value;
 
 use crate::destination::Version;
@@ -111,7 +112,7 @@ fn wrong_with_push(world: &World, known: &Known) -> Vec<String> {
         wrong.push("is not accepted".to_owned());
     }
     let events = world.trail.events_of(push_id);
-    let state = match state::fold(&events) {
+    let state = match Push::fold(&events) {
         Ok(Some(state)) => state,
         Ok(None) => {
             wrong.push("is lost: it has no trail".to_owned());
@@ -147,7 +148,11 @@ fn wrong_with_push(world: &World, known: &Known) -> Vec<String> {
 }
 
 /// The end of a push is published after it was recorded, and without faults once by each execution.
-fn wrong_with_announcements(world: &World, state: &PushState, events: &[RecordedEvent]) -> Option<String> {
+fn wrong_with_announcements(
+    world: &World,
+    state: &PushState,
+    events: &[RecordedEvent<PushEvent>],
+) -> Option<String> {
     let announcements = lock(&world.announcements).clone();
     let is_end = |said: &&Announcement| said.push_id == state.push_id() && said.status == state.status;
     let ends: Vec<_> = announcements.iter().filter(is_end).collect();

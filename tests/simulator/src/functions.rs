@@ -8,10 +8,12 @@ use aws::failure::Failed;
 use aws::staging::{Staging, StorageError};
 use domain::contract::{
     Archive, Author, Closed, Envelope, FetchInput, FetchedCommit, PackageInput, RecordInput, Stage,
-    StageOutput, UploadInput, Uploaded, ValidateInput, Validated,
+    UploadInput, Uploaded, ValidateInput, Validated,
 };
 use domain::error::{Code, Coded};
+use domain::flow::StageOutput;
 use domain::git::CommitId;
+use domain::push::Push;
 use domain::source::Options;
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -219,8 +221,8 @@ impl Simulation {
         work: impl AsyncFn(&World, &Envelope<I>) -> Result<O, E> + 'static,
     ) -> Invocation<O>
     where
-        I: 'static,
-        O: StageOutput + Serialize + 'static,
+        I: Sync + 'static,
+        O: StageOutput<Push> + Serialize + 'static,
         E: Coded + 'static,
     {
         let label = Label {

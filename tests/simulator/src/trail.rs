@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use audit::{AuditError, AuditTrail, DestinationRecord, LastPush, RefKey};
+use audit::{AuditError, DestinationRecord, EventStore, LastPush, PushTrail, RefKey};
 use chrono::{TimeDelta, Utc};
+use domain::aggregate::RecordedEvent;
 use domain::destination::Destination;
-use domain::event::{PushEvent, RecordedEvent};
-use domain::push::PushId;
+use domain::event::PushEvent;
+use domain::push::{Push, PushId};
 use domain::state::PushState;
 
 use crate::core::{Core, OF_CONDITIONAL_WRITES, OF_IDEMPOTENT_WRITES, OF_READS, Trouble};
@@ -24,7 +25,7 @@ pub struct Trail {
 
 #[derive(Debug, Default)]
 struct Items {
-    pushes: BTreeMap<PushId, Vec<RecordedEvent>>,
+    pushes: BTreeMap<PushId, Vec<RecordedEvent<PushEvent>>>,
     models: BTreeMap<PushId, PushState>,
     last_pushes: BTreeMap<String, LastPush>,
     destinations: BTreeMap<String, DestinationRecord>,
@@ -48,7 +49,7 @@ impl Trail {
     }
 
     /// Returns the events of a push, oldest first.
-    pub fn events_of(&self, push_id: PushId) -> Vec<RecordedEvent> {
+    pub fn events_of(&self, push_id: PushId) -> Vec<RecordedEvent<PushEvent>> {
         lock(&self.items)
             .pushes
             .get(&push_id)
@@ -79,7 +80,7 @@ impl Trail {
         }
     }
 
-    fn put(&self, event: &RecordedEvent, next: &PushState) -> bool {
+    fn put(&self, event: &RecordedEvent<PushEvent>, next: &PushState) -> bool {
         let mut items = lock(&self.items);
         let items = &mut *items;
         let push_id = next.push_id();
@@ -118,8 +119,8 @@ fn name_of(destination: &Destination) -> String {
     format!("{}/{}", destination.bucket, destination.key)
 }
 
-impl AuditTrail for Trail {
-    async fn events(&self, push_id: PushId) -> Result<Vec<RecordedEvent>, AuditError> {
+impl EventStore<Push> for Trail {
+    async fn events(&self, push_id: PushId) -> Result<Vec<RecordedEvent<PushEvent>>, AuditError> {
         let what = || "reads the trail".to_owned();
         let fate = self
             .core
@@ -131,7 +132,11 @@ impl AuditTrail for Trail {
         Ok(events)
     }
 
-    async fn put_event(&self, event: &RecordedEvent, next: &PushState) -> Result<bool, AuditError> {
+    async fn put_event(
+        &self,
+        event: &RecordedEvent<PushEvent>,
+        next: &PushState,
+    ) -> Result<bool, AuditError> {
         let what = || format!("writes {} as event {}", event.event.name(), event.version);
         let fate = self.core.call(Port::Trail, OF_IDEMPOTENT_WRITES, what).await;
         let fate = fate.map_err(Self::failed)?;
@@ -142,7 +147,9 @@ impl AuditTrail for Trail {
         self.core.answer(fate).await.map_err(Self::failed)?;
         Ok(is_next)
     }
+}
 
+impl PushTrail for Trail {
     async fn last_push(&self, key: &RefKey) -> Result<Option<LastPush>, AuditError> {
         let what = || "reads the last number".to_owned();
         let fate = self

@@ -1,37 +1,33 @@
-//! Tests that every [`AuditTrail`] must pass. Both the trail in memory, which the tests of the stages use, and the one
-//! in DynamoDB pass them, so what is tested with one is true of the other.
+//! Tests that every trail must pass. Both the trail in memory, which the tests of the stages use, and the one in DynamoDB
+//! pass them, so what is tested with one is true of the other.
 //!
 //! Each function panics if the trail does not conform. Each uses pushes, refs and destinations of its own, so they can
 //! run concurrently and on a table that is in use.
 
 #![expect(clippy::unwrap_used, reason = "a trail that fails here does not conform")]
 
+mod events;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::{TimeDelta, Utc};
-use domain::contract::Stage;
 use domain::error::{Code, Coded};
-use domain::event::{PushEvent, RecordedEvent, SCHEMA};
-use domain::state::{self, PushState, Status};
+use domain::push::Push;
 use uuid::Uuid;
 
-use super::{AuditTrail, DestinationRecord, LastPush, Lease, RefKey, samples};
+use super::{DestinationRecord, LastPush, Lease, PushTrail, RefKey, samples};
 
-/// Runs all tests concurrently, which takes as long as a writer waits for a destination's lease: some seconds.
+pub use events::{Samples, check_events};
+
+/// Runs all tests of the trail of pushes concurrently, which takes as long as a writer waits for a destination's lease:
+/// some seconds.
 ///
 /// # Panics
 /// Panics if the trail does not conform.
-pub async fn check_all(trail: &impl AuditTrail) {
+pub async fn check_all(trail: &impl PushTrail) {
     tokio::join!(
+        check_events::<Push>(trail),
         what_was_never_written_is_missing(trail),
-        events_come_back_as_they_were_written(trail),
-        only_one_of_two_writers_of_a_version_succeeds(trail),
-        a_version_has_to_be_the_next_one(trail),
-        an_event_that_cannot_follow_is_not_written(trail),
-        concurrent_writers_all_succeed(trail),
-        an_event_that_several_writers_choose_is_written_once(trail),
-    );
-    tokio::join!(
         the_pushes_of_a_ref_are_numbered_upwards(trail),
         concurrent_pushes_have_different_numbers(trail),
         a_last_push_is_replaced_only_by_a_writer_that_has_seen_it(trail),
@@ -46,190 +42,10 @@ pub async fn check_all(trail: &impl AuditTrail) {
 ///
 /// # Panics
 /// Panics if the trail does not conform.
-pub async fn what_was_never_written_is_missing(trail: &impl AuditTrail) {
+pub async fn what_was_never_written_is_missing(trail: &impl PushTrail) {
     let push = samples::push();
-    assert_eq!(trail.events(push.push_id).await.unwrap(), []);
-    assert_eq!(trail.load(push.push_id).await.unwrap(), None);
     assert_eq!(trail.last_push(&RefKey::of(&push)).await.unwrap(), None);
     assert_eq!(trail.destination(&samples::destination()).await.unwrap(), None);
-}
-
-/// Events of every kind are read as they were written, in order, and fold to the states that the writer was given.
-///
-/// # Panics
-/// Panics if the trail does not conform.
-pub async fn events_come_back_as_they_were_written(trail: &impl AuditTrail) {
-    let push = samples::push();
-    let events = [
-        samples::received(&push, "e1"),
-        PushEvent::PushIgnored(samples::ignored()),
-        samples::retried("e2"),
-        PushEvent::PushValidated(samples::deliver()),
-        samples::attempt_failed(Stage::Fetch, "e2"),
-        PushEvent::CommitFetched(samples::fetched(u64::from(u32::MAX) + 1)),
-        samples::push_failed("e2"),
-        samples::retried("e3"),
-        PushEvent::PushValidated(samples::deliver()),
-        PushEvent::ArchivePackaged(samples::archive()),
-        PushEvent::ArchiveUploaded(samples::delivered()),
-        PushEvent::PushDelivered(samples::delivered()),
-    ];
-    let other_end = samples::push();
-    let other_events = [
-        samples::received(&other_end, "e1"),
-        PushEvent::PushValidated(samples::deliver()),
-        PushEvent::CommitFetched(samples::fetched(7)),
-        PushEvent::ArchivePackaged(samples::archive()),
-        PushEvent::PushSuperseded(samples::superseded()),
-    ];
-    for (push, events) in [(push, &events[..]), (other_end, &other_events)] {
-        let mut state: Option<PushState> = None;
-        for event in events {
-            state = trail.try_append(state, event.clone()).await.unwrap();
-            assert!(
-                state.is_some(),
-                "the only writer of {} was told that another one was first",
-                event.name()
-            );
-            assert_eq!(trail.load(push.push_id).await.unwrap(), state);
-        }
-        let recorded = trail.events(push.push_id).await.unwrap();
-        let (versions, read): (Vec<_>, Vec<_>) = recorded
-            .into_iter()
-            .map(|recorded| (recorded.version, recorded.event))
-            .unzip();
-        assert_eq!(versions, (1..=events.len() as u64).collect::<Vec<_>>());
-        assert_eq!(read, events);
-    }
-}
-
-/// Of two writers that have read the same state, the second one gets a conflict and changes nothing.
-///
-/// # Panics
-/// Panics if the trail does not conform.
-pub async fn only_one_of_two_writers_of_a_version_succeeds(trail: &impl AuditTrail) {
-    let push = samples::push();
-    // Nobody has written yet.
-    let first = trail.try_append(None, samples::received(&push, "e1")).await;
-    let first = first.unwrap();
-    assert!(first.is_some());
-    let late = trail.try_append(None, samples::received(&push, "e2")).await;
-    assert_eq!(late.unwrap(), None);
-    assert_eq!(trail.load(push.push_id).await.unwrap(), first);
-    // There is a state already.
-    let second = trail
-        .try_append(first.clone(), PushEvent::PushValidated(samples::deliver()))
-        .await
-        .unwrap();
-    assert!(second.is_some());
-    let late = trail
-        .try_append(first, PushEvent::PushIgnored(samples::ignored()))
-        .await;
-    assert_eq!(late.unwrap(), None);
-    assert_eq!(trail.load(push.push_id).await.unwrap(), second);
-    assert_eq!(trail.events(push.push_id).await.unwrap().len(), 2);
-}
-
-/// An event is written neither if the one before it is missing nor if its version exists already.
-///
-/// # Panics
-/// Panics if the trail does not conform.
-pub async fn a_version_has_to_be_the_next_one(trail: &impl AuditTrail) {
-    let push = samples::push();
-    let recorded = |version, event| RecordedEvent {
-        version,
-        schema: SCHEMA,
-        recorded_at: Utc::now(),
-        event,
-    };
-    let first = recorded(1, samples::received(&push, "e1"));
-    let received = state::apply(None, &first).unwrap();
-    let second = recorded(2, PushEvent::PushIgnored(samples::ignored()));
-    let ignored = state::apply(Some(received.clone()), &second).unwrap();
-    assert!(!trail.put_event(&second, &ignored).await.unwrap());
-    assert_eq!(trail.events(push.push_id).await.unwrap(), []);
-    assert!(trail.put_event(&first, &received).await.unwrap());
-    assert!(!trail.put_event(&first, &received).await.unwrap());
-    assert!(trail.put_event(&second, &ignored).await.unwrap());
-    assert!(!trail.put_event(&second, &ignored).await.unwrap());
-    assert_eq!(trail.events(push.push_id).await.unwrap(), [first, second]);
-}
-
-/// An event that cannot happen to a push is an error, and writes nothing.
-///
-/// # Panics
-/// Panics if the trail does not conform.
-pub async fn an_event_that_cannot_follow_is_not_written(trail: &impl AuditTrail) {
-    let push = samples::push();
-    let error = trail.try_append(None, samples::retried("e1")).await.unwrap_err();
-    assert_eq!(error.code(), Code::AuditInvalid, "{error}");
-    let state = trail
-        .try_append(None, samples::received(&push, "e1"))
-        .await
-        .unwrap();
-    let illegal = PushEvent::ArchivePackaged(samples::archive());
-    let error = trail
-        .try_append(state.clone(), illegal.clone())
-        .await
-        .unwrap_err();
-    assert_eq!(error.code(), Code::AuditInvalid, "{error}");
-    let error = trail
-        .append(push.push_id, |_| Some(illegal.clone()))
-        .await
-        .unwrap_err();
-    assert_eq!(error.code(), Code::AuditInvalid, "{error}");
-    assert_eq!(trail.load(push.push_id).await.unwrap(), state);
-}
-
-/// If several writers append at once, each event is in the trail, without a gap between them.
-///
-/// # Panics
-/// Panics if the trail does not conform.
-pub async fn concurrent_writers_all_succeed(trail: &impl AuditTrail) {
-    let push = samples::push();
-    let write = |execution_id: &'static str| {
-        let push = &push;
-        async move {
-            let choose = |state: Option<&PushState>| {
-                Some(match state {
-                    None => samples::received(push, execution_id),
-                    Some(_) => samples::attempt_failed(Stage::Validate, execution_id),
-                })
-            };
-            let (state, has_written) = trail.append(push.push_id, choose).await.unwrap();
-            assert!(has_written);
-            state.unwrap().version
-        }
-    };
-    let (first, second, third) = tokio::join!(write("e1"), write("e2"), write("e3"));
-    let mut versions = [first, second, third];
-    versions.sort_unstable();
-    assert_eq!(versions, [1, 2, 3]);
-    let recorded = trail.events(push.push_id).await.unwrap();
-    let names: Vec<_> = recorded.iter().map(|recorded| recorded.event.name()).collect();
-    assert_eq!(names, ["PushReceived", "AttemptFailed", "AttemptFailed"]);
-}
-
-/// If several writers choose to append the same event, one appends it, and all get the state after it.
-///
-/// # Panics
-/// Panics if the trail does not conform.
-pub async fn an_event_that_several_writers_choose_is_written_once(trail: &impl AuditTrail) {
-    let push = samples::push();
-    let begin = || {
-        trail.append(push.push_id, |state| {
-            state.is_none().then(|| samples::received(&push, "e1"))
-        })
-    };
-    let (first, second, third) = tokio::join!(begin(), begin(), begin());
-    let mut writers = 0;
-    for appended in [first, second, third] {
-        let (state, has_written) = appended.unwrap();
-        writers += usize::from(has_written);
-        assert_eq!(state.unwrap().status, Status::Received);
-    }
-    assert_eq!(writers, 1);
-    assert_eq!(trail.events(push.push_id).await.unwrap().len(), 1);
 }
 
 /// A push keeps its number, the next push has a higher one, and each number is at least the time in milliseconds. The
@@ -237,7 +53,7 @@ pub async fn an_event_that_several_writers_choose_is_written_once(trail: &impl A
 ///
 /// # Panics
 /// Panics if the trail does not conform.
-pub async fn the_pushes_of_a_ref_are_numbered_upwards(trail: &impl AuditTrail) {
+pub async fn the_pushes_of_a_ref_are_numbered_upwards(trail: &impl PushTrail) {
     let push = samples::push();
     let key = RefKey::of(&push);
     let now = u64::try_from(Utc::now().timestamp_millis()).unwrap();
@@ -280,7 +96,7 @@ pub async fn the_pushes_of_a_ref_are_numbered_upwards(trail: &impl AuditTrail) {
 ///
 /// # Panics
 /// Panics if the trail does not conform.
-pub async fn concurrent_pushes_have_different_numbers(trail: &impl AuditTrail) {
+pub async fn concurrent_pushes_have_different_numbers(trail: &impl PushTrail) {
     let first = samples::push();
     let second = samples::next(&first);
     let third = samples::next(&second);
@@ -296,7 +112,7 @@ pub async fn concurrent_pushes_have_different_numbers(trail: &impl AuditTrail) {
 ///
 /// # Panics
 /// Panics if the trail does not conform.
-pub async fn a_last_push_is_replaced_only_by_a_writer_that_has_seen_it(trail: &impl AuditTrail) {
+pub async fn a_last_push_is_replaced_only_by_a_writer_that_has_seen_it(trail: &impl PushTrail) {
     let push = samples::push();
     let key = RefKey::of(&push);
     let first = LastPush {
@@ -338,7 +154,7 @@ pub async fn a_last_push_is_replaced_only_by_a_writer_that_has_seen_it(trail: &i
 ///
 /// # Panics
 /// Panics if the trail does not conform.
-pub async fn the_record_of_a_destination_is_written_version_by_version(trail: &impl AuditTrail) {
+pub async fn the_record_of_a_destination_is_written_version_by_version(trail: &impl PushTrail) {
     let destination = samples::destination();
     let record = |version| DestinationRecord {
         version,
@@ -367,7 +183,7 @@ pub async fn the_record_of_a_destination_is_written_version_by_version(trail: &i
 ///
 /// # Panics
 /// Panics if the trail does not conform.
-pub async fn a_lease_excludes_others_until_it_is_released(trail: &impl AuditTrail) {
+pub async fn a_lease_excludes_others_until_it_is_released(trail: &impl PushTrail) {
     let destination = samples::destination();
     let mut record = trail.acquire(&destination).await.unwrap();
     let until = record.lease.as_ref().unwrap().until;
@@ -403,7 +219,7 @@ pub async fn a_lease_excludes_others_until_it_is_released(trail: &impl AuditTrai
 ///
 /// # Panics
 /// Panics if the trail does not conform.
-pub async fn a_lease_that_has_expired_is_taken_over(trail: &impl AuditTrail) {
+pub async fn a_lease_that_has_expired_is_taken_over(trail: &impl PushTrail) {
     let destination = samples::destination();
     let dead = Lease {
         holder: Uuid::new_v4(),
@@ -430,7 +246,7 @@ pub async fn a_lease_that_has_expired_is_taken_over(trail: &impl AuditTrail) {
 ///
 /// # Panics
 /// Panics if the trail does not conform.
-pub async fn two_writers_acquire_the_lease_one_after_the_other(trail: &impl AuditTrail) {
+pub async fn two_writers_acquire_the_lease_one_after_the_other(trail: &impl PushTrail) {
     let destination = samples::destination();
     let holders = AtomicUsize::new(0);
     let hold = || async {

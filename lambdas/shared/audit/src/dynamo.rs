@@ -1,38 +1,50 @@
 //! The trail in DynamoDB, in one table, whose items docs/architecture.md describes.
 
 use std::collections::HashMap;
+use std::marker::PhantomData;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, Put, TransactWriteItem};
-use chrono::SecondsFormat;
+use domain::aggregate::{Aggregate, RecordedEvent};
 use domain::destination::Destination;
-use domain::event::RecordedEvent;
-use domain::push::PushId;
-use domain::state::PushState;
+use domain::push::Push;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{AuditError, AuditTrail, DestinationRecord, LastPush, RefKey};
+use super::error::partition_key;
+use super::{AuditError, DestinationRecord, EventStore, LastPush, PushTrail, RefKey};
 use aws::AwsFailure;
 
 type Item = HashMap<String, AttributeValue>;
 
-/// The trail in DynamoDB.
+/// The trail in DynamoDB, of pushes or of another kind of aggregate.
 #[derive(Debug, Clone)]
-pub struct DynamoTrail {
+pub struct DynamoTrail<A = Push> {
     client: Client,
     table: String,
+    aggregate: PhantomData<A>,
 }
 
-impl DynamoTrail {
+impl<A> DynamoTrail<A> {
     /// Creates a client of the trail in `table`.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig, table: String) -> Self {
         Self {
             client: Client::new(config),
             table,
+            aggregate: PhantomData,
+        }
+    }
+
+    /// Returns the trail of another kind of aggregate in the same table.
+    #[must_use]
+    pub fn of<B>(&self) -> DynamoTrail<B> {
+        DynamoTrail {
+            client: self.client.clone(),
+            table: self.table.clone(),
+            aggregate: PhantomData,
         }
     }
 
@@ -104,9 +116,9 @@ fn is_throttled(reasons: &[CancellationReason]) -> bool {
     codes.any(|code| matches!(code, "ThrottlingError" | "ProvisionedThroughputExceeded"))
 }
 
-impl AuditTrail for DynamoTrail {
-    async fn events(&self, push_id: PushId) -> Result<Vec<RecordedEvent>, AuditError> {
-        let pk = push_key(push_id);
+impl<A: Aggregate> EventStore<A> for DynamoTrail<A> {
+    async fn events(&self, id: A::Id) -> Result<Vec<RecordedEvent<A::Event>>, AuditError> {
+        let pk = partition_key::<A>(id);
         let mut pages = self
             .client
             .query()
@@ -126,19 +138,17 @@ impl AuditTrail for DynamoTrail {
         Ok(events)
     }
 
-    async fn put_event(&self, event: &RecordedEvent, next: &PushState) -> Result<bool, AuditError> {
-        let pk = push_key(next.push_id());
+    async fn put_event(&self, event: &RecordedEvent<A::Event>, next: &A::State) -> Result<bool, AuditError> {
+        let pk = partition_key::<A>(A::id(next));
         let event_sk = format!("EVENT#{:06}", event.version);
         let put_event = self.put(to_item(event, &pk, &event_sk)?);
         let put_event = put_event.condition_expression("attribute_not_exists(pk)");
-        let mut model = to_item(next, &pk, "PUSH")?;
-        let push = &next.push;
-        let received_at = next.received_at.to_rfc3339_opts(SecondsFormat::Millis, true);
-        let repository = format!("REPOSITORY#{}#{}", push.source, push.repository);
-        model.insert("gsi1pk".to_owned(), text(&repository));
-        model.insert("gsi1sk".to_owned(), text(&received_at));
-        model.insert("gsi2pk".to_owned(), text(&format!("STATUS#{}", next.status)));
-        model.insert("gsi2sk".to_owned(), text(&received_at));
+        let mut model = to_item(next, &pk, A::KIND)?;
+        let [first, second] = A::index_keys(next);
+        for (name, (pk, sk)) in [("gsi1", first), ("gsi2", second)] {
+            model.insert(format!("{name}pk"), AttributeValue::S(pk));
+            model.insert(format!("{name}sk"), AttributeValue::S(sk));
+        }
         let put_model = self.put(model);
         let put_model = if event.version == 1 {
             put_model.condition_expression("attribute_not_exists(pk)")
@@ -170,7 +180,9 @@ impl AuditTrail for DynamoTrail {
             }
         }
     }
+}
 
+impl PushTrail for DynamoTrail<Push> {
     async fn last_push(&self, key: &RefKey) -> Result<Option<LastPush>, AuditError> {
         self.item(&key.to_string(), "SEQUENCE").await
     }
@@ -203,10 +215,6 @@ impl AuditTrail for DynamoTrail {
 
 fn destination_key(destination: &Destination) -> String {
     format!("DESTINATION#{}#{}", destination.bucket, destination.key)
-}
-
-fn push_key(push_id: PushId) -> String {
-    format!("PUSH#{push_id}")
 }
 
 fn text(value: &str) -> AttributeValue {

@@ -1,7 +1,7 @@
 //! Why the trail cannot be read or written.
 
+use domain::aggregate::{Aggregate, IllegalTransition};
 use domain::error::{Code, Coded};
-use domain::state::IllegalTransition;
 
 use aws::AwsFailure;
 
@@ -51,6 +51,21 @@ pub enum AuditError {
     /// The event cannot follow the events before it.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
+}
+
+impl AuditError {
+    /// Creates the error that others kept appending to the trail of an aggregate.
+    #[must_use]
+    pub fn contended<A: Aggregate>(id: A::Id) -> Self {
+        Self::Contended {
+            item: partition_key::<A>(id),
+        }
+    }
+}
+
+/// Returns the partition key of an aggregate's items.
+pub(super) fn partition_key<A: Aggregate>(id: A::Id) -> String {
+    format!("{}#{id}", A::KIND)
 }
 
 impl Coded for AuditError {

@@ -6,21 +6,20 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Mutex;
 
+use domain::aggregate::{Aggregate, RecordedEvent};
 use domain::destination::Destination;
-use domain::event::{PushEvent, RecordedEvent};
-use domain::push::{Push, PushId};
-use domain::state::PushState;
+use domain::push::Push;
 
-use super::{AuditError, AuditTrail, DestinationRecord, LastPush, MemoryTrail, RefKey};
+use super::{AuditError, DestinationRecord, EventStore, LastPush, MemoryTrail, PushTrail, RefKey};
 use aws::AwsFailure;
 
 /// A fault of one write.
 #[derive(Debug, Clone)]
-pub enum Fault {
+pub enum Fault<A: Aggregate = Push> {
     /// There is no fault.
     None,
     /// Another writer appends an event right before.
-    Event(Box<PushEvent>),
+    Event(Box<A::Event>),
     /// Another writer's push is numbered right before.
     Number(Push),
     /// Another writer writes the destination's record right before.
@@ -33,24 +32,33 @@ pub enum Fault {
     Unavailable,
 }
 
-impl Fault {
+impl<A: Aggregate> Fault<A> {
     /// Returns the fault that another writer appends `event` right before.
-    pub fn event(event: PushEvent) -> Self {
+    pub fn event(event: A::Event) -> Self {
         Self::Event(Box::new(event))
     }
 }
 
 /// A trail in memory with injected faults.
-#[derive(Debug, Default)]
-pub struct FaultyTrail {
+#[derive(Debug)]
+pub struct FaultyTrail<A: Aggregate = Push> {
     /// The trail that is written to.
-    pub trail: MemoryTrail,
-    faults: Mutex<VecDeque<Fault>>,
+    pub trail: MemoryTrail<A>,
+    faults: Mutex<VecDeque<Fault<A>>>,
 }
 
-impl FaultyTrail {
+impl<A: Aggregate> Default for FaultyTrail<A> {
+    fn default() -> Self {
+        Self {
+            trail: MemoryTrail::default(),
+            faults: Mutex::default(),
+        }
+    }
+}
+
+impl<A: Aggregate> FaultyTrail<A> {
     /// Injects `faults` into the next writes, one each.
-    pub fn inject(&self, faults: impl IntoIterator<Item = Fault>) {
+    pub fn inject(&self, faults: impl IntoIterator<Item = Fault<A>>) {
         self.faults.lock().unwrap().extend(faults);
     }
 
@@ -59,45 +67,47 @@ impl FaultyTrail {
         self.faults.lock().unwrap().len()
     }
 
-    fn next(&self) -> Fault {
+    fn next(&self) -> Fault<A> {
         self.faults.lock().unwrap().pop_front().unwrap_or(Fault::None)
     }
+}
 
-    fn unavailable() -> AuditError {
-        AuditError::Unavailable {
-            table: "table".to_owned(),
-            source: AwsFailure::interrupted("dynamodb:PutItem", &io::Error::other("reset")),
-        }
+fn unavailable() -> AuditError {
+    AuditError::Unavailable {
+        table: "table".to_owned(),
+        source: AwsFailure::interrupted("dynamodb:PutItem", &io::Error::other("reset")),
     }
 }
 
 /// Applies `fault` to `write`.
-async fn apply(
-    fault: Fault,
+async fn apply<A: Aggregate>(
+    fault: Fault<A>,
     write: impl Future<Output = Result<bool, AuditError>>,
 ) -> Result<bool, AuditError> {
     match fault {
         Fault::ResponseLost => write.await.map(|_| false),
         Fault::Conflict => Ok(false),
-        Fault::Unavailable => Err(FaultyTrail::unavailable()),
+        Fault::Unavailable => Err(unavailable()),
         Fault::None | Fault::Event(_) | Fault::Number(_) | Fault::Destination(_) => write.await,
     }
 }
 
-impl AuditTrail for FaultyTrail {
-    async fn events(&self, push_id: PushId) -> Result<Vec<RecordedEvent>, AuditError> {
-        self.trail.events(push_id).await
+impl<A: Aggregate> EventStore<A> for FaultyTrail<A> {
+    async fn events(&self, id: A::Id) -> Result<Vec<RecordedEvent<A::Event>>, AuditError> {
+        self.trail.events(id).await
     }
 
-    async fn put_event(&self, event: &RecordedEvent, next: &PushState) -> Result<bool, AuditError> {
+    async fn put_event(&self, event: &RecordedEvent<A::Event>, next: &A::State) -> Result<bool, AuditError> {
         let fault = self.next();
         if let Fault::Event(event) = &fault {
-            let state = self.trail.load(next.push_id()).await?;
-            self.trail.try_append(state, PushEvent::clone(event)).await?;
+            let state = self.trail.load(A::id(next)).await?;
+            self.trail.try_append(state, A::Event::clone(event)).await?;
         }
         apply(fault, self.trail.put_event(event, next)).await
     }
+}
 
+impl PushTrail for FaultyTrail<Push> {
     async fn last_push(&self, key: &RefKey) -> Result<Option<LastPush>, AuditError> {
         self.trail.last_push(key).await
     }

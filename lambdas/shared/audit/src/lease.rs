@@ -10,7 +10,7 @@ use domain::order::DeliveredPush;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{AuditError, AuditTrail, MAX_ATTEMPTS, backoff};
+use super::{AuditError, MAX_ATTEMPTS, PushTrail, backoff};
 
 /// The longest time for which a lease is held, in seconds. It is longer than a function may run (Lambda allows 900), so
 /// that a holder whose lease has expired no longer runs.
@@ -36,9 +36,9 @@ pub struct Lease {
     pub until: DateTime<Utc>,
 }
 
-/// See [`AuditTrail::acquire`].
+/// See [`PushTrail::acquire`].
 pub(super) async fn acquire(
-    trail: &(impl AuditTrail + ?Sized),
+    trail: &(impl PushTrail + ?Sized),
     destination: &Destination,
 ) -> Result<DestinationRecord, AuditError> {
     let holder = Uuid::new_v4();
@@ -78,9 +78,9 @@ pub(super) async fn acquire(
     })
 }
 
-/// See [`AuditTrail::release`].
+/// See [`PushTrail::release`].
 pub(super) async fn release(
-    trail: &(impl AuditTrail + ?Sized),
+    trail: &(impl PushTrail + ?Sized),
     destination: &Destination,
     record: DestinationRecord,
 ) -> Result<(), AuditError> {

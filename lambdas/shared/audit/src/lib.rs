@@ -1,8 +1,9 @@
-//! The audit trail: an append-only list of events for each push, and the read model that they fold to. It also keeps
-//! the last number of each ref, and a record of each destination.
+//! The audit trail: an append-only list of events for each push and each deployment, and the read model that they fold
+//! to ([`EventStore`]). That of pushes also keeps the last number of each ref, and a record of each destination
+//! ([`PushTrail`]).
 //!
-//! The required methods of [`AuditTrail`] are a thin port of reads and conditional writes. Everything else is provided
-//! on top of them, so the trail in memory, which tests use, runs the same algorithms as the one in DynamoDB.
+//! The required methods of both are a thin port of reads and conditional writes. Everything else is provided on top of
+//! them, so the trail in memory, which tests use, runs the same algorithms as the one in DynamoDB.
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -18,12 +19,11 @@ pub mod samples;
 use std::time::Duration;
 
 use chrono::Utc;
+use domain::aggregate::{Aggregate, RecordedEvent, SCHEMA};
 use domain::destination::Destination;
-use domain::event::{PushEvent, RecordedEvent, SCHEMA};
 use domain::git::{ObjectId, RefName, RepositoryPath};
 use domain::order;
 use domain::push::{Push, PushId, SourceName};
-use domain::state::{self, PushState};
 use serde::{Deserialize, Serialize};
 
 pub use dynamo::DynamoTrail;
@@ -34,18 +34,74 @@ pub use memory::MemoryTrail;
 /// The most attempts of a conditional write, if others write at the same time.
 pub const MAX_ATTEMPTS: u32 = 8;
 
-/// A store of events, numbers and destination records.
-pub trait AuditTrail: Send + Sync {
-    /// Returns the events of a push, oldest first. The read is consistent.
-    fn events(&self, push_id: PushId) -> impl Future<Output = Result<Vec<RecordedEvent>, AuditError>> + Send;
+/// A store of the events of pushes, or of another kind of aggregate.
+pub trait EventStore<A: Aggregate>: Send + Sync {
+    /// Returns the events of an aggregate, oldest first. The read is consistent.
+    fn events(
+        &self,
+        id: A::Id,
+    ) -> impl Future<Output = Result<Vec<RecordedEvent<A::Event>>, AuditError>> + Send;
 
     /// Writes the event and the read model, or neither. Returns `false` if an event of this version exists already.
     fn put_event(
         &self,
-        event: &RecordedEvent,
-        next: &PushState,
+        event: &RecordedEvent<A::Event>,
+        next: &A::State,
     ) -> impl Future<Output = Result<bool, AuditError>> + Send;
 
+    /// Returns the state that an aggregate's events fold to, or `None` if it has no events.
+    fn load(&self, id: A::Id) -> impl Future<Output = Result<Option<A::State>, AuditError>> + Send {
+        async move { Ok(A::fold(&self.events(id).await?)?) }
+    }
+
+    /// Appends `event` to the events of the aggregate, whose state was `state` before. Returns the state after the
+    /// event, or `None` if another writer was first: load the state then, and decide again whether to append anything.
+    fn try_append(
+        &self,
+        state: Option<A::State>,
+        event: A::Event,
+    ) -> impl Future<Output = Result<Option<A::State>, AuditError>> + Send {
+        async move {
+            let recorded = RecordedEvent {
+                version: state.as_ref().map_or(0, A::version) + 1,
+                schema: SCHEMA,
+                recorded_at: Utc::now(),
+                event,
+            };
+            let next = A::apply(state, &recorded)?;
+            Ok(self.put_event(&recorded, &next).await?.then_some(next))
+        }
+    }
+
+    /// Appends the event that `choose` returns for the state of an aggregate, or nothing if it returns `None`. `choose`
+    /// is called again with the new state each time that another writer was first. Returns the state in the end, and
+    /// whether an event was appended.
+    fn append<F>(
+        &self,
+        id: A::Id,
+        choose: F,
+    ) -> impl Future<Output = Result<(Option<A::State>, bool), AuditError>> + Send
+    where
+        F: Fn(Option<&A::State>) -> Option<A::Event> + Send + Sync,
+    {
+        async move {
+            for attempt in 0..MAX_ATTEMPTS {
+                let state = self.load(id).await?;
+                let Some(event) = choose(state.as_ref()) else {
+                    return Ok((state, false));
+                };
+                if let Some(next) = self.try_append(state, event).await? {
+                    return Ok((Some(next), true));
+                }
+                tokio::time::sleep(backoff(attempt)).await;
+            }
+            Err(AuditError::contended::<A>(id))
+        }
+    }
+}
+
+/// The audit trail of pushes: their events, the numbers of each ref, and the records of destinations.
+pub trait PushTrail: EventStore<Push> {
     /// Returns the last numbered push of a ref, or `None` if there is none.
     fn last_push(&self, key: &RefKey) -> impl Future<Output = Result<Option<LastPush>, AuditError>> + Send;
 
@@ -70,58 +126,6 @@ pub trait AuditTrail: Send + Sync {
         destination: &Destination,
         next: &DestinationRecord,
     ) -> impl Future<Output = Result<bool, AuditError>> + Send;
-
-    /// Returns the state that a push's events fold to, or `None` if it has no events.
-    fn load(&self, push_id: PushId) -> impl Future<Output = Result<Option<PushState>, AuditError>> + Send {
-        async move { Ok(state::fold(&self.events(push_id).await?)?) }
-    }
-
-    /// Appends `event` to the events of the push, whose state was `state` before. Returns the state after the event, or
-    /// `None` if another writer was first: load the state then, and decide again whether to append anything.
-    fn try_append(
-        &self,
-        state: Option<PushState>,
-        event: PushEvent,
-    ) -> impl Future<Output = Result<Option<PushState>, AuditError>> + Send {
-        async move {
-            let recorded = RecordedEvent {
-                version: state.as_ref().map_or(0, |state| state.version) + 1,
-                schema: SCHEMA,
-                recorded_at: Utc::now(),
-                event,
-            };
-            let next = state::apply(state, &recorded)?;
-            Ok(self.put_event(&recorded, &next).await?.then_some(next))
-        }
-    }
-
-    /// Appends the event that `choose` returns for the state of a push, or nothing if it returns `None`. `choose` is
-    /// called again with the new state each time that another writer was first. Returns the state in the end, and
-    /// whether an event was appended.
-    fn append<F>(
-        &self,
-        push_id: PushId,
-        choose: F,
-    ) -> impl Future<Output = Result<(Option<PushState>, bool), AuditError>> + Send
-    where
-        F: Fn(Option<&PushState>) -> Option<PushEvent> + Send + Sync,
-    {
-        async move {
-            for attempt in 0..MAX_ATTEMPTS {
-                let state = self.load(push_id).await?;
-                let Some(event) = choose(state.as_ref()) else {
-                    return Ok((state, false));
-                };
-                if let Some(next) = self.try_append(state, event).await? {
-                    return Ok((Some(next), true));
-                }
-                tokio::time::sleep(backoff(attempt)).await;
-            }
-            Err(AuditError::Contended {
-                item: format!("PUSH#{push_id}"),
-            })
-        }
-    }
 
     /// Gives the push a number among the pushes of its ref. The same push gets the same number again, unless another
     /// push of the ref has been numbered since.

@@ -3,34 +3,45 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use domain::aggregate::{Aggregate, RecordedEvent};
 use domain::destination::Destination;
-use domain::event::RecordedEvent;
-use domain::push::PushId;
-use domain::state::PushState;
+use domain::push::Push;
 
-use super::{AuditError, AuditTrail, DestinationRecord, LastPush, RefKey};
+use super::{AuditError, DestinationRecord, EventStore, LastPush, PushTrail, RefKey};
 
-/// A trail that lives as long as the process.
-#[derive(Debug, Default)]
-pub struct MemoryTrail {
-    items: Mutex<Items>,
+/// A trail that lives as long as the process, of pushes or of another kind of aggregate.
+#[derive(Debug)]
+pub struct MemoryTrail<A: Aggregate = Push> {
+    items: Mutex<Items<A>>,
 }
 
-#[derive(Debug, Default)]
-struct Items {
-    events: HashMap<PushId, Vec<RecordedEvent>>,
+#[derive(Debug)]
+struct Items<A: Aggregate> {
+    events: HashMap<A::Id, Vec<RecordedEvent<A::Event>>>,
     last_pushes: HashMap<RefKey, LastPush>,
     destinations: HashMap<String, DestinationRecord>,
 }
 
-impl MemoryTrail {
-    /// Returns the events of a push, oldest first.
+impl<A: Aggregate> Default for MemoryTrail<A> {
+    fn default() -> Self {
+        Self {
+            items: Mutex::new(Items {
+                events: HashMap::new(),
+                last_pushes: HashMap::new(),
+                destinations: HashMap::new(),
+            }),
+        }
+    }
+}
+
+impl<A: Aggregate> MemoryTrail<A> {
+    /// Returns the events of an aggregate, oldest first.
     #[must_use]
-    pub fn events_of(&self, push_id: PushId) -> Vec<RecordedEvent> {
-        self.items().events.get(&push_id).cloned().unwrap_or_default()
+    pub fn events_of(&self, id: A::Id) -> Vec<RecordedEvent<A::Event>> {
+        self.items().events.get(&id).cloned().unwrap_or_default()
     }
 
-    fn items(&self) -> MutexGuard<'_, Items> {
+    fn items(&self) -> MutexGuard<'_, Items<A>> {
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -39,21 +50,23 @@ fn name_of(destination: &Destination) -> String {
     format!("{}/{}", destination.bucket, destination.key)
 }
 
-impl AuditTrail for MemoryTrail {
-    async fn events(&self, push_id: PushId) -> Result<Vec<RecordedEvent>, AuditError> {
-        Ok(self.events_of(push_id))
+impl<A: Aggregate> EventStore<A> for MemoryTrail<A> {
+    async fn events(&self, id: A::Id) -> Result<Vec<RecordedEvent<A::Event>>, AuditError> {
+        Ok(self.events_of(id))
     }
 
-    async fn put_event(&self, event: &RecordedEvent, next: &PushState) -> Result<bool, AuditError> {
+    async fn put_event(&self, event: &RecordedEvent<A::Event>, next: &A::State) -> Result<bool, AuditError> {
         let mut items = self.items();
-        let trail = items.events.entry(next.push_id()).or_default();
+        let trail = items.events.entry(A::id(next)).or_default();
         let is_next = trail.len() as u64 + 1 == event.version;
         if is_next {
             trail.push(event.clone());
         }
         Ok(is_next)
     }
+}
 
+impl PushTrail for MemoryTrail<Push> {
     async fn last_push(&self, key: &RefKey) -> Result<Option<LastPush>, AuditError> {
         Ok(self.items().last_pushes.get(key).cloned())
     }

@@ -2,13 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "what is parsed here is well-formed")]
 
-use domain::contract::{Archive, Deliver, FetchedCommit, StagedObject};
+use domain::aggregate::{Aggregate, IllegalTransition, RecordedEvent};
+use domain::contract::{Archive, Deliver, FetchedCommit, Stage, StagedObject};
 use domain::destination::Destination;
+use domain::event::PushEvent;
 use domain::git::ObjectId;
 use domain::order::DeliveredPush;
-use domain::push::Push;
+use domain::push::{Push, PushId};
 use domain::samples;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use super::conformance::Samples;
 
 pub use domain::samples::{
     attempt_failed, delivered, execution, ignored, push_failed, received, retried, superseded,
@@ -87,4 +92,129 @@ pub fn archive() -> Archive {
 /// Returns `push` as a destination's record names it.
 pub fn delivered_push(push: &Push) -> DeliveredPush {
     DeliveredPush::new(push, 1_700_000_000_000, push.after.clone(), "c".repeat(64))
+}
+
+impl Samples for Push {
+    fn histories() -> Vec<(PushId, Vec<PushEvent>)> {
+        let (push, superseded_push) = (push(), push());
+        vec![
+            (
+                push.push_id,
+                vec![
+                    received(&push, "e1"),
+                    PushEvent::PushIgnored(ignored()),
+                    retried("e2"),
+                    PushEvent::PushValidated(deliver()),
+                    attempt_failed(Stage::Fetch, "e2"),
+                    PushEvent::CommitFetched(fetched(u64::from(u32::MAX) + 1)),
+                    push_failed("e2"),
+                    retried("e3"),
+                    PushEvent::PushValidated(deliver()),
+                    PushEvent::ArchivePackaged(archive()),
+                    PushEvent::ArchiveUploaded(delivered()),
+                    PushEvent::PushDelivered(delivered()),
+                ],
+            ),
+            (
+                superseded_push.push_id,
+                vec![
+                    received(&superseded_push, "e1"),
+                    PushEvent::PushValidated(deliver()),
+                    PushEvent::CommitFetched(fetched(7)),
+                    PushEvent::ArchivePackaged(archive()),
+                    PushEvent::PushSuperseded(superseded()),
+                ],
+            ),
+        ]
+    }
+
+    fn at_any_time() -> PushEvent {
+        attempt_failed(Stage::Validate, "e1")
+    }
+}
+
+/// An aggregate that is not a push.
+#[derive(Debug, Clone)]
+pub struct Job;
+
+/// What can happen to a [`Job`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+pub enum JobEvent {
+    /// It has begun.
+    Begun(Uuid),
+    /// Somebody has looked at it.
+    Seen,
+    /// It has ended.
+    Ended,
+}
+
+/// The state of a [`Job`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobState {
+    id: Uuid,
+    version: u64,
+    has_ended: bool,
+}
+
+impl Aggregate for Job {
+    type Id = Uuid;
+    type Event = JobEvent;
+    type State = JobState;
+
+    const KIND: &'static str = "JOB";
+
+    fn name(event: &JobEvent) -> &'static str {
+        match event {
+            JobEvent::Begun(_) => "Begun",
+            JobEvent::Seen => "Seen",
+            JobEvent::Ended => "Ended",
+        }
+    }
+
+    fn apply(
+        state: Option<JobState>,
+        recorded: &RecordedEvent<JobEvent>,
+    ) -> Result<JobState, IllegalTransition> {
+        match (state, &recorded.event) {
+            (None, JobEvent::Begun(id)) => Ok(JobState {
+                id: *id,
+                version: 1,
+                has_ended: false,
+            }),
+            (None, _) => Err(IllegalTransition::at_the_beginning::<Self>(recorded)),
+            (Some(state), JobEvent::Begun(_)) => {
+                Err(IllegalTransition::after::<Self>(&state, "Begun", recorded))
+            }
+            (Some(state), event) => Ok(JobState {
+                version: recorded.version,
+                has_ended: state.has_ended || *event == JobEvent::Ended,
+                ..state
+            }),
+        }
+    }
+
+    fn id(state: &JobState) -> Uuid {
+        state.id
+    }
+
+    fn version(state: &JobState) -> u64 {
+        state.version
+    }
+
+    fn index_keys(state: &JobState) -> [(String, String); 2] {
+        let key = |name: &str| (format!("{name}#{}", state.id), state.version.to_string());
+        [key("FIRST"), key("SECOND")]
+    }
+}
+
+impl Samples for Job {
+    fn histories() -> Vec<(Uuid, Vec<JobEvent>)> {
+        let id = Uuid::new_v4();
+        vec![(id, vec![JobEvent::Begun(id), JobEvent::Seen, JobEvent::Ended])]
+    }
+
+    fn at_any_time() -> JobEvent {
+        JobEvent::Seen
+    }
 }

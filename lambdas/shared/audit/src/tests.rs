@@ -15,11 +15,13 @@ const ATTEMPTS: usize = MAX_ATTEMPTS as usize;
 #[tokio::test(start_paused = true)]
 async fn the_trail_in_memory_conforms() {
     conformance::check_all(&MemoryTrail::default()).await;
+    conformance::check_events(&MemoryTrail::<samples::Job>::default()).await;
+    conformance::check_events(&FaultyTrail::<samples::Job>::default()).await;
 }
 
 #[tokio::test]
 async fn the_trail_in_memory_shows_the_events_of_a_push() {
-    let trail = MemoryTrail::default();
+    let trail: MemoryTrail = MemoryTrail::default();
     let push = samples::push();
     trail
         .try_append(None, samples::received(&push, "e1"))
@@ -33,7 +35,7 @@ async fn the_trail_in_memory_shows_the_events_of_a_push() {
 
 #[tokio::test(start_paused = true)]
 async fn a_writer_that_is_late_chooses_again() {
-    let trail = FaultyTrail::default();
+    let trail: FaultyTrail = FaultyTrail::default();
     let push = samples::push();
     trail
         .try_append(None, samples::received(&push, "e1"))
@@ -63,7 +65,7 @@ async fn a_writer_that_is_late_chooses_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_writer_that_is_late_may_choose_to_append_nothing() {
-    let trail = FaultyTrail::default();
+    let trail: FaultyTrail = FaultyTrail::default();
     let push = samples::push();
     trail.inject([Fault::event(samples::received(&push, "e1"))]);
     let (state, has_written) = trail
@@ -79,7 +81,7 @@ async fn a_writer_that_is_late_may_choose_to_append_nothing() {
 
 #[tokio::test]
 async fn nothing_is_written_if_no_event_is_chosen() {
-    let trail = MemoryTrail::default();
+    let trail: MemoryTrail = MemoryTrail::default();
     let push_id = samples::push().push_id;
     assert_eq!(trail.append(push_id, |_| None).await.unwrap(), (None, false));
     assert_eq!(trail.events_of(push_id), []);
@@ -89,7 +91,7 @@ async fn nothing_is_written_if_no_event_is_chosen() {
 async fn an_append_gives_up_after_eight_conflicts() {
     let (enough, too_many) = (ATTEMPTS - 1, ATTEMPTS);
     for conflicts in [enough, too_many] {
-        let trail = FaultyTrail::default();
+        let trail: FaultyTrail = FaultyTrail::default();
         let push = samples::push();
         trail
             .try_append(None, samples::received(&push, "e1"))
@@ -119,7 +121,7 @@ async fn an_append_gives_up_after_eight_conflicts() {
 
 #[tokio::test]
 async fn an_event_that_cannot_be_written_is_an_error() {
-    let trail = FaultyTrail::default();
+    let trail: FaultyTrail = FaultyTrail::default();
     let push = samples::push();
     trail.inject([Fault::Unavailable]);
     let received = trail
@@ -130,7 +132,7 @@ async fn an_event_that_cannot_be_written_is_an_error() {
 
 #[tokio::test(start_paused = true)]
 async fn a_push_that_another_one_overtakes_has_the_next_number() {
-    let trail = FaultyTrail::default();
+    let trail: FaultyTrail = FaultyTrail::default();
     let push = samples::push();
     let other = samples::next(&push);
     trail.inject([Fault::Number(other.clone())]);
@@ -142,7 +144,7 @@ async fn a_push_that_another_one_overtakes_has_the_next_number() {
 
 #[tokio::test(start_paused = true)]
 async fn a_number_whose_response_is_lost_is_kept() {
-    let trail = FaultyTrail::default();
+    let trail: FaultyTrail = FaultyTrail::default();
     let push = samples::push();
     trail.inject([Fault::ResponseLost]);
     let number = trail.number(&push).await.unwrap();
@@ -153,7 +155,7 @@ async fn a_number_whose_response_is_lost_is_kept() {
 #[tokio::test(start_paused = true)]
 async fn numbering_gives_up_after_eight_conflicts() {
     for conflicts in [ATTEMPTS - 1, ATTEMPTS] {
-        let trail = FaultyTrail::default();
+        let trail: FaultyTrail = FaultyTrail::default();
         let push = samples::push();
         let others = (0..conflicts).map(|_| Fault::Number(samples::next(&push)));
         trail.inject(others);
@@ -211,7 +213,7 @@ fn lease_for(seconds: i64) -> Lease {
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_another_writer_keeps_is_a_transient_error() {
-    let trail = MemoryTrail::default();
+    let trail: MemoryTrail = MemoryTrail::default();
     let destination = samples::destination();
     trail.acquire(&destination).await.unwrap();
     let began = tokio::time::Instant::now();
@@ -224,7 +226,7 @@ async fn a_lease_that_another_writer_keeps_is_a_transient_error() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_another_writer_acquires_right_before_is_waited_for() {
-    let trail = FaultyTrail::default();
+    let trail: FaultyTrail = FaultyTrail::default();
     let destination = samples::destination();
     trail.inject([Fault::Destination(record(1, Some(lease_for(600)), None))]);
     let error = trail.acquire(&destination).await.unwrap_err();
@@ -234,7 +236,7 @@ async fn a_lease_that_another_writer_acquires_right_before_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_is_free_at_each_lost_attempt_is_contended() {
     for conflicts in [ATTEMPTS - 1, ATTEMPTS] {
-        let trail = FaultyTrail::default();
+        let trail: FaultyTrail = FaultyTrail::default();
         let destination = samples::destination();
         let last = Some(samples::delivered_push(&samples::push()));
         let others = (1..=conflicts).map(|version| record(version as u64, None, last.clone()));
@@ -255,7 +257,7 @@ async fn a_lease_that_is_free_at_each_lost_attempt_is_contended() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_whose_response_is_lost_is_held() {
     for conflicts in [0, ATTEMPTS - 1] {
-        let trail = FaultyTrail::default();
+        let trail: FaultyTrail = FaultyTrail::default();
         let destination = samples::destination();
         trail.inject(vec![Fault::Conflict; conflicts]);
         trail.inject([Fault::ResponseLost]);
@@ -268,7 +270,7 @@ async fn a_lease_whose_response_is_lost_is_held() {
 
 #[tokio::test]
 async fn a_release_whose_response_is_lost_has_succeeded() {
-    let trail = FaultyTrail::default();
+    let trail: FaultyTrail = FaultyTrail::default();
     let destination = samples::destination();
     let mut held = trail.acquire(&destination).await.unwrap();
     held.last = Some(samples::delivered_push(&samples::push()));
@@ -280,7 +282,7 @@ async fn a_release_whose_response_is_lost_has_succeeded() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_another_writer_has_acquired_cannot_be_released() {
-    let trail = MemoryTrail::default();
+    let trail: MemoryTrail = MemoryTrail::default();
     let destination = samples::destination();
     let expired = record(1, Some(lease_for(-1)), None);
     trail.put_destination(&destination, &expired).await.unwrap();
@@ -294,7 +296,7 @@ async fn a_lease_that_another_writer_has_acquired_cannot_be_released() {
 
 #[tokio::test]
 async fn a_lease_whose_record_is_gone_cannot_be_released() {
-    let trail = MemoryTrail::default();
+    let trail: MemoryTrail = MemoryTrail::default();
     let destination = samples::destination();
     let error = trail
         .release(&destination, record(1, Some(lease_for(600)), None))

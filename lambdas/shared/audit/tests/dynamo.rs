@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use audit::{AuditTrail, DestinationRecord, DynamoTrail, LastPush, Lease, RefKey};
+use audit::{DestinationRecord, DynamoTrail, EventStore, LastPush, Lease, PushTrail, RefKey};
 use chrono::{TimeDelta, Utc};
 use domain::contract::{IgnoreReason, Ignored};
 use domain::destination::Destination;

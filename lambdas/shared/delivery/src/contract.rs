@@ -4,13 +4,17 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use domain::contract::Execution;
+use domain::flow::Payload;
 use domain::git::{CommitId, ObjectId, RefName, RepositoryPath};
 use domain::push::PushId;
 use serde::{Deserialize, Serialize};
 
 use crate::application::ApplicationSettings;
 use crate::artifact::{Artifact, SourceZip};
-use crate::deployment::DeploymentId;
+use crate::deployment::{Deployment, DeploymentId};
+use crate::event::{DeploymentEvent, DeploymentRequested, DeploymentRetried};
+use crate::state::{DeploymentState, DeploymentStatus};
 
 /// A state of the workflow that calls a function. Its name is the state's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +56,55 @@ pub enum Stage {
 impl std::fmt::Display for Stage {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(self, formatter)
+    }
+}
+
+/// The payload that every stage is called with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope<T> {
+    /// The stage.
+    pub stage: Stage,
+    /// The deployment.
+    pub deployment: Deployment,
+    /// The execution that calls the stage.
+    pub execution: Execution,
+    /// The number of this attempt of the state, from 0.
+    pub attempt: u32,
+    /// The stage's own input.
+    pub input: T,
+}
+
+impl<T: Sync> Payload for Envelope<T> {
+    type Flow = Deployment;
+
+    fn id(&self) -> DeploymentId {
+        self.deployment.id()
+    }
+
+    fn execution(&self) -> &Execution {
+        &self.execution
+    }
+
+    fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The first execution begins the trail, in whatever stage. Another one takes over a failed deployment in its first
+    /// stage.
+    fn opening_event(&self, stage: Stage, state: Option<&DeploymentState>) -> Option<DeploymentEvent> {
+        let execution = &self.execution;
+        match state {
+            None => Some(DeploymentEvent::DeploymentRequested(DeploymentRequested {
+                deployment: self.deployment.clone(),
+                execution: execution.clone(),
+            })),
+            Some(state) if stage == Stage::Admit && state.may_be_retried_by(&execution.id) => {
+                Some(DeploymentEvent::DeploymentRetried(DeploymentRetried {
+                    execution: execution.clone(),
+                }))
+            }
+            Some(_) => None,
+        }
     }
 }
 
@@ -355,6 +408,11 @@ pub struct Applied {
     pub outputs: BTreeMap<String, String>,
 }
 
+/// The output of `Restore`, once the stack is as the live release's template says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Restored(pub Applied);
+
 /// The versions of one function after the update.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionVersions {
@@ -484,7 +542,7 @@ pub struct ClosedDeployment {
     /// The application.
     pub application: String,
     /// How the deployment ended.
-    pub status: crate::state::DeploymentStatus,
+    pub status: DeploymentStatus,
     /// The push that was deployed.
     pub push_id: Option<PushId>,
     /// The commit that was deployed.

@@ -1,6 +1,7 @@
 //! The events of a deployment's audit trail, which say what has happened, and are never changed.
 
 use domain::contract::Execution;
+use domain::flow::AttemptFailed;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::Artifact;
@@ -61,7 +62,7 @@ pub enum DeploymentEvent {
     /// The deployment is closed, because the stack was as it should be.
     DeploymentUnchanged,
     /// An attempt of a stage failed. The stage may be retried.
-    AttemptFailed(AttemptFailed),
+    AttemptFailed(AttemptFailed<Stage>),
     /// The execution has failed.
     DeploymentFailed(DeploymentFailed),
 }
@@ -112,21 +113,6 @@ pub struct DeploymentRequested {
 pub struct DeploymentRetried {
     /// The execution that took over the deployment.
     pub execution: Execution,
-}
-
-/// The data of [`DeploymentEvent::AttemptFailed`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AttemptFailed {
-    /// The stage.
-    pub stage: Stage,
-    /// The number of the attempt in this execution, from 0.
-    pub attempt: u32,
-    /// The execution's ARN.
-    pub execution_id: String,
-    /// The error's code.
-    pub error: String,
-    /// What happened, to what, and what to do.
-    pub cause: String,
 }
 
 /// The data of [`DeploymentEvent::DeploymentFailed`].

@@ -9,4 +9,5 @@ pub mod artifact;
 pub mod contract;
 pub mod deployment;
 pub mod event;
+mod output;
 pub mod state;

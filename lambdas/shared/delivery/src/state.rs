@@ -1,13 +1,16 @@
 //! The state of a deployment, which its events fold to, and which is stored beside them as the read model.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
+use domain::aggregate::{Aggregate, IllegalTransition, RecordedEvent};
+use domain::flow::{AttemptFailed, Flow};
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::Artifact;
 use crate::contract::{
-    Applied, Decision, IgnoredDeployment, Planned, Released, Request, StartedBuild, SupersededDeployment,
+    Applied, Decision, IgnoredDeployment, Planned, Released, Request, Stage, StartedBuild,
+    SupersededDeployment,
 };
-use crate::deployment::{Deployment, DeploymentId};
+use crate::deployment::{Cause, Deployment, DeploymentId};
 use crate::event::{DeploymentEvent, DeploymentFailed, DeploymentRequested};
 
 /// How far a deployment is.
@@ -113,29 +116,106 @@ pub struct DeploymentState {
     pub failure: Option<DeploymentFailed>,
 }
 
-/// Folds one event into the state. This is the only place where an event changes the state. Returns `None` if the event
-/// cannot follow.
+impl Aggregate for Deployment {
+    type Id = DeploymentId;
+    type Event = DeploymentEvent;
+    type State = DeploymentState;
+
+    const KIND: &'static str = "DEPLOYMENT";
+
+    fn name(event: &DeploymentEvent) -> &'static str {
+        event.name()
+    }
+
+    fn apply(
+        state: Option<DeploymentState>,
+        recorded: &RecordedEvent<DeploymentEvent>,
+    ) -> Result<DeploymentState, IllegalTransition> {
+        apply(state, recorded)
+    }
+
+    fn id(state: &DeploymentState) -> DeploymentId {
+        state.deployment_id
+    }
+
+    fn version(state: &DeploymentState) -> u64 {
+        state.version
+    }
+
+    /// The first index lists the deployments of an application in an environment, the second one those of a push or of
+    /// the release that is to be live again.
+    fn index_keys(state: &DeploymentState) -> [(String, String); 2] {
+        let deployment = &state.deployment;
+        let requested_at = state.requested_at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let cause = match &deployment.cause {
+            Cause::Push { push_id } => format!("PUSH#{push_id}"),
+            Cause::Rollback { rollback_to, .. } => format!("DEPLOYMENT#{rollback_to}"),
+        };
+        [
+            (
+                format!(
+                    "APPLICATION#{}#{}",
+                    deployment.environment, deployment.application
+                ),
+                requested_at.clone(),
+            ),
+            (cause, requested_at),
+        ]
+    }
+}
+
+impl Flow for Deployment {
+    type Stage = Stage;
+
+    const LARGE_OUTPUT: &'static str = "the template has too many resources or outputs";
+
+    fn attempt_failed(failed: AttemptFailed<Stage>) -> DeploymentEvent {
+        DeploymentEvent::AttemptFailed(failed)
+    }
+
+    fn executions(state: &DeploymentState) -> &[String] {
+        &state.executions
+    }
+
+    fn is_over_for(state: &DeploymentState, execution_id: &str) -> bool {
+        state.is_over_for(execution_id)
+    }
+
+    /// An event may come twice. The execution that it starts then must not continue what the first one has begun.
+    fn is_of_another(state: &DeploymentState, execution_id: &str) -> bool {
+        !state.is_in_charge(execution_id)
+    }
+
+    /// `Record` records failures, and `Release` looks for itself who has the environment.
+    fn runs_when_over(stage: Stage) -> bool {
+        matches!(stage, Stage::Record | Stage::Release)
+    }
+}
+
+/// Folds one event into the state. This is the only place where an event changes the state.
 ///
 /// `DeploymentRetried` begins again. What was built of the tree is found again by `Acquire`.
-#[must_use]
-pub fn apply(
+fn apply(
     state: Option<DeploymentState>,
-    version: u64,
-    recorded_at: DateTime<Utc>,
-    event: &DeploymentEvent,
-) -> Option<DeploymentState> {
+    recorded: &RecordedEvent<DeploymentEvent>,
+) -> Result<DeploymentState, IllegalTransition> {
+    let (version, recorded_at) = (recorded.version, recorded.recorded_at);
     let Some(mut state) = state else {
-        return match event {
+        return match &recorded.event {
             DeploymentEvent::DeploymentRequested(requested) if version == 1 => {
-                Some(begin(requested, recorded_at))
+                Ok(begin(requested, recorded_at))
             }
-            _ => None,
+            _ => Err(IllegalTransition::at_the_beginning::<Deployment>(recorded)),
         };
     };
-    if version != state.version + 1 || !state.may_be_followed_by(event) {
-        return None;
+    if version != state.version + 1 || !state.may_be_followed_by(&recorded.event) {
+        return Err(IllegalTransition::after::<Deployment>(
+            &state,
+            state.status,
+            recorded,
+        ));
     }
-    match event.clone() {
+    match recorded.event.clone() {
         DeploymentEvent::DeploymentRequested(_) => {}
         DeploymentEvent::DeploymentRetried(retried) => {
             let mut executions = std::mem::take(&mut state.executions);
@@ -214,7 +294,7 @@ pub fn apply(
     }
     state.version = version;
     state.updated_at = recorded_at;
-    Some(state)
+    Ok(state)
 }
 
 fn begin(requested: &DeploymentRequested, recorded_at: DateTime<Utc>) -> DeploymentState {

@@ -5,7 +5,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::destination::{Destination, ObjectKey};
-use crate::event::PushEvent;
+use crate::event::{PushEvent, PushReceived, PushRetried};
+use crate::flow::{Payload, StageOutput};
 use crate::git::{CommitId, ObjectId};
 use crate::push::{Push, PushId};
 use crate::remote_url::RemoteUrl;
@@ -46,6 +47,39 @@ pub struct Envelope<T> {
     pub input: T,
 }
 
+impl<T: Sync> Payload for Envelope<T> {
+    type Flow = Push;
+
+    fn id(&self) -> PushId {
+        self.push.push_id
+    }
+
+    fn execution(&self) -> &Execution {
+        &self.execution
+    }
+
+    fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The first execution begins the trail, in whatever stage. Another one takes it over in its first stage.
+    fn opening_event(&self, stage: Stage, state: Option<&PushState>) -> Option<PushEvent> {
+        let execution = &self.execution;
+        match state {
+            None => Some(PushEvent::PushReceived(PushReceived {
+                push: self.push.clone(),
+                execution: execution.clone(),
+            })),
+            Some(state) if stage == Stage::Validate && state.may_be_retried_by(&execution.id) => {
+                Some(PushEvent::PushRetried(PushRetried {
+                    execution: execution.clone(),
+                }))
+            }
+            Some(_) => None,
+        }
+    }
+}
+
 /// A Step Functions execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Execution {
@@ -68,14 +102,6 @@ pub struct StagedObject {
     /// The SHA-256 of its bytes, as 64 hexadecimal digits. `None` if it was staged before digests were kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-}
-
-/// The output of a stage. It is recorded as an event, and can be found again in the state that the events fold to.
-pub trait StageOutput: Sized {
-    /// Returns the event that the stage has done its work, or `None` if the stage writes its event itself.
-    fn event(&self) -> Option<PushEvent>;
-    /// Returns the output of an earlier run for the same push, so that a stage that is run twice does its work once.
-    fn recorded(state: &PushState) -> Option<Self>;
 }
 
 /// The input of `Validate`.
@@ -176,7 +202,7 @@ pub enum IgnoreReason {
     Duplicate,
 }
 
-impl StageOutput for Validated {
+impl StageOutput<Push> for Validated {
     fn event(&self) -> Option<PushEvent> {
         Some(match self {
             Self::Deliver(deliver) => PushEvent::PushValidated(deliver.clone()),
@@ -276,7 +302,7 @@ pub struct Author {
     pub email: String,
 }
 
-impl StageOutput for FetchedCommit {
+impl StageOutput<Push> for FetchedCommit {
     fn event(&self) -> Option<PushEvent> {
         Some(PushEvent::CommitFetched(self.clone()))
     }
@@ -309,7 +335,7 @@ pub struct Archive {
     pub warnings: Vec<String>,
 }
 
-impl StageOutput for Archive {
+impl StageOutput<Push> for Archive {
     fn event(&self) -> Option<PushEvent> {
         Some(PushEvent::ArchivePackaged(self.clone()))
     }
@@ -367,7 +393,7 @@ pub struct Superseded {
     pub because: String,
 }
 
-impl StageOutput for Uploaded {
+impl StageOutput<Push> for Uploaded {
     fn event(&self) -> Option<PushEvent> {
         Some(match self {
             Self::Delivered(delivered) => PushEvent::ArchiveUploaded(delivered.clone()),
@@ -434,7 +460,7 @@ pub struct Closed {
 }
 
 /// `Record` writes its event itself, because the trail decides which event it is.
-impl StageOutput for Closed {
+impl StageOutput<Push> for Closed {
     fn event(&self) -> Option<PushEvent> {
         None
     }

@@ -1,29 +1,12 @@
 //! The events of the audit trail, which say what has happened to a push, and are never changed.
 
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
     Archive, Deliver, Delivered, Execution, Failure, FetchedCommit, Ignored, Stage, Superseded,
 };
+use crate::flow::AttemptFailed;
 use crate::push::Push;
-
-/// The version of the events' schema that this code writes. It reads every version that was ever written.
-pub const SCHEMA: u32 = 1;
-
-/// An event with its place in the push's trail.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecordedEvent {
-    /// Its place in the push's trail, from 1, without gaps.
-    pub version: u64,
-    /// The version of its schema.
-    pub schema: u32,
-    /// When it was recorded.
-    pub recorded_at: DateTime<Utc>,
-    /// What happened.
-    #[serde(flatten)]
-    pub event: PushEvent,
-}
 
 /// What can happen to a push.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +31,7 @@ pub enum PushEvent {
     /// The push is closed as delivered.
     PushDelivered(Delivered),
     /// An attempt of a stage failed. The stage may be retried.
-    AttemptFailed(AttemptFailed),
+    AttemptFailed(AttemptFailed<Stage>),
     /// The execution has failed.
     PushFailed(PushFailed),
 }
@@ -87,21 +70,6 @@ pub struct PushReceived {
 pub struct PushRetried {
     /// The execution that took over the push.
     pub execution: Execution,
-}
-
-/// The data of [`PushEvent::AttemptFailed`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AttemptFailed {
-    /// The stage.
-    pub stage: Stage,
-    /// The number of the attempt in this execution, from 0.
-    pub attempt: u32,
-    /// The execution's ARN.
-    pub execution_id: String,
-    /// The error's code.
-    pub error: String,
-    /// What happened, to what, and what to do.
-    pub cause: String,
 }
 
 /// The data of [`PushEvent::PushFailed`].

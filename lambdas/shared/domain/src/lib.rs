@@ -1,13 +1,16 @@
 //! The types and decisions of Push Code, without AWS, tokio, a clock or an environment.
 //!
 //! Newtypes are parsed once, at the edge, and are always valid. [`contract`] has the inputs and outputs of the
-//! workflow's states, [`event`] and [`state`] are the audit trail and its only fold, [`policy`], [`order`] and
-//! [`destination`] have the decisions, and [`error`] is the catalogue of all errors.
+//! workflow's states, [`event`] and [`state`] are a push's audit trail and its only fold, [`policy`], [`order`] and
+//! [`destination`] have the decisions, and [`error`] is the catalogue of all errors. [`aggregate`] and [`flow`] have what
+//! is true of deployments too.
 
+pub mod aggregate;
 pub mod contract;
 pub mod destination;
 pub mod error;
 pub mod event;
+pub mod flow;
 pub mod git;
 mod git_host;
 pub mod limits;

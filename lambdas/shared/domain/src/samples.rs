@@ -10,7 +10,8 @@ use crate::contract::{
     Stage, StagedObject, Superseded,
 };
 use crate::destination::{Destination, staging_key};
-use crate::event::{AttemptFailed, PushEvent, PushFailed, PushReceived, PushRetried};
+use crate::event::{PushEvent, PushFailed, PushReceived, PushRetried};
+use crate::flow::AttemptFailed;
 use crate::git::ObjectId;
 use crate::push::{Push, PushId};
 use crate::source::Options;

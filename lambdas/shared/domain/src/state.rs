@@ -1,11 +1,13 @@
 //! The state of a push, which its events fold to, and which is stored beside them as the read model.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::contract::{Archive, Deliver, Delivered, FetchedCommit, Ignored, Superseded};
+use crate::aggregate::{Aggregate, IllegalTransition, RecordedEvent};
+use crate::contract::{Archive, Deliver, Delivered, FetchedCommit, Ignored, Stage, Superseded};
 use crate::error::Code;
-use crate::event::{PushEvent, PushFailed, PushReceived, RecordedEvent};
+use crate::event::{PushEvent, PushFailed, PushReceived};
+use crate::flow::{AttemptFailed, Flow};
 use crate::push::{Push, PushId};
 
 /// How far a push is.
@@ -89,47 +91,85 @@ pub struct PushState {
     pub failure: Option<PushFailed>,
 }
 
-/// An event that cannot follow the earlier events.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{event} (event {version}) cannot happen to push {push_id}, which is {status}")]
-pub struct IllegalTransition {
-    /// The push.
-    pub push_id: String,
-    /// The event's name.
-    pub event: &'static str,
-    /// The event's place.
-    pub version: u64,
-    /// The status of the push.
-    pub status: String,
+impl Aggregate for Push {
+    type Id = PushId;
+    type Event = PushEvent;
+    type State = PushState;
+
+    const KIND: &'static str = "PUSH";
+
+    fn name(event: &PushEvent) -> &'static str {
+        event.name()
+    }
+
+    fn apply(
+        state: Option<PushState>,
+        recorded: &RecordedEvent<PushEvent>,
+    ) -> Result<PushState, IllegalTransition> {
+        apply(state, recorded)
+    }
+
+    fn id(state: &PushState) -> PushId {
+        state.push.push_id
+    }
+
+    fn version(state: &PushState) -> u64 {
+        state.version
+    }
+
+    fn index_keys(state: &PushState) -> [(String, String); 2] {
+        let push = &state.push;
+        let received_at = state.received_at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        [
+            (
+                format!("REPOSITORY#{}#{}", push.source, push.repository),
+                received_at.clone(),
+            ),
+            (format!("STATUS#{}", state.status), received_at),
+        ]
+    }
+}
+
+impl Flow for Push {
+    type Stage = Stage;
+
+    const LARGE_OUTPUT: &'static str = "the commit has too many submodules, or their paths are too long";
+
+    fn attempt_failed(failed: AttemptFailed<Stage>) -> PushEvent {
+        PushEvent::AttemptFailed(failed)
+    }
+
+    fn executions(state: &PushState) -> &[String] {
+        &state.executions
+    }
+
+    fn is_over_for(state: &PushState, execution_id: &str) -> bool {
+        state.is_over_for(execution_id)
+    }
+
+    /// `Record` records failures.
+    fn runs_when_over(stage: Stage) -> bool {
+        stage == Stage::Record
+    }
 }
 
 /// Folds one event into the state. This is the only place where an event changes the state.
 ///
 /// A stage's event requires that of the stage before. `PushRetried` begins again, but keeps the push's number, and the
 /// outputs of the stages as long as `Validate` makes the same decision.
-///
-/// # Errors
-/// Returns [`IllegalTransition`] if the event cannot follow.
-pub fn apply(state: Option<PushState>, recorded: &RecordedEvent) -> Result<PushState, IllegalTransition> {
+fn apply(
+    state: Option<PushState>,
+    recorded: &RecordedEvent<PushEvent>,
+) -> Result<PushState, IllegalTransition> {
     let version = recorded.version;
     let Some(mut state) = state else {
         return match &recorded.event {
             PushEvent::PushReceived(received) if version == 1 => Ok(begin(received, recorded.recorded_at)),
-            event => Err(IllegalTransition {
-                push_id: "that has no trail".to_owned(),
-                event: event.name(),
-                version,
-                status: "unknown".to_owned(),
-            }),
+            _ => Err(IllegalTransition::at_the_beginning::<Push>(recorded)),
         };
     };
     if version != state.version + 1 || !state.may_be_followed_by(&recorded.event) {
-        return Err(IllegalTransition {
-            push_id: state.push.push_id.to_string(),
-            event: recorded.event.name(),
-            version,
-            status: state.status.to_string(),
-        });
+        return Err(IllegalTransition::after::<Push>(&state, state.status, recorded));
     }
     match recorded.event.clone() {
         PushEvent::PushReceived(_) => {}
@@ -193,16 +233,6 @@ pub fn apply(state: Option<PushState>, recorded: &RecordedEvent) -> Result<PushS
     state.version = version;
     state.updated_at = recorded.recorded_at;
     Ok(state)
-}
-
-/// Folds a whole trail. Returns `None` if it is empty.
-///
-/// # Errors
-/// Returns [`IllegalTransition`] for the first event that cannot follow.
-pub fn fold(events: &[RecordedEvent]) -> Result<Option<PushState>, IllegalTransition> {
-    events
-        .iter()
-        .try_fold(None, |state, event| apply(state, event).map(Some))
 }
 
 impl PushState {

@@ -7,15 +7,16 @@
 )]
 
 use chrono::{DateTime, Utc};
+use domain::aggregate::{Aggregate, RecordedEvent, SCHEMA};
 use domain::contract::{
     Archive, Author, Deliver, Delivered, Execution, Failure, FetchedCommit, FetchedSubmodule, IgnoreReason,
-    Ignored, LfsObjects, Stage, StageOutput, StagedObject, Superseded, Uploaded, Validated,
-    VerifiedSignature,
+    Ignored, LfsObjects, Stage, StagedObject, Superseded, Uploaded, Validated, VerifiedSignature,
 };
-use domain::event::{AttemptFailed, PushEvent, PushFailed, PushReceived, PushRetried, RecordedEvent, SCHEMA};
+use domain::event::{PushEvent, PushFailed, PushReceived, PushRetried};
+use domain::flow::{AttemptFailed, StageOutput};
 use domain::push::Push;
 use domain::samples;
-use domain::state::{Status, apply, fold};
+use domain::state::Status;
 
 const EXECUTION: &str = "arn:aws:states:eu-west-1:123456789012:execution:push-code:1";
 const SECOND_EXECUTION: &str = "arn:aws:states:eu-west-1:123456789012:execution:push-code:1-2";
@@ -173,7 +174,7 @@ fn failed() -> PushEvent {
     })
 }
 
-fn trail(events: Vec<PushEvent>) -> Vec<RecordedEvent> {
+fn trail(events: Vec<PushEvent>) -> Vec<RecordedEvent<PushEvent>> {
     (1..)
         .zip(events)
         .map(|(version, event)| RecordedEvent {
@@ -186,11 +187,11 @@ fn trail(events: Vec<PushEvent>) -> Vec<RecordedEvent> {
 }
 
 fn status(events: Vec<PushEvent>) -> Status {
-    fold(&trail(events)).unwrap().unwrap().status
+    Push::fold(&trail(events)).unwrap().unwrap().status
 }
 
 fn is_refused(given: Vec<PushEvent>, when: PushEvent) -> bool {
-    let state = fold(&trail(given.clone())).unwrap();
+    let state = Push::fold(&trail(given.clone())).unwrap();
     let version = given.len() as u64 + 1;
     let recorded = RecordedEvent {
         version,
@@ -198,7 +199,7 @@ fn is_refused(given: Vec<PushEvent>, when: PushEvent) -> bool {
         recorded_at: at(99),
         event: when,
     };
-    apply(state, &recorded).is_err()
+    Push::apply(state, &recorded).is_err()
 }
 
 #[test]
@@ -211,7 +212,7 @@ fn a_delivered_push_has_every_stage_in_its_trail() {
         uploaded(),
         closed(),
     ];
-    let state = fold(&trail(events)).unwrap().unwrap();
+    let state = Push::fold(&trail(events)).unwrap().unwrap();
     assert_eq!((state.status, state.version), (Status::Delivered, 6));
     assert_eq!(state.delivered, Some(delivered()));
     assert_eq!((state.received_at, state.updated_at), (at(0), at(6)));
@@ -242,7 +243,7 @@ fn no_stage_comes_before_its_predecessor_or_twice() {
     assert!(is_refused(vec![], validated()));
     let mut late = trail(vec![received()]).remove(0);
     late.version = 2;
-    assert!(apply(None, &late).is_err(), "an event is missing before it");
+    assert!(Push::apply(None, &late).is_err(), "an event is missing before it");
     assert!(is_refused(vec![received()], received()));
     assert!(is_refused(vec![received()], fetched()));
     assert!(is_refused(vec![received(), validated()], validated()));
@@ -263,13 +264,15 @@ fn no_stage_comes_before_its_predecessor_or_twice() {
 fn a_gap_in_the_versions_is_refused() {
     let mut events = trail(vec![received(), validated()]);
     events[1].version = 3;
-    assert!(fold(&events).is_err());
+    assert!(Push::fold(&events).is_err());
 }
 
 #[test]
 fn a_failed_attempt_changes_nothing_but_its_count() {
-    let before = fold(&trail(vec![received(), validated()])).unwrap().unwrap();
-    let after = fold(&trail(vec![received(), validated(), attempt()]))
+    let before = Push::fold(&trail(vec![received(), validated()]))
+        .unwrap()
+        .unwrap();
+    let after = Push::fold(&trail(vec![received(), validated(), attempt()]))
         .unwrap()
         .unwrap();
     assert_eq!(after.failed_attempts, before.failed_attempts + 1);
@@ -291,13 +294,13 @@ fn a_failed_push_continues_where_it_stopped() {
         uploaded(),
         closed(),
     ];
-    let state = fold(&trail(events)).unwrap().unwrap();
+    let state = Push::fold(&trail(events)).unwrap().unwrap();
     assert_eq!((state.status, state.failure), (Status::Delivered, None));
 }
 
 /// Returns the state of a trail.
 fn state(events: Vec<PushEvent>) -> domain::state::PushState {
-    fold(&trail(events)).unwrap().unwrap()
+    Push::fold(&trail(events)).unwrap().unwrap()
 }
 
 /// Returns the events of a push that was delivered.
@@ -625,7 +628,7 @@ fn which_statuses_are_complete() {
 /// Checks that an output is recorded by its event, and is found in the state after the event and not before.
 fn assert_is_found_again<O>(given: Vec<PushEvent>, output: &O, event: PushEvent)
 where
-    O: StageOutput + PartialEq + std::fmt::Debug,
+    O: StageOutput<Push> + PartialEq + std::fmt::Debug,
 {
     assert_eq!(output.event(), Some(event.clone()));
     assert_eq!(O::recorded(&state(given.clone())), None);
@@ -668,7 +671,9 @@ fn the_output_of_a_stage_is_found_in_the_state() {
 fn stages_and_statuses_are_serialized_by_their_names() {
     assert_eq!(Stage::Validate.to_string(), "Validate");
     assert_eq!(Status::Superseded.to_string(), "Superseded");
-    let illegal = apply(None, &trail(vec![validated()])[0]).unwrap_err().to_string();
+    let illegal = Push::apply(None, &trail(vec![validated()])[0])
+        .unwrap_err()
+        .to_string();
     assert!(
         illegal.contains("PushValidated (event 1)") && illegal.contains("no trail"),
         "{illegal}"
@@ -725,7 +730,7 @@ fn every_event_reads_and_writes_as_the_golden_file_says() {
         failed(),
     ]);
     let golden = include_str!("events.json");
-    let read: Vec<RecordedEvent> = serde_json::from_str(golden).unwrap();
+    let read: Vec<RecordedEvent<PushEvent>> = serde_json::from_str(golden).unwrap();
     assert_eq!(read, events);
     let written = serde_json::to_value(&events).unwrap();
     assert_eq!(

@@ -1,59 +1,74 @@
-//! Runs a stage: it does its work once per push, records its output or failure in the audit trail, and fails with an
-//! error code.
+//! Runs a stage: it does its work once per push or deployment, records its output or failure in the audit trail, and
+//! fails with an error code.
 
 mod serve;
 
 use std::time::Duration;
 
-use domain::contract::{Envelope, Stage, StageOutput};
+use domain::aggregate::Aggregate;
 use domain::error::{Code, Coded};
-use domain::event::{AttemptFailed, PushEvent, PushReceived, PushRetried};
-use domain::push::PushId;
-use domain::state::PushState;
+use domain::flow::{AttemptFailed, Flow, Payload, StageOutput};
+use domain::push::Push;
 use serde::Serialize;
 
 pub use serve::{run, run_with};
 
-use audit::{AuditError, AuditTrail, MAX_ATTEMPTS, backoff};
+use audit::{AuditError, EventStore, MAX_ATTEMPTS, backoff};
 use aws::failure::Failed;
 
 /// The largest output of a stage, in bytes. Step Functions limits a payload to 256 KiB, which holds the outputs of
 /// several stages.
 const MAX_OUTPUT_BYTES: usize = 100_000;
 
-/// Runs a stage for one push, for at most `time_limit`.
+type IdOf<P> = <<P as Payload>::Flow as Aggregate>::Id;
+type StateOf<P> = <<P as Payload>::Flow as Aggregate>::State;
+type StageOf<P> = <<P as Payload>::Flow as Flow>::Stage;
+
+/// Logs a line with the id of a push as `push_id`, or of another aggregate as `id`.
+macro_rules! log {
+    ($level:ident, $flow:ty, $id:expr, $($fields:tt)+) => {
+        if <$flow>::KIND == Push::KIND {
+            tracing::$level!(push_id = %$id, $($fields)+);
+        } else {
+            tracing::$level!(id = %$id, $($fields)+);
+        }
+    };
+}
+
+/// Runs a stage for one push or deployment, for at most `time_limit`.
 ///
 /// The output is recorded once. Two copies of a stage may run at the same time, for instance after a call whose
 /// response was lost: both then return the output of the one that is recorded first.
 ///
 /// # Errors
 /// Returns [`Failed`] with the error code, which decides whether the state machine retries the stage.
-pub async fn execute<T, I, O, E, F>(
-    stage: Stage,
+pub async fn execute<T, P, O, E, F>(
+    stage: StageOf<P>,
     trail: &T,
-    envelope: &Envelope<I>,
+    payload: &P,
     time_limit: Duration,
     work: F,
 ) -> Result<O, Failed>
 where
-    T: AuditTrail,
-    O: StageOutput + Serialize,
+    P: Payload,
+    T: EventStore<P::Flow>,
+    O: StageOutput<P::Flow> + Serialize,
     E: Coded,
-    F: AsyncFn(&Envelope<I>) -> Result<O, E>,
+    F: AsyncFn(&P) -> Result<O, E>,
 {
-    let push_id = envelope.push.push_id;
+    let id = payload.id();
     // The SDK's futures are nested deeply. Boxing them keeps the type of a stage's future within rustc's recursion
     // limit.
-    let mut state = Box::pin(join(stage, trail, envelope))
+    let mut state = Box::pin(join(stage, trail, payload))
         .await
-        .map_err(|error| audit_failed(stage, push_id, &error))?;
-    if let Some(output) = O::recorded(&state) {
-        tracing::info!(%stage, %push_id, "done before");
+        .map_err(|error| audit_failed::<P>(stage, id, &error))?;
+    if let Some(output) = recorded(payload, &state) {
+        log!(info, P::Flow, id, %stage, "done before");
         return Ok(output);
     }
-    check_in_charge(stage, envelope, &state)?;
-    let result = match tokio::time::timeout(time_limit, Box::pin(work(envelope))).await {
-        Ok(Ok(output)) => check_size(stage, output),
+    check_in_charge(stage, payload, &state)?;
+    let result = match tokio::time::timeout(time_limit, Box::pin(work(payload))).await {
+        Ok(Ok(output)) => check_size::<P, O>(stage, output),
         Ok(Err(error)) => Err(Failed::new(&error)),
         Err(_) => Err(Failed::with_cause(
             Code::StageTimedOut,
@@ -63,11 +78,12 @@ where
     let event = match &result {
         Ok(output) => output.event(),
         Err(failed) => {
-            tracing::error!(%stage, %push_id, attempt = envelope.attempt, code = %failed.code, cause = failed.cause, "attempt failed");
-            Some(PushEvent::AttemptFailed(AttemptFailed {
+            let attempt = payload.attempt();
+            log!(error, P::Flow, id, %stage, attempt, code = %failed.code, cause = failed.cause, "attempt failed");
+            Some(P::Flow::attempt_failed(AttemptFailed {
                 stage,
-                attempt: envelope.attempt,
-                execution_id: envelope.execution.id.clone(),
+                attempt,
+                execution_id: payload.execution().id.clone(),
                 error: failed.code.to_string(),
                 cause: failed.cause.clone(),
             }))
@@ -82,68 +98,60 @@ where
                 return Ok(None);
             }
             tokio::time::sleep(backoff(attempt)).await;
-            trail.load(push_id).await
+            trail.load(id).await
         };
         state = match Box::pin(appended).await {
             Ok(None) => {
-                tracing::info!(%stage, %push_id, event = event.name(), "done");
+                log!(info, P::Flow, id, %stage, event = P::Flow::name(&event), "done");
                 return result;
             }
             Ok(Some(state)) => state,
             // A stage's own failure takes precedence over the failure to record it.
-            Err(error) => return result.and_then(|_| Err(audit_failed(stage, push_id, &error))),
+            Err(error) => return result.and_then(|_| Err(audit_failed::<P>(stage, id, &error))),
         };
-        if let Some(output) = O::recorded(&state) {
-            tracing::info!(%stage, %push_id, "done by another copy of this stage");
+        if let Some(output) = recorded(payload, &state) {
+            log!(info, P::Flow, id, %stage, "done by another copy of this stage");
             return Ok(output);
         }
-        check_in_charge(stage, envelope, &state)?;
+        check_in_charge(stage, payload, &state)?;
     }
     result.and_then(|_| {
-        let item = format!("PUSH#{push_id}");
-        Err(audit_failed(stage, push_id, &AuditError::Contended { item }))
+        let error = AuditError::contended::<P::Flow>(id);
+        Err(audit_failed::<P>(stage, id, &error))
     })
 }
 
-/// Returns the state of the push, after the first execution has begun its trail, or another one has taken over the push
-/// in its first stage.
-async fn join<T: AuditTrail, I>(
-    stage: Stage,
-    trail: &T,
-    envelope: &Envelope<I>,
-) -> Result<PushState, AuditError> {
-    let (push, execution) = (&envelope.push, &envelope.execution);
+/// Returns the state of the push or deployment, after the execution has begun its trail or taken it over if it is to.
+async fn join<T, P>(stage: StageOf<P>, trail: &T, payload: &P) -> Result<StateOf<P>, AuditError>
+where
+    P: Payload,
+    T: EventStore<P::Flow>,
+{
+    let id = payload.id();
     let (state, _) = trail
-        .append(push.push_id, |state| match state {
-            None => Some(PushEvent::PushReceived(PushReceived {
-                push: push.clone(),
-                execution: execution.clone(),
-            })),
-            Some(state) if stage == Stage::Validate && state.may_be_retried_by(&execution.id) => {
-                Some(PushEvent::PushRetried(PushRetried {
-                    execution: execution.clone(),
-                }))
-            }
-            Some(_) => None,
-        })
+        .append(id, |state| payload.opening_event(stage, state))
         .await?;
-    state.ok_or_else(|| AuditError::Contended {
-        item: format!("PUSH#{}", push.push_id),
-    })
+    state.ok_or_else(|| AuditError::contended::<P::Flow>(id))
 }
 
-/// Refuses the stages of an execution that is over, except `Record`, which decides by itself because it records
-/// failures.
-fn check_in_charge<I>(stage: Stage, envelope: &Envelope<I>, state: &PushState) -> Result<(), Failed> {
-    if stage == Stage::Record || !state.is_over_for(&envelope.execution.id) {
+/// Returns the output that another run of the stage has recorded.
+fn recorded<P: Payload, O: StageOutput<P::Flow>>(payload: &P, state: &StateOf<P>) -> Option<O> {
+    let is_of_another = P::Flow::is_of_another(state, &payload.execution().id);
+    (!is_of_another).then(|| O::recorded(state)).flatten()
+}
+
+/// Refuses the stages of an execution that is over, except one that decides by itself because it records failures.
+fn check_in_charge<P: Payload>(stage: StageOf<P>, payload: &P, state: &StateOf<P>) -> Result<(), Failed> {
+    let execution_id = &payload.execution().id;
+    if P::Flow::runs_when_over(stage) || !P::Flow::is_over_for(state, execution_id) {
         return Ok(());
     }
-    Err(Failed::new(&ExecutionOver::new(&envelope.execution.id, state)))
+    Err(Failed::new(&ExecutionOver::new::<P::Flow>(execution_id, state)))
 }
 
-fn audit_failed(stage: Stage, push_id: PushId, error: &AuditError) -> Failed {
+fn audit_failed<P: Payload>(stage: StageOf<P>, id: IdOf<P>, error: &AuditError) -> Failed {
     let failed = Failed::new(error);
-    tracing::error!(%stage, %push_id, code = %failed.code, cause = failed.cause, "audit trail failed");
+    log!(error, P::Flow, id, %stage, code = %failed.code, cause = failed.cause, "audit trail failed");
     failed
 }
 
@@ -156,11 +164,11 @@ pub struct ExecutionOver {
 }
 
 impl ExecutionOver {
-    /// Creates the error, with a reason that follows from the state of the push.
+    /// Creates the error, with a reason that follows from the state of the push or deployment.
     #[must_use]
-    pub fn new(execution: &str, state: &PushState) -> Self {
-        let reason = match state.executions.last() {
-            Some(last) if last != execution => format!("{last} has taken over the push"),
+    pub fn new<F: Flow>(execution: &str, state: &F::State) -> Self {
+        let reason = match F::executions(state).last() {
+            Some(last) if last != execution => format!("{last} has taken over the {}", F::noun()),
             _ => "it has failed, or was stopped".to_owned(),
         };
         Self {
@@ -178,7 +186,7 @@ impl Coded for ExecutionOver {
 
 /// Refuses an output that is too large for the state machine. It would end the execution with an error that cannot be
 /// caught (`States.DataLimitExceeded`), and nothing would be published.
-fn check_size<O: Serialize>(stage: Stage, output: O) -> Result<O, Failed> {
+fn check_size<P: Payload, O: Serialize>(stage: StageOf<P>, output: O) -> Result<O, Failed> {
     let bytes = serde_json::to_vec(&output).map_or(0, |json| json.len());
     if bytes <= MAX_OUTPUT_BYTES {
         return Ok(output);
@@ -186,7 +194,8 @@ fn check_size<O: Serialize>(stage: Stage, output: O) -> Result<O, Failed> {
     Err(Failed::with_cause(
         Code::LimitExceeded,
         &format!(
-            "the output of {stage} has {bytes} bytes, and may have at most {MAX_OUTPUT_BYTES}: the commit has too many submodules, or their paths are too long"
+            "the output of {stage} has {bytes} bytes, and may have at most {MAX_OUTPUT_BYTES}: {}",
+            P::Flow::LARGE_OUTPUT
         ),
     ))
 }

@@ -4,15 +4,15 @@ use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use domain::contract::{Envelope, Stage, StageOutput};
 use domain::error::{Code, Coded};
+use domain::flow::{Payload, StageOutput};
 use lambda_runtime::tower::util::MapFutureLayer;
 use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::execute;
-use audit::AuditTrail;
+use super::{StageOf, execute};
+use audit::EventStore;
 use aws::failure::Failed;
 
 /// How long before its function's timeout a stage is stopped, so that the failure can still be recorded.
@@ -22,13 +22,13 @@ const SHUTDOWN_MARGIN: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Returns an error if the Lambda runtime API fails.
-pub async fn run<T, I, O, E, F>(stage: Stage, trail: T, work: F) -> Result<(), lambda_runtime::Error>
+pub async fn run<T, P, O, E, F>(stage: StageOf<P>, trail: T, work: F) -> Result<(), lambda_runtime::Error>
 where
-    T: AuditTrail,
-    I: DeserializeOwned,
-    O: StageOutput + Serialize,
+    P: Payload + DeserializeOwned,
+    T: EventStore<P::Flow>,
+    O: StageOutput<P::Flow> + Serialize,
     E: Coded,
-    F: AsyncFn(&Envelope<I>) -> Result<O, E>,
+    F: AsyncFn(&P) -> Result<O, E>,
 {
     run_with(stage, trail, serde_json::from_value, work).await
 }
@@ -41,23 +41,23 @@ where
 ///
 /// # Errors
 /// Returns an error if the Lambda runtime API fails.
-pub async fn run_with<T, I, O, E, P, F>(
-    stage: Stage,
+pub async fn run_with<T, P, O, E, F>(
+    stage: StageOf<P>,
     trail: T,
-    parse: P,
+    parse: impl Fn(serde_json::Value) -> Result<P, serde_json::Error>,
     work: F,
 ) -> Result<(), lambda_runtime::Error>
 where
-    T: AuditTrail,
-    P: Fn(serde_json::Value) -> Result<Envelope<I>, serde_json::Error>,
-    O: StageOutput + Serialize,
+    P: Payload,
+    T: EventStore<P::Flow>,
+    O: StageOutput<P::Flow> + Serialize,
     E: Coded,
-    F: AsyncFn(&Envelope<I>) -> Result<O, E>,
+    F: AsyncFn(&P) -> Result<O, E>,
 {
     let (trail, parse, work) = (&trail, &parse, &work);
     let was_stopped = &AtomicBool::new(false);
     let handler = service_fn(|event: LambdaEvent<serde_json::Value>| async move {
-        let envelope = parse(event.payload).map_err(|error| {
+        let payload = parse(event.payload).map_err(|error| {
             let cause = format!("the input of {stage} is malformed: {error}");
             tracing::error!(%stage, cause, "input invalid");
             Failed::with_cause(Code::InputInvalid, &cause)
@@ -67,7 +67,7 @@ where
             .deadline()
             .duration_since(SystemTime::now())
             .unwrap_or_default();
-        let ended = execute(stage, trail, &envelope, time_limit(left), work).await;
+        let ended = execute(stage, trail, &payload, time_limit(left), work).await;
         if let Err(failed) = &ended {
             was_stopped.store(failed.code == Code::StageTimedOut, Ordering::Relaxed);
         }

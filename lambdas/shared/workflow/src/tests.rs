@@ -1,9 +1,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use domain::contract::{Archive, FetchedCommit, Uploaded, Validated};
+use domain::contract::{Archive, Envelope, FetchedCommit, Stage, Uploaded, Validated};
 use domain::error::Class;
-use domain::push::Push;
-use domain::state::Status;
+use domain::event::PushEvent;
+use domain::state::{PushState, Status};
 
 use super::*;
 use audit::faulty::{Fault, FaultyTrail};
@@ -79,7 +79,7 @@ impl Scene {
     }
 
     /// Runs a stage of an execution.
-    async fn run<O: StageOutput + Serialize>(
+    async fn run<O: StageOutput<Push> + Serialize>(
         &self,
         stage: Stage,
         execution_id: &str,
@@ -98,7 +98,7 @@ impl Scene {
     }
 
     /// Runs a stage whose work must not be called.
-    async fn run_idle<O: StageOutput + Serialize>(
+    async fn run_idle<O: StageOutput<Push> + Serialize>(
         &self,
         stage: Stage,
         execution_id: &str,
@@ -285,7 +285,7 @@ async fn the_output_of_a_stage_is_not_recorded_if_its_execution_is_stopped_meanw
 #[derive(Debug, PartialEq, Serialize)]
 struct WrittenBefore;
 
-impl StageOutput for WrittenBefore {
+impl StageOutput<Push> for WrittenBefore {
     fn event(&self) -> Option<PushEvent> {
         None
     }
@@ -542,8 +542,8 @@ fn archive_with(warning_bytes: usize) -> Archive {
 fn an_output_that_is_too_large_is_a_failure() {
     let others = serde_json::to_vec(&archive_with(0)).unwrap().len();
     let most = MAX_OUTPUT_BYTES - others;
-    assert!(check_size(Stage::Package, archive_with(most)).is_ok());
-    let failed = check_size(Stage::Package, archive_with(most + 1)).unwrap_err();
+    assert!(check_size::<Envelope<()>, _>(Stage::Package, archive_with(most)).is_ok());
+    let failed = check_size::<Envelope<()>, _>(Stage::Package, archive_with(most + 1)).unwrap_err();
     assert_eq!(failed.code, Code::LimitExceeded);
     assert!(
         failed.cause.contains("Package") && failed.cause.len() < 1_000,

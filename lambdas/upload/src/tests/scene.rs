@@ -1,6 +1,6 @@
 //! A trail and a destination in memory, and pushes whose zips are to be delivered.
 
-use audit::MemoryTrail;
+use audit::{EventStore, MemoryTrail};
 use domain::contract::{Archive, Deliver, FetchedCommit, StagedObject};
 use domain::event::PushEvent;
 use domain::push::{Push, PushId};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use audit::{LastPush, MemoryTrail, RefKey};
+use audit::{EventStore, LastPush, MemoryTrail, RefKey};
 use aws::failure::Failed;
 use domain::contract::Stage;
 use domain::event::PushEvent;

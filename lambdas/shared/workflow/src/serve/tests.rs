@@ -4,7 +4,7 @@
 use std::io;
 use std::process::{Child, Command, Stdio};
 
-use domain::contract::FetchedCommit;
+use domain::contract::{Envelope, FetchedCommit, Stage};
 use testkit::Request;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
