@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::Error;
+use crate::deployments::DeploymentsCommand;
 use crate::local::LocalCommand;
 use crate::push::PushArgs;
 use crate::results::Format;
@@ -30,6 +31,9 @@ pub struct Cli {
 pub enum Command {
     /// Deliver one commit straight to a bucket, without webhook and state machine: a smoke test.
     Push(PushArgs),
+    /// Show what was deployed, approve what is dangerous, and go back to an earlier release.
+    #[command(subcommand)]
+    Deployments(DeploymentsCommand),
     /// Run all of it on this machine: the real template and binaries against a local AWS.
     #[command(subcommand)]
     Local(LocalCommand),

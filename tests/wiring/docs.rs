@@ -10,7 +10,7 @@ use webhook::WebhookSecret;
 
 use crate::functions::timeout_of;
 use crate::numbers::{grouped, with_unit};
-use crate::project::{entries, read, resources, root, template, variants};
+use crate::project::{entries, read, resources, root, template, templates, variants};
 
 /// Returns the rows of the first table below a heading, such as `## Parameters`.
 pub fn table(guide: &str, heading: &str) -> Vec<Vec<String>> {
@@ -34,54 +34,65 @@ pub fn code_in(text: &str) -> BTreeSet<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
+/// The templates, each with the guide that has its tables.
+fn guides() -> [(&'static str, Value); 2] {
+    templates().map(|(file, template)| match file {
+        "template.yaml" => ("docs/operations.md", template),
+        _ => ("docs/delivery.md", template),
+    })
+}
+
 /// Asserts that a table has just these rows, in any order.
-fn assert_rows(heading: &str, expected: impl Iterator<Item = Vec<String>>) {
-    let table = table("docs/operations.md", heading);
+fn assert_rows(guide: &str, heading: &str, expected: impl Iterator<Item = Vec<String>>) {
+    let table = table(guide, heading);
     let there: BTreeSet<_> = table.iter().cloned().collect();
-    assert_eq!(there.len(), table.len(), "{heading} has a row twice");
+    assert_eq!(there.len(), table.len(), "{guide} {heading} has a row twice");
     let expected: BTreeSet<_> = expected.collect();
     let wrong: Vec<_> = there.difference(&expected).collect();
     let missing: Vec<_> = expected.difference(&there).collect();
     assert!(
         wrong.is_empty() && missing.is_empty(),
-        "{heading} has {wrong:#?} instead of {missing:#?}"
+        "{guide} {heading} has {wrong:#?} instead of {missing:#?}"
     );
 }
 
 #[test]
 fn the_table_of_parameters_is_the_templates() {
-    let template = template();
-    let parameters = entries(&template["Parameters"]).map(|(name, parameter)| {
-        let default = match &parameter["Default"] {
-            Value::Null => "none: it has to be given".to_owned(),
-            Value::String(text) if text.is_empty() => "empty".to_owned(),
-            Value::String(text) => format!("`{text}`"),
-            other => format!("`{other}`"),
-        };
-        let description = parameter["Description"].as_str().unwrap();
-        vec![format!("`{name}`"), default, description.to_owned()]
-    });
-    assert_rows("## Parameters", parameters);
+    for (guide, template) in guides() {
+        let parameters = entries(&template["Parameters"]).map(|(name, parameter)| {
+            let default = match &parameter["Default"] {
+                Value::Null => "none: it has to be given".to_owned(),
+                Value::String(text) if text.is_empty() => "empty".to_owned(),
+                Value::String(text) => format!("`{text}`"),
+                other => format!("`{other}`"),
+            };
+            let description = parameter["Description"].as_str().unwrap();
+            vec![format!("`{name}`"), default, description.to_owned()]
+        });
+        assert_rows(guide, "## Parameters", parameters);
+    }
 }
 
 #[test]
 fn the_table_of_outputs_is_the_templates() {
-    let template = template();
-    let outputs = entries(&template["Outputs"]).map(|(name, output)| {
-        let description = output["Description"].as_str().unwrap();
-        vec![format!("`{name}`"), description.to_owned()]
-    });
-    assert_rows("## Outputs", outputs);
+    for (guide, template) in guides() {
+        let outputs = entries(&template["Outputs"]).map(|(name, output)| {
+            let description = output["Description"].as_str().unwrap();
+            vec![format!("`{name}`"), description.to_owned()]
+        });
+        assert_rows(guide, "## Outputs", outputs);
+    }
 }
 
 #[test]
 fn the_table_of_alarms_is_the_templates() {
-    let template = template();
-    let alarms = resources(&template, "AWS::CloudWatch::Alarm").map(|(name, alarm)| {
-        let description = alarm["AlarmDescription"].as_str().unwrap();
-        vec![format!("`{name}`"), description.to_owned()]
-    });
-    assert_rows("## Alarms", alarms);
+    for (guide, template) in guides() {
+        let alarms = resources(&template, "AWS::CloudWatch::Alarm").map(|(name, alarm)| {
+            let description = alarm["AlarmDescription"].as_str().unwrap();
+            vec![format!("`{name}`"), description.to_owned()]
+        });
+        assert_rows(guide, "## Alarms", alarms);
+    }
 }
 
 #[test]
@@ -234,15 +245,19 @@ fn the_examples_of_secrets_are_read_by_the_code_that_reads_secrets() {
 
 #[test]
 fn every_name_of_an_output_or_an_alarm_in_the_guides_is_the_templates() {
-    let template = template();
-    let is = |part: &str, name: &str| template[part][name].is_object();
+    let (push, delivery) = (template(), templates()[1].1.clone());
     for guide in [
         "README.md",
         "docs/architecture.md",
         "docs/operations.md",
         "docs/first-hour-on-aws.md",
         "SECURITY.md",
+        "docs/delivery.md",
     ] {
+        // The delivery's guide also names outputs of the stack of the pushes.
+        let is = |part: &str, name: &str| {
+            push[part][name].is_object() || (guide == "docs/delivery.md" && delivery[part][name].is_object())
+        };
         let text = read(guide);
         for name in code_in(&text) {
             let word = name.chars().all(char::is_alphanumeric);

@@ -181,8 +181,35 @@ impl LocalAws {
         self.stack_named(&options.place())
     }
 
-    /// Deploys a stack, unless it is already deployed as the options say.
+    /// Builds an application, and deploys it as one more stack, which is not recorded: no other command finds it.
+    ///
+    /// # Errors
+    /// Returns an error if any of that fails.
+    pub async fn deploy_unrecorded(&self, options: &StackOptions) -> Result<Stack, Error> {
+        let (_, built) = build(
+            &self.checkout,
+            &options.application,
+            options.profile,
+            self.progress,
+        )
+        .await?;
+        let deployed = self.deploy_new(&built, options).await?;
+        let config = self.record.ministack.sdk_config_of(&options.access_key);
+        let outputs = deployed.map(|deployed| deployed.outputs).unwrap_or_default();
+        Ok(Stack::new(&options.name, outputs, config))
+    }
+
+    /// Deploys a stack and records it, unless it is already deployed as the options say.
     async fn deploy_built(&mut self, built: &Build, options: &StackOptions) -> Result<(), Error> {
+        let Some(deployed) = self.deploy_new(built, options).await? else {
+            return Ok(());
+        };
+        self.record.stacks.insert(options.place(), deployed);
+        self.save()
+    }
+
+    /// Deploys a stack. Returns `None` if it is recorded as deployed as the options say.
+    async fn deploy_new(&self, built: &Build, options: &StackOptions) -> Result<Option<Deployed>, Error> {
         let StackOptions {
             application, name, ..
         } = options;
@@ -204,7 +231,7 @@ impl LocalAws {
         let place = options.place();
         let deployed = self.record.stacks.get(&place);
         if deployed.is_some_and(|deployed| deployed.fingerprint == fingerprint) {
-            return Ok(());
+            return Ok(None);
         }
         let log = self
             .folder
@@ -223,13 +250,11 @@ impl LocalAws {
         }
         drop(step);
         admit_plain_http(&stack, application).await?;
-        let deployed = Deployed {
+        Ok(Some(Deployed {
             parameters,
             fingerprint,
             outputs,
-        };
-        self.record.stacks.insert(place, deployed);
-        self.save()
+        }))
     }
 
     /// Writes the record for the next command, unless the local AWS ends with this value.

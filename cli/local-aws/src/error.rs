@@ -90,6 +90,32 @@ pub enum Error {
     /// The stack is not deployed in the local AWS.
     #[error("the stack {0} is not deployed in the local AWS: `push-code local up` deploys push-code")]
     NotDeployed(String),
+    /// There is no such deployment.
+    #[error(
+        "there is no deployment {id} in {stack}: `push-code deployments list` shows those that there are"
+    )]
+    NoDeployment {
+        /// The id.
+        id: String,
+        /// The delivery stack.
+        stack: String,
+    },
+    /// The deployment does not wait for approval.
+    #[error(
+        "the deployment {id} does not wait for approval: it was decided about, has expired, or never had to be approved (`push-code deployments show {id}` says which)"
+    )]
+    NotWaiting {
+        /// The id.
+        id: String,
+    },
+    /// The deployment has released nothing.
+    #[error(
+        "the deployment {id} has released nothing: name one that `push-code deployments list` shows as Released"
+    )]
+    NotReleased {
+        /// The id.
+        id: String,
+    },
     /// The stack lacks an output that this command reads.
     #[error(
         "the stack {stack} has no output {name}: template.yaml is of another version than this command; build both from one checkout"

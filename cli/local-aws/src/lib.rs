@@ -7,6 +7,7 @@ pub mod build;
 mod cargo;
 pub mod checkout;
 pub mod containers;
+pub mod deployments;
 mod environment;
 mod error;
 pub mod follow;

@@ -43,6 +43,12 @@ impl Stack {
         Ok(Self::new(name, outputs, config))
     }
 
+    /// Returns the SDK's configuration that it was given.
+    #[must_use]
+    pub fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
     /// Returns the stack's name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -104,6 +104,37 @@ impl<A> DynamoTrail<A> {
     }
 }
 
+impl<A: Aggregate> DynamoTrail<A> {
+    /// Returns the states that the table's first index has under this key, the newest first, at most `most`. A state that
+    /// was written a moment ago may be missing.
+    ///
+    /// # Errors
+    /// Returns an error if the table cannot be read.
+    pub async fn latest(&self, key: &str, most: u32) -> Result<Vec<A::State>, AuditError> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name("PushesByRepository")
+            .key_condition_expression("gsi1pk = :key")
+            .expression_attribute_values(":key", text(key))
+            .scan_index_forward(false)
+            .limit(i32::try_from(most).unwrap_or(i32::MAX))
+            .into_paginator()
+            .items()
+            .send();
+        let mut states = Vec::new();
+        while states.len() < most
+            && let Some(item) = pages.next().await
+        {
+            let item = item.map_err(|error| self.failed(AwsFailure::new("dynamodb:Query", &error)))?;
+            states.push(from_item(item, key)?);
+        }
+        Ok(states)
+    }
+}
+
 /// Returns whether a transaction was canceled only because others write to the same items.
 fn is_conflict(reasons: &[CancellationReason]) -> bool {
     let mut codes = reasons.iter().filter_map(CancellationReason::code);
