@@ -1,6 +1,7 @@
 //! Runs a stage: it does its work once per push or deployment, records its output or failure in the audit trail, and
 //! fails with an error code.
 
+mod call;
 mod serve;
 
 use std::time::Duration;
@@ -11,7 +12,8 @@ use domain::flow::{AttemptFailed, Flow, Payload, StageOutput};
 use domain::push::Push;
 use serde::Serialize;
 
-pub use serve::{run, run_with};
+pub use call::Call;
+pub use serve::{malformed, run, run_with, serve};
 
 use audit::{AuditError, EventStore, MAX_ATTEMPTS, backoff};
 use aws::failure::Failed;

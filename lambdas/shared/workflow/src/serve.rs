@@ -1,5 +1,6 @@
 //! Serves a stage as a Lambda function: from the runtime's event to the response, within the function's timeout.
 
+use std::fmt::Display;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -54,20 +55,42 @@ where
     E: Coded,
     F: AsyncFn(&P) -> Result<O, E>,
 {
-    let (trail, parse, work) = (&trail, &parse, &work);
+    let (trail, work) = (&trail, &work);
+    serve(stage, async |payload, time_limit| {
+        let payload = parse(payload).map_err(|error| malformed(stage, &error))?;
+        execute(stage, trail, &payload, time_limit, work).await
+    })
+    .await
+}
+
+/// Returns the failure of a stage whose payload cannot be read.
+pub fn malformed(stage: impl Display, error: &serde_json::Error) -> Failed {
+    let cause = format!("the input of {stage} is malformed: {error}");
+    tracing::error!(%stage, cause, "input invalid");
+    Failed::with_cause(Code::InputInvalid, &cause)
+}
+
+/// Serves a Lambda function that is several stages, or more than a stage. `handle` is called with the payload, and with
+/// the time that it may take.
+///
+/// If `handle` runs out of time ([`Code::StageTimedOut`]) the process ends, as after [`run_with`].
+///
+/// # Errors
+/// Returns an error if the Lambda runtime API fails.
+pub async fn serve<O, F>(name: impl Display, handle: F) -> Result<(), lambda_runtime::Error>
+where
+    O: Serialize,
+    F: AsyncFn(serde_json::Value, Duration) -> Result<O, Failed>,
+{
+    let (name, handle) = (&name, &handle);
     let was_stopped = &AtomicBool::new(false);
     let handler = service_fn(|event: LambdaEvent<serde_json::Value>| async move {
-        let payload = parse(event.payload).map_err(|error| {
-            let cause = format!("the input of {stage} is malformed: {error}");
-            tracing::error!(%stage, cause, "input invalid");
-            Failed::with_cause(Code::InputInvalid, &cause)
-        })?;
         let left = event
             .context
             .deadline()
             .duration_since(SystemTime::now())
             .unwrap_or_default();
-        let ended = execute(stage, trail, &payload, time_limit(left), work).await;
+        let ended = handle(event.payload, time_limit(left)).await;
         if let Err(failed) = &ended {
             was_stopped.store(failed.code == Code::StageTimedOut, Ordering::Relaxed);
         }
@@ -77,7 +100,7 @@ where
     let end_if_stopped = MapFutureLayer::new(|response| async move {
         let response: Result<(), lambda_runtime::Error> = response.await;
         if was_stopped.load(Ordering::Relaxed) {
-            tracing::warn!(%stage, "the process ends, with the work that was stopped");
+            tracing::warn!(stage = %name, "the process ends, with the work that was stopped");
             process::exit(1);
         }
         response
