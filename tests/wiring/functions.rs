@@ -107,8 +107,8 @@ fn every_function_gets_the_settings_that_it_reads() {
         assert_eq!(globals.collect::<Vec<_>>(), [("LOCAL_ENDPOINT_URL", &json!(""))]);
         let main = read(&format!("lambdas/{verb}/src/main.rs"));
         let read: BTreeSet<_> = main
-            .split("settings::required(")
-            .skip(1)
+            .split("settings::")
+            .filter_map(|rest| rest.strip_prefix("required(").or(rest.strip_prefix("optional(")))
             .filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once('"'))
             .map(|(name, _)| name)
             .collect();
@@ -176,6 +176,47 @@ fn every_function_has_an_event_that_it_can_read() {
     let fetched = &package.input.fetched;
     for staged in [&fetched.pack, &fetched.index, &upload.input.archive.object] {
         assert!(is_staged_for(staged, &push), "{staged:?}");
+    }
+}
+
+/// The states of a deployment are given, by the definition, what their functions read.
+#[test]
+fn every_state_of_a_deployment_is_called_with_just_what_it_reads() {
+    use delivery::contract::{self, BuildInput, BuiltInput, PlannedInput};
+
+    fn read_as<T: DeserializeOwned + Serialize>(input: &Value) -> Option<BTreeSet<String>> {
+        let read = serde_json::to_value(T::deserialize(input).ok()?).unwrap();
+        Some(entries(&read).map(|(key, _)| key.to_owned()).collect())
+    }
+    let build: contract::Envelope<BuildInput> = event("compile");
+    let planned: contract::Envelope<PlannedInput> = event("apply");
+    assert_eq!(build.deployment, planned.deployment);
+    let mut input = json!({ "build": { "build_id": "p:1", "output_key": "k" } });
+    for envelope in [json!(build), json!(planned)] {
+        for (name, value) in entries(&envelope["input"]) {
+            input[name] = value.clone();
+        }
+    }
+    for machine in machines().iter().filter(|machine| machine.name == "deploy") {
+        for (name, task, function) in machine.stages() {
+            let read = match name {
+                "Build" => read_as::<BuildInput>,
+                "CheckBuild" | "Collect" => read_as::<BuiltInput>,
+                "Apply" | "CheckStack" => read_as::<PlannedInput>,
+                _ => continue,
+            };
+            let expected = match name {
+                "Build" | "CheckBuild" | "Collect" => "Compile",
+                _ => "Apply",
+            };
+            assert_eq!(function, expected, "{name}");
+            let payload = &task["Arguments"]["Payload"];
+            assert_eq!(payload["stage"], name);
+            let passed = entries(&payload["input"])
+                .map(|(key, _)| key.to_owned())
+                .collect();
+            assert_eq!(read(&input), Some(passed), "{name}");
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Application {
 pub const DELIVERY: Application = Application {
     name: "delivery",
     template: "delivery.yaml",
-    functions: &["acquire", "admit", "apply", "build", "plan", "track"],
+    functions: &["acquire", "admit", "apply", "compile", "plan", "track"],
     sources: &["lambdas", "samconfig.toml", "statemachine", "delivery.yaml"],
     buckets: &["ArtifactBucketName"],
 };

@@ -51,6 +51,15 @@ pub async fn config() -> SdkConfig {
     config.build()
 }
 
+/// Returns a configuration with another endpoint, or the same if `endpoint` is `None`.
+#[must_use]
+pub fn at(config: &SdkConfig, endpoint: Option<String>) -> SdkConfig {
+    match endpoint {
+        None => config.clone(),
+        Some(endpoint) => config.to_builder().endpoint_url(endpoint).build(),
+    }
+}
+
 /// The configuration of a person: the SDK's default chain, with `AWS_PROFILE`, and where AWS is from `LOCAL_ENDPOINT_URL`, or
 /// else as the SDK reads it, which also knows endpoints of single services.
 pub async fn user_config() -> SdkConfig {

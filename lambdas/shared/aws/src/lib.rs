@@ -11,4 +11,4 @@ pub mod settings;
 pub mod staging;
 pub mod telemetry;
 
-pub use client::{AwsFailure, config, user_config};
+pub use client::{AwsFailure, at, config, user_config};

@@ -10,8 +10,11 @@ pub struct Missing(&'static str);
 /// # Errors
 /// Returns [`Missing`] if it is unset or empty.
 pub fn required(name: &'static str) -> Result<String, Missing> {
-    std::env::var(name)
-        .ok()
-        .filter(|value| !value.is_empty())
-        .ok_or(Missing(name))
+    optional(name).ok_or(Missing(name))
+}
+
+/// Returns the value of the environment variable `name`, or `None` if it is unset or empty.
+#[must_use]
+pub fn optional(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -1,5 +1,7 @@
 //! What a build has made of a tree, by digests, so that it can neither change nor be mistaken for anything else.
 
+use std::fmt::Write as _;
+
 use chrono::{DateTime, Utc};
 use domain::Invalid;
 use domain::git::{CommitId, ObjectId};
@@ -15,6 +17,17 @@ text_newtype!(
 );
 
 impl Digest {
+    /// Creates the digest with these bytes.
+    #[must_use]
+    pub fn of_hash(bytes: [u8; 32]) -> Self {
+        let mut text = String::with_capacity(64);
+        for byte in bytes {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        Self(text)
+    }
+
     /// Returns the key at which the bytes with this digest are in the artifact bucket.
     #[must_use]
     pub fn key(&self) -> String {

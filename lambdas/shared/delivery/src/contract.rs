@@ -395,6 +395,20 @@ pub struct Decision {
     pub comment: Option<String>,
 }
 
+/// The output of `Apply`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Executed {
+    /// The change set's ARN.
+    pub change_set: String,
+}
+
+/// The output of `Abandon`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abandoned {
+    /// The change set's ARN.
+    pub change_set: String,
+}
+
 /// The output of `CheckStack`. An update that fails is a failure of the state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {

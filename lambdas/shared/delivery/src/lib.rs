@@ -2,7 +2,8 @@
 //! free of AWS, tokio, a clock and an environment, like those of a push in `domain`.
 //!
 //! [`application`] has the settings, [`deployment`] and [`artifact`] what is deployed, [`contract`] the inputs and outputs
-//! of the workflow's states, and [`event`] and [`state`] the audit trail and its only fold.
+//! of the workflow's states, [`risk`] what a person has to approve, and [`event`] and [`state`] the audit trail and its only
+//! fold.
 
 pub mod application;
 pub mod artifact;
@@ -10,4 +11,7 @@ pub mod contract;
 pub mod deployment;
 pub mod event;
 mod output;
+pub mod risk;
+#[cfg(any(test, feature = "samples"))]
+pub mod samples;
 pub mod state;

@@ -4,8 +4,8 @@ use domain::flow::StageOutput;
 
 use crate::artifact::Artifact;
 use crate::contract::{
-    Acquired, Admitted, Applied, BuildProgress, ClosedDeployment, Planned, Restored, StartedBuild,
-    StartedPlan,
+    Abandoned, Acquired, Admitted, Applied, BuildProgress, ClosedDeployment, Executed, Planned, Restored,
+    StartedBuild, StartedPlan,
 };
 use crate::deployment::Deployment;
 use crate::event::DeploymentEvent;
@@ -107,6 +107,26 @@ impl StageOutput<Deployment> for Restored {
         self.0
             .complete
             .then(|| DeploymentEvent::StackRestored(self.0.clone()))
+    }
+
+    fn recorded(_: &DeploymentState) -> Option<Self> {
+        None
+    }
+}
+
+impl StageOutput<Deployment> for Executed {
+    fn event(&self) -> Option<DeploymentEvent> {
+        None
+    }
+
+    fn recorded(_: &DeploymentState) -> Option<Self> {
+        None
+    }
+}
+
+impl StageOutput<Deployment> for Abandoned {
+    fn event(&self) -> Option<DeploymentEvent> {
+        None
     }
 
     fn recorded(_: &DeploymentState) -> Option<Self> {

@@ -172,6 +172,8 @@ catalogue! {
     StackUnavailable: Transient, "Check the AWS Health Dashboard for CloudFormation and Lambda, then deploy again.";
     /// A role of the deployment lacks a right.
     RightMissing: Permanent, "Give the role that the message names the action on the resource that it names, then deploy again.";
+    /// The stack could not be taken back to the live release.
+    RestoreFailed: Permanent, "Traffic is with the versions of before. See the stack's events in the CloudFormation console, correct what they say, and deploy again.";
 }
 
 impl std::fmt::Display for Code {
