@@ -14,7 +14,7 @@ fn root() -> PathBuf {
 }
 
 fn pages() -> Vec<PathBuf> {
-    let folders = [root(), root().join("docs"), root().join("docs/decisions")];
+    let folders = ["", "docs", "docs/decisions", "examples/deepest-thread"].map(|folder| root().join(folder));
     let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
     files
         .map(|entry| entry.unwrap().path())

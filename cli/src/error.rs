@@ -90,6 +90,24 @@ pub enum Error {
         "port {0} of 127.0.0.1, which the git host needs, is in use: end the program that uses it, or choose another port with --git-port"
     )]
     PortInUse(u16),
+    /// Another program listens on the port.
+    #[error(
+        "the Hacker News that is made up cannot listen on port {port} of 127.0.0.1: end the program that uses it, or choose another port with --news-port"
+    )]
+    NewsPort {
+        /// The port.
+        port: u16,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The example application has no answer.
+    #[error("the deepest thread was not found: {}: {}", one_line(.error), one_line(.message))]
+    NoAnswer {
+        /// The error's name.
+        error: String,
+        /// What happened.
+        message: String,
+    },
     /// The git host does not serve.
     #[error(transparent)]
     GitHost(git_host::Error),
@@ -166,6 +184,9 @@ impl Error {
             Self::ExecutionFailed { error, cause, .. }
             | Self::LocalAws(local_aws::Error::FunctionFailed { error, cause, .. }) => {
                 json!({ "code": error, "cause": cause, "remedy": domain::error::remedy(error) })
+            }
+            Self::NoAnswer { error, message } => {
+                json!({ "code": error, "cause": message, "remedy": null })
             }
             _ => {
                 let mut cause = self.to_string();

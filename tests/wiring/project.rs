@@ -26,7 +26,8 @@ pub fn templates() -> [(&'static str, Value); 2] {
     ["template.yaml", "delivery.yaml"].map(|file| (file, parse(file)))
 }
 
-fn parse(file: &str) -> Value {
+/// A YAML file, such as a template.
+pub fn parse(file: &str) -> Value {
     let documents = YamlOwned::load_from_str(&read(file)).unwrap();
     plain(&documents[0])
 }
@@ -48,6 +49,7 @@ fn plain(yaml: &YamlOwned) -> Value {
             .collect(),
         YamlOwned::Value(ScalarOwned::String(text)) => json!(text),
         YamlOwned::Value(ScalarOwned::Integer(number)) => json!(number),
+        YamlOwned::Value(ScalarOwned::FloatingPoint(number)) => json!(number.into_inner()),
         YamlOwned::Value(ScalarOwned::Boolean(truth)) => json!(truth),
         YamlOwned::Value(ScalarOwned::Null) => Value::Null,
         other => unreachable!("the template has {other:?}"),

@@ -40,3 +40,12 @@ pub const PUSH_CODE: Application = Application {
     sources: &["lambdas", "samconfig.toml", "statemachine", "template.yaml"],
     buckets: &["StagingBucketName", "DestinationBucket"],
 };
+
+/// The example: the deepest thread of Hacker News.
+pub const DEEPEST_THREAD: Application = Application {
+    name: "deepest-thread",
+    template: "examples/deepest-thread/template.yaml",
+    functions: &["ask", "find"],
+    sources: &["examples/deepest-thread", "lambdas/shared"],
+    buckets: &[],
+};

@@ -1,5 +1,6 @@
 //! `push-code local`: all of it on this machine, without an AWS account.
 
+mod deepest;
 mod invoke;
 pub mod push;
 mod session;
@@ -17,6 +18,7 @@ use local_aws::{ACCESS_KEY, REGION};
 use serde_json::{Value, json};
 use shell::progress::Progress;
 
+use self::deepest::DeepestArgs;
 use self::invoke::InvokeArgs;
 use self::push::PushArgs;
 use crate::Error;
@@ -43,6 +45,9 @@ pub enum LocalCommand {
     ///
     /// A stage runs after those before it, which run in containers too. accept has the local AWS deliver the push.
     Invoke(InvokeArgs),
+    /// Ask the example application for the deepest thread of Hacker News in the past hours: start what is not running, deploy
+    /// the example, and print its answer.
+    Deepest(DeepestArgs),
     /// Start the local AWS and deploy the stack into it, as it is in this checkout now.
     Up(AwsArgs),
     /// End the local AWS. Everything in it is deleted.
@@ -89,6 +94,7 @@ pub async fn run(
     match command {
         LocalCommand::Push(args) => push::run(args, results, progress).await.map(|()| true),
         LocalCommand::Invoke(args) => invoke::run(args, results, progress).await.map(|()| true),
+        LocalCommand::Deepest(args) => deepest::run(args, results, progress).await.map(|()| true),
         LocalCommand::Up(args) => {
             let (settings, options) = up_options(&Checkout::find()?, &args, None)?;
             let local = LocalAws::up(&settings, &options, progress).await?;
