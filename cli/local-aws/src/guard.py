@@ -27,6 +27,7 @@ import hashlib
 import hmac
 import importlib
 import ipaddress
+import json
 import os
 import re
 import secrets
@@ -52,6 +53,7 @@ if sys.argv[2] == "owned":
 
 from hypercorn.config import Config  # noqa: E402
 from ministack import app as ministack  # noqa: E402
+from ministack.core import iam_actions  # noqa: E402
 from ministack.core import iam_evaluator as iam  # noqa: E402
 from ministack.core import lambda_runtime, responses, sigv4  # noqa: E402
 from ministack.core.iam_actions import access_denied_response  # noqa: E402
@@ -252,6 +254,27 @@ def execution_credentials(config):
     return {**keys, "AWS_SECRET_ACCESS_KEY": secret}
 
 
+evaluate_trust_policy = iam.evaluate_trust_policy
+extract_resource_arn = iam_actions.extract_resource_arn
+
+
+def evaluate_trust_policy_for_service(document, caller, context=None):
+    """Evaluate a trust policy. The administrator plays the services of AWS, which say whose account they act for."""
+    if context is not None and caller.endswith(":root"):
+        context.service_context.setdefault("aws:sourceaccount", context.principal_account)
+    return evaluate_trust_policy(document, caller, context)
+
+
+def extract_resource_arn_with_stream(service, method, path, headers, body, *rest):
+    """Return the ARN of what a request is about. For ministack, a stream of a log is its group; for AWS, and so for a policy
+    with `!GetAtt LogGroup.Arn`, which ends in `:*`, it is below the group."""
+    arn = extract_resource_arn(service, method, path, headers, body, *rest)
+    action = headers.get("x-amz-target", "").rpartition(".")[2]
+    if action not in ("CreateLogStream", "PutLogEvents", "GetLogEvents") or ":log-group:" not in arn:
+        return arn
+    return f"{arn}:log-stream:{json.loads(body)['logStreamName']}"
+
+
 is_webhook = contextvars.ContextVar("is_webhook", default=False)
 # In a burst of webhooks the rest waits, because each place may be a process. Webhooks, for which git hosts wait, take
 # precedence over pushes in progress. They mostly wait themselves, so they have more places than there are processors.
@@ -295,6 +318,8 @@ lambda_runtime.ProvidedWorker._pump_output = lambda worker, stream, lines: pump_
     worker, FunctionLog(stream), lines
 )
 lambda_svc._execute_function_dispatch = run_in_a_place
+iam.evaluate_trust_policy = evaluate_trust_policy_for_service
+iam_actions.extract_resource_arn = extract_resource_arn_with_stream
 for module in (lambda_runtime, lambda_svc):
     module.execution_credentials = execution_credentials
 # How many connections may wait to be accepted. With hypercorn's own 100, the rest of a burst would be reset.
