@@ -9,6 +9,7 @@
 )]
 
 mod burst;
+mod deepest;
 mod fixtures;
 mod histories;
 mod hostile;
