@@ -117,6 +117,7 @@ const ONLY_OF: [(&str, &[Code]); 2] = [
             Code::EvidenceUnavailable,
             Code::StackBusy,
             Code::StackUnavailable,
+            Code::WorkflowUnavailable,
         ],
     ),
 ];

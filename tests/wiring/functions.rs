@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use aws_lambda_events::apigw::{ApiGatewayV2CustomAuthorizerV2Request, ApiGatewayV2httpRequest};
+use delivery::application::ApplicationSettings;
+use delivery::contract::{AdmitInput, Tracked};
+use delivery::deployment::Cause;
 use domain::contract::{
     Envelope, FetchInput, PackageInput, RecordInput, StagedObject, UploadInput, ValidateInput,
 };
@@ -173,6 +176,15 @@ fn every_function_has_an_event_that_it_can_read() {
     for other in [&fetch.push, &package.push, &upload.push, &record.push] {
         assert_eq!(*other, push);
     }
+    let admit: delivery::contract::Envelope<AdmitInput> = event("admit");
+    let settings: ApplicationSettings = admit.input.settings.parse().unwrap();
+    assert_eq!(settings.application, admit.deployment.application);
+    let track: delivery::contract::Envelope<Tracked> = event("track");
+    assert_eq!(track.deployment, admit.deployment);
+    let cause = Cause::Push {
+        push_id: push.push_id,
+    };
+    assert_eq!(admit.deployment.cause, cause);
     let fetched = &package.input.fetched;
     for staged in [&fetched.pack, &fetched.index, &upload.input.archive.object] {
         assert!(is_staged_for(staged, &push), "{staged:?}");

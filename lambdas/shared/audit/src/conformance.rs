@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a trail that fails here does not conform")]
 
+mod deployments;
 mod events;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 use super::{DestinationRecord, LastPush, Lease, PushTrail, RefKey, samples};
 
+pub use deployments::check_deployments;
 pub use events::{Samples, check_events};
 
 /// Runs all tests of the trail of pushes concurrently, which takes as long as a writer waits for a destination's lease:

@@ -7,6 +7,9 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, Put, TransactWriteItem};
+use chrono::SecondsFormat;
+use delivery::deployment::{Deployment, DeploymentId};
+use delivery::slot::{ApprovalToken, Release, Slot, SlotKey};
 use domain::aggregate::{Aggregate, RecordedEvent};
 use domain::destination::Destination;
 use domain::push::Push;
@@ -14,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::partition_key;
-use super::{AuditError, DestinationRecord, EventStore, LastPush, PushTrail, RefKey};
+use super::{AuditError, DeploymentTrail, DestinationRecord, EventStore, LastPush, PushTrail, RefKey};
 use aws::AwsFailure;
 
 type Item = HashMap<String, AttributeValue>;
@@ -73,6 +76,18 @@ impl<A> DynamoTrail<A> {
             .await
             .map_err(|error| self.failed(AwsFailure::new("dynamodb:GetItem", &error)))?;
         output.item.map(|item| from_item(item, pk)).transpose()
+    }
+
+    /// Writes an item, whether or not it exists.
+    async fn put_always(&self, item: Item) -> Result<(), AuditError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item));
+        let put = put.send().await;
+        put.map_err(|error| self.failed(AwsFailure::new("dynamodb:PutItem", &error)))?;
+        Ok(())
     }
 
     /// Writes an item if the number `field` of the existing item is `before`, or if `before` is `None` and there is no
@@ -242,6 +257,64 @@ impl PushTrail for DynamoTrail<Push> {
         let before = next.version - 1;
         self.put_if(item, "version", (before > 0).then_some(before)).await
     }
+}
+
+impl DeploymentTrail for DynamoTrail<Deployment> {
+    async fn slot(&self, key: &SlotKey) -> Result<Slot, AuditError> {
+        Ok(self.item(&slot_key(key), "SLOT").await?.unwrap_or_default())
+    }
+
+    async fn put_slot(&self, key: &SlotKey, next: &Slot) -> Result<bool, AuditError> {
+        let item = to_item(next, &slot_key(key), "SLOT")?;
+        let before = next.version - 1;
+        self.put_if(item, "version", (before > 0).then_some(before)).await
+    }
+
+    async fn put_release(&self, key: &SlotKey, release: &Release) -> Result<(), AuditError> {
+        let released_at = release.released_at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let item = to_item(release, &environment_key(key), &format!("RELEASED#{released_at}"))?;
+        self.put_always(item).await
+    }
+
+    async fn releases(&self, key: &SlotKey, limit: i32) -> Result<Vec<Release>, AuditError> {
+        let pk = environment_key(key);
+        let response = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :released)")
+            .expression_attribute_values(":pk", text(&pk))
+            .expression_attribute_values(":released", text("RELEASED#"))
+            .scan_index_forward(false)
+            .limit(limit)
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| self.failed(AwsFailure::new("dynamodb:Query", &error)))?;
+        let items = response.items.unwrap_or_default();
+        items.into_iter().map(|item| from_item(item, &pk)).collect()
+    }
+
+    async fn put_approval(&self, token: &ApprovalToken) -> Result<(), AuditError> {
+        let item = to_item(token, &approval_key(token.deployment_id), "APPROVAL")?;
+        self.put_always(item).await
+    }
+
+    async fn approval(&self, deployment_id: DeploymentId) -> Result<Option<ApprovalToken>, AuditError> {
+        self.item(&approval_key(deployment_id), "APPROVAL").await
+    }
+}
+
+fn slot_key(key: &SlotKey) -> String {
+    format!("SLOT#{key}")
+}
+
+fn environment_key(key: &SlotKey) -> String {
+    format!("ENVIRONMENT#{key}")
+}
+
+fn approval_key(deployment_id: DeploymentId) -> String {
+    format!("APPROVAL#{deployment_id}")
 }
 
 fn destination_key(destination: &Destination) -> String {

@@ -1,12 +1,13 @@
 //! The audit trail: an append-only list of events for each push and each deployment, and the read model that they fold
 //! to ([`EventStore`]). That of pushes also keeps the last number of each ref, and a record of each destination
-//! ([`PushTrail`]).
+//! ([`PushTrail`]), and that of deployments the slots of environments ([`DeploymentTrail`]).
 //!
-//! The required methods of both are a thin port of reads and conditional writes. Everything else is provided on top of
+//! The required methods of all are a thin port of reads and conditional writes. Everything else is provided on top of
 //! them, so the trail in memory, which tests use, runs the same algorithms as the one in DynamoDB.
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod deployments;
 mod dynamo;
 mod error;
 #[cfg(any(test, feature = "conformance"))]
@@ -26,6 +27,7 @@ use domain::order;
 use domain::push::{Push, PushId, SourceName};
 use serde::{Deserialize, Serialize};
 
+pub use deployments::DeploymentTrail;
 pub use dynamo::DynamoTrail;
 pub use error::AuditError;
 pub use lease::{DestinationRecord, Lease};

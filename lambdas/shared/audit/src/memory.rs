@@ -1,13 +1,16 @@
 //! A trail in memory, for `push-code push` and for tests of the stages.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, Utc};
+use delivery::deployment::{Deployment, DeploymentId};
+use delivery::slot::{ApprovalToken, Release, Slot, SlotKey};
 use domain::aggregate::{Aggregate, RecordedEvent};
 use domain::destination::Destination;
 use domain::push::Push;
 
-use super::{AuditError, DestinationRecord, EventStore, LastPush, PushTrail, RefKey};
+use super::{AuditError, DeploymentTrail, DestinationRecord, EventStore, LastPush, PushTrail, RefKey};
 
 /// A trail that lives as long as the process, of pushes or of another kind of aggregate.
 #[derive(Debug)]
@@ -20,6 +23,9 @@ struct Items<A: Aggregate> {
     events: HashMap<A::Id, Vec<RecordedEvent<A::Event>>>,
     last_pushes: HashMap<RefKey, LastPush>,
     destinations: HashMap<String, DestinationRecord>,
+    slots: HashMap<SlotKey, Slot>,
+    releases: HashMap<SlotKey, BTreeMap<DateTime<Utc>, Release>>,
+    approvals: HashMap<DeploymentId, ApprovalToken>,
 }
 
 impl<A: Aggregate> Default for MemoryTrail<A> {
@@ -29,6 +35,9 @@ impl<A: Aggregate> Default for MemoryTrail<A> {
                 events: HashMap::new(),
                 last_pushes: HashMap::new(),
                 destinations: HashMap::new(),
+                slots: HashMap::new(),
+                releases: HashMap::new(),
+                approvals: HashMap::new(),
             }),
         }
     }
@@ -102,5 +111,44 @@ impl PushTrail for MemoryTrail<Push> {
             items.destinations.insert(name, next.clone());
         }
         Ok(is_next)
+    }
+}
+
+impl DeploymentTrail for MemoryTrail<Deployment> {
+    async fn slot(&self, key: &SlotKey) -> Result<Slot, AuditError> {
+        Ok(self.items().slots.get(key).cloned().unwrap_or_default())
+    }
+
+    async fn put_slot(&self, key: &SlotKey, next: &Slot) -> Result<bool, AuditError> {
+        let mut items = self.items();
+        let slot = items.slots.entry(key.clone()).or_default();
+        let is_next = slot.version + 1 == next.version;
+        if is_next {
+            *slot = next.clone();
+        }
+        Ok(is_next)
+    }
+
+    async fn put_release(&self, key: &SlotKey, release: &Release) -> Result<(), AuditError> {
+        let mut items = self.items();
+        let releases = items.releases.entry(key.clone()).or_default();
+        releases.insert(release.released_at, release.clone());
+        Ok(())
+    }
+
+    async fn releases(&self, key: &SlotKey, limit: i32) -> Result<Vec<Release>, AuditError> {
+        let items = self.items();
+        let releases = items.releases.get(key).into_iter().flat_map(BTreeMap::values);
+        let limit = usize::try_from(limit).unwrap_or_default();
+        Ok(releases.rev().take(limit).cloned().collect())
+    }
+
+    async fn put_approval(&self, token: &ApprovalToken) -> Result<(), AuditError> {
+        self.items().approvals.insert(token.deployment_id, token.clone());
+        Ok(())
+    }
+
+    async fn approval(&self, deployment_id: DeploymentId) -> Result<Option<ApprovalToken>, AuditError> {
+        Ok(self.items().approvals.get(&deployment_id).cloned())
     }
 }

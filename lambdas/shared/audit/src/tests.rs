@@ -17,6 +17,7 @@ async fn the_trail_in_memory_conforms() {
     conformance::check_all(&MemoryTrail::default()).await;
     conformance::check_events(&MemoryTrail::<samples::Job>::default()).await;
     conformance::check_events(&FaultyTrail::<samples::Job>::default()).await;
+    conformance::check_deployments(&MemoryTrail::default()).await;
 }
 
 #[tokio::test]

@@ -6,8 +6,13 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use audit::{DestinationRecord, DynamoTrail, EventStore, LastPush, Lease, PushTrail, RefKey};
+use audit::{
+    DeploymentTrail, DestinationRecord, DynamoTrail, EventStore, LastPush, Lease, PushTrail, RefKey,
+};
 use chrono::{TimeDelta, Utc};
+use delivery::deployment::{Cause, Deployment};
+use delivery::event::{DeploymentEvent, DeploymentRequested};
+use delivery::slot::{ApprovalToken, Release, Slot, SlotKey};
 use domain::contract::{IgnoreReason, Ignored};
 use domain::destination::Destination;
 use domain::error::{Class, Code, Coded};
@@ -379,6 +384,56 @@ fn keys_written(request: &testkit::Request) -> Vec<[String; 2]> {
     }
 }
 
+/// Writes every item of a deployment. Returns the deployment, and when it was released.
+async fn write_deployment(trail: &DynamoTrail<Deployment>) -> (Deployment, &'static str) {
+    let deployment = Deployment {
+        environment: "dev".parse().unwrap(),
+        application: "app".parse().unwrap(),
+        cause: Cause::Push {
+            push_id: push().push_id,
+        },
+    };
+    let requested = DeploymentEvent::DeploymentRequested(DeploymentRequested {
+        deployment: deployment.clone(),
+        execution: samples::execution("e1"),
+    });
+    trail.try_append(None, requested).await.unwrap();
+    let key = SlotKey::of(&deployment);
+    let slot = Slot {
+        version: 1,
+        ..Slot::default()
+    };
+    trail.put_slot(&key, &slot).await.unwrap();
+    let release = Release {
+        deployment_id: deployment.id(),
+        released_at: samples::time(),
+        push_id: push().push_id,
+        commit: samples::fetched().commit,
+        subject: "Change it".to_owned(),
+        rollback_to: None,
+    };
+    trail.put_release(&key, &release).await.unwrap();
+    let token = ApprovalToken {
+        deployment_id: deployment.id(),
+        execution_id: "e1".to_owned(),
+        task_token: "t1".to_owned(),
+    };
+    trail.put_approval(&token).await.unwrap();
+    (deployment, "2023-11-14T22:13:20.000Z")
+}
+
+#[tokio::test]
+async fn a_deployment_is_found_by_its_application_and_its_push() {
+    let service = Service::always(AwsResponse::json(&json!({}))).await;
+    write_deployment(&trail_of(&service).of()).await;
+    let puts = puts(&service.requests()[0]);
+    assert_eq!(puts[1].0, "DEPLOYMENT");
+    let model = &puts[1].1["Item"];
+    assert_eq!(model["gsi1pk"]["S"], "APPLICATION#dev#app");
+    assert_eq!(model["gsi2pk"]["S"], format!("PUSH#{}", push().push_id));
+    assert_eq!(model["gsi1sk"], model["gsi2sk"]);
+}
+
 #[tokio::test]
 async fn the_architecture_guide_has_the_keys_of_all_items() {
     let service = Service::always(AwsResponse::json(&json!({}))).await;
@@ -402,6 +457,7 @@ async fn the_architecture_guide_has_the_keys_of_all_items() {
         last: None,
     };
     trail.put_destination(&destination, &record).await.unwrap();
+    let (deployment, released_at) = write_deployment(&trail.of()).await;
     let requests = service.requests();
     let written: BTreeSet<_> = requests.iter().flat_map(keys_written).collect();
 
@@ -422,6 +478,10 @@ async fn the_architecture_guide_has_the_keys_of_all_items() {
                     .replace("{ref}", push.ref_name.as_str())
                     .replace("{bucket}", &destination.bucket)
                     .replace("{key}", destination.key.as_str())
+                    .replace("{deployment_id}", &deployment.id().to_string())
+                    .replace("{environment}", deployment.environment.as_str())
+                    .replace("{application}", deployment.application.as_str())
+                    .replace("{time}", released_at)
             })
         })
         .collect();

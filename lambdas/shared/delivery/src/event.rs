@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::artifact::Artifact;
 use crate::contract::{
     Acquired, Applied, Decision, DeploymentFailure, IgnoredDeployment, Judged, Planned, Probed, Released,
-    Request, RolledBack, Shifted, Stage, StartedBuild, SupersededDeployment,
+    Request, RolledBack, Shifted, Stage, StartedBuild, SupersededDeployment, Tracked,
 };
 use crate::deployment::Deployment;
 
@@ -123,4 +123,18 @@ pub struct DeploymentFailed {
     /// Its first failure.
     #[serde(flatten)]
     pub failure: DeploymentFailure,
+}
+
+impl From<Tracked> for DeploymentEvent {
+    fn from(tracked: Tracked) -> Self {
+        match tracked {
+            Tracked::ProbePassed(probed) => Self::ProbePassed(probed),
+            Tracked::TrafficShifted(shifted) => Self::TrafficShifted(shifted),
+            Tracked::CanaryJudged(judged) => Self::CanaryJudged(judged),
+            Tracked::TrafficPromoted(shifted) => Self::TrafficPromoted(shifted),
+            Tracked::TrafficRolledBack(rolled_back) => Self::TrafficRolledBack(rolled_back),
+            Tracked::StackRestored(applied) => Self::StackRestored(applied),
+            Tracked::ApprovalDecided(decision) => Self::ApprovalDecided(decision),
+        }
+    }
 }

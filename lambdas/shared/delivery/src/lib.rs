@@ -14,4 +14,5 @@ mod output;
 pub mod risk;
 #[cfg(any(test, feature = "samples"))]
 pub mod samples;
+pub mod slot;
 pub mod state;

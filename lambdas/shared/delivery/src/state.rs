@@ -370,7 +370,10 @@ impl DeploymentState {
             E::ApprovalDecided(_) => status == S::AwaitingApproval,
             E::ChangesApplied(_) => status == S::Planned,
             E::ProbePassed(_) => matches!(status, S::Applied | S::Shifting),
-            E::TrafficShifted(_) => matches!(status, S::Applied | S::Shifting),
+            // Each share is more than the one before.
+            E::TrafficShifted(shifted) => {
+                matches!(status, S::Applied | S::Shifting) && shifted.percent > self.percent
+            }
             E::CanaryJudged(_) => status == S::Shifting,
             E::TrafficPromoted(_) => matches!(status, S::Applied | S::Shifting),
             E::TrafficRolledBack(_) => matches!(status, S::Applied | S::Shifting | S::Promoted),

@@ -174,6 +174,18 @@ catalogue! {
     RightMissing: Permanent, "Give the role that the message names the action on the resource that it names, then deploy again.";
     /// The stack could not be taken back to the live release.
     RestoreFailed: Permanent, "Traffic is with the versions of before. See the stack's events in the CloudFormation console, correct what they say, and deploy again.";
+    /// The application's SSM parameter cannot be applied.
+    ApplicationInvalid: Permanent, "Correct the application's SSM parameter, then start a new execution with the same input.";
+    /// The push that is to be deployed was not delivered.
+    PushNotDelivered: Permanent, "Deploy a push that was delivered: push-code pushes show names its status.";
+    /// The destination's bucket keeps no versions.
+    BucketUnversioned: Permanent, "Turn on versioning for the destination's bucket, and push again.";
+    /// There is no such release of the application in the environment.
+    ReleaseNotFound: Permanent, "Name a deployment that was released: push-code deployments list shows them.";
+    /// Step Functions does not respond.
+    WorkflowUnavailable: Transient, "Check the AWS Health Dashboard for Step Functions, then start a new execution with the same input.";
+    /// Step Functions refuses the request.
+    WorkflowRefused: Permanent, "Deploy the template again: the function's role may lack a right.";
 }
 
 impl std::fmt::Display for Code {

@@ -1,0 +1,27 @@
+//! The Lambda function of the states `Admit`, `Queue`, `Release` and `ReleaseAfterFailure`, and of executions that were
+//! stopped.
+
+use audit::DynamoTrail;
+use aws::{settings, telemetry};
+use tasks::StepFunctions;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    telemetry::init();
+    let table = settings::required("TABLE_NAME")?;
+    let environment = settings::required("ENVIRONMENT")?.parse()?;
+    let application = settings::required("APPLICATION")?.parse()?;
+    let config = aws::config().await;
+    let pushes = DynamoTrail::new(&config, table);
+    let deps = admit::Deps {
+        deployments: &pushes.of(),
+        pushes: &pushes,
+        tasks: &StepFunctions::new(&config),
+        environment,
+        application,
+    };
+    workflow::serve("Admit", async |payload, time_limit| {
+        admit::handle(&deps, payload, time_limit).await
+    })
+    .await
+}

@@ -1,0 +1,164 @@
+//! Executions that were stopped, reached their time limit, or failed without a release.
+
+use delivery::contract::Admitted;
+use delivery::state::DeploymentStatus;
+use domain::error::Code;
+use serde_json::{Value, json};
+
+use super::opening::release;
+use super::scene::{Scene, deployment, go, push};
+
+/// Returns an event as EventBridge sends it.
+pub fn event(delivery: &str, execution: &str, status: &str) -> Value {
+    let input = json!({ "push_id": push(delivery).push_id }).to_string();
+    json!({
+        "detail-type": "Step Functions Execution Status Change",
+        "source": "aws.states",
+        "detail": {
+            "executionArn": execution,
+            "status": status,
+            "startDate": 1_551_225_146_847_i64,
+            "input": input,
+            "error": null,
+            "cause": null,
+        },
+    })
+}
+
+#[tokio::test]
+async fn a_deployment_that_is_stopped_is_closed_and_passes_the_environment_on() {
+    let scene = Scene::default();
+    scene.request("d1", 1, "e1").await;
+    scene.request("d2", 2, "e2").await;
+    scene.queue("d1", "e1/1").await;
+    scene.queue("d2", "e2/1").await;
+    scene.tasks.end("e1");
+    scene.call(event("d1", "e1", "ABORTED")).await.unwrap();
+    assert_eq!(scene.tasks.answer_to("e2/1"), go());
+    let failure = scene.state("d1").await.failure.unwrap();
+    assert_eq!(failure.failure.error, "ExecutionAborted");
+    assert!(failure.failure.clean);
+    // The event may come twice.
+    let events = scene.names("d1");
+    scene.call(event("d1", "e1", "ABORTED")).await.unwrap();
+    assert_eq!(scene.names("d1"), events);
+    assert_eq!(scene.slot().await.holder.unwrap().execution_id, "e2");
+}
+
+#[tokio::test]
+async fn a_deployment_that_is_stopped_while_it_waits_leaves_the_queue() {
+    let scene = Scene::default();
+    scene.request("d1", 1, "e1").await;
+    scene.request("d2", 2, "e2").await;
+    scene.queue("d1", "e1/1").await;
+    scene.queue("d2", "e2/1").await;
+    scene.call(event("d2", "e2", "TIMED_OUT")).await.unwrap();
+    assert_eq!(scene.slot().await.waiting, None);
+    assert_eq!(
+        scene.state("d2").await.failure.unwrap().failure.error,
+        "ExecutionTimedOut"
+    );
+}
+
+#[tokio::test]
+async fn an_execution_that_was_stopped_before_it_has_claimed_the_environment_does_not_get_it() {
+    let scene = Scene::default();
+    scene.request("d1", 1, "e1").await;
+    scene.call(event("d1", "e1", "ABORTED")).await.unwrap();
+    scene.queue("d1", "e1/1").await;
+    assert_eq!(scene.slot().await.holder, None);
+}
+
+#[tokio::test]
+async fn a_deployment_that_was_stopped_between_two_releases_is_not_clean() {
+    let scene = Scene::default();
+    scene.request("d1", 1, "e1").await;
+    scene.queue("d1", "e1/1").await;
+    for (name, data) in [
+        ("BuildStarted", json!({"build_id": "b:1", "output_key": "k"})),
+        (
+            "AttemptFailed",
+            json!({"stage": "Build", "attempt": 0, "execution_id": "e1", "error": "x", "cause": "y"}),
+        ),
+    ] {
+        scene
+            .append(
+                "d1",
+                serde_json::from_value(json!({"type": name, "data": data})).unwrap(),
+            )
+            .await;
+    }
+    scene.call(event("d1", "e1", "ABORTED")).await.unwrap();
+    assert!(
+        scene.state("d1").await.failure.unwrap().failure.clean,
+        "a build changes nothing"
+    );
+
+    let scene = Scene::default();
+    scene.request("d1", 1, "e1").await;
+    scene.queue("d1", "e1/1").await;
+    let reused = json!({"artifact": null, "from": "own"});
+    let planned = json!({"complete": true, "changes": [], "drift": [], "risks": [], "canary": true});
+    for (name, data) in [("ArtifactReused", reused), ("ChangesPlanned", planned)] {
+        scene
+            .append(
+                "d1",
+                serde_json::from_value(json!({"type": name, "data": data})).unwrap(),
+            )
+            .await;
+    }
+    scene.call(event("d1", "e1", "ABORTED")).await.unwrap();
+    let failure = scene.state("d1").await.failure.unwrap().failure;
+    assert!(!failure.clean);
+    assert!(
+        failure.cause.contains("between two releases"),
+        "{}",
+        failure.cause
+    );
+}
+
+#[tokio::test]
+async fn an_execution_that_was_stopped_before_its_first_event_has_a_trail_and_may_be_followed() {
+    let scene = Scene::default();
+    scene.deliver(&push("d1"), 1, Some("v1")).await;
+    scene.call(event("d1", "e1", "ABORTED")).await.unwrap();
+    assert_eq!(scene.names("d1"), ["DeploymentRequested", "DeploymentFailed"]);
+    let admitted = scene.admit(&deployment("d1"), "e2").await.unwrap();
+    assert!(matches!(admitted, Admitted::Deploy(_)));
+}
+
+#[tokio::test]
+async fn an_execution_that_has_failed_after_its_release_keeps_its_status() {
+    let scene = Scene::default();
+    scene.request("d1", 1, "e1").await;
+    scene.queue("d1", "e1/1").await;
+    release(&scene, "d1").await;
+    let mut failed = event("d1", "e1", "FAILED");
+    failed["detail"]["error"] = json!("EventBridge.FailedEntry");
+    scene.call(failed).await.unwrap();
+    let state = scene.state("d1").await;
+    assert_eq!(state.status, DeploymentStatus::Released);
+    assert_eq!(state.failure.unwrap().failure.error, "EventBridge.FailedEntry");
+    let slot = scene.slot().await;
+    assert_eq!((slot.holder, slot.released.unwrap().order), (None, 1));
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_is_an_error() {
+    let scene = Scene::default();
+    for (field, value) in [
+        ("status", json!("SUCCEEDED")),
+        ("input", Value::Null),
+        ("input", json!("{}")),
+        ("startDate", json!(i64::MAX)),
+        ("executionArn", Value::Null),
+    ] {
+        let mut event = event("d1", "e1", "ABORTED");
+        event["detail"][field] = value;
+        assert_eq!(
+            scene.call(event).await.unwrap_err().code,
+            Code::InputInvalid,
+            "{field}"
+        );
+    }
+}
