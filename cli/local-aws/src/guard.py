@@ -182,9 +182,11 @@ def check_signature(scope, body):
 
 def find_credential(key, token):
     """Return the credential of an access key id, or raise why there is none. Other ids that ministack takes for the
-    administrator's key, such as an account's number, have the same secret."""
+    administrator's key have the same secret. An account's number is the administrator of that account."""
     account = (
-        responses._account_from_sts_session(key) or iam.find_iam_access_key_account(key) or responses.get_account_id()
+        responses._account_from_sts_session(key)
+        or iam.find_iam_access_key_account(key)
+        or (key if re.fullmatch(r"\d{12}", key) else responses.get_account_id())
     )
     return iam.resolve_credential(key, account, token)
 

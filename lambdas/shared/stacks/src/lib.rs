@@ -11,7 +11,7 @@ mod stack;
 use std::collections::BTreeMap;
 
 use aws::AwsFailure;
-use aws_sdk_cloudformation::types::{Capability, ChangeSetType, Parameter};
+use aws_sdk_cloudformation::types::{Capability, ChangeSetType, EventFilter, Parameter};
 use serde_json::Value;
 
 pub use change_set::{ChangeSet, ChangeSetStatus, Detail, ResourceChange};
@@ -372,14 +372,15 @@ impl Stacks {
         }
     }
 
-    /// Returns the resource that has failed first in the last operation on a stack, or `None` if none has.
+    /// Returns the resource that has failed first in the last operation on a stack, or if none has, the stack itself, or
+    /// `None` if there was no failure.
     ///
     /// # Errors
     /// Returns a [`StackError`] if CloudFormation fails.
     pub async fn first_failure(&self, stack_id: &str) -> Result<Option<FailedResource>, StackError> {
         let request = self.cloudformation.describe_stack_events().stack_name(stack_id);
         let mut events = request.into_paginator().items().send();
-        let mut first = None;
+        let (mut first, mut of_stack) = (None, None);
         // The newest event comes first.
         while let Some(event) = events.next().await {
             let event = event.map_err(|error| {
@@ -391,9 +392,35 @@ impl Stacks {
             if stack::is_begin(&event) {
                 break;
             }
-            first = FailedResource::of(event).or(first);
+            let is_stack = stack::is_of_stack(&event);
+            let failed = FailedResource::of(event);
+            if is_stack {
+                of_stack = failed.or(of_stack);
+            } else {
+                first = failed.or(first);
+            }
         }
-        Ok(first)
+        match (first, of_stack) {
+            // What fails before any resource is touched is an event of the operation, not of the stack.
+            (None, Some(of_stack)) => Ok(self.validation(stack_id).await.or(Some(of_stack))),
+            (first, _) => Ok(first),
+        }
+    }
+
+    /// Returns what CloudFormation has found in the last operation before it has touched a resource, if it can be asked.
+    async fn validation(&self, stack_id: &str) -> Option<FailedResource> {
+        let filter = EventFilter::builder().failed_events(true).build();
+        let request = self.cloudformation.describe_events().stack_name(stack_id);
+        let output = request.filters(filter).send().await.ok()?;
+        let mut events = output.operation_events.unwrap_or_default().into_iter();
+        events.find_map(|event| {
+            Some(FailedResource {
+                reason: event.validation_status_reason?,
+                logical_id: event.logical_resource_id.unwrap_or_default(),
+                resource_type: event.resource_type.unwrap_or_default(),
+                status: event.validation_name.unwrap_or_default(),
+            })
+        })
     }
 
     /// Returns the version that an alias of a function points to, or `None` if there is no such function or alias.

@@ -93,8 +93,7 @@ impl FailedResource {
     pub(crate) fn of(event: StackEvent) -> Option<Self> {
         let status = event.resource_status?.as_str().to_owned();
         let reason = event.resource_status_reason.unwrap_or_default();
-        let is_stack = event.physical_resource_id == event.stack_id;
-        if !status.ends_with("_FAILED") || is_stack || reason.to_lowercase().trim_end().ends_with(CANCELLED) {
+        if !status.ends_with("_FAILED") || reason.to_lowercase().trim_end().ends_with(CANCELLED) {
             return None;
         }
         Some(Self {
@@ -106,13 +105,18 @@ impl FailedResource {
     }
 }
 
+/// Returns whether an event is of the stack itself.
+pub(crate) fn is_of_stack(event: &StackEvent) -> bool {
+    event.physical_resource_id == event.stack_id
+}
+
 /// Returns whether an operation on the stack begins with this event.
 pub(crate) fn is_begin(event: &StackEvent) -> bool {
     let status = event
         .resource_status
         .as_ref()
         .map(aws_sdk_cloudformation::types::ResourceStatus::as_str);
-    event.physical_resource_id == event.stack_id
+    is_of_stack(event)
         && matches!(
             status,
             Some("CREATE_IN_PROGRESS" | "UPDATE_IN_PROGRESS" | "DELETE_IN_PROGRESS")
@@ -165,7 +169,8 @@ mod tests {
         assert_eq!(failed("t", "CREATE_FAILED", "Resource creation cancelled"), None);
         assert_eq!(failed("t", "UPDATE_FAILED", "Resource update cancelled "), None);
         assert_eq!(failed("t", "CREATE_COMPLETE", ""), None);
-        assert_eq!(failed("stack", "UPDATE_ROLLBACK_FAILED", "x"), None);
+        assert!(is_of_stack(&event("stack", "UPDATE_FAILED", "x")));
+        assert!(!is_of_stack(&event("t", "UPDATE_FAILED", "x")));
         assert!(is_begin(&event("stack", "UPDATE_IN_PROGRESS", "User Initiated")));
         assert!(!is_begin(&event("t", "UPDATE_IN_PROGRESS", "")));
         assert!(!is_begin(&event("stack", "UPDATE_ROLLBACK_IN_PROGRESS", "")));
