@@ -194,17 +194,21 @@ fn every_function_has_an_event_that_it_can_read() {
 /// The states of a deployment are given, by the definition, what their functions read.
 #[test]
 fn every_state_of_a_deployment_is_called_with_just_what_it_reads() {
-    use delivery::contract::{self, BuildInput, BuiltInput, PlannedInput};
+    use delivery::contract::{self, BuildInput, BuiltInput, PlanInput, PlannedInput};
 
     fn read_as<T: DeserializeOwned + Serialize>(input: &Value) -> Option<BTreeSet<String>> {
         let read = serde_json::to_value(T::deserialize(input).ok()?).unwrap();
         Some(entries(&read).map(|(key, _)| key.to_owned()).collect())
     }
     let build: contract::Envelope<BuildInput> = event("compile");
+    let acquire: contract::Envelope<BuildInput> = event("acquire");
+    let plan: contract::Envelope<PlanInput> = event("plan");
     let planned: contract::Envelope<PlannedInput> = event("apply");
-    assert_eq!(build.deployment, planned.deployment);
+    for other in [&acquire.deployment, &plan.deployment, &planned.deployment] {
+        assert_eq!(*other, build.deployment);
+    }
     let mut input = json!({ "build": { "build_id": "p:1", "output_key": "k" } });
-    for envelope in [json!(build), json!(planned)] {
+    for envelope in [json!(build), json!(plan), json!(planned)] {
         for (name, value) in entries(&envelope["input"]) {
             input[name] = value.clone();
         }
@@ -212,14 +216,17 @@ fn every_state_of_a_deployment_is_called_with_just_what_it_reads() {
     for machine in machines().iter().filter(|machine| machine.name == "deploy") {
         for (name, task, function) in machine.stages() {
             let read = match name {
-                "Build" => read_as::<BuildInput>,
+                "Acquire" | "Build" => read_as::<BuildInput>,
+                "Plan" => read_as::<PlanInput>,
                 "CheckBuild" | "Collect" => read_as::<BuiltInput>,
-                "Apply" | "CheckStack" => read_as::<PlannedInput>,
+                "CheckPlan" | "Restore" | "Abandon" | "Apply" | "CheckStack" => read_as::<PlannedInput>,
                 _ => continue,
             };
             let expected = match name {
                 "Build" | "CheckBuild" | "Collect" => "Compile",
-                _ => "Apply",
+                "Plan" | "CheckPlan" | "Restore" | "Abandon" => "Plan",
+                "Apply" | "CheckStack" => "Apply",
+                name => name,
             };
             assert_eq!(function, expected, "{name}");
             let payload = &task["Arguments"]["Payload"];
