@@ -135,19 +135,7 @@ async fn create_role(config: &SdkConfig, name: &str, trust: &Value, statements: 
             "Policies": [{ "PolicyName": "p", "PolicyDocument": policy(statements) }],
         },
     });
-    let cloudformation = aws_sdk_cloudformation::Client::new(config);
-    let request = cloudformation.create_stack().stack_name(name);
-    let request = request.capabilities(aws_sdk_cloudformation::types::Capability::CapabilityNamedIam);
-    let request = request.template_body(json!({ "Resources": { "Role": role } }).to_string());
-    request.send().await.unwrap();
-    let stacks = stacks::Stacks::new(config);
-    for _ in 0..100 {
-        if stacks.stack(name).await.unwrap().unwrap().phase() == stacks::Phase::Ready {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    panic!("the role {name} is not created");
+    crate::create_stack(config, name, &json!({ "Resources": { "Role": role } })).await;
 }
 
 async fn assume(config: &SdkConfig, role_arn: &str, external_id: Option<&str>) -> SdkConfig {

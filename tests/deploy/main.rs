@@ -3,6 +3,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "the helpers of tests")]
 
 mod artifacts;
+mod build;
 mod evidence;
 mod update;
 
@@ -79,4 +80,20 @@ async fn create_table(config: &SdkConfig) {
         .set_attribute_definitions(Some(vec![attribute("pk"), attribute("sk")]))
         .set_key_schema(Some(vec![key("pk", KeyType::Hash), key("sk", KeyType::Range)]));
     request.send().await.unwrap();
+}
+
+/// Creates a stack that a test needs besides what it is about.
+async fn create_stack(config: &SdkConfig, name: &str, template: &serde_json::Value) {
+    let cloudformation = aws_sdk_cloudformation::Client::new(config);
+    let request = cloudformation.create_stack().stack_name(name);
+    let request = request.capabilities(aws_sdk_cloudformation::types::Capability::CapabilityNamedIam);
+    request.template_body(template.to_string()).send().await.unwrap();
+    let stacks = stacks::Stacks::new(config);
+    for _ in 0..100 {
+        if stacks.stack(name).await.unwrap().unwrap().phase() == stacks::Phase::Ready {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("the stack {name} is not created");
 }
