@@ -1,16 +1,20 @@
 //! The project's own clients send no request that AWS refuses, and understand its responses.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use accept::{Executions, StepFunctions};
 use audit::{DynamoTrail, MemoryTrail, PushTrail, conformance};
 use aws::destination::{DestinationStore, S3Destination};
+use aws::failure::Failed;
 use aws::secrets::{Secrets, SecretsManager};
 use aws::staging::{PIECE_BYTES, S3Staging, Staging};
 use domain::contract::{Envelope, StagedObject, UploadInput, Uploaded};
 use domain::destination::{Destination, staging_key};
+use domain::error::Code;
 use domain::push::PushId;
 use serde_json::{Value, json};
+use tasks::Tasks;
 
 use super::{Aws, BUCKET};
 use crate::fixtures::repository::noise;
@@ -141,6 +145,78 @@ async fn the_webhook_starts_executions_as_step_functions_requires() {
         let described = executions.describe(name).await.unwrap();
         assert_eq!(arn, Some(described.arn));
     }
+    assert_eq!(aws.refused(), []);
+}
+
+/// Waits for the token that an execution has written into the table.
+async fn token_of(aws: &Aws, execution: &str) -> String {
+    let key = json!({"TableName": "trail", "Key": {"pk": {"S": execution}, "sk": {"S": "TOKEN"}}});
+    for _ in 0..100 {
+        let item = aws.dynamodb("GetItem", &key).await.value();
+        if let Some(token) = item["Item"]["token"]["S"].as_str() {
+            return token.to_owned();
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{execution} has written no token")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_are_answered_once_as_step_functions_requires() {
+    let aws = Aws::start().await;
+    aws.create_table().await;
+    let role = aws.role_of_state_machines().await;
+    let state = json!({
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:dynamodb:putItem.waitForTaskToken",
+        "Arguments": {"TableName": "trail", "Item": {
+            "pk": {"S": "{% $states.context.Execution.Name %}"},
+            "sk": {"S": "TOKEN"},
+            "token": {"S": "{% $states.context.Task.Token %}"},
+        }},
+        "TimeoutSeconds": 60,
+        "End": true,
+    });
+    let machine = aws.create_state_machine("waits", &role, &state).await;
+    let executions = StepFunctions::new(&aws.config, machine);
+    let tasks = tasks::StepFunctions::new(&aws.config);
+    for name in ["good", "bad"] {
+        let arn = executions.start(name, "{}").await.unwrap().unwrap();
+        let token = token_of(&aws, name).await;
+        assert!(tasks.is_running(&arn).await.unwrap());
+        let failed = Failed::with_cause(Code::TestsFailed, "one test");
+        let is_told = match name {
+            "good" => tasks.succeed(&token, r#"{"decision":"Go"}"#).await,
+            _ => tasks.fail(&token, &failed).await,
+        };
+        assert!(is_told.unwrap());
+        for _ in 0..100 {
+            if !tasks.is_running(&arn).await.unwrap() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let ended = aws
+            .states("DescribeExecution", &json!({"executionArn": arn}))
+            .await;
+        match name {
+            "good" => {
+                let output: Value = serde_json::from_str(ended["output"].as_str().unwrap()).unwrap();
+                assert_eq!(output, json!({"decision": "Go"}));
+            }
+            _ => assert_eq!(
+                (&ended["error"], &ended["cause"]),
+                (&json!("TestsFailed"), &json!(failed.cause))
+            ),
+        }
+        assert!(
+            !tasks.succeed(&token, "{}").await.unwrap(),
+            "it was answered before"
+        );
+        let unknown = arn.replace(name, "unknown");
+        assert!(!tasks.is_running(&unknown).await.unwrap());
+    }
+    assert!(!tasks.succeed("no token", "{}").await.unwrap());
     assert_eq!(aws.refused(), []);
 }
 

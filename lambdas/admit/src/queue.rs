@@ -37,12 +37,6 @@ pub async fn claim<P, D: DeploymentTrail, T: Tasks>(
         Ok(Some(slot.claim(claim.clone(), holder)))
     })
     .await?;
-    // Stopping an execution does not stop its functions. If it was stopped while it claimed the slot, the function that
-    // frees the slot may have come too early.
-    if let Err(over) = look(deps, id, execution_id).await {
-        leave(deps, &key, id, execution_id).await?;
-        return Err(over.into());
-    }
     Ok(None)
 }
 

@@ -1,13 +1,16 @@
 //! What is decided about a deployment.
 
-use delivery::contract::{Admitted, DeploymentFailure, IgnoreReason, Released};
+use std::time::Duration;
+
+use delivery::contract::{AdmitInput, Admitted, DeploymentFailure, Envelope, IgnoreReason, Released, Stage};
 use delivery::deployment::{Cause, Deployment};
 use delivery::event::{DeploymentEvent, DeploymentFailed};
 use delivery::state::DeploymentStatus;
 use domain::error::Code;
 use serde_json::json;
 
-use super::scene::{SETTINGS, Scene, deployment, push};
+use super::scene::{SETTINGS, Scene, deployment, envelope, push};
+use crate::Error;
 
 fn reason(admitted: Admitted) -> IgnoreReason {
     match admitted {
@@ -154,6 +157,19 @@ async fn a_deployment_that_another_execution_has_in_hand_is_a_duplicate_and_writ
     let again = scene.admit(&deployment("d1"), "e3").await.unwrap();
     assert_eq!(reason(again), IgnoreReason::Duplicate);
     assert_eq!(scene.names("d1"), events);
+}
+
+#[tokio::test]
+async fn an_execution_that_begins_together_with_another_one_is_not_given_its_output() {
+    let scene = Scene::default();
+    scene.request("d1", 7, "e1").await;
+    let input = json!({ "settings": SETTINGS });
+    let payload = envelope(Stage::Admit, &deployment("d1"), "e2", input);
+    let envelope: Envelope<AdmitInput> = serde_json::from_value(payload).unwrap();
+    let work = async |_: &_| -> Result<Admitted, Error> { panic!("it is decided") };
+    let time_limit = Duration::from_secs(20);
+    let over = workflow::execute(Stage::Admit, &scene.deployments, &envelope, time_limit, work).await;
+    assert_eq!(over.unwrap_err().code, Code::ExecutionOver);
 }
 
 #[tokio::test]

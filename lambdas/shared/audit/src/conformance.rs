@@ -27,16 +27,17 @@ pub use events::{Samples, check_events};
 /// # Panics
 /// Panics if the trail does not conform.
 pub async fn check_all(trail: &impl PushTrail) {
+    // The futures of the SDK are large, and would not all fit onto the stack of a thread.
     tokio::join!(
-        check_events::<Push>(trail),
-        what_was_never_written_is_missing(trail),
-        the_pushes_of_a_ref_are_numbered_upwards(trail),
-        concurrent_pushes_have_different_numbers(trail),
-        a_last_push_is_replaced_only_by_a_writer_that_has_seen_it(trail),
-        the_record_of_a_destination_is_written_version_by_version(trail),
-        a_lease_excludes_others_until_it_is_released(trail),
-        a_lease_that_has_expired_is_taken_over(trail),
-        two_writers_acquire_the_lease_one_after_the_other(trail),
+        Box::pin(check_events::<Push>(trail)),
+        Box::pin(what_was_never_written_is_missing(trail)),
+        Box::pin(the_pushes_of_a_ref_are_numbered_upwards(trail)),
+        Box::pin(concurrent_pushes_have_different_numbers(trail)),
+        Box::pin(a_last_push_is_replaced_only_by_a_writer_that_has_seen_it(trail)),
+        Box::pin(the_record_of_a_destination_is_written_version_by_version(trail)),
+        Box::pin(a_lease_excludes_others_until_it_is_released(trail)),
+        Box::pin(a_lease_that_has_expired_is_taken_over(trail)),
+        Box::pin(two_writers_acquire_the_lease_one_after_the_other(trail)),
     );
 }
 

@@ -12,10 +12,11 @@ use crate::{DeploymentTrail, samples};
 /// # Panics
 /// Panics if the trail does not conform.
 pub async fn check_deployments(trail: &impl DeploymentTrail) {
+    // The futures of the SDK are large, and would not all fit onto the stack of a thread.
     tokio::join!(
-        a_slot_is_written_version_by_version(trail),
-        releases_are_listed_the_newest_first(trail),
-        the_last_token_of_an_approval_is_kept(trail),
+        Box::pin(a_slot_is_written_version_by_version(trail)),
+        Box::pin(releases_are_listed_the_newest_first(trail)),
+        Box::pin(the_last_token_of_an_approval_is_kept(trail)),
     );
 }
 

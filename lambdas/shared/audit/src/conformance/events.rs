@@ -21,14 +21,15 @@ pub trait Samples: Aggregate {
 /// # Panics
 /// Panics if the store does not conform.
 pub async fn check_events<A: Samples>(store: &impl EventStore<A>) {
+    // The futures of the SDK are large, and would not all fit onto the stack of a thread.
     tokio::join!(
-        what_was_never_written_is_missing::<A>(store),
-        events_come_back_as_they_were_written::<A>(store),
-        only_one_of_two_writers_of_a_version_succeeds::<A>(store),
-        a_version_has_to_be_the_next_one::<A>(store),
-        an_event_that_cannot_follow_is_not_written::<A>(store),
-        concurrent_writers_all_succeed::<A>(store),
-        an_event_that_several_writers_choose_is_written_once::<A>(store),
+        Box::pin(what_was_never_written_is_missing::<A>(store)),
+        Box::pin(events_come_back_as_they_were_written::<A>(store)),
+        Box::pin(only_one_of_two_writers_of_a_version_succeeds::<A>(store)),
+        Box::pin(a_version_has_to_be_the_next_one::<A>(store)),
+        Box::pin(an_event_that_cannot_follow_is_not_written::<A>(store)),
+        Box::pin(concurrent_writers_all_succeed::<A>(store)),
+        Box::pin(an_event_that_several_writers_choose_is_written_once::<A>(store)),
     );
 }
 
