@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::report::Spread;
 
 /// The environment variables that Lambda and the template set.
-const ENVIRONMENT: [(&str, &str); 11] = [
+const ENVIRONMENT: [(&str, &str); 13] = [
     ("AWS_ACCESS_KEY_ID", "key"),
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"),
     ("AWS_LAMBDA_FUNCTION_NAME", "function"),
@@ -20,6 +20,8 @@ const ENVIRONMENT: [(&str, &str); 11] = [
     ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
     ("AWS_REGION", "eu-central-1"),
     ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ("ITEMS_URL", "https://items.example.com"),
+    ("SEARCH_URL", "https://search.example.com"),
     ("SECRET_PREFIX", "push-code/sources/"),
     ("STAGING_BUCKET", "staging"),
     (

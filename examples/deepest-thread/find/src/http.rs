@@ -1,6 +1,7 @@
 //! Hacker News by HTTP: the search (<https://hn.algolia.com/api>), and single items
 //! (<https://github.com/HackerNews/API>).
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
@@ -39,6 +40,21 @@ pub struct HttpSource {
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
     search: String,
     items: String,
+    timeout: Duration,
+}
+
+/// Returns a connector with the system's certificates of authorities, which are read once.
+fn connector() -> std::io::Result<HttpsConnector<HttpConnector>> {
+    static CONNECTOR: OnceLock<HttpsConnector<HttpConnector>> = OnceLock::new();
+    if let Some(connector) = CONNECTOR.get() {
+        return Ok(connector.clone());
+    }
+    let connector = HttpsConnectorBuilder::new()
+        .with_native_roots()?
+        .https_or_http()
+        .enable_http1()
+        .build();
+    Ok(CONNECTOR.get_or_init(|| connector).clone())
 }
 
 /// A request that failed.
@@ -64,16 +80,18 @@ impl HttpSource {
                 return Err(format!("{url} is neither http nor https").into());
             }
         }
-        let connector = HttpsConnectorBuilder::new()
-            .with_native_roots()?
-            .https_or_http()
-            .enable_http1()
-            .build();
         Ok(Self {
-            client: Client::builder(TokioExecutor::new()).build(connector),
+            client: Client::builder(TokioExecutor::new()).build(connector()?),
             search: search.trim_end_matches('/').to_owned(),
             items: items.trim_end_matches('/').to_owned(),
+            timeout: TIMEOUT,
         })
+    }
+
+    /// Sets how long a request for a page of hits or for an item may take.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     /// Returns the body of a response, or `None` if there is no such thing. A failure that may pass is retried.
@@ -85,10 +103,7 @@ impl HttpSource {
         let once = || async {
             tokio::time::timeout(timeout, self.get_once(url, max_bytes))
                 .await
-                .unwrap_or_else(|_| {
-                    let seconds = timeout.as_secs();
-                    Err(HttpError::Transient(format!("{url} took more than {seconds} s")))
-                })
+                .unwrap_or_else(|_| Err(HttpError::Transient(format!("{url} took more than {timeout:?}"))))
         };
         once.retry(retries)
             .when(|error| matches!(error, HttpError::Transient(_)))
@@ -146,7 +161,8 @@ impl HttpSource {
 impl Source for HttpSource {
     async fn search(&self, slice: Slice) -> Result<Page, FindError> {
         let url = self.search_url(slice)?;
-        let body = self.get(&url, MAX_BYTES, TIMEOUT).await.map_err(search_failed)?;
+        let body = self.get(&url, MAX_BYTES, self.timeout).await;
+        let body = body.map_err(search_failed)?;
         let body = body.ok_or_else(|| FindError::SearchChanged(format!("{url} is not found")))?;
         let page: WirePage = serde_json::from_slice(&body)
             .map_err(|error| FindError::SearchChanged(format!("{url}: {error}")))?;
@@ -168,7 +184,7 @@ impl Source for HttpSource {
     async fn item(&self, id: Id) -> Result<Option<Item>, FindError> {
         let url = format!("{}/item/{id}.json", self.items);
         let body = self
-            .get(&url, MAX_BYTES, TIMEOUT)
+            .get(&url, MAX_BYTES, self.timeout)
             .await
             .map_err(|error| match error {
                 HttpError::Transient(what) => FindError::ItemUnavailable(what),
