@@ -15,6 +15,7 @@ mod histories;
 mod hostile;
 mod options;
 mod remedies;
+mod sample;
 mod strict;
 
 use chrono::Utc;

@@ -8,8 +8,9 @@ read its responses. So each request comes to the guard first:
 - `Host` must be `localhost` or an address. DNS rebinding (https://en.wikipedia.org/wiki/DNS_rebinding) needs a name, for
   which the browser takes the responses for those of the page's own host. Containers call this server by an address of the
   machine, from which `local invoke` forwards.
-- A request must be signed (SigV4) with the secret of an existing key. Two paths need no signature: the health check, and
-  the API gateway's, which git hosts call and which has its own authorizer.
+- A request must be signed (SigV4) with the secret of an existing key. Three paths need no signature: the health check; the
+  API gateway's, which git hosts call and which has its own authorizer; and that which a custom resource of CloudFormation
+  responds to, whose name only its function knows.
 
 LOCAL_AWS_MIDDLEWARE may name the folder of a Python package whose `wrap` is ASGI middleware between the guard and
 ministack: tests have one that is stricter than ministack.
@@ -61,6 +62,7 @@ from ministack.services import lambda_svc, sts  # noqa: E402
 
 PORT = sys.argv[1]
 GATEWAY = re.compile(r"/_aws/execute-api/[^/]+/")
+CUSTOM_RESOURCE = re.compile(r"/_ministack/cfn-response/[0-9a-f-]{36}$")
 # Names in queries that have credentials.
 QUERY_KEYS = {"x-amz-credential", "awsaccesskeyid"}
 
@@ -137,6 +139,8 @@ def is_open(scope):
     """Return whether the request needs no signature."""
     if scope["path"] == "/_ministack/health":
         return scope["method"] == "GET"
+    if CUSTOM_RESOURCE.match(scope["path"]):
+        return scope["method"] == "PUT"
     # A request with a header of AWS is a call of AWS, whatever its path.
     return bool(GATEWAY.match(scope["path"])) and not any(
         key.lower().startswith(b"x-amz-") for key, _ in scope["headers"]

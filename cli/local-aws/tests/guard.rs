@@ -35,6 +35,7 @@ async fn the_local_aws_accepts_signed_requests_and_none_of_web_pages() {
     wrong_and_missing_signatures_are_refused(&aws).await;
     presigned_urls_are_as_good_as_their_signature(&config).await;
     the_gateway_is_open(&aws).await;
+    custom_resources_may_respond(&aws).await;
 
     let answer = secrets.get_secret_value().secret_id("git").send().await.unwrap();
     assert_eq!(answer.secret_string(), Some("the token"));
@@ -160,7 +161,7 @@ async fn wrong_and_missing_signatures_are_refused(aws: &Ministack) {
         (ACCESS_KEY, ""),
         ("test2", aws.secret_key.as_str()),
         ("000000000000", "test"),
-        ("123456789012", aws.secret_key.as_str()),
+        ("123456789012", "test"),
     ] {
         let config = signed_by(&aws.sdk_config(), key, secret, None);
         let secrets = aws_sdk_secretsmanager::Client::new(&config);
@@ -229,6 +230,16 @@ async fn presigned_urls_are_as_good_as_their_signature(config: &SdkConfig) {
     // If there are two credentials, ministack could use the other one.
     let two = get(s3, 60).await.header("authorization", "AWS4-HMAC-SHA256 x");
     assert_refused(two.send().await.unwrap(), "exactly one").await;
+}
+
+/// A custom resource of CloudFormation responds to a URL with a name that only its function knows.
+async fn custom_resources_may_respond(aws: &Ministack) {
+    let url = |name: &str| format!("{}/_ministack/cfn-response/{name}", aws.endpoint());
+    let unknown = url("5e9c8a36-5d5c-5b5c-8f0e-3c1c0a5d7d11");
+    let answer = client().put(&unknown).body("{}").send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{answer:?}");
+    assert_refused(client().post(&unknown).send().await.unwrap(), "signature").await;
+    assert_refused(client().put(url("..")).send().await.unwrap(), "signature").await;
 }
 
 /// Requests to the API gateway need no signature. The gateway itself responds that there is no such API.

@@ -280,7 +280,7 @@ mod tests {
         let mut scene = scene();
         let begin = Instant::now();
         let commands = [
-            "sleep 60 & (sleep 60; true) & exit 5",
+            "sleep 60 & (sleep 60; true) & env -i sleep 60 & exit 5",
             "(sleep 60; true) &",
             "exit 0",
         ];

@@ -1,5 +1,6 @@
 //! git, as it is installed, without anybody's settings.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -51,4 +52,29 @@ pub fn output(command: &mut Command, input: &[u8]) -> Vec<u8> {
 pub fn line(command: &mut Command, input: &[u8]) -> String {
     let output = output(command, input);
     String::from_utf8(output).unwrap().trim().to_owned()
+}
+
+/// Commits `files`, by their paths, as all that a repository has, and returns the commit's id. The repository is created in
+/// `folder` if there is none.
+pub fn commit(folder: impl AsRef<Path>, files: &BTreeMap<String, String>, message: &str) -> String {
+    let folder = folder.as_ref();
+    if !folder.join(".git").exists() {
+        std::fs::create_dir_all(folder).unwrap();
+        output(command(folder).args(["init", "--quiet"]), b"");
+    }
+    output(
+        command(folder).args(["rm", "-r", "--quiet", "--force", "--ignore-unmatch", "."]),
+        b"",
+    );
+    for (name, text) in files {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    output(command(folder).args(["add", "--all"]), b"");
+    output(
+        command(folder).args(["commit", "--quiet", "--allow-empty", "-m", message]),
+        b"",
+    );
+    line(command(folder).args(["rev-parse", "HEAD"]), b"")
 }
