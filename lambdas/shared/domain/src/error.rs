@@ -141,7 +141,7 @@ catalogue! {
     /// A phase of the build other than `pre_build` has failed, or the build was stopped.
     BuildFailed: Permanent, "Read the build's log, correct what it says, and push again.";
     /// The build has taken longer than it may.
-    BuildTimedOut: Permanent, "Read the build's log for what hangs or takes long, or raise the project's timeout (template parameter BuildMinutes).";
+    BuildTimedOut: Permanent, "Read the build's log for what hangs or takes long, or raise the project's timeout (template parameter BuildTimeoutMinutes).";
     /// The application has no `buildspec.yml`, or one that CodeBuild cannot read.
     BuildspecMissing: Permanent, "Add a buildspec.yml to the application's directory, or correct the setting directory.";
     /// The output of the build is not a zip that is accepted.
@@ -157,7 +157,7 @@ catalogue! {
     /// A function changes, and no version of it would be published.
     NothingPublished: Permanent, "Give the function AutoPublishAlias: next and AutoPublishAliasAllProperties: true, and push again.";
     /// A function of the settings has no alias `live` that the workflow can move.
-    LiveAliasMissing: Permanent, "Give the function the alias live as docs/architecture.md shows it, or take the function out of the settings.";
+    LiveAliasMissing: Permanent, "Give the function the alias live as docs/delivery.md shows it, or take the function out of the settings.";
     /// CloudFormation refuses the change set.
     ChangeRefused: Permanent, "Correct the template or the parameters as the message says, and push again.";
     /// The stack was changed after the plan was made.

@@ -59,3 +59,62 @@ impl Call {
         Failed::with_cause(Code::InputInvalid, &cause)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use audit::{AuditError, MemoryTrail, samples};
+    use domain::contract::{Envelope, IgnoreReason, Ignored, Stage, Validated};
+    use domain::push::Push;
+    use serde_json::json;
+
+    use super::*;
+
+    fn call(payload: Value) -> Call {
+        Call::new(payload, Duration::from_secs(60))
+    }
+
+    async fn run(payload: Value) -> Result<Value, Failed> {
+        let work = async |_: &Envelope<()>| {
+            Ok::<_, AuditError>(Validated::Ignore(Ignored {
+                reason: IgnoreReason::RefNotWanted,
+                detail: "no glob matches".to_owned(),
+                duplicate_of: None,
+            }))
+        };
+        let trail = MemoryTrail::<Push>::default();
+        call(payload).run(Stage::Validate, &trail, work).await
+    }
+
+    #[tokio::test]
+    async fn the_payload_names_the_stage_and_is_what_the_stage_reads() {
+        let stage: Stage = call(json!({ "stage": "Fetch" })).stage().unwrap();
+        assert_eq!(stage, Stage::Fetch);
+        let payload = json!({
+            "stage": "Validate",
+            "push": samples::push(),
+            "execution": samples::execution("e1"),
+            "attempt": 0,
+            "input": null,
+        });
+        assert_eq!(run(payload).await.unwrap()["reason"], "RefNotWanted");
+    }
+
+    #[tokio::test]
+    async fn a_payload_that_is_not_a_stage_s_is_refused_by_a_code() {
+        for payload in [json!({}), json!({ "stage": "Unknown" }), json!(null), json!([1])] {
+            let failed = call(payload).stage::<Stage>().unwrap_err();
+            assert_eq!(failed.code, Code::InputInvalid, "{failed}");
+        }
+        let failed = run(json!({ "stage": "Validate" })).await.unwrap_err();
+        assert_eq!(failed.code, Code::InputInvalid);
+        assert!(
+            failed.cause.contains("the input of Validate is malformed"),
+            "{failed}"
+        );
+        assert!(
+            Call::not_here(Stage::Fetch)
+                .cause
+                .contains("does not have the stage Fetch")
+        );
+    }
+}
