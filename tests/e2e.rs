@@ -10,6 +10,7 @@
 
 mod burst;
 mod deepest;
+mod deployments;
 mod fixtures;
 mod histories;
 mod hostile;

@@ -9,6 +9,7 @@ use crate::Error;
 use crate::deployments::DeploymentsCommand;
 use crate::local::LocalCommand;
 use crate::push::PushArgs;
+use crate::pushes::PushesCommand;
 use crate::results::Format;
 
 /// A git push becomes one zip in S3.
@@ -31,6 +32,9 @@ pub struct Cli {
 pub enum Command {
     /// Deliver one commit straight to a bucket, without webhook and state machine: a smoke test.
     Push(PushArgs),
+    /// Show what the audit trail has of a push.
+    #[command(subcommand)]
+    Pushes(PushesCommand),
     /// Show what was deployed, approve what is dangerous, and go back to an earlier release.
     #[command(subcommand)]
     Deployments(DeploymentsCommand),

@@ -8,6 +8,7 @@ use clap::Subcommand;
 use delivery::deployment::DeploymentId;
 use delivery::event::DeploymentEvent;
 use delivery::state::DeploymentState;
+use local_aws::Stack;
 use local_aws::aws;
 use local_aws::checkout::Checkout;
 use local_aws::deployments::{Deployments, Shown};
@@ -161,15 +162,20 @@ pub async fn run(
 }
 
 async fn open(args: &StackArgs, progress: Progress) -> Result<Deployments, Error> {
-    let stack = if args.local {
+    Ok(Deployments::of(
+        open_stack(&args.stack, args.local, progress).await?,
+    )?)
+}
+
+/// Returns a handle of a stack in the checkout's local AWS, or in AWS.
+pub(crate) async fn open_stack(name: &str, local: bool, progress: Progress) -> Result<Stack, Error> {
+    if local {
         let record = aws::running(&Checkout::find()?)?;
-        let stack = record.and_then(|record| record.stack_named(&args.stack));
-        stack.ok_or_else(|| local_aws::Error::NotDeployed(args.stack.clone()))?
-    } else {
-        let tools = Tools::install(progress).await?;
-        local_aws::Stack::deployed(&args.stack, ::aws::user_config().await, &tools).await?
-    };
-    Ok(Deployments::of(stack)?)
+        let stack = record.and_then(|record| record.stack_named(name));
+        return Ok(stack.ok_or_else(|| local_aws::Error::NotDeployed(name.to_owned()))?);
+    }
+    let tools = Tools::install(progress).await?;
+    Ok(Stack::deployed(name, ::aws::user_config().await, &tools).await?)
 }
 
 /// Returns the release before the last one.
@@ -188,7 +194,7 @@ fn before_the_last(listed: &[DeploymentState]) -> Result<DeploymentId, Error> {
         .ok_or_else(|| Error::Usage("there is no release before the last one: name one with --to".to_owned()))
 }
 
-fn table(listed: &[DeploymentState]) -> String {
+pub(crate) fn table(listed: &[DeploymentState]) -> String {
     if listed.is_empty() {
         return "There are no deployments yet.".to_owned();
     }
@@ -239,7 +245,8 @@ fn what(state: &DeploymentState) -> String {
     }
 }
 
-fn describe(shown: &Shown) -> String {
+/// Returns a deployment as text.
+pub(crate) fn describe(shown: &Shown) -> String {
     let state = &shown.state;
     let deployment = &state.deployment;
     let mut text = format!(
@@ -365,5 +372,116 @@ fn summary(event: &DeploymentEvent) -> String {
         DeploymentEvent::DeploymentAdmitted
         | DeploymentEvent::ApprovalRequested
         | DeploymentEvent::DeploymentUnchanged => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(id: &str, status: &str, template: Option<char>) -> DeploymentState {
+        let digest = |letter: char| letter.to_string().repeat(64);
+        let object = |letter: char| letter.to_string().repeat(40);
+        let zip = json!({ "bucket": "zips", "key": "a.zip", "version_id": "v", "sha256": digest('a') });
+        let artifact = template.map(|letter| {
+            json!({
+                "application": "answer", "tree": object('b'), "commit": object('c'), "directory": "",
+                "template": digest(letter), "objects": [], "provenance": digest('d'),
+                "tests": { "passed": 3, "skipped": 0 }, "zip": zip, "buildspec": digest('e'), "build_id": "b:1",
+                "built_by": id, "built_at": "2026-01-02T03:04:05Z",
+            })
+        });
+        let released =
+            (status == "Released").then(|| json!({ "artifact": artifact, "functions": [], "outputs": {} }));
+        let push = json!({
+            "push_id": "87513765-0933-52f9-8a01-27081a19c5c8", "repository": "group/answer",
+            "ref": "refs/heads/main", "sequence": 7, "commit": object('c'), "tree": object('b'),
+            "subject": "Answer\u{1b}[2J", "author": "Jo", "pusher": "jo",
+        });
+        let settings = json!({
+            "application": "answer", "environment": "dev", "source": "gitlab", "repository": "group/answer",
+            "ref": "refs/heads/main", "directory": "", "stack": "answer", "functions": { "F": {} },
+        });
+        let mut state = json!({
+            "deployment_id": id, "deployment": {
+                "environment": "dev", "application": "answer",
+                "cause": { "push_id": "87513765-0933-52f9-8a01-27081a19c5c8" },
+            },
+            "status": status, "version": 3, "requested_at": "2026-01-02T03:04:05Z",
+            "updated_at": "2026-01-02T03:04:05Z", "executions": ["e1"],
+            "request": {
+                "deployment_id": id, "order": 7, "settings": settings, "push": push, "zip": zip, "rollback": null,
+            },
+            "artifact": artifact, "percent": 0, "released": released, "failed_attempts": 0,
+        });
+        if status == "Failed" {
+            state["failure"] = json!({
+                "execution_id": "e1", "stage": "Restore", "error": "AlarmRaised",
+                "cause": "An alarm\nwas raised.", "clean": false,
+            });
+        }
+        serde_json::from_value(state).unwrap()
+    }
+
+    const IDS: [&str; 4] = [
+        "00000000-0000-5000-8000-000000000001",
+        "00000000-0000-5000-8000-000000000002",
+        "00000000-0000-5000-8000-000000000003",
+        "00000000-0000-5000-8000-000000000004",
+    ];
+
+    #[test]
+    fn a_list_has_a_line_for_each_deployment_and_says_what_is_left() {
+        assert_eq!(table(&[]), "There are no deployments yet.");
+        let listed = [
+            state(IDS[0], "Failed", None),
+            state(IDS[1], "Released", Some('1')),
+        ];
+        let text = table(&listed);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(lines[1].starts_with(IDS[0]));
+        assert!(
+            lines[1].ends_with("Restore: AlarmRaised (something is left to mend)"),
+            "{text}"
+        );
+        assert!(
+            lines[2].contains("  Released          cccccccc  Answer"),
+            "{text}"
+        );
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn a_rollback_goes_to_the_last_release_that_is_another_one() {
+        let listed = [
+            state(IDS[0], "Failed", Some('3')),
+            state(IDS[1], "Released", Some('2')),
+            // The same as the live one, which was deployed again.
+            state(IDS[2], "Released", Some('2')),
+            state(IDS[3], "Released", Some('1')),
+        ];
+        assert_eq!(before_the_last(&listed).unwrap().to_string(), IDS[3]);
+        let error = before_the_last(&listed[..3]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("--to"), "{error}");
+    }
+
+    #[test]
+    fn a_deployment_is_shown_with_its_push_and_its_failure() {
+        let shown = Shown {
+            state: state(IDS[0], "Failed", Some('1')),
+            events: vec![],
+        };
+        let text = describe(&shown);
+        assert!(
+            text.starts_with(&format!("Deployment {} of answer to dev: Failed\n", IDS[0])),
+            "{text}"
+        );
+        assert!(
+            text.contains("push     87513765-0933-52f9-8a01-27081a19c5c8 of group/answer refs/heads/main")
+        );
+        assert!(text.contains("pushed   by jo") && text.contains("3 tests passed"));
+        assert!(text.ends_with("AlarmRaised: An alarm\nwas raised."), "{text}");
     }
 }

@@ -14,6 +14,19 @@ pub enum Error {
     /// The command line is wrong.
     #[error("{0}")]
     Usage(String),
+    /// There is no such push.
+    #[error(
+        "there is no push {push_id} in the stack {stack}: the webhook's response and the name of its execution have the id"
+    )]
+    NoPush {
+        /// Its id.
+        push_id: String,
+        /// The stack of the pushes.
+        stack: String,
+    },
+    /// There is no CodeBuild on this machine.
+    #[error("the local CodeBuild cannot be started")]
+    CodeBuild(#[source] Box<local_codebuild::Error>),
     /// There are no AWS credentials.
     #[error(
         "there are no AWS credentials that can be used: log in (`aws sso login`), name a profile with AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"

@@ -6,6 +6,7 @@ mod error;
 pub mod local;
 pub mod origin;
 pub mod push;
+pub mod pushes;
 pub mod repository;
 pub mod results;
 mod states;

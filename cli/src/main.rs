@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use push_code::args::{Cli, Command, completions, man};
 use push_code::results::Results;
-use push_code::{Error, deployments, local, push};
+use push_code::{Error, deployments, local, push, pushes};
 use shell::output::choose_colours;
 use shell::progress::Progress;
 use shell::report::report;
@@ -54,6 +54,7 @@ async fn run(cli: Cli, results: &mut Results<Stdout>) -> Result<bool, Error> {
             .map_err(Error::io("write to", Path::new("standard output"))),
         Command::Man { command } => man(&command, results.writer()).map(|()| true),
         Command::Deployments(command) => deployments::run(command, results, progress).await,
+        Command::Pushes(command) => pushes::run(command, results, progress).await,
         Command::Local(command) => local::run(command, results, progress).await,
     }
 }

@@ -441,7 +441,8 @@ fn url_name(name: &str) -> String {
     }
 }
 
-async fn git(folder: &Path, arguments: &[&str]) -> Result<String, Error> {
+/// Runs git in a folder, and returns its output.
+pub(crate) async fn git(folder: &Path, arguments: &[&str]) -> Result<String, Error> {
     let mut command = process::command("git");
     // A partial clone fetches missing objects from its remote.
     command.env("GIT_ALLOW_PROTOCOL", "file:http:https:ssh");

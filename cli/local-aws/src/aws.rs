@@ -291,6 +291,12 @@ impl LocalAws {
         self.record.ministack.endpoint()
     }
 
+    /// Returns the folders of the programs that builds need: SAM CLI, cargo-lambda and zig.
+    #[must_use]
+    pub fn tool_folders(&self) -> Vec<PathBuf> {
+        vec![self.tools.sam_bin()]
+    }
+
     /// Returns the folder of the logs.
     #[must_use]
     pub fn folder(&self) -> &Path {

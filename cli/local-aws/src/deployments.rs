@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use audit::{DynamoTrail, EventStore as _};
+use audit::{DeploymentTrail as _, DynamoTrail, EventStore as _};
 use aws::failure::chain;
-use aws_sdk_dynamodb::types::AttributeValue;
 use delivery::artifact::Artifact;
 use delivery::contract::Decision;
 use delivery::deployment::{Cause, Deployment, DeploymentId};
 use delivery::event::DeploymentEvent;
 use delivery::state::DeploymentState;
 use domain::aggregate::{Aggregate as _, RecordedEvent};
+use domain::push::PushId;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -77,6 +77,21 @@ impl Deployments {
         })
     }
 
+    /// Returns the deployments of a push in all environments, as the trail of the stack of the pushes has them, the newest
+    /// first.
+    ///
+    /// # Errors
+    /// Returns an error if the trail cannot be read.
+    pub async fn of_push(stack: &Stack, push_id: PushId) -> Result<Vec<DeploymentState>, Error> {
+        let trail: DynamoTrail<Deployment> =
+            DynamoTrail::new(stack.config(), stack.output("TableName")?.to_owned());
+        let listed = trail.latest_by_second_key(&format!("PUSH#{push_id}"), 100).await;
+        listed.map_err(|error| Error::Aws {
+            action: format!("list the deployments of push {push_id}"),
+            message: chain(&error),
+        })
+    }
+
     /// Returns a deployment.
     ///
     /// # Errors
@@ -109,18 +124,11 @@ impl Deployments {
         approved: bool,
         comment: Option<String>,
     ) -> Result<(), Error> {
-        let item = aws_sdk_dynamodb::Client::new(self.stack.config())
-            .get_item()
-            .table_name(self.stack.output("TableName")?)
-            .key("pk", AttributeValue::S(format!("APPROVAL#{id}")))
-            .key("sk", AttributeValue::S("APPROVAL".to_owned()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(Error::aws(format!("read the approval of {id}")))?
-            .item;
-        let token = item.and_then(|mut item| item.remove("task_token"));
-        let Some(AttributeValue::S(token)) = token else {
+        let approval = self.trail.approval(id).await.map_err(|error| Error::Aws {
+            action: format!("read the approval of {id}"),
+            message: chain(&error),
+        })?;
+        let Some(approval) = approval else {
             return Err(Error::NotWaiting { id: id.to_string() });
         };
         let decision = Decision {
@@ -136,7 +144,7 @@ impl Deployments {
             .stack
             .step_functions()
             .send_task_success()
-            .task_token(token)
+            .task_token(approval.task_token)
             .output(output)
             .send()
             .await;

@@ -49,10 +49,15 @@ impl Coded for Error {
 pub async fn apply(stacks: &Stacks, input: &PlannedInput) -> Result<Executed, Error> {
     let arn = &input.plan.change_set;
     let outdated = || Error::Outdated(arn.clone());
-    match stacks.change_set(arn).await?.map(|change_set| change_set.status) {
+    let stack_id = &input.plan.stack_id;
+    match stacks
+        .change_set(stack_id, arn)
+        .await?
+        .map(|change_set| change_set.status)
+    {
         Some(ChangeSetStatus::Available) => {
             let token = input.request.deployment_id.to_string();
-            if !stacks.execute(arn, &token).await? {
+            if !stacks.execute(stack_id, arn, &token).await? {
                 return Err(outdated());
             }
         }
@@ -76,7 +81,9 @@ pub async fn apply(stacks: &Stacks, input: &PlannedInput) -> Result<Executed, Er
 /// Returns an [`Error`] if it has failed.
 pub async fn check(stacks: &Stacks, input: &PlannedInput) -> Result<Applied, Error> {
     let settings = &input.request.settings;
-    let change_set = stacks.change_set(&input.plan.change_set).await?;
+    let change_set = stacks
+        .change_set(&input.plan.stack_id, &input.plan.change_set)
+        .await?;
     let stack = match &change_set {
         // A stack that was deleted after its creation has failed is only found by its ARN.
         Some(change_set) => stacks.stack(&change_set.stack_id).await?,

@@ -67,6 +67,7 @@ pub async fn plan(
         false => Some(deps.stacks.detect_drift(&request.settings.stack).await?),
     };
     Ok(StartedPlan {
+        stack_id: started.stack_id,
         change_set: started.change_set,
         drift_detection,
         live: started.live,
@@ -79,7 +80,7 @@ pub async fn plan(
 /// Returns an [`Error`] if CloudFormation refuses the change set, or if it would change a function without a new version.
 pub async fn check(stacks: &Stacks, input: &PlannedInput) -> Result<Planned, Error> {
     let (settings, plan) = (&input.request.settings, &input.plan);
-    let change_set = stacks.change_set(&plan.change_set).await?;
+    let change_set = stacks.change_set(&plan.stack_id, &plan.change_set).await?;
     let change_set = change_set.ok_or_else(|| Error::Outdated(plan.change_set.clone()))?;
     let mut planned = Planned {
         complete: false,
@@ -106,7 +107,7 @@ pub async fn check(stacks: &Stacks, input: &PlannedInput) -> Result<Planned, Err
     planned.complete = true;
     planned.changes = changes::describe(&change_set.changes);
     if change_set.status == ChangeSetStatus::Available {
-        let after = stacks.template(&settings.stack, Some(&plan.change_set)).await?;
+        let after = stacks.template(&plan.stack_id, Some(&plan.change_set)).await?;
         let before = match &plan.drift_detection {
             // A stack of which no drift can be detected is new.
             None => None,
@@ -134,7 +135,9 @@ pub async fn check(stacks: &Stacks, input: &PlannedInput) -> Result<Planned, Err
 /// # Errors
 /// Returns an [`Error`] if CloudFormation refuses it.
 pub async fn abandon(stacks: &Stacks, input: &PlannedInput) -> Result<Abandoned, Error> {
-    stacks.delete_change_set(&input.plan.change_set).await?;
+    stacks
+        .delete_change_set(&input.plan.stack_id, &input.plan.change_set)
+        .await?;
     Ok(Abandoned {
         change_set: input.plan.change_set.clone(),
     })
@@ -142,6 +145,7 @@ pub async fn abandon(stacks: &Stacks, input: &PlannedInput) -> Result<Abandoned,
 
 /// A change set that is being created.
 struct Started {
+    stack_id: String,
     change_set: String,
     is_new: bool,
     live: BTreeMap<String, String>,
@@ -176,9 +180,10 @@ async fn start(
         parameters,
         role_arn: deps.execution_role.to_owned(),
     };
-    let change_set = deps.stacks.create_change_set(&change_set).await?;
+    let created = deps.stacks.create_change_set(&change_set).await?;
     Ok(Started {
-        change_set,
+        stack_id: created.stack_id,
+        change_set: created.id,
         is_new,
         live,
     })

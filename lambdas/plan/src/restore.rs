@@ -80,7 +80,7 @@ pub async fn restore(
         }
     }
     let name = change_set_name("restore", request, execution);
-    let change_set = deps.stacks.change_set_named(&settings.stack, &name).await?;
+    let change_set = deps.stacks.change_set(&settings.stack, &name).await?;
     let Some(ChangeSet { id, status, .. }) = change_set else {
         let live = releases
             .live(&settings.environment, &settings.application)
@@ -101,7 +101,7 @@ pub async fn restore(
         ChangeSetStatus::Creating | ChangeSetStatus::Executing => Ok(progress(&stack, false)),
         ChangeSetStatus::Available => {
             deps.stacks
-                .execute(&id, &request.deployment_id.to_string())
+                .execute(&stack.id, &id, &request.deployment_id.to_string())
                 .await?;
             Ok(progress(&stack, false))
         }

@@ -126,13 +126,32 @@ impl<A: Aggregate> DynamoTrail<A> {
     /// # Errors
     /// Returns an error if the table cannot be read.
     pub async fn latest(&self, key: &str, most: u32) -> Result<Vec<A::State>, AuditError> {
+        self.query_index("PushesByRepository", "gsi1pk", key, most).await
+    }
+
+    /// Returns the states that the table's second index has under this key, the newest first, at most `most`. A state that
+    /// was written a moment ago may be missing.
+    ///
+    /// # Errors
+    /// Returns an error if the table cannot be read.
+    pub async fn latest_by_second_key(&self, key: &str, most: u32) -> Result<Vec<A::State>, AuditError> {
+        self.query_index("PushesByStatus", "gsi2pk", key, most).await
+    }
+
+    async fn query_index(
+        &self,
+        index: &str,
+        attribute: &str,
+        key: &str,
+        most: u32,
+    ) -> Result<Vec<A::State>, AuditError> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let mut pages = self
             .client
             .query()
             .table_name(&self.table)
-            .index_name("PushesByRepository")
-            .key_condition_expression("gsi1pk = :key")
+            .index_name(index)
+            .key_condition_expression(format!("{attribute} = :key"))
             .expression_attribute_values(":key", text(key))
             .scan_index_forward(false)
             .limit(i32::try_from(most).unwrap_or(i32::MAX))

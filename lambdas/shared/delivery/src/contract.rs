@@ -294,6 +294,8 @@ pub struct PlanInput {
 /// The output of `Plan` and `Restore`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartedPlan {
+    /// The ARN of the stack.
+    pub stack_id: String,
     /// The change set's ARN.
     pub change_set: String,
     /// The id of the drift detection, or `None` if the stack is new.

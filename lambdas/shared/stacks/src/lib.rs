@@ -38,6 +38,15 @@ pub enum TemplateSource {
     Url(String),
 }
 
+/// A change set that was created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreatedChangeSet {
+    /// Its ARN.
+    pub id: String,
+    /// The ARN of its stack.
+    pub stack_id: String,
+}
+
 /// A change set to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewChangeSet {
@@ -123,7 +132,7 @@ impl Stacks {
         Ok(resources)
     }
 
-    /// Returns the template of a stack, or of a change set by its ARN, after its transforms.
+    /// Returns the template of a stack, or of one of its change sets, after its transforms.
     ///
     /// # Errors
     /// Returns a [`StackError`] if CloudFormation fails.
@@ -132,10 +141,9 @@ impl Stacks {
             .cloudformation
             .get_template()
             .template_stage(aws_sdk_cloudformation::types::TemplateStage::Processed);
-        let request = match change_set {
-            Some(change_set) => request.change_set_name(change_set),
-            None => request.stack_name(stack),
-        };
+        let request = request
+            .stack_name(stack)
+            .set_change_set_name(change_set.map(str::to_owned));
         let output = request
             .send()
             .await
@@ -148,11 +156,11 @@ impl Stacks {
         })
     }
 
-    /// Creates a change set. Returns its ARN, which may be that of a change set that was there under this name.
+    /// Creates a change set, or finds the one that was there under this name.
     ///
     /// # Errors
     /// Returns a [`StackError`] if CloudFormation refuses it.
-    pub async fn create_change_set(&self, new: &NewChangeSet) -> Result<String, StackError> {
+    pub async fn create_change_set(&self, new: &NewChangeSet) -> Result<CreatedChangeSet, StackError> {
         let parameters = new.parameters.iter().map(|(name, value)| {
             Parameter::builder()
                 .parameter_key(name)
@@ -177,50 +185,36 @@ impl Stacks {
             TemplateSource::Body(text) => request.template_body(text),
             TemplateSource::Url(url) => request.template_url(url),
         };
-        let id = match request.send().await {
-            Ok(output) => output.id,
+        let created = match request.send().await {
+            Ok(output) => output.id.zip(output.stack_id),
             Err(error) => {
                 let failure = AwsFailure::new("cloudformation:CreateChangeSet", &error);
                 if !failure.is("AlreadyExistsException") {
                     return Err(StackError::new(&new.stack, failure));
                 }
-                self.change_set_named(&new.stack, &new.name)
+                self.change_set(&new.stack, &new.name)
                     .await?
-                    .map(|change_set| change_set.id)
+                    .map(|change_set| (change_set.id, change_set.stack_id))
             }
         };
-        id.ok_or_else(|| StackError::Unexpected {
+        let (id, stack_id) = created.ok_or_else(|| StackError::Unexpected {
             subject: new.stack.clone(),
             reason: format!("the change set {} has no ARN", new.name),
-        })
+        })?;
+        Ok(CreatedChangeSet { id, stack_id })
     }
 
-    /// Returns a change set by its ARN, or `None` if there is none.
+    /// Returns a change set of a stack, or `None` if there is none. Both are named or given by their ARNs. A stack that was
+    /// deleted is found only by its ARN.
     ///
     /// # Errors
     /// Returns a [`StackError`] if CloudFormation fails.
-    pub async fn change_set(&self, arn: &str) -> Result<Option<ChangeSet>, StackError> {
-        self.describe_change_set(None, arn).await
-    }
-
-    /// Returns a change set of a stack by its name, or `None` if there is none.
-    ///
-    /// # Errors
-    /// Returns a [`StackError`] if CloudFormation fails.
-    pub async fn change_set_named(&self, stack: &str, name: &str) -> Result<Option<ChangeSet>, StackError> {
-        self.describe_change_set(Some(stack), name).await
-    }
-
-    async fn describe_change_set(
-        &self,
-        stack: Option<&str>,
-        name: &str,
-    ) -> Result<Option<ChangeSet>, StackError> {
+    pub async fn change_set(&self, stack: &str, name: &str) -> Result<Option<ChangeSet>, StackError> {
         let mut described: Option<ChangeSet> = None;
         let mut next = None;
         loop {
             let request = self.cloudformation.describe_change_set().change_set_name(name);
-            let request = request.set_stack_name(stack.map(str::to_owned));
+            let request = request.stack_name(stack);
             let output = match request.set_next_token(next.take()).send().await {
                 Ok(output) => output,
                 Err(error) => {
@@ -231,7 +225,7 @@ impl Stacks {
                     if gone || no_stack {
                         return Ok(None);
                     }
-                    return Err(StackError::new(stack.unwrap_or(name), failure));
+                    return Err(StackError::new(stack, failure));
                 }
             };
             next.clone_from(&output.next_token);
@@ -246,14 +240,15 @@ impl Stacks {
         }
     }
 
-    /// Executes a change set. Returns `false` if it cannot be executed any more.
+    /// Executes a change set of a stack. Returns `false` if it cannot be executed any more.
     ///
     /// # Errors
     /// Returns a [`StackError`] if CloudFormation fails.
-    pub async fn execute(&self, change_set: &str, token: &str) -> Result<bool, StackError> {
+    pub async fn execute(&self, stack: &str, change_set: &str, token: &str) -> Result<bool, StackError> {
         let request = self
             .cloudformation
             .execute_change_set()
+            .stack_name(stack)
             .change_set_name(change_set)
             .client_request_token(token);
         match request.send().await {
@@ -273,14 +268,15 @@ impl Stacks {
         }
     }
 
-    /// Deletes a change set, if it is there.
+    /// Deletes a change set of a stack, if it is there.
     ///
     /// # Errors
     /// Returns a [`StackError`] if CloudFormation refuses it.
-    pub async fn delete_change_set(&self, change_set: &str) -> Result<(), StackError> {
+    pub async fn delete_change_set(&self, stack: &str, change_set: &str) -> Result<(), StackError> {
         let request = self
             .cloudformation
             .delete_change_set()
+            .stack_name(stack)
             .change_set_name(change_set);
         match request.send().await {
             Ok(_) => Ok(()),
