@@ -1,6 +1,7 @@
 //! `push-code local`: all of it on this machine, without an AWS account.
 
 mod deepest;
+mod deploy;
 mod invoke;
 pub mod push;
 mod session;
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 use shell::progress::Progress;
 
 use self::deepest::DeepestArgs;
+use self::deploy::DeployArgs;
 use self::invoke::InvokeArgs;
 use self::push::PushArgs;
 use crate::Error;
@@ -48,6 +50,11 @@ pub enum LocalCommand {
     /// Ask the example application for the deepest thread of Hacker News in the past hours: start what is not running, deploy
     /// the example, and print its answer.
     Deepest(DeepestArgs),
+    /// Take the example from a push to production: tests, build, plan and canary in dev, then a merge, and prod takes the same
+    /// bytes. Both are accounts of the local AWS.
+    ///
+    /// The first run builds the example as it is deployed, which takes some minutes.
+    Deploy(DeployArgs),
     /// Start the local AWS and deploy the stack into it, as it is in this checkout now.
     Up(AwsArgs),
     /// End the local AWS. Everything in it is deleted.
@@ -95,6 +102,8 @@ pub async fn run(
         LocalCommand::Push(args) => push::run(args, results, progress).await.map(|()| true),
         LocalCommand::Invoke(args) => invoke::run(args, results, progress).await.map(|()| true),
         LocalCommand::Deepest(args) => deepest::run(args, results, progress).await.map(|()| true),
+        // Boxed, as the future holds those of two accounts.
+        LocalCommand::Deploy(args) => Box::pin(deploy::run(args, results, progress)).await,
         LocalCommand::Up(args) => {
             let (settings, options) = up_options(&Checkout::find()?, &args, None)?;
             let local = LocalAws::up(&settings, &options, progress).await?;
