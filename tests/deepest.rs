@@ -9,7 +9,6 @@ use fake_hn::{Fake, Shape, State, Weather, World};
 use local_aws::Stack;
 use local_aws::application::DEEPEST_THREAD;
 use local_aws::aws::{LocalAws, StackOptions};
-use local_aws::build::Profile;
 use local_aws::ministack::Settings;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
@@ -52,10 +51,6 @@ async fn get(url: &str, accept: &str) -> Response {
 fn options(name: &str, fake: &Fake) -> StackOptions {
     StackOptions {
         name: name.to_owned(),
-        profile: match std::env::var("PUSH_CODE_TEST_RELEASE") {
-            Ok(_) => Profile::Release,
-            Err(_) => Profile::Dev,
-        },
         parameters: BTreeMap::from([
             ("SearchUrl".to_owned(), fake.search_url()),
             ("ItemsUrl".to_owned(), fake.items_url()),

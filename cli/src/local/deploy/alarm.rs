@@ -46,10 +46,17 @@ async fn call(stack: &Stack, action: &str, arguments: Value) -> Result<(), Error
             "End": true,
         }},
     });
+    // The local AWS wants a role that is there, and does not enforce it for state machines.
+    let existing = client
+        .describe_state_machine()
+        .state_machine_arn(stack.output("StateMachineArn")?)
+        .send()
+        .await
+        .map_err(Error::aws(described()))?;
     let machine = client
         .create_state_machine()
         .name(format!("local-{}", uuid::Uuid::new_v4().simple()))
-        .role_arn("arn:aws:iam::000000000000:role/local")
+        .role_arn(existing.role_arn)
         .definition(definition.to_string())
         .send()
         .await

@@ -1,7 +1,6 @@
 //! An environment: an account of the local AWS with the stack of the pushes, a delivery stack, and a CodeBuild.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use delivery::deployment::{Cause, Deployment, DeploymentId};
@@ -11,7 +10,7 @@ use local_aws::Stack;
 use local_aws::application::{DEEPEST_THREAD, DELIVERY};
 use local_aws::aws::{LocalAws, StackOptions};
 use local_aws::deployments::{Deployments, Shown};
-use local_aws::follow;
+use local_aws::follow::{self, Moment};
 use serde_json::json;
 use shell::progress::Progress;
 use tokio::time::Instant;
@@ -210,8 +209,13 @@ impl Environment {
         step.done(&format!("{}: deployment {id} has begun", self.name));
         let arn = began.state.executions.last().cloned().unwrap_or_default();
         let client = self.pushes.step_functions();
-        let states = RefCell::new(States::new(progress));
-        let follow = follow::follow(&client, &arn, |moment| states.borrow_mut().show(moment));
+        let mut states = States::new(progress);
+        let mut looked = HashSet::new();
+        let follow = follow::follow(&client, &arn, |moment| {
+            if !is_another_look(&moment, &mut looked) {
+                states.show(moment);
+            }
+        });
         let watch = async {
             loop {
                 tokio::time::sleep(Duration::from_millis(300)).await;
@@ -251,6 +255,17 @@ impl Environment {
             cause: Cause::Push { push_id },
         }
         .id())
+    }
+}
+
+/// Returns whether a state that looks how far something is, again and again, is entered or left once more.
+fn is_another_look(moment: &Moment, looked: &mut HashSet<String>) -> bool {
+    match moment {
+        Moment::Entered { state } => looked.contains(state),
+        Moment::Exited { state, failed, .. } if state.starts_with("Check") => {
+            !failed && !looked.insert(state.clone())
+        }
+        _ => false,
     }
 }
 

@@ -110,17 +110,33 @@ async fn deploy(
         ref_name,
         codebuild,
         news: [news.search_url(), news.items_url()],
-        parameters: vec![("EvidenceExternalId", external_id.clone())],
+        parameters: vec![],
     };
+    // Each names something of the other: prod the role, table and bucket that it reads, and dev who reads them.
+    let of_dev = settings("dev", ACCESS_KEY, DEV, dev_builder.endpoint());
+    let dev = Environment::deploy(local, dev_pushes.clone(), options, of_dev.clone()).await?;
     let mut of_prod = settings("prod", PROD_ACCOUNT, MAIN, prod_builder.endpoint());
-    of_prod.parameters.push((
-        "EvidenceRoleArn",
-        "arn:aws:iam::000000000000:role/deepest-thread-dev-evidence".to_owned(),
-    ));
+    of_prod.parameters = vec![
+        (
+            "EvidenceRoleArn",
+            format!(
+                "arn:aws:iam::000000000000:role/{}-evidence",
+                dev.deployments.stack().name()
+            ),
+        ),
+        ("EvidenceTableName", dev_pushes.output("TableName")?.to_owned()),
+        (
+            "EvidenceBucketName",
+            dev.deployments.stack().output("ArtifactBucketName")?.to_owned(),
+        ),
+        ("EvidenceExternalId", external_id.clone()),
+    ];
     let prod = Environment::deploy(local, prod_pushes.clone(), options, of_prod).await?;
-    let mut of_dev = settings("dev", ACCESS_KEY, DEV, dev_builder.endpoint());
     let reader = prod.deployments.stack().output("AcquireRoleArn")?.to_owned();
-    of_dev.parameters.push(("EvidenceReaderArn", reader));
+    let of_dev = Settings {
+        parameters: vec![("EvidenceReaderArn", reader), ("EvidenceExternalId", external_id)],
+        ..of_dev
+    };
     let dev = Environment::deploy(local, dev_pushes.clone(), options, of_dev).await?;
     for (pushes, name) in [(&dev_pushes, "dev"), (&prod_pushes, "prod")] {
         alarm::create(pushes, &environment::alarm(name)).await?;
