@@ -465,7 +465,10 @@ async fn the_architecture_guide_has_the_keys_of_all_items() {
     let guide = std::fs::read_to_string(guide).unwrap();
     let (_, section) = guide.split_once("\n## The audit table\n").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
-    let rows = section.lines().filter(|line| line.contains("| `"));
+    // The evidence of builds is in the same table, and is not the trail's.
+    let rows = section
+        .lines()
+        .filter(|line| line.contains("| `") && !line.contains("`ARTIFACT#"));
     let keys: BTreeSet<_> = rows
         .map(|row| {
             let codes: Vec<_> = row.split('`').skip(1).step_by(2).collect();

@@ -33,7 +33,12 @@ impl Server {
     /// Starts a server. It refuses root, so root starts it as `nobody`.
     pub async fn start() -> Self {
         let environment = REQUIREMENTS.install(Progress::on_stderr()).await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
+        // TMPDIR may be below a folder that `nobody` may not enter.
+        let folder = if is_root() {
+            tempfile::tempdir_in("/tmp").unwrap()
+        } else {
+            tempfile::tempdir().unwrap()
+        };
         // `nobody` may not enter the cache folder of root. The programs find their libraries in the folder beside theirs.
         let packages = find(&environment);
         let copied = Command::new("cp")
