@@ -17,6 +17,7 @@ pub mod limits;
 pub mod order;
 pub mod policy;
 pub mod push;
+mod pushes;
 pub mod remote_url;
 #[cfg(any(test, feature = "samples"))]
 pub mod samples;

@@ -1,13 +1,12 @@
 //! The state of a push, which its events fold to, and which is stored beside them as the read model.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Aggregate, IllegalTransition, RecordedEvent};
-use crate::contract::{Archive, Deliver, Delivered, FetchedCommit, Ignored, Stage, Superseded};
+use crate::aggregate::{IllegalTransition, RecordedEvent};
+use crate::contract::{Archive, Deliver, Delivered, FetchedCommit, Ignored, Superseded};
 use crate::error::Code;
 use crate::event::{PushEvent, PushFailed, PushReceived};
-use crate::flow::{AttemptFailed, Flow};
 use crate::push::{Push, PushId};
 
 /// How far a push is.
@@ -91,73 +90,11 @@ pub struct PushState {
     pub failure: Option<PushFailed>,
 }
 
-impl Aggregate for Push {
-    type Id = PushId;
-    type Event = PushEvent;
-    type State = PushState;
-
-    const KIND: &'static str = "PUSH";
-
-    fn name(event: &PushEvent) -> &'static str {
-        event.name()
-    }
-
-    fn apply(
-        state: Option<PushState>,
-        recorded: &RecordedEvent<PushEvent>,
-    ) -> Result<PushState, IllegalTransition> {
-        apply(state, recorded)
-    }
-
-    fn id(state: &PushState) -> PushId {
-        state.push.push_id
-    }
-
-    fn version(state: &PushState) -> u64 {
-        state.version
-    }
-
-    fn index_keys(state: &PushState) -> [(String, String); 2] {
-        let push = &state.push;
-        let received_at = state.received_at.to_rfc3339_opts(SecondsFormat::Millis, true);
-        [
-            (
-                format!("REPOSITORY#{}#{}", push.source, push.repository),
-                received_at.clone(),
-            ),
-            (format!("STATUS#{}", state.status), received_at),
-        ]
-    }
-}
-
-impl Flow for Push {
-    type Stage = Stage;
-
-    const LARGE_OUTPUT: &'static str = "the commit has too many submodules, or their paths are too long";
-
-    fn attempt_failed(failed: AttemptFailed<Stage>) -> PushEvent {
-        PushEvent::AttemptFailed(failed)
-    }
-
-    fn executions(state: &PushState) -> &[String] {
-        &state.executions
-    }
-
-    fn is_over_for(state: &PushState, execution_id: &str) -> bool {
-        state.is_over_for(execution_id)
-    }
-
-    /// `Record` records failures.
-    fn runs_when_over(stage: Stage) -> bool {
-        stage == Stage::Record
-    }
-}
-
 /// Folds one event into the state. This is the only place where an event changes the state.
 ///
 /// A stage's event requires that of the stage before. `PushRetried` begins again, but keeps the push's number, and the
 /// outputs of the stages as long as `Validate` makes the same decision.
-fn apply(
+pub(crate) fn apply(
     state: Option<PushState>,
     recorded: &RecordedEvent<PushEvent>,
 ) -> Result<PushState, IllegalTransition> {

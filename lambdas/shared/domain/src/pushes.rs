@@ -1,0 +1,72 @@
+//! A push as what flows through its state machine, and has a trail.
+
+use chrono::SecondsFormat;
+
+use crate::aggregate::{Aggregate, IllegalTransition, RecordedEvent};
+use crate::contract::Stage;
+use crate::event::PushEvent;
+use crate::flow::{AttemptFailed, Flow};
+use crate::push::{Push, PushId};
+use crate::state::{self, PushState};
+
+impl Aggregate for Push {
+    type Id = PushId;
+    type Event = PushEvent;
+    type State = PushState;
+
+    const KIND: &'static str = "PUSH";
+
+    fn name(event: &PushEvent) -> &'static str {
+        event.name()
+    }
+
+    fn apply(
+        state: Option<PushState>,
+        recorded: &RecordedEvent<PushEvent>,
+    ) -> Result<PushState, IllegalTransition> {
+        state::apply(state, recorded)
+    }
+
+    fn id(state: &PushState) -> PushId {
+        state.push.push_id
+    }
+
+    fn version(state: &PushState) -> u64 {
+        state.version
+    }
+
+    fn index_keys(state: &PushState) -> [(String, String); 2] {
+        let push = &state.push;
+        let received_at = state.received_at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        [
+            (
+                format!("REPOSITORY#{}#{}", push.source, push.repository),
+                received_at.clone(),
+            ),
+            (format!("STATUS#{}", state.status), received_at),
+        ]
+    }
+}
+
+impl Flow for Push {
+    type Stage = Stage;
+
+    const LARGE_OUTPUT: &'static str = "the commit has too many submodules, or their paths are too long";
+
+    fn attempt_failed(failed: AttemptFailed<Stage>) -> PushEvent {
+        PushEvent::AttemptFailed(failed)
+    }
+
+    fn executions(state: &PushState) -> &[String] {
+        &state.executions
+    }
+
+    fn is_over_for(state: &PushState, execution_id: &str) -> bool {
+        state.is_over_for(execution_id)
+    }
+
+    /// `Record` records failures.
+    fn runs_when_over(stage: Stage) -> bool {
+        stage == Stage::Record
+    }
+}
