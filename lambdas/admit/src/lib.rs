@@ -15,11 +15,9 @@ use delivery::deployment::{ApplicationName, EnvironmentName};
 use delivery::slot::SlotKey;
 use domain::error::Code;
 use domain::push::Push;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tasks::Tasks;
-use workflow::malformed;
+use workflow::{Call, StoppedExecution, to_json};
 
 pub use error::Error;
 
@@ -52,46 +50,39 @@ where
     D: DeploymentTrail,
     T: Tasks,
 {
-    if stopped::is_stopped(&payload) {
-        let work = stopped::handle(deps, payload);
+    if let Some(ended) = StoppedExecution::parse(&payload).map_err(Error::Event)? {
+        let work = stopped::handle(deps, ended);
         return within(time_limit, "the event of an execution", Box::pin(work))
             .await
             .map(|()| json!({}));
     }
-    match payload["stage"].as_str() {
-        Some("Admit") => {
-            let envelope: Envelope<AdmitInput> = read(Stage::Admit, payload)?;
-            write(&open::run(deps, &envelope, time_limit).await?)
+    let call = Call::new(payload, time_limit);
+    match call.stage()? {
+        stage @ Stage::Admit => {
+            let envelope: Envelope<AdmitInput> = call.read(stage)?;
+            to_json(stage, &open::run(deps, &envelope, time_limit).await?)
         }
-        Some("Queue") => {
-            let Some(token) = payload["input"]["task_token"].as_str().map(str::to_owned) else {
-                return Err(Failed::with_cause(
-                    Code::InputInvalid,
-                    "the input of Queue has no task token",
-                ));
-            };
+        stage @ Stage::Queue => {
+            let token = call.task_token(stage)?;
             let work = async {
-                let envelope: Envelope<QueueInput> = read(Stage::Queue, payload)?;
+                let envelope: Envelope<QueueInput> = call.read(stage)?;
                 queue::claim(deps, &envelope).await
             };
-            let ended = within(time_limit, Stage::Queue, Box::pin(work)).await;
+            let ended = within(time_limit, stage, Box::pin(work)).await;
             tasks::answer(deps.tasks, &token, ended).await?;
             Ok(json!({}))
         }
-        Some("Release") => {
-            let envelope: Envelope<Value> = read(Stage::Release, payload)?;
+        stage @ Stage::Release => {
+            let envelope: Envelope<Value> = call.read(stage)?;
             let key = SlotKey::of(&envelope.deployment);
             let work = async {
                 let id = envelope.deployment.id();
                 queue::leave(deps, &key, id, &envelope.execution.id).await
             };
-            within(time_limit, Stage::Release, Box::pin(work)).await?;
+            within(time_limit, stage, Box::pin(work)).await?;
             Ok(json!({}))
         }
-        _ => Err(Failed::with_cause(
-            Code::InputInvalid,
-            "the payload has no stage that this function knows",
-        )),
+        other => Err(Call::not_here(other)),
     }
 }
 
@@ -108,14 +99,6 @@ async fn within<O, E: Into<Failed>>(
             &format!("{what} was stopped after {} s", time_limit.as_secs()),
         )),
     }
-}
-
-fn read<I: DeserializeOwned>(stage: Stage, payload: Value) -> Result<Envelope<I>, Failed> {
-    serde_json::from_value(payload).map_err(|error| malformed(stage, &error))
-}
-
-fn write(output: &impl Serialize) -> Result<Value, Failed> {
-    serde_json::to_value(output).map_err(|error| malformed(Stage::Admit, &error))
 }
 
 #[cfg(test)]

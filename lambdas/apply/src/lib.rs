@@ -3,7 +3,7 @@
 
 use delivery::contract::{Applied, Executed, FunctionVersions, PlannedInput};
 use domain::error::{Code, Coded};
-use stacks::{ChangeSetStatus, FailedResource, Phase, StackError, Stacks};
+use stacks::{ChangeSetStatus, Phase, StackError, Stacks};
 
 /// Why a stack could not be updated.
 #[derive(Debug, thiserror::Error)]
@@ -109,31 +109,22 @@ pub async fn check(stacks: &Stacks, input: &PlannedInput) -> Result<Applied, Err
             applied.functions = functions(stacks, input).await?;
         }
         Phase::RolledBack | Phase::NeverCreated | Phase::Deleted => {
-            let failed = stacks.first_failure(&stack.id).await?;
             return Err(Error::RolledBack {
                 stack: settings.stack.clone(),
+                reason: stacks.failure_of(&stack).await?,
                 status: stack.status,
-                reason: failed.as_ref().map_or(stack.reason, describe),
             });
         }
         Phase::Stuck => {
-            let failed = stacks.first_failure(&stack.id).await?;
             return Err(StackError::Stuck {
                 stack: settings.stack.clone(),
+                reason: stacks.failure_of(&stack).await?,
                 status: stack.status,
-                reason: failed.as_ref().map_or(stack.reason, describe),
             }
             .into());
         }
     }
     Ok(applied)
-}
-
-fn describe(failed: &FailedResource) -> String {
-    format!(
-        "{} ({}): {}",
-        failed.logical_id, failed.resource_type, failed.reason
-    )
 }
 
 /// Returns the versions behind the aliases of the functions that take traffic.

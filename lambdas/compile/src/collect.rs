@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use artifacts::bucket::{ArtifactStore, Location, check};
 use artifacts::evidence::EvidenceStore;
-use delivery::artifact::{Artifact, ArtifactObject, Digest, TestRecord};
+use delivery::artifact::{Artifact, ArtifactObject, Digest, MAX_TEMPLATE_BYTES, TestRecord};
 use delivery::contract::{BuiltInput, Request};
 use domain::contract::Execution;
 use serde_json::Value;
@@ -132,8 +132,9 @@ async fn load_output(
     path: &Path,
 ) -> Result<(), Error> {
     let location = Location {
+        bucket: artifacts.bucket().to_owned(),
         key: input.build.output_key.clone(),
-        ..artifacts.location(&input.request.zip.sha256)
+        version_id: None,
     };
     let loaded = artifacts.load(&location, MAX_ZIP_BYTES, path).await?;
     if let Some(Ok(told)) = build.output_sha256.as_deref().map(str::parse::<Digest>) {
@@ -184,7 +185,8 @@ fn pack(request: &Request, output: &Path, source: &Path, place: &Path) -> Result
             sha256,
         });
     }
-    let text = template::canonical(&template);
+    // Its names are sorted, as those of every JSON value here, so the same template always has the same digest.
+    let text = template.to_string();
     let (digest, path) = write(place, "template.json", text.as_bytes())?;
     let sources = packing.sources(request)?;
     let buildspec = sources.first().map(|file| file.sha256.clone());
@@ -212,7 +214,7 @@ struct Packing<'a> {
 impl Packing<'_> {
     fn template(&mut self) -> Result<Value, Error> {
         for name in TEMPLATES {
-            let Some(bytes) = self.output.read(name, template::MAX_BYTES)? else {
+            let Some(bytes) = self.output.read(name, MAX_TEMPLATE_BYTES)? else {
                 continue;
             };
             let text = String::from_utf8(bytes);

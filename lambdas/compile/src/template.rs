@@ -1,11 +1,8 @@
 //! The template that `sam build` has written: what it refers to, and the same template with digests instead.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::Error;
-
-/// The largest template that CloudFormation accepts, in bytes.
-pub const MAX_BYTES: u64 = 1 << 20;
 
 /// How a property refers to files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,25 +190,6 @@ fn is_url(text: &str) -> bool {
         .any(|scheme| text.starts_with(scheme))
 }
 
-/// Returns a template as JSON, whose names are sorted, so that the same template always has the same digest.
-pub fn canonical(template: &Value) -> String {
-    fn sorted(value: &Value) -> Value {
-        match value {
-            Value::Array(items) => items.iter().map(sorted).collect(),
-            Value::Object(entries) => {
-                let mut names: Vec<_> = entries.keys().collect();
-                names.sort();
-                let entries = names
-                    .into_iter()
-                    .map(|name| (name.clone(), sorted(&entries[name])));
-                Value::Object(entries.collect::<Map<_, _>>())
-            }
-            other => other.clone(),
-        }
-    }
-    sorted(template).to_string()
-}
-
 /// Creates the error that a property is not accepted.
 pub fn invalid(property: &str, reason: &str) -> Error {
     Error::Template {
@@ -340,7 +318,7 @@ mod tests {
 
     #[test]
     fn the_same_template_is_the_same_text() {
-        let text = canonical(&json!({ "b": [{ "d": 1, "c": 2 }], "a": null }));
+        let text = json!({ "b": [{ "d": 1, "c": 2 }], "a": null }).to_string();
         assert_eq!(text, r#"{"a":null,"b":[{"c":2,"d":1}]}"#);
     }
 }

@@ -162,7 +162,6 @@ mod tests {
     fn modified(details: &[(&str, Option<&str>)]) -> ResourceChange {
         let details = details.iter().map(|(name, cause)| Detail {
             name: (*name).to_owned(),
-            is_property: true,
             is_dynamic: cause.is_some(),
             cause: cause.map(str::to_owned),
         });

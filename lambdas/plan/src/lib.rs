@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use artifacts::bucket::ArtifactStore;
 use delivery::application::ApplicationSettings;
-use delivery::artifact::Digest;
+use delivery::artifact::{Digest, MAX_TEMPLATE_BYTES};
 use delivery::contract::{Abandoned, PlanInput, Planned, PlannedInput, Request, Risk, RiskKind, StartedPlan};
 use delivery::risk::risks;
 use domain::contract::Execution;
@@ -27,9 +27,6 @@ use uuid::Uuid;
 
 pub use error::Error;
 pub use restore::{Releases, restore};
-
-/// The largest template that CloudFormation accepts, in bytes.
-const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
 
 /// What the states need besides their inputs.
 #[derive(Debug)]
@@ -59,7 +56,12 @@ pub async fn plan(
     let name = change_set_name("deployment", request, execution);
     let mut template = load(deps.artifacts, &input.artifact.template).await?;
     template::check_aliases(&template, &request.settings)?;
-    template::fill(&mut template, &input.artifact, &bucket(deps), deps.boundary);
+    template::fill(
+        &mut template,
+        &input.artifact,
+        deps.artifacts.bucket(),
+        deps.boundary,
+    );
     let parameters = request.settings.parameters.clone();
     let started = start(deps, request, template, parameters, name).await?;
     let drift_detection = match started.is_new {
@@ -187,12 +189,6 @@ async fn start(
         is_new,
         live,
     })
-}
-
-/// Returns the name of the artifact bucket.
-fn bucket(deps: &Deps<'_, impl ArtifactStore>) -> String {
-    let any = Digest::of_hash([0; 32]);
-    deps.artifacts.location(&any).bucket
 }
 
 /// Returns whether a change set has to create the stack.

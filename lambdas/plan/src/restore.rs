@@ -11,7 +11,7 @@ use delivery::slot::SlotKey;
 use domain::contract::Execution;
 use stacks::{ChangeSet, ChangeSetStatus, Phase, Stack, StackError};
 
-use crate::{Deps, Error, bucket, change_set_name, load, start, template};
+use crate::{Deps, Error, change_set_name, load, start, template};
 
 /// The releases of applications.
 pub trait Releases: Send + Sync {
@@ -90,7 +90,7 @@ pub async fn restore(
             environment: settings.environment.to_string(),
         })?;
         let mut template = load(deps.artifacts, &live.template).await?;
-        template::fill(&mut template, &live, &bucket(deps), deps.boundary);
+        template::fill(&mut template, &live, deps.artifacts.bucket(), deps.boundary);
         // The settings may be of now, and name parameters and functions that the release did not have yet.
         let mut parameters = settings.parameters.clone();
         parameters.retain(|name, _| !template["Parameters"][name].is_null());
@@ -108,13 +108,8 @@ pub async fn restore(
         ChangeSetStatus::NothingToDo | ChangeSetStatus::Executed => Ok(progress(&stack, true)),
         ChangeSetStatus::Refused(reason) => Err(failed(reason)),
         ChangeSetStatus::Failed => {
-            let reason = deps.stacks.first_failure(&stack.id).await?;
-            Err(failed(reason.map_or(stack.reason, |failed| {
-                format!(
-                    "{} ({}): {}",
-                    failed.logical_id, failed.resource_type, failed.reason
-                )
-            })))
+            let reason = deps.stacks.failure_of(&stack).await?;
+            Err(failed(reason))
         }
         ChangeSetStatus::Outdated => Err(failed("somebody else has changed it".to_owned())),
     }

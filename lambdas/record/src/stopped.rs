@@ -1,68 +1,30 @@
 //! Reads the event of an execution that could not record its own end, because it was stopped or reached its time limit.
-//!
-//! EventBridge reports both (<https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html>), and
-//! passes the event unchanged to the function.
 
-use chrono::DateTime;
-use domain::contract::{Envelope, Execution, Failure, RecordInput};
+use domain::contract::{Envelope, Failure, RecordInput};
 use domain::push::Push;
-use serde::Deserialize;
-use serde::de::Error as _;
 use serde_json::Value;
-
-/// The type of the events, by which they differ from inputs of the state machine.
-const DETAIL_TYPE: &str = "Step Functions Execution Status Change";
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Detail {
-    execution_arn: String,
-    status: String,
-    /// When the execution started, in milliseconds since 1970.
-    start_date: i64,
-    /// The execution's input as JSON text. EventBridge leaves out inputs that are too long, but a push never is.
-    input: Option<String>,
-    #[serde(default)]
-    cause: Option<String>,
-}
+use workflow::{StoppedExecution, records_its_end_itself};
 
 /// Parses the payload that the state machine or EventBridge calls the function with.
 ///
 /// # Errors
 /// Returns the parser's error if the payload has neither form.
 pub fn parse(payload: Value) -> Result<Envelope<RecordInput>, serde_json::Error> {
-    if payload["detail-type"] != DETAIL_TYPE {
+    let Some(stopped) = StoppedExecution::<Push>::parse(&payload)? else {
         return serde_json::from_value(payload);
-    }
-    let detail: Detail = serde_json::from_value(payload["detail"].clone())?;
-    let input = detail.input.as_deref();
-    let push: Push = serde_json::from_str(
-        input.ok_or_else(|| serde_json::Error::custom("the event of an execution has no input"))?,
-    )?;
-    let started_at = DateTime::from_timestamp_millis(detail.start_date)
-        .ok_or_else(|| serde_json::Error::custom("startDate is not a time"))?;
-    let (error, what) = match detail.status.as_str() {
-        "ABORTED" => ("ExecutionAborted", "The execution was stopped."),
-        "TIMED_OUT" => ("ExecutionTimedOut", "The execution reached its time limit."),
-        other => {
-            return Err(serde_json::Error::custom(format!(
-                "an execution that is {other} records its end itself"
-            )));
-        }
     };
-    let said = detail.cause.filter(|cause| !cause.is_empty());
+    if stopped.has_failed {
+        return Err(records_its_end_itself("FAILED"));
+    }
     Ok(Envelope {
-        push,
-        execution: Execution {
-            id: detail.execution_arn,
-            started_at,
-        },
+        push: stopped.input,
+        execution: stopped.execution,
         attempt: 0,
         input: RecordInput {
             failure: Some(Failure {
                 stage: "Execution".to_owned(),
-                error: error.to_owned(),
-                cause: said.map_or_else(|| what.to_owned(), |said| format!("{what} {said}")),
+                error: stopped.error,
+                cause: stopped.cause,
             }),
         },
     })
@@ -70,6 +32,7 @@ pub fn parse(payload: Value) -> Result<Envelope<RecordInput>, serde_json::Error>
 
 #[cfg(test)]
 mod tests {
+    use domain::contract::Execution;
     use domain::state::Status;
     use serde_json::json;
 

@@ -11,11 +11,9 @@ use audit::{AuditError, DeploymentTrail};
 use aws::failure::Failed;
 use delivery::contract::{ApproveInput, Envelope, RecordInput, Stage, Tracked};
 use domain::error::{Code, Coded};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tasks::Tasks;
-use workflow::{ExecutionOver, execute, malformed};
+use workflow::{Call, ExecutionOver};
 
 /// What [`handle`] needs besides its payload.
 #[derive(Debug)]
@@ -67,47 +65,28 @@ pub async fn handle<D: DeploymentTrail, T: Tasks>(
     time_limit: Duration,
 ) -> Result<Value, Failed> {
     let trail = deps.deployments;
-    match payload["stage"].as_str() {
-        Some("Track") => {
-            let envelope: Envelope<Tracked> = read(Stage::Track, payload)?;
-            let work = async |envelope: &_| write::track(trail, envelope).await;
-            to_json(&execute(Stage::Track, trail, &envelope, time_limit, work).await?)
+    let call = Call::new(payload, time_limit);
+    match call.stage()? {
+        stage @ Stage::Track => {
+            let work = async |envelope: &Envelope<Tracked>| write::track(trail, envelope).await;
+            call.run(stage, trail, work).await
         }
-        Some("Record") => {
-            let envelope: Envelope<RecordInput> = read(Stage::Record, payload)?;
-            let work = async |envelope: &_| close::record(trail, envelope).await;
-            to_json(&execute(Stage::Record, trail, &envelope, time_limit, work).await?)
+        stage @ Stage::Record => {
+            let work = async |envelope: &Envelope<RecordInput>| close::record(trail, envelope).await;
+            call.run(stage, trail, work).await
         }
-        Some("Approve") => {
-            let Some(token) = payload["input"]["task_token"].as_str().map(str::to_owned) else {
-                return Err(Failed::with_cause(
-                    Code::InputInvalid,
-                    "the input of Approve has no task token",
-                ));
-            };
-            let work = async {
-                let envelope: Envelope<ApproveInput> = read(Stage::Approve, payload)?;
-                let work = async |envelope: &_| approve::ask(trail, envelope).await;
-                execute(Stage::Approve, trail, &envelope, time_limit, work).await
-            };
+        stage @ Stage::Approve => {
+            let token = call.task_token(stage)?;
+            let work = async |envelope: &Envelope<ApproveInput>| approve::ask(trail, envelope).await;
             // It is a person who answers, unless the person cannot be asked.
-            let ended = Box::pin(work).await.map(|_| None::<Value>);
+            let ended = Box::pin(call.run(stage, trail, work))
+                .await
+                .map(|_| None::<Value>);
             tasks::answer(deps.tasks, &token, ended).await?;
             Ok(json!({}))
         }
-        _ => Err(Failed::with_cause(
-            Code::InputInvalid,
-            "the payload has no stage that this function knows",
-        )),
+        other => Err(Call::not_here(other)),
     }
-}
-
-fn read<I: DeserializeOwned>(stage: Stage, payload: Value) -> Result<Envelope<I>, Failed> {
-    serde_json::from_value(payload).map_err(|error| malformed(stage, &error))
-}
-
-fn to_json(output: &impl Serialize) -> Result<Value, Failed> {
-    serde_json::to_value(output).map_err(|error| malformed("the output", &error))
 }
 
 #[cfg(test)]

@@ -57,8 +57,17 @@ pub trait ArtifactStore: Send + Sync {
         path: &Path,
     ) -> impl Future<Output = Result<Loaded, ArtifactError>> + Send;
 
+    /// Returns the name of the artifact bucket.
+    fn bucket(&self) -> &str;
+
     /// Returns the place of an object by its digest.
-    fn location(&self, digest: &Digest) -> Location;
+    fn location(&self, digest: &Digest) -> Location {
+        Location {
+            bucket: self.bucket().to_owned(),
+            key: digest.key(),
+            version_id: None,
+        }
+    }
 
     /// Loads the object with this digest, of at most `max_bytes`, into the file `path`.
     fn get(
@@ -201,12 +210,8 @@ impl ArtifactStore for S3Artifacts {
         })
     }
 
-    fn location(&self, digest: &Digest) -> Location {
-        Location {
-            bucket: self.bucket.clone(),
-            key: digest.key(),
-            version_id: None,
-        }
+    fn bucket(&self) -> &str {
+        &self.bucket
     }
 }
 

@@ -1,7 +1,5 @@
 //! What a build has made of a tree, by digests, so that it can neither change nor be mistaken for anything else.
 
-use std::fmt::Write as _;
-
 use chrono::{DateTime, Utc};
 use domain::Invalid;
 use domain::git::{CommitId, ObjectId};
@@ -9,6 +7,9 @@ use domain::text_newtype;
 use serde::{Deserialize, Serialize};
 
 use crate::deployment::{ApplicationName, DeploymentId};
+
+/// The largest template that CloudFormation accepts, in bytes.
+pub const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
 
 text_newtype!(
     /// A SHA-256, as 64 lower-case hexadecimal digits.
@@ -20,12 +21,7 @@ impl Digest {
     /// Creates the digest with these bytes.
     #[must_use]
     pub fn of_hash(bytes: [u8; 32]) -> Self {
-        let mut text = String::with_capacity(64);
-        for byte in bytes {
-            // Writing to a string does not fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        Self(text)
+        Self(hex::encode(bytes))
     }
 
     /// Returns the key at which the bytes with this digest are in the artifact bucket.

@@ -456,8 +456,6 @@ pub enum Tracked {
     TrafficPromoted(Shifted),
     /// The versions of before have all of the traffic again.
     TrafficRolledBack(RolledBack),
-    /// The stack is as the live release's template says.
-    StackRestored(Applied),
     /// A person has decided about the plan.
     ApprovalDecided(Decision),
 }

@@ -1,8 +1,7 @@
 //! A deployment, and the names that identify it.
 
-use domain::Invalid;
 use domain::push::PushId;
-use domain::text_newtype;
+use domain::{Invalid, id_newtype, parse_name, text_newtype};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -21,28 +20,14 @@ text_newtype!(
     parse_environment_name
 );
 
-/// The id of a deployment.
-///
-/// It is the [UUIDv5](https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-5) of environment, application and cause,
-/// so an event that arrives twice is the same deployment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct DeploymentId(Uuid);
-
-impl std::fmt::Display for DeploymentId {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
-impl std::str::FromStr for DeploymentId {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Uuid::parse_str(text)
-            .map(Self)
-            .map_err(|error| Invalid::new("deployment id", text, error.to_string()))
-    }
-}
+id_newtype!(
+    /// The id of a deployment.
+    ///
+    /// It is the [UUIDv5](https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-5) of environment, application and
+    /// cause, so an event that arrives twice is the same deployment.
+    DeploymentId,
+    "deployment id"
+);
 
 /// A deployment: one application, one environment, one cause. It depends only on these, so that the same cause always
 /// is the same deployment.
@@ -93,34 +78,11 @@ impl Deployment {
 }
 
 fn parse_application_name(text: &str) -> Result<String, Invalid> {
-    parse_name(
-        "application name",
-        text,
-        40,
-        "it must have 1 to 40 of a-z, 0-9 and -, and begin with a letter",
-    )
+    parse_name("application name", text, 40)
 }
 
 fn parse_environment_name(text: &str) -> Result<String, Invalid> {
-    parse_name(
-        "environment name",
-        text,
-        20,
-        "it must have 1 to 20 of a-z, 0-9 and -, and begin with a letter",
-    )
-}
-
-fn parse_name(kind: &'static str, text: &str, most: usize, rule: &str) -> Result<String, Invalid> {
-    let well_formed = text.len() <= most
-        && text.starts_with(|first: char| first.is_ascii_lowercase())
-        && text
-            .bytes()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-    if well_formed {
-        Ok(text.to_owned())
-    } else {
-        Err(Invalid::new(kind, text, rule))
-    }
+    parse_name("environment name", text, 20)
 }
 
 #[cfg(test)]

@@ -133,7 +133,6 @@ impl From<Tracked> for DeploymentEvent {
             Tracked::CanaryJudged(judged) => Self::CanaryJudged(judged),
             Tracked::TrafficPromoted(shifted) => Self::TrafficPromoted(shifted),
             Tracked::TrafficRolledBack(rolled_back) => Self::TrafficRolledBack(rolled_back),
-            Tracked::StackRestored(applied) => Self::StackRestored(applied),
             Tracked::ApprovalDecided(decision) => Self::ApprovalDecided(decision),
         }
     }

@@ -1,8 +1,11 @@
 //! The state of a deployment, which its events fold to, and which is stored beside them as the read model.
 
+use std::fmt::Display;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::aggregate::{Aggregate, IllegalTransition, RecordedEvent};
 use domain::flow::{AttemptFailed, Flow};
+use domain::push::PushId;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::Artifact;
@@ -148,15 +151,12 @@ impl Aggregate for Deployment {
         let deployment = &state.deployment;
         let requested_at = state.requested_at.to_rfc3339_opts(SecondsFormat::Millis, true);
         let cause = match &deployment.cause {
-            Cause::Push { push_id } => format!("PUSH#{push_id}"),
+            Cause::Push { push_id } => push_key(*push_id),
             Cause::Rollback { rollback_to, .. } => format!("DEPLOYMENT#{rollback_to}"),
         };
         [
             (
-                format!(
-                    "APPLICATION#{}#{}",
-                    deployment.environment, deployment.application
-                ),
+                application_key(&deployment.environment, &deployment.application),
                 requested_at.clone(),
             ),
             (cause, requested_at),
@@ -190,6 +190,18 @@ impl Flow for Deployment {
     fn runs_when_over(stage: Stage) -> bool {
         matches!(stage, Stage::Record | Stage::Release)
     }
+}
+
+/// Returns the key by which the first index finds the deployments of an application in an environment.
+#[must_use]
+pub fn application_key(environment: impl Display, application: impl Display) -> String {
+    format!("APPLICATION#{environment}#{application}")
+}
+
+/// Returns the key by which the second index finds the deployments of a push.
+#[must_use]
+pub fn push_key(push_id: PushId) -> String {
+    format!("PUSH#{push_id}")
 }
 
 /// Folds one event into the state. This is the only place where an event changes the state.

@@ -25,4 +25,4 @@ pub mod source;
 pub mod state;
 mod text;
 
-pub use text::{Invalid, plain};
+pub use text::{Invalid, parse_name, plain};

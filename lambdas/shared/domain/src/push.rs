@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::Invalid;
 use crate::git::{ObjectId, RefName, RepositoryPath};
-use crate::text::text_newtype;
+use crate::text::{id_newtype, parse_name, text_newtype};
 
 /// The namespace of [`PushId`]s, a constant of this project that must never change.
 const PUSH_NAMESPACE: Uuid = Uuid::from_u128(0x9a9c_6c1e_2f0e_4f4b_9d5b_7a5e_3c0d_e001);
@@ -22,13 +22,14 @@ text_newtype!(
     parse_delivery_id
 );
 
-/// The id of one push of one ref, and the name of its first execution.
-///
-/// It is the [UUIDv5](https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-5) of source, delivery and ref, so a
-/// delivery that arrives twice is the same push.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct PushId(Uuid);
+id_newtype!(
+    /// The id of one push of one ref, and the name of its first execution.
+    ///
+    /// It is the [UUIDv5](https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-5) of source, delivery and ref, so a
+    /// delivery that arrives twice is the same push.
+    PushId,
+    "push id"
+);
 
 impl PushId {
     /// Returns the id of the push of `ref_name` that `delivery` from `source` reports.
@@ -45,21 +46,6 @@ impl DeliveryId {
     #[must_use]
     pub fn of_content(content: &[u8]) -> Self {
         Self(Uuid::new_v5(&PUSH_NAMESPACE, content).to_string())
-    }
-}
-
-impl std::fmt::Display for PushId {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
-impl std::str::FromStr for PushId {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Uuid::parse_str(text)
-            .map(Self)
-            .map_err(|error| Invalid::new("push id", text, error.to_string()))
     }
 }
 
@@ -108,20 +94,7 @@ impl Push {
 }
 
 fn parse_source_name(text: &str) -> Result<String, Invalid> {
-    let well_formed = text.len() <= 40
-        && text.starts_with(|first: char| first.is_ascii_lowercase())
-        && text
-            .bytes()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-    if well_formed {
-        Ok(text.to_owned())
-    } else {
-        Err(Invalid::new(
-            "source name",
-            text,
-            "it must have 1 to 40 of a-z, 0-9 and -, and begin with a letter",
-        ))
-    }
+    parse_name("source name", text, 40)
 }
 
 fn parse_delivery_id(text: &str) -> Result<String, Invalid> {

@@ -88,6 +88,52 @@ macro_rules! text_newtype {
 }
 pub(crate) use text_newtype;
 
+/// Defines an id that is a UUID, which people know as a `$kind`.
+#[macro_export]
+macro_rules! id_newtype {
+    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+        $(#[$doc])*
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+        )]
+        #[serde(transparent)]
+        pub struct $name(uuid::Uuid);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(formatter)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::Invalid;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                uuid::Uuid::parse_str(text)
+                    .map(Self)
+                    .map_err(|error| $crate::Invalid::new($kind, text, error.to_string()))
+            }
+        }
+    };
+}
+pub(crate) use id_newtype;
+
+/// Parses a name that fits into the names and paths of resources: 1 to `most` of `a-z`, `0-9` and `-`, a letter first.
+///
+/// # Errors
+/// Returns [`Invalid`], with this rule, for any other text.
+pub fn parse_name(kind: &'static str, text: &str, most: usize) -> Result<String, Invalid> {
+    let well_formed = text.len() <= most
+        && text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    if well_formed {
+        return Ok(text.to_owned());
+    }
+    let rule = format!("it must have 1 to {most} of a-z, 0-9 and -, and begin with a letter");
+    Err(Invalid::new(kind, text, rule))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

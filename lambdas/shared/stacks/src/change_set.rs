@@ -2,8 +2,7 @@
 
 use aws_sdk_cloudformation::operation::describe_change_set::DescribeChangeSetOutput;
 use aws_sdk_cloudformation::types::{
-    Change, ChangeSetStatus as Status, EvaluationType, ExecutionStatus, ResourceAttribute,
-    ResourceChangeDetail,
+    Change, ChangeSetStatus as Status, EvaluationType, ExecutionStatus, ResourceChangeDetail,
 };
 
 /// How CloudFormation says that a change set has nothing to do. It has no code of its own.
@@ -63,8 +62,6 @@ pub struct ResourceChange {
 pub struct Detail {
     /// The property's name, or if another attribute changes, its name, such as `Tags`.
     pub name: String,
-    /// Whether it is a property.
-    pub is_property: bool,
     /// Whether CloudFormation only knows when it makes the change whether there is one.
     pub is_dynamic: bool,
     /// What the change depends on: a parameter, or a resource or its attribute, such as `Role.Arn`.
@@ -125,7 +122,6 @@ fn detail(detail: ResourceChangeDetail) -> Option<Detail> {
     let attribute = target.attribute?;
     Some(Detail {
         name: target.name.unwrap_or_else(|| attribute.as_str().to_owned()),
-        is_property: attribute == ResourceAttribute::Properties,
         is_dynamic: detail.evaluation == Some(EvaluationType::Dynamic),
         cause: detail.causing_entity,
     })

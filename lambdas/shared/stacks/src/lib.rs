@@ -403,6 +403,15 @@ impl Stacks {
         }
     }
 
+    /// Returns why the last operation on a stack has failed: the first resource that did, or else what the stack says.
+    ///
+    /// # Errors
+    /// Returns a [`StackError`] if CloudFormation fails.
+    pub async fn failure_of(&self, stack: &Stack) -> Result<String, StackError> {
+        let failed = self.first_failure(&stack.id).await?;
+        Ok(failed.map_or_else(|| stack.reason.clone(), |failed| failed.to_string()))
+    }
+
     /// Returns what CloudFormation has found in the last operation before it has touched a resource, if it can be asked.
     async fn validation(&self, stack_id: &str) -> Option<FailedResource> {
         let filter = EventFilter::builder().failed_events(true).build();
@@ -414,7 +423,6 @@ impl Stacks {
                 reason: event.validation_status_reason?,
                 logical_id: event.logical_resource_id.unwrap_or_default(),
                 resource_type: event.resource_type.unwrap_or_default(),
-                status: event.validation_name.unwrap_or_default(),
             })
         })
     }

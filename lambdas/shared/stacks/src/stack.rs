@@ -83,10 +83,18 @@ pub struct FailedResource {
     pub logical_id: String,
     /// Its type.
     pub resource_type: String,
-    /// Its status, such as `UPDATE_FAILED`.
-    pub status: String,
     /// Why it has failed.
     pub reason: String,
+}
+
+impl std::fmt::Display for FailedResource {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "{} ({}): {}",
+            self.logical_id, self.resource_type, self.reason
+        )
+    }
 }
 
 impl FailedResource {
@@ -99,7 +107,6 @@ impl FailedResource {
         Some(Self {
             logical_id: event.logical_resource_id.unwrap_or_default(),
             resource_type: event.resource_type.unwrap_or_default(),
-            status,
             reason,
         })
     }

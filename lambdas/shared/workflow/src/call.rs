@@ -11,7 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{StageOf, execute, malformed};
+use super::serve::malformed;
+use super::{StageOf, execute, to_json};
 
 /// A call of a function that is several stages. The payload names the stage.
 #[derive(Debug)]
@@ -47,9 +48,30 @@ impl Call {
         E: Coded,
         F: AsyncFn(&P) -> Result<O, E>,
     {
-        let payload = serde_json::from_value(self.payload).map_err(|error| malformed(stage, &error))?;
-        let output = execute(stage, trail, &payload, self.time_limit, work).await?;
-        serde_json::to_value(output).map_err(|error| malformed(stage, &error))
+        let time_limit = self.time_limit;
+        let payload = self.read(stage)?;
+        let output = execute(stage, trail, &payload, time_limit, work).await?;
+        to_json(stage, &output)
+    }
+
+    /// Returns the token of the task that waits for the answer of a stage.
+    ///
+    /// # Errors
+    /// Returns [`Failed`] if the payload has none.
+    pub fn task_token(&self, stage: impl Display) -> Result<String, Failed> {
+        let token = self.payload["input"]["task_token"].as_str().map(str::to_owned);
+        token.ok_or_else(|| {
+            let cause = format!("the input of {stage} has no task token");
+            Failed::with_cause(Code::InputInvalid, &cause)
+        })
+    }
+
+    /// Reads the payload of a stage, for one that [`run`](Self::run) is not for.
+    ///
+    /// # Errors
+    /// Returns [`Failed`] if the payload is not that of the stage.
+    pub fn read<P: DeserializeOwned>(self, stage: impl Display) -> Result<P, Failed> {
+        serde_json::from_value(self.payload).map_err(|error| malformed(stage, &error))
     }
 
     /// Returns the failure that the function does not have a stage.

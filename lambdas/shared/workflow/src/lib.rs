@@ -3,6 +3,7 @@
 
 mod call;
 mod serve;
+mod stopped;
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use domain::push::Push;
 use serde::Serialize;
 
 pub use call::Call;
-pub use serve::{malformed, run, run_with, serve};
+pub use serve::{run, run_with, serve, to_json};
+pub use stopped::{StoppedExecution, records_its_end_itself};
 
 use audit::{AuditError, EventStore, MAX_ATTEMPTS, backoff};
 use aws::failure::Failed;

@@ -63,8 +63,16 @@ where
     .await
 }
 
+/// Returns the output of a stage as JSON.
+///
+/// # Errors
+/// Returns [`Failed`] if it cannot be JSON.
+pub fn to_json(stage: impl Display, output: &impl Serialize) -> Result<serde_json::Value, Failed> {
+    serde_json::to_value(output).map_err(|error| malformed(stage, &error))
+}
+
 /// Returns the failure of a stage whose payload cannot be read.
-pub fn malformed(stage: impl Display, error: &serde_json::Error) -> Failed {
+pub(crate) fn malformed(stage: impl Display, error: &serde_json::Error) -> Failed {
     let cause = format!("the input of {stage} is malformed: {error}");
     tracing::error!(%stage, cause, "input invalid");
     Failed::with_cause(Code::InputInvalid, &cause)

@@ -1,0 +1,93 @@
+//! Reads the event of an execution that could not record its own end, because it was stopped or reached its time limit.
+//!
+//! EventBridge reports both, and failures (<https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html>),
+//! and passes the event unchanged to the function.
+
+use chrono::DateTime;
+use domain::contract::Execution;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error as _};
+use serde_json::{Error, Value};
+
+/// The type of the events, by which they differ from inputs of the state machine.
+const DETAIL_TYPE: &str = "Step Functions Execution Status Change";
+
+/// An execution that has ended without success, whose input was an `I`.
+#[derive(Debug)]
+pub struct StoppedExecution<I> {
+    /// The input.
+    pub input: I,
+    /// The execution.
+    pub execution: Execution,
+    /// Whether it has failed by itself. Otherwise it was stopped, or reached its time limit.
+    pub has_failed: bool,
+    /// The error's name.
+    pub error: String,
+    /// What happened.
+    pub cause: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Detail {
+    execution_arn: String,
+    status: String,
+    /// When the execution started, in milliseconds since 1970.
+    start_date: i64,
+    /// The execution's input as JSON text. EventBridge leaves out inputs that are too long, but those of this project never
+    /// are.
+    input: Option<String>,
+    #[serde(default)]
+    error: Option<String>,
+    #[serde(default)]
+    cause: Option<String>,
+}
+
+impl<I: DeserializeOwned> StoppedExecution<I> {
+    /// Parses the event of an execution that has ended. Returns `None` if the payload is something else.
+    ///
+    /// # Errors
+    /// Returns the parser's error if the event lacks something, or is about an execution that has ended well or still runs.
+    pub fn parse(payload: &Value) -> Result<Option<Self>, Error> {
+        if payload["detail-type"] != DETAIL_TYPE {
+            return Ok(None);
+        }
+        let detail = Detail::deserialize(&payload["detail"])?;
+        let input = detail.input.as_deref();
+        let input = serde_json::from_str(
+            input.ok_or_else(|| Error::custom("the event of an execution has no input"))?,
+        )?;
+        let started_at = DateTime::from_timestamp_millis(detail.start_date)
+            .ok_or_else(|| Error::custom("startDate is not a time"))?;
+        let has_failed = detail.status == "FAILED";
+        let (error, what) = match detail.status.as_str() {
+            "ABORTED" => ("ExecutionAborted".to_owned(), "The execution was stopped."),
+            "TIMED_OUT" => (
+                "ExecutionTimedOut".to_owned(),
+                "The execution reached its time limit.",
+            ),
+            "FAILED" => (
+                detail.error.unwrap_or_else(|| "ExecutionFailed".to_owned()),
+                "The execution failed.",
+            ),
+            other => return Err(records_its_end_itself(other)),
+        };
+        let said = detail.cause.filter(|cause| !cause.is_empty());
+        Ok(Some(Self {
+            input,
+            execution: Execution {
+                id: detail.execution_arn,
+                started_at,
+            },
+            has_failed,
+            error,
+            cause: said.map_or_else(|| what.to_owned(), |said| format!("{what} {said}")),
+        }))
+    }
+}
+
+/// Returns the error that an execution with this status is not one that others close.
+#[must_use]
+pub fn records_its_end_itself(status: &str) -> Error {
+    Error::custom(format!("an execution that is {status} records its end itself"))
+}
