@@ -170,15 +170,15 @@ impl LocalAws {
     /// # Errors
     /// Returns an error if any of that fails.
     pub async fn deploy(&mut self, options: &StackOptions) -> Result<Stack, Error> {
-        let (_, built) = build(
-            &self.checkout,
-            &options.application,
-            options.profile,
-            self.progress,
-        )
-        .await?;
+        let built = self.build(options).await?;
         self.deploy_built(&built, options).await?;
         self.stack_named(&options.place())
+    }
+
+    async fn build(&self, options: &StackOptions) -> Result<Build, Error> {
+        let (application, profile) = (&options.application, options.profile);
+        let (_, built) = build(&self.checkout, application, profile, self.progress).await?;
+        Ok(built)
     }
 
     /// Builds an application, and deploys it as one more stack, which is not recorded: no other command finds it.
@@ -186,17 +186,12 @@ impl LocalAws {
     /// # Errors
     /// Returns an error if any of that fails.
     pub async fn deploy_unrecorded(&self, options: &StackOptions) -> Result<Stack, Error> {
-        let (_, built) = build(
-            &self.checkout,
-            &options.application,
-            options.profile,
-            self.progress,
-        )
-        .await?;
-        let deployed = self.deploy_new(&built, options).await?;
+        let built = self.build(options).await?;
+        let Some(deployed) = self.deploy_new(&built, options).await? else {
+            return self.stack_named(&options.place());
+        };
         let config = self.record.ministack.sdk_config_of(&options.access_key);
-        let outputs = deployed.map(|deployed| deployed.outputs).unwrap_or_default();
-        Ok(Stack::new(&options.name, outputs, config))
+        Ok(Stack::new(&options.name, deployed.outputs, config))
     }
 
     /// Deploys a stack and records it, unless it is already deployed as the options say.

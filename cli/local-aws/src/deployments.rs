@@ -8,7 +8,7 @@ use delivery::artifact::Artifact;
 use delivery::contract::Decision;
 use delivery::deployment::{Cause, Deployment, DeploymentId};
 use delivery::event::DeploymentEvent;
-use delivery::state::DeploymentState;
+use delivery::state::{DeploymentState, application_key, push_key};
 use domain::aggregate::{Aggregate as _, RecordedEvent};
 use domain::push::PushId;
 use serde_json::Value;
@@ -60,15 +60,34 @@ impl Deployments {
         &self.stack
     }
 
+    /// Returns the id of a push's deployment.
+    ///
+    /// # Errors
+    /// Returns an error if the stack's outputs do not name an application and an environment.
+    pub fn id_of(&self, push_id: PushId) -> Result<DeploymentId, Error> {
+        let invalid = |error: domain::Invalid| Error::Aws {
+            action: format!("read the outputs of the stack {}", self.stack.name()),
+            message: error.to_string(),
+        };
+        let environment = self.stack.output("Environment")?.parse().map_err(invalid)?;
+        let application = self.stack.output("ApplicationName")?.parse().map_err(invalid)?;
+        let cause = Cause::Push { push_id };
+        Ok(Deployment {
+            environment,
+            application,
+            cause,
+        }
+        .id())
+    }
+
     /// Returns the last deployments, the newest first.
     ///
     /// # Errors
     /// Returns an error if the trail cannot be read.
     pub async fn list(&self, most: u32) -> Result<Vec<DeploymentState>, Error> {
-        let application = format!(
-            "APPLICATION#{}#{}",
+        let application = application_key(
             self.stack.output("Environment")?,
-            self.stack.output("ApplicationName")?
+            self.stack.output("ApplicationName")?,
         );
         let listed = self.trail.latest(&application, most).await;
         listed.map_err(|error| Error::Aws {
@@ -85,7 +104,7 @@ impl Deployments {
     pub async fn of_push(stack: &Stack, push_id: PushId) -> Result<Vec<DeploymentState>, Error> {
         let trail: DynamoTrail<Deployment> =
             DynamoTrail::new(stack.config(), stack.output("TableName")?.to_owned());
-        let listed = trail.latest_by_second_key(&format!("PUSH#{push_id}"), 100).await;
+        let listed = trail.latest_by_second_key(&push_key(push_id), 100).await;
         listed.map_err(|error| Error::Aws {
             action: format!("list the deployments of push {push_id}"),
             message: chain(&error),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::push::PushId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use webhook::gitlab::{self, Delivery, PushHook};
@@ -47,6 +48,32 @@ pub struct AcceptedPush {
     pub ref_name: String,
     /// The ARN of its execution.
     pub execution: String,
+}
+
+impl Accepted {
+    /// Returns the first push that was started.
+    ///
+    /// # Errors
+    /// Returns the reason if none was.
+    pub fn first(self) -> Result<AcceptedPush, String> {
+        let reason = self.reason.unwrap_or_else(|| "it gave no reason".to_owned());
+        self.pushes.into_iter().next().ok_or(reason)
+    }
+}
+
+impl AcceptedPush {
+    /// Returns its id.
+    ///
+    /// # Errors
+    /// Returns an error if the webhook has answered something else.
+    pub fn id(&self) -> Result<PushId, Error> {
+        self.push_id
+            .parse()
+            .map_err(|error: domain::Invalid| Error::Trail {
+                push_id: self.push_id.clone(),
+                message: error.to_string(),
+            })
+    }
 }
 
 impl Webhook {

@@ -76,7 +76,7 @@ pub(super) async fn run(
 }
 
 /// Serves a Hacker News of as many hours, and a day before them.
-async fn serve(hours: u32, port: u16, progress: Progress) -> Result<Fake, Error> {
+pub(super) async fn serve(hours: u32, port: u16, progress: Progress) -> Result<Fake, Error> {
     let _step = progress.step("Making up a Hacker News");
     let world = World::grow(&Shape::real(hours + 24, Utc::now().timestamp()));
     Fake::serve(world, Weather::default(), port)

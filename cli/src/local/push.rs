@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_sfn::types::ExecutionStatus;
 use domain::contract::Delivered;
-use domain::push::PushId;
 use domain::source::SourceSettings;
 use local_aws::Stack;
 use local_aws::aws::LocalAws;
@@ -176,23 +175,15 @@ pub(super) async fn deliver(
     let webhook = stack.webhook().await?;
     let step = progress.step(format!("Sending the webhook to {}", webhook.url));
     let accepted = send(&webhook, &hook).await?;
-    let Some(push) = accepted.pushes.first() else {
-        return Err(Error::NothingStarted {
-            reason: accepted.reason.unwrap_or_else(|| "it gave no reason".to_owned()),
-        });
-    };
+    let push = accepted
+        .first()
+        .map_err(|reason| Error::NothingStarted { reason })?;
     step.done(&format!("Sent the webhook; it started push {}", push.push_id));
     local.set_last_pushed(&origin.repository(), &tip.ref_name, &tip.object)?;
     results.put(json!({ "push_id": push.push_id }));
     let log = FunctionLog::of(local.folder());
     let ended = follow(&stack, &push.push_id, &log, progress).await?;
-    let push_id: PushId = push
-        .push_id
-        .parse()
-        .map_err(|error: domain::Invalid| local_aws::Error::Trail {
-            push_id: push.push_id.clone(),
-            message: error.to_string(),
-        })?;
+    let push_id = push.id()?;
     let trail = trail::read(&stack.trail()?, push_id).await?;
     results.put(json!({ "trail": trail.events }));
     let lines = trail.lines();
@@ -290,14 +281,7 @@ async fn follow(stack: &Stack, push_id: &str, log: &FunctionLog, progress: Progr
 
 /// Returns where the zip is, or the reason why there is none as an error.
 fn outcome(push_id: &str, ended: Ended, trail: &Trail) -> Result<Delivered, Error> {
-    if ended.status != ExecutionStatus::Succeeded {
-        let error = ended.error.unwrap_or_else(|| ended.status.to_string());
-        return Err(Error::ExecutionFailed {
-            push_id: push_id.to_owned(),
-            cause: ended.cause.unwrap_or_default(),
-            error,
-        });
-    }
+    check_succeeded(push_id, ended)?;
     let state = trail.state.as_ref();
     if let Some(delivered) = state.and_then(|state| state.delivered.clone()) {
         return Ok(delivered);
@@ -308,6 +292,18 @@ fn outcome(push_id: &str, ended: Ended, trail: &Trail) -> Result<Delivered, Erro
         reason: state
             .and_then(domain::state::PushState::reason)
             .unwrap_or_default(),
+    })
+}
+
+/// Returns an error if the execution of a push has not succeeded.
+pub(super) fn check_succeeded(push_id: &str, ended: Ended) -> Result<(), Error> {
+    if ended.status == ExecutionStatus::Succeeded {
+        return Ok(());
+    }
+    Err(Error::ExecutionFailed {
+        push_id: push_id.to_owned(),
+        cause: ended.cause.unwrap_or_default(),
+        error: ended.error.unwrap_or_else(|| ended.status.to_string()),
     })
 }
 

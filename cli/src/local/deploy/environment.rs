@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use delivery::deployment::{Cause, Deployment, DeploymentId};
+use delivery::deployment::DeploymentId;
 use delivery::state::DeploymentStatus;
-use domain::push::PushId;
 use local_aws::Stack;
 use local_aws::application::{DEEPEST_THREAD, DELIVERY};
 use local_aws::aws::{LocalAws, StackOptions};
@@ -16,6 +15,7 @@ use shell::progress::Progress;
 use tokio::time::Instant;
 use webhook::gitlab::{Delivery, Person, PushHook};
 
+use super::super::push::check_succeeded;
 use super::scratch::{DIRECTORY, REPOSITORY};
 use crate::Error;
 use crate::states::States;
@@ -163,31 +163,19 @@ impl Environment {
             .await?
             .send(&hook, &Delivery::fresh())
             .await?;
-        let Some(push) = accepted.pushes.first() else {
-            return Err(Error::NothingStarted {
-                reason: accepted.reason.unwrap_or_else(|| "it gave no reason".to_owned()),
-            });
-        };
+        let push = accepted
+            .first()
+            .map_err(|reason| Error::NothingStarted { reason })?;
         let client = self.pushes.step_functions();
         let ended = follow::follow(&client, &self.pushes.execution_arn(&push.push_id)?, |_| ()).await?;
-        if let Some(error) = ended.error {
-            return Err(Error::ExecutionFailed {
-                push_id: push.push_id.clone(),
-                error,
-                cause: ended.cause.unwrap_or_default(),
-            });
-        }
+        let took = ended.took.as_secs_f64();
+        check_succeeded(&push.push_id, ended)?;
         step.done(&format!(
-            "{}: delivered push {} in {:.1} s",
-            self.name,
-            push.push_id,
-            ended.took.as_secs_f64()
+            "{}: delivered push {} in {took:.1} s",
+            self.name, push.push_id
         ));
-        let push_id = push
-            .push_id
-            .parse()
-            .map_err(|error: domain::Invalid| Error::Usage(error.to_string()))?;
-        self.follow(self.id_of(push_id)?, progress, on_shared).await
+        let id = self.deployments.id_of(push.id()?)?;
+        self.follow(id, progress, on_shared).await
     }
 
     /// Follows a deployment to its end.
@@ -225,36 +213,19 @@ impl Environment {
                 }
             }
         };
-        let (followed, ()) = tokio::join!(follow, async {
-            // It ends with the deployment, whether or not traffic was shared.
-            let ended = async {
-                loop {
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                    let shown = self.deployments.show(id).await;
-                    if shown.is_ok_and(|shown| shown.state.status.is_closed()) {
-                        return;
-                    }
-                }
-            };
-            tokio::select! {
-                shared = watch => if let Err(error) = shared {
-                    progress.line(&format!("the alarm cannot be raised: {error}"));
-                },
-                () = ended => {}
+        tokio::pin!(follow);
+        tokio::select! {
+            followed = &mut follow => {
+                followed?;
             }
-        });
-        followed?;
-        Ok(self.deployments.show(id).await?)
-    }
-
-    fn id_of(&self, push_id: PushId) -> Result<DeploymentId, Error> {
-        let invalid = |error: domain::Invalid| Error::Usage(error.to_string());
-        Ok(Deployment {
-            environment: self.name.parse().map_err(invalid)?,
-            application: DEEPEST_THREAD.name.parse().map_err(invalid)?,
-            cause: Cause::Push { push_id },
+            shared = watch => {
+                if let Err(error) = shared {
+                    progress.line(&format!("the alarm cannot be raised: {error}"));
+                }
+                follow.await?;
+            }
         }
-        .id())
+        Ok(self.deployments.show(id).await?)
     }
 }
 

@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use chrono::Utc;
 use delivery::state::DeploymentStatus;
-use fake_hn::{Fake, Shape, Weather, World};
 use local_aws::ACCESS_KEY;
 use local_aws::aws::{LocalAws, StackOptions};
 use local_aws::checkout::Checkout;
@@ -23,7 +22,7 @@ use tokio::sync::mpsc;
 use self::environment::{Environment, Settings};
 use self::scratch::{Break, DEV, MAIN, Scratch};
 use super::session::{push_lock, session};
-use super::{AwsArgs, up_options};
+use super::{AwsArgs, deepest, up_options};
 use crate::Error;
 use crate::deployments::describe;
 use crate::origin::{served_login, served_url};
@@ -83,13 +82,7 @@ async fn deploy(
     let scratch = Scratch::of(checkout, git_port, password.clone(), log).await?;
     let release = Utc::now().format("%Y-%m-%dT%H:%M:%SZ").to_string();
     let commit = scratch.commit_change(broken, &release).await?;
-    let news = {
-        let _step = progress.step("Making up a Hacker News");
-        let world = World::grow(&Shape::real(48, Utc::now().timestamp()));
-        Fake::serve(world, Weather::default(), 0)
-            .await
-            .map_err(|source| Error::NewsPort { port: 0, source })?
-    };
+    let news = deepest::serve(24, 0, progress).await?;
     let url = served_url(&scratch.origin(), scratch::REPOSITORY)?;
     let builds = checkout.folder()?.join("builds");
     let dev_builder = builder(local, checkout, ACCESS_KEY, builds.join("dev"), progress).await?;
