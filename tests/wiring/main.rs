@@ -20,5 +20,6 @@ mod example;
 mod failures;
 mod functions;
 mod rights;
+mod roles;
 mod settings;
 mod webhook;

@@ -97,17 +97,29 @@ pub fn capitalised(verb: &str) -> String {
     first.to_uppercase() + rest
 }
 
-/// The statements of a role: a function's, or that of a resource of its own.
+/// The statements of a role: a function's, or that of a resource of its own. One that depends on a condition is one of
+/// them.
 pub fn statements<'a>(template: &'a Value, properties: &'a Value) -> Vec<&'a Value> {
     if let Some(role) = properties["Role"]["Fn::GetAtt"].as_str() {
-        let role = &template["Resources"][role.trim_end_matches(".Arn")]["Properties"];
-        return items(&role["Policies"])
-            .flat_map(|policy| items(&policy["PolicyDocument"]["Statement"]))
-            .collect();
+        return role_statements(template, role.trim_end_matches(".Arn"));
     }
     items(&properties["Policies"])
         .flat_map(|policy| items(&policy["Statement"]))
+        .map(unconditional)
         .collect()
+}
+
+/// The statements of a role that is a resource of its own.
+pub fn role_statements<'a>(template: &'a Value, role: &str) -> Vec<&'a Value> {
+    items(&template["Resources"][role]["Properties"]["Policies"])
+        .flat_map(|policy| items(&policy["PolicyDocument"]["Statement"]))
+        .map(unconditional)
+        .collect()
+}
+
+/// What a value is if its condition holds.
+fn unconditional(value: &Value) -> &Value {
+    value["Fn::If"].get(1).unwrap_or(value)
 }
 
 /// The names in `${...}` anywhere in a value.

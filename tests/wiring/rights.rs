@@ -2,13 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::dependencies::DependencyTree;
+use crate::functions::functions;
 use crate::machine::machines;
-use crate::project::{capitalised, entries, items, resources, rust_files, statements, template, texts};
+use crate::project::{
+    capitalised, entries, items, parse, resources, role_statements, root, rust_files, statements, template,
+    texts,
+};
 
 #[test]
 fn every_state_machine_may_call_what_it_calls_and_nothing_else() {
@@ -53,45 +57,90 @@ fn every_state_machine_may_call_what_it_calls_and_nothing_else() {
     }
 }
 
+/// Reads all Rust files below these folders.
+fn code_of(folders: impl IntoIterator<Item = PathBuf>) -> String {
+    folders
+        .into_iter()
+        .flat_map(|folder| rust_files(&folder))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect()
+}
+
+/// Returns the calls that need an action.
+fn calls(action: &str) -> &'static [&'static str] {
+    match action {
+        "codebuild:BatchGetBuilds" => &[".batch_get_builds()"],
+        "codebuild:StartBuild" => &[".start_build()"],
+        "dynamodb:Query" => &[".query()"],
+        "dynamodb:GetItem" => &[".get_item()"],
+        "dynamodb:PutItem" => &[".put_item()", "Put::builder()"],
+        "s3:GetObject" => &[".get_object()", ".head_object()", ".upload_part_copy()"],
+        "s3:GetObjectVersion" => &[".set_version_id(", "?versionId="],
+        "s3:PutObject" => &[".put_object()", ".create_multipart_upload()"],
+        "s3:AbortMultipartUpload" => &[".abort_multipart_upload()"],
+        "s3:DeleteObject" => &[".delete_objects()"],
+        // It also changes the response for a missing object.
+        "s3:ListBucket" => &[".list_objects_v2()", ".get_object()", ".head_object()"],
+        "secretsmanager:GetSecretValue" => &[".get_secret_value()"],
+        "states:StartExecution" => &[".start_execution()"],
+        "states:DescribeExecution" => &[".describe_execution()"],
+        "states:SendTaskFailure" => &[".send_task_failure()"],
+        "states:SendTaskSuccess" => &[".send_task_success()"],
+        "sts:AssumeRole" => &[".assume_role()"],
+        other => own_calls(other),
+    }
+}
+
+/// Returns the calls of the library `stacks` that need an action. All functions that depend on it contain all of it, so
+/// that only their own code tells what they do.
+fn own_calls(action: &str) -> &'static [&'static str] {
+    match action {
+        "cloudformation:CreateChangeSet" => &[".create_change_set("],
+        "cloudformation:DeleteChangeSet" => &[".delete_change_set("],
+        "cloudformation:DeleteStack" => &[".delete("],
+        "cloudformation:DescribeChangeSet" => &[".change_set("],
+        "cloudformation:DescribeEvents" | "cloudformation:DescribeStackEvents" => &[".failure_of("],
+        "cloudformation:DescribeStackDriftDetectionStatus" => &[".drift_status("],
+        "cloudformation:DescribeStackResourceDrifts" => &[".drifts("],
+        "cloudformation:DescribeStacks" => &[".stack("],
+        "cloudformation:DetectStackDrift" => &[".detect_drift("],
+        "cloudformation:ExecuteChangeSet" => &[".execute("],
+        "cloudformation:GetTemplate" => &[".template("],
+        "cloudformation:ListStackResources" => &[".resources("],
+        "iam:PassRole" => &[".create_change_set(", ".delete("],
+        "lambda:GetAlias" | "lambda:ListAliases" => &[".version("],
+        _ => &[],
+    }
+}
+
 #[test]
 fn no_function_may_do_what_no_code_does() {
-    let template = template();
-    for (name, function) in resources(&template, "AWS::Serverless::Function") {
-        let verb = name.strip_suffix("Function").unwrap().to_lowercase();
+    for (verb, template) in functions() {
+        let name = capitalised(&verb) + "Function";
         let tree = DependencyTree::of(&verb);
         // A function is built of its own code, and of the project's libraries on which it depends.
-        let folders = tree.features.keys().filter_map(|dependency| {
+        let all = code_of(tree.features.keys().filter_map(|dependency| {
             let path = dependency.split_once('(')?.1.trim_end_matches(')');
             path.contains("/lambdas/").then(|| Path::new(path).join("src"))
-        });
-        let code = folders
-            .flat_map(|folder| rust_files(&folder))
-            .map(|path| fs::read_to_string(path).unwrap())
-            .collect::<String>();
-        for statement in statements(&template, function) {
-            assert!(
-                items(&statement["Resource"]).all(|resource| resource != "*"),
-                "{name}"
-            );
+        }));
+        let own = code_of([root().join(format!("lambdas/{verb}/src"))]);
+        for statement in statements(&template, &template["Resources"][&name]["Properties"]) {
             for action in texts(&statement["Action"]) {
-                let calls: &[&str] = match action {
-                    "dynamodb:Query" => &[".query()"],
-                    "dynamodb:GetItem" => &[".get_item()"],
-                    "dynamodb:PutItem" => &[".put_item()", "Put::builder()"],
-                    "s3:GetObject" => &[".get_object()", ".head_object()", ".upload_part_copy()"],
-                    "s3:GetObjectVersion" => &[".set_version_id(", "?versionId="],
-                    "s3:PutObject" => &[".put_object()", ".create_multipart_upload()"],
-                    "s3:AbortMultipartUpload" => &[".abort_multipart_upload()"],
-                    "s3:DeleteObject" => &[".delete_objects()"],
-                    // It also changes the response for a missing object.
-                    "s3:ListBucket" => &[".list_objects_v2()", ".get_object()", ".head_object()"],
-                    "secretsmanager:GetSecretValue" => &[".get_secret_value()"],
-                    "states:StartExecution" => &[".start_execution()"],
-                    "states:DescribeExecution" => &[".describe_execution()"],
-                    other => unreachable!("{name} is allowed {other}: say here what calls it"),
-                };
+                // Neither a task's token nor the status of a detection is a resource.
+                let of_no_resource = action.starts_with("states:SendTask")
+                    || action == "cloudformation:DescribeStackDriftDetectionStatus";
+                let anything = items(&statement["Resource"]).any(|resource| resource == "*");
+                assert_eq!(anything, of_no_resource, "{name}: {action}");
+                let calls = calls(action);
+                assert!(
+                    !calls.is_empty(),
+                    "{name} is allowed {action}: say here what calls it"
+                );
+                let code = if own_calls(action).is_empty() { &all } else { &own };
                 let service = match action.split_once(':').unwrap().0 {
                     "states" => "sfn",
+                    // CloudFormation is given the role.
+                    "iam" => "cloudformation",
                     service => service,
                 };
                 let sdk = format!("aws-sdk-{service} ");
@@ -107,24 +156,104 @@ fn no_function_may_do_what_no_code_does() {
     }
 }
 
+/// What a function does with the items of the trail's table by its role, as `Query PUSH#*`.
+#[test]
+fn a_function_of_deployments_reaches_only_its_own_items_of_the_trail() {
+    let template = parse("delivery.yaml");
+    let of_environment = "#${Environment}#${ApplicationName}";
+    let of_deployments = ["PutItem DEPLOYMENT#*", "Query DEPLOYMENT#*"].map(str::to_owned);
+    let artifacts =
+        ["GetItem", "PutItem"].map(|operation| format!("{operation} ARTIFACT#${{ApplicationName}}#*"));
+    for (name, function) in resources(&template, "AWS::Serverless::Function") {
+        let mut expected = BTreeSet::from(of_deployments.clone());
+        match name {
+            "AdmitFunction" => {
+                expected.insert("Query PUSH#*".to_owned());
+                expected.extend(
+                    ["GetItem", "PutItem"].map(|operation| format!("{operation} SLOT{of_environment}")),
+                );
+            }
+            "AcquireFunction" | "CompileFunction" => expected.extend(artifacts.clone()),
+            "PlanFunction" => expected.extend([format!("Query ENVIRONMENT{of_environment}")]),
+            "ApplyFunction" => {}
+            "TrackFunction" => {
+                expected.extend([
+                    format!("PutItem ENVIRONMENT{of_environment}"),
+                    "PutItem APPROVAL#*".to_owned(),
+                ]);
+            }
+            other => unreachable!("say here which items {other} needs"),
+        }
+        assert_eq!(
+            items_reached(&statements(&template, function)),
+            expected,
+            "{name}"
+        );
+    }
+    let evidence = items_reached(&role_statements(&template, "EvidenceRole"));
+    assert_eq!(
+        evidence,
+        BTreeSet::from(["GetItem ARTIFACT#${ApplicationName}#*".to_owned()])
+    );
+}
+
+/// Returns the operations on a table, each with the partition keys to which its condition confines it.
+fn items_reached(statements: &[&Value]) -> BTreeSet<String> {
+    let mut reached = BTreeSet::new();
+    for statement in statements {
+        for action in texts(&statement["Action"]) {
+            let Some(operation) = action.strip_prefix("dynamodb:") else {
+                continue;
+            };
+            // An index would be a resource of its own.
+            let table =
+                "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${AuditTableName}";
+            assert_eq!(statement["Resource"], json!({ "Fn::Sub": table }));
+            let keys = &statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
+            reached.extend(items(keys).map(|key| {
+                let key = key["Fn::Sub"].as_str().or(key.as_str()).unwrap();
+                format!("{operation} {key}")
+            }));
+            assert!(items(keys).count() > 0, "{action} reaches every item");
+        }
+    }
+    reached
+}
+
 #[test]
 fn a_function_may_use_a_resource_whose_name_it_gets() {
-    let template = template();
-    for (name, function) in resources(&template, "AWS::Serverless::Function") {
+    for (verb, template) in functions() {
+        let name = capitalised(&verb) + "Function";
+        let function = &template["Resources"][&name]["Properties"];
         let told: BTreeSet<_> = entries(&function["Environment"]["Variables"])
             .flat_map(|(variable, _)| match variable {
                 "TABLE_NAME" => vec!["dynamodb"],
-                "STAGING_BUCKET" => vec!["s3"],
+                "STAGING_BUCKET" | "ARTIFACT_BUCKET" => vec!["s3"],
                 "SECRET_PREFIX" => vec!["secretsmanager"],
                 "STATE_MACHINE_ARN" => vec!["states"],
+                "BUILD_PROJECT" => vec!["codebuild"],
+                "EVIDENCE_ROLE_ARN" => vec!["sts"],
+                "EXECUTION_ROLE_ARN" => vec!["iam"],
+                // They belong to one of the others.
+                "APPLICATION"
+                | "ENVIRONMENT"
+                | "CODEBUILD_ENDPOINT_URL"
+                | "EVIDENCE_BUCKET"
+                | "EVIDENCE_EXTERNAL_ID"
+                | "EVIDENCE_TABLE_NAME"
+                | "PERMISSIONS_BOUNDARY_ARN" => vec![],
                 other => unreachable!("{name} has {other}: say here what it is for"),
             })
             .collect();
-        let used: BTreeSet<_> = statements(&template, function)
+        let mut used: BTreeSet<_> = statements(&template, function)
             .iter()
             .flat_map(|statement| texts(&statement["Action"]))
             .map(|action| action.split_once(':').unwrap().0)
             .collect();
+        if verb != "accept" {
+            // The execution, the token and the application's names are part of the event.
+            used.retain(|service| !["cloudformation", "lambda", "states"].contains(service));
+        }
         assert_eq!(used, told, "{name}");
     }
 }
