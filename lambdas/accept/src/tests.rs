@@ -433,10 +433,12 @@ async fn a_pusher_is_named_by_what_gitlab_says_of_them() {
         serde_json::from_str::<Value>(&executions.input()).unwrap()["pusher"].clone()
     };
     assert_eq!(pusher(&|_| ()).await, json!("jsmith"));
-    assert_eq!(
-        pusher(&|payload| payload["user_username"] = Value::Null).await,
-        json!("John Smith")
-    );
+    for nobody in [Value::Null, json!("")] {
+        assert_eq!(
+            pusher(&|payload| payload["user_username"] = nobody.clone()).await,
+            json!("John Smith")
+        );
+    }
     assert_eq!(
         pusher(&|payload| {
             payload["user_username"] = Value::Null;

@@ -125,9 +125,10 @@ pub fn read<'a>(
         ref_name,
         before: ObjectId::parse_nullable(&payload.before).map_err(field)?,
         after: ObjectId::parse_nullable(&payload.after).map_err(field)?,
-        pusher: payload
-            .user_username
-            .or(payload.user_name)
+        pusher: [payload.user_username, payload.user_name]
+            .into_iter()
+            .flatten()
+            .find(|name| !name.is_empty())
             .map(|name| plain(&name, MAX_PUSHER_CHARACTERS)),
     }))
 }
