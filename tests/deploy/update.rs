@@ -13,7 +13,7 @@ use delivery::deployment::{ApplicationName, EnvironmentName};
 use delivery::samples;
 use domain::contract::Execution;
 use domain::error::{Code, Coded};
-use plan::{Deps, Releases};
+use plan::{Deps, Live, Releases};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use stacks::Stacks;
@@ -32,10 +32,10 @@ struct Scene {
 }
 
 /// What is live, as a test has set it.
-struct Live(Option<Artifact>);
+struct Released(Option<Live>);
 
-impl Releases for Live {
-    async fn live(&self, _: &EnvironmentName, _: &ApplicationName) -> Result<Option<Artifact>, AuditError> {
+impl Releases for Released {
+    async fn live(&self, _: &EnvironmentName, _: &ApplicationName) -> Result<Option<Live>, AuditError> {
         Ok(self.0.clone())
     }
 }
@@ -49,6 +49,22 @@ impl Scene {
             request: samples::request(),
             aws,
         }
+    }
+
+    /// Gives the application's parameter another value from now on.
+    fn give(&mut self, parameter: &str, value: &str) {
+        let parameters = &mut self.request.settings.parameters;
+        parameters.insert(parameter.to_owned(), value.to_owned());
+    }
+
+    /// Returns what the function's variable is now, whose value is that of the parameter.
+    async fn greeting(&self) -> String {
+        let resources = self.stacks.resources("deepest-thread").await.unwrap();
+        let lambda = aws_sdk_lambda::Client::new(&self.aws.config);
+        let request = lambda.get_function_configuration();
+        let function = request.function_name(&resources["Ask"]).send().await.unwrap();
+        let environment = function.environment.unwrap();
+        environment.variables.unwrap()["GREETING"].clone()
     }
 
     async fn store(&self, bytes: &[u8]) -> Digest {
@@ -189,7 +205,6 @@ fn template(code: &Digest) -> Value {
                 "Handler": "index.handler",
                 "CodeUri": { "Key": code.key() },
                 "AutoPublishAlias": "next",
-                "AutoPublishAliasAllProperties": true,
                 "Environment": { "Variables": { "GREETING": { "Ref": "Greeting" } } },
             } },
             "AskLive": { "Type": "AWS::Lambda::Alias", "Properties": {
@@ -333,16 +348,27 @@ async fn what_is_dangerous_is_a_risk() {
 }
 
 #[tokio::test]
-async fn a_change_without_a_new_version_is_refused() {
+async fn a_parameter_that_changes_publishes_a_version() {
     let mut scene = Scene::start().await;
     let one = scene.artifact("one", same).await;
     scene.deploy("e1", &one).await;
-    // The hash of SAM is one of the template, not of the values of its parameters.
-    scene
-        .request
-        .settings
-        .parameters
-        .insert("Greeting".to_owned(), "good evening".to_owned());
+    scene.give("Greeting", "good evening");
+    let (input, planned) = scene.plan("e2", &one).await;
+    planned.unwrap();
+    let applied = scene.apply(&input).await.unwrap();
+    assert_eq!(versions(&applied), ("1", "2"));
+}
+
+#[tokio::test]
+async fn a_change_without_a_new_version_is_refused() {
+    let mut scene = Scene::start().await;
+    // The digest of this template's own is not one of the values of its parameters.
+    let own = |template: &mut Value| {
+        template["Resources"]["Ask"]["Properties"]["AutoPublishCodeSha256"] = json!("a".repeat(64));
+    };
+    let one = scene.artifact("one", own).await;
+    scene.deploy("e1", &one).await;
+    scene.give("Greeting", "good evening");
     let (_, planned) = scene.plan("e2", &one).await;
     let error = planned.unwrap_err();
     assert_eq!(error.code(), Code::NothingPublished, "{error}");
@@ -447,10 +473,15 @@ async fn a_template_that_is_too_large_for_a_request_is_given_by_an_object() {
 
 #[tokio::test]
 async fn a_stack_is_taken_back_to_the_live_release_step_by_step() {
-    let scene = Scene::start().await;
+    let mut scene = Scene::start().await;
     let one = scene.artifact("one", same).await;
     scene.deploy("e1", &one).await;
+    let parameters = scene.request.settings.parameters.clone();
+    // The settings have changed since.
+    scene.give("Greeting", "good evening");
+    scene.give("Farewell", "good night");
     let more = |template: &mut Value| {
+        template["Parameters"]["Farewell"] = json!({ "Type": "String" });
         template["Resources"]["Queue"] = json!({ "Type": "AWS::SQS::Queue" });
     };
     let two = scene.artifact("two", more).await;
@@ -466,10 +497,14 @@ async fn a_stack_is_taken_back_to_the_live_release_step_by_step() {
             .contains_key("Queue")
     );
     let execution = samples::execution("e2");
-    let restore = async |live: &Live| plan::restore(&scene.deps(), live, &execution, &input).await;
-    let error = restore(&Live(None)).await.unwrap_err();
+    assert_eq!(scene.greeting().await, "good evening");
+    let restore = async |live: &Released| plan::restore(&scene.deps(), live, &execution, &input).await;
+    let error = restore(&Released(None)).await.unwrap_err();
     assert_eq!(error.code(), Code::RestoreFailed, "{error}");
-    let live = Live(Some(one));
+    let live = Released(Some(Live {
+        artifact: one,
+        parameters,
+    }));
     let mut steps = 0;
     while !restore(&live).await.unwrap().complete {
         steps += 1;
@@ -479,6 +514,7 @@ async fn a_stack_is_taken_back_to_the_live_release_step_by_step() {
     assert!(steps > 1, "each call is one step");
     let resources = scene.stacks.resources("deepest-thread").await.unwrap();
     assert!(!resources.contains_key("Queue"));
+    assert_eq!(scene.greeting().await, "hello");
     assert_eq!(
         scene
             .stacks

@@ -85,7 +85,6 @@ fn all_traffic_of_the_example_goes_to_the_alias_that_a_deployment_moves() {
         let parameter = format!("{function}LiveVersion");
         let properties = &template["Resources"][&function]["Properties"];
         assert_eq!(properties["AutoPublishAlias"], "next");
-        assert_eq!(properties["AutoPublishAliasAllProperties"], true);
         assert_eq!(template["Parameters"][&parameter]["Default"], "");
         assert_eq!(
             template["Conditions"][format!("Has{parameter}")],

@@ -1,8 +1,8 @@
 //! `Plan`, `CheckPlan`, `Restore` and `Abandon`: find out what an update of the application's stack would do, and take an
 //! update back.
 //!
-//! The template is that of an artifact, in which only the bucket and the permissions boundary are filled in. The versions
-//! that are live now are given as parameters, so that an update never moves traffic.
+//! The template is that of an artifact, in which only the bucket, the permissions boundary and the names of versions are
+//! filled in. The versions that are live now are given as parameters, so that an update never moves traffic.
 
 mod changes;
 mod error;
@@ -26,7 +26,7 @@ use stacks::{
 use uuid::Uuid;
 
 pub use error::Error;
-pub use restore::{Releases, restore};
+pub use restore::{Live, Releases, restore};
 
 /// What the states need besides their inputs.
 #[derive(Debug)]
@@ -62,7 +62,10 @@ pub async fn plan(
         deps.artifacts.bucket(),
         deps.boundary,
     );
-    let parameters = request.settings.parameters.clone();
+    let mut parameters = request.settings.parameters.clone();
+    if request.rollback.is_some() {
+        template::retain_declared(&mut parameters, &template);
+    }
     let started = start(deps, request, template, parameters, name).await?;
     let drift_detection = match started.is_new {
         true => None,
@@ -157,11 +160,12 @@ struct Started {
 async fn start(
     deps: &Deps<'_, impl ArtifactStore>,
     request: &Request,
-    template: Value,
+    mut template: Value,
     mut parameters: BTreeMap<String, String>,
     name: String,
 ) -> Result<Started, Error> {
     let settings = &request.settings;
+    template::name_versions(&mut template, settings, &parameters);
     let stack = deps.stacks.stack(&settings.stack).await?;
     let is_new = is_new(deps, &settings.stack, stack.as_ref()).await?;
     let live = match is_new {

@@ -20,7 +20,16 @@ pub trait Releases: Send + Sync {
         &self,
         environment: &EnvironmentName,
         application: &ApplicationName,
-    ) -> impl Future<Output = Result<Option<Artifact>, AuditError>> + Send;
+    ) -> impl Future<Output = Result<Option<Live>, AuditError>> + Send;
+}
+
+/// What is live of an application.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// What it was made of.
+    pub artifact: Artifact,
+    /// The values that the application's parameters have had.
+    pub parameters: BTreeMap<String, String>,
 }
 
 impl<T: DeploymentTrail> Releases for T {
@@ -28,7 +37,7 @@ impl<T: DeploymentTrail> Releases for T {
         &self,
         environment: &EnvironmentName,
         application: &ApplicationName,
-    ) -> Result<Option<Artifact>, AuditError> {
+    ) -> Result<Option<Live>, AuditError> {
         let key = SlotKey {
             environment: environment.clone(),
             application: application.clone(),
@@ -36,11 +45,12 @@ impl<T: DeploymentTrail> Releases for T {
         let Some(last) = self.releases(&key, 1).await?.into_iter().next() else {
             return Ok(None);
         };
-        let released = self
-            .load(last.deployment_id)
-            .await?
-            .and_then(|state| state.released);
-        Ok(released.map(|released| released.artifact))
+        let state = self.load(last.deployment_id).await?;
+        let released = state.and_then(|state| state.released.zip(state.request));
+        Ok(released.map(|(released, request)| Live {
+            artifact: released.artifact,
+            parameters: request.settings.parameters,
+        }))
     }
 }
 
@@ -89,11 +99,15 @@ pub async fn restore(
             application: settings.application.to_string(),
             environment: settings.environment.to_string(),
         })?;
-        let mut template = load(deps.artifacts, &live.template).await?;
-        template::fill(&mut template, &live, deps.artifacts.bucket(), deps.boundary);
-        // The settings may be of now, and name parameters and functions that the release did not have yet.
-        let mut parameters = settings.parameters.clone();
-        parameters.retain(|name, _| !template["Parameters"][name].is_null());
+        let mut template = load(deps.artifacts, &live.artifact.template).await?;
+        template::fill(
+            &mut template,
+            &live.artifact,
+            deps.artifacts.bucket(),
+            deps.boundary,
+        );
+        let mut parameters = live.parameters;
+        template::retain_declared(&mut parameters, &template);
         start(deps, request, template, parameters, name).await?;
         return Ok(progress(&stack, false));
     };

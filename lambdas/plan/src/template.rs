@@ -1,8 +1,11 @@
 //! The packaged template of an artifact, and the template of a change set that is made of it.
 
+use std::collections::BTreeMap;
+
 use delivery::application::ApplicationSettings;
-use delivery::artifact::Artifact;
+use delivery::artifact::{Artifact, Digest};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::Error;
 
@@ -26,17 +29,8 @@ fn check(template: &Value, function: &str) -> Result<(), String> {
     if resource["Type"] != "AWS::Serverless::Function" {
         return Err("the template has no AWS::Serverless::Function of this name".to_owned());
     }
-    let globals = &template["Globals"]["Function"];
-    let property = |name: &str| match &resource["Properties"][name] {
-        Value::Null => globals[name].clone(),
-        own => own.clone(),
-    };
-    if property("AutoPublishAlias") != "next" {
+    if property(template, function, "AutoPublishAlias") != "next" {
         return Err("its AutoPublishAlias is not next".to_owned());
-    }
-    // Without it SAM publishes a version for new code alone, and nothing for a new variable or layer.
-    if property("AutoPublishAliasAllProperties") != true {
-        return Err("its AutoPublishAliasAllProperties is not true".to_owned());
     }
     let resources = template["Resources"].as_object().into_iter().flatten();
     let mut aliases = resources.filter(|(_, alias)| {
@@ -58,6 +52,14 @@ fn check(template: &Value, function: &str) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// Returns a property of a function, by itself or by the template's `Globals`.
+fn property<'a>(template: &'a Value, function: &str, name: &str) -> &'a Value {
+    match &template["Resources"][function]["Properties"][name] {
+        Value::Null => &template["Globals"]["Function"][name],
+        own => own,
+    }
 }
 
 /// Returns whether a value has a `Ref` to a name, anywhere in it.
@@ -105,6 +107,58 @@ pub fn fill(template: &mut Value, artifact: &Artifact, bucket: &str, boundary: &
     }
 }
 
+/// Retains the values of parameters that a template has. Those of a template that was released before may be of settings
+/// that were made for a newer one, and CloudFormation refuses a value of a parameter that there is not.
+pub fn retain_declared(parameters: &mut BTreeMap<String, String>, template: &Value) {
+    parameters.retain(|name, _| !template["Parameters"][name].is_null());
+}
+
+/// Has SAM publish a version of each function whenever anything of it changes, by these parameters too.
+///
+/// SAM names a version by a digest, and publishes another one if that differs. Its own digest is of the template's text, in
+/// which a parameter is a name: a function would change without a version if only the parameter's value did. The digest
+/// here is of all that a function can consist of, except which versions are live
+/// (<https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-resource-function.html#sam-function-autopublishcodesha256>).
+pub fn name_versions(
+    template: &mut Value,
+    settings: &ApplicationSettings,
+    parameters: &BTreeMap<String, String>,
+) {
+    let is_live_version = |name: &str| {
+        let mut functions = settings.functions.keys();
+        functions.any(|function| ApplicationSettings::live_version_parameter(function) == name)
+    };
+    let declared = template["Parameters"].as_object().into_iter().flatten();
+    let values: BTreeMap<_, _> = declared
+        .filter(|(name, _)| !is_live_version(name))
+        .map(|(name, parameter)| {
+            let given = parameters.get(name).map(|value| json!(value));
+            (name, given.unwrap_or_else(|| parameter["Default"].clone()))
+        })
+        .collect();
+    let resources = template["Resources"].as_object().into_iter().flatten();
+    let layers: BTreeMap<_, _> = resources
+        .filter(|(_, resource)| resource["Type"] == "AWS::Serverless::LayerVersion")
+        .collect();
+    let names: Vec<_> = settings
+        .functions
+        .keys()
+        .filter(|function| property(template, function, "AutoPublishCodeSha256").is_null())
+        .map(|function| {
+            let properties = &template["Resources"][function]["Properties"];
+            let all = json!([properties, template["Globals"]["Function"], values, layers]);
+            let digest = Digest::of_hash(Sha256::digest(all.to_string()).into());
+            (function.clone(), digest.to_string())
+        })
+        .collect();
+    for (function, digest) in names {
+        let properties = &mut template["Resources"][&function]["Properties"];
+        if properties.is_object() {
+            properties["AutoPublishCodeSha256"] = json!(digest);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,7 +171,6 @@ mod tests {
                 "Ask": { "Type": "AWS::Serverless::Function", "Properties": {
                     "CodeUri": { "Key": "sha256/x" },
                     "AutoPublishAlias": "next",
-                    "AutoPublishAliasAllProperties": true,
                 } },
                 "AskLive": { "Type": "AWS::Lambda::Alias", "Properties": {
                     "Name": "live",
@@ -132,11 +185,13 @@ mod tests {
     fn a_function_that_the_workflow_can_move_traffic_of_is_accepted() {
         check_aliases(&template(), &samples::settings()).unwrap();
         let mut by_globals = template();
-        for name in ["AutoPublishAlias", "AutoPublishAliasAllProperties"] {
-            let properties = &mut by_globals["Resources"]["Ask"]["Properties"];
-            let own = properties.as_object_mut().unwrap().remove(name).unwrap();
-            by_globals["Globals"]["Function"][name] = own;
-        }
+        let properties = &mut by_globals["Resources"]["Ask"]["Properties"];
+        let own = properties
+            .as_object_mut()
+            .unwrap()
+            .remove("AutoPublishAlias")
+            .unwrap();
+        by_globals["Globals"]["Function"]["AutoPublishAlias"] = own;
         check_aliases(&by_globals, &samples::settings()).unwrap();
     }
 
@@ -152,11 +207,6 @@ mod tests {
                 "/Resources/Ask/Properties/AutoPublishAlias",
                 json!("live"),
                 "AutoPublishAlias",
-            ),
-            (
-                "/Resources/Ask/Properties/AutoPublishAliasAllProperties",
-                json!(false),
-                "AllProperties",
             ),
             (
                 "/Resources/AskLive/Properties/Name",
@@ -204,5 +254,54 @@ mod tests {
         assert_eq!(boundary("Machine"), "arn:boundary");
         assert_eq!(boundary("Role"), "own");
         assert!(boundary("Own").is_null() && boundary("AskLive").is_null());
+    }
+
+    /// The name of a function's version, for a template that is changed in a place, and these parameters.
+    fn version(change: Option<(&str, Value)>, parameters: &[(&str, &str)]) -> String {
+        let mut template = template();
+        template["Parameters"]["Url"] = json!({ "Type": "String", "Default": "a" });
+        if let Some((path, value)) = change {
+            *template.pointer_mut(path).unwrap() = value;
+        }
+        let parameters = parameters
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        name_versions(&mut template, &samples::settings(), &parameters);
+        let name = &template["Resources"]["Ask"]["Properties"]["AutoPublishCodeSha256"];
+        name.as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn whatever_a_function_can_consist_of_makes_another_version_and_what_is_live_does_not() {
+        let same = version(None, &[]);
+        assert_eq!(same, version(None, &[("Url", "a")]));
+        assert_eq!(same, version(None, &[("AskLiveVersion", "7")]));
+        let live = "/Resources/AskLive/Properties/FunctionVersion";
+        assert_eq!(same, version(Some((live, json!("7"))), &[]));
+        assert_ne!(same, version(None, &[("Url", "b")]));
+        for (path, value) in [
+            ("/Parameters/Url/Default", "b"),
+            ("/Resources/Ask/Properties/CodeUri/Key", "sha256/y"),
+            ("/Resources/Ask/Properties/CodeUri", "z"),
+        ] {
+            assert_ne!(same, version(Some((path, json!(value))), &[]), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_version_that_the_template_names_itself_keeps_its_name() {
+        let mut template = template();
+        template["Globals"]["Function"]["AutoPublishCodeSha256"] = json!("own");
+        name_versions(&mut template, &samples::settings(), &BTreeMap::new());
+        assert!(template["Resources"]["Ask"]["Properties"]["AutoPublishCodeSha256"].is_null());
+    }
+
+    #[test]
+    fn a_parameter_that_a_template_does_not_have_is_given_no_value() {
+        let names = ["AskLiveVersion", "Farewell"].map(|name| (name.to_owned(), "v".to_owned()));
+        let mut parameters = BTreeMap::from(names);
+        retain_declared(&mut parameters, &template());
+        assert_eq!(parameters.into_keys().collect::<Vec<_>>(), ["AskLiveVersion"]);
     }
 }

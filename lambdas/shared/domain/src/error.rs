@@ -155,7 +155,7 @@ catalogue! {
     /// The template refers to files in a way that is not supported, or cannot be read.
     TemplateInvalid: Permanent, "Correct the property of the template that the message names, and push again.";
     /// A function changes, and no version of it would be published.
-    NothingPublished: Permanent, "Give the function AutoPublishAlias: next and AutoPublishAliasAllProperties: true, and push again.";
+    NothingPublished: Permanent, "Give the function AutoPublishAlias: next, and no AutoPublishCodeSha256 of its own, and push again.";
     /// A function of the settings has no alias `live` that the workflow can move.
     LiveAliasMissing: Permanent, "Give the function the alias live as docs/delivery.md shows it, or take the function out of the settings.";
     /// CloudFormation refuses the change set.
