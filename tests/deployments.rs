@@ -1,8 +1,11 @@
 //! Takes applications from a push to production, and breaks them on the way.
 
+use std::time::Duration;
+
 use delivery::state::DeploymentStatus;
 use local_aws::deployments::Deployments;
 use sample_application::{Broken, SampleApplication};
+use serde_json::Value;
 
 use crate::fixtures::delivery::Delivery;
 
@@ -24,7 +27,7 @@ fn greeting(greeting: &str) -> SampleApplication {
 
 #[tokio::test]
 async fn a_push_is_tested_built_and_released_and_the_next_one_gets_its_traffic_in_steps() {
-    let delivery = Delivery::of("released", &[]).await;
+    let delivery = Delivery::of("released", &[("AlarmRollbackMinutes", "10")]).await;
     let first = delivery.push(&greeting("Hello")).await;
     assert_eq!(first.ended.error, None, "{:?}", first.shown);
     assert_eq!(first.shown.state.status, DeploymentStatus::Released);
@@ -72,6 +75,116 @@ async fn a_push_is_tested_built_and_released_and_the_next_one_gets_its_traffic_i
         !events.contains(&"BuildStarted") && !events.contains(&"TrafficShifted"),
         "{events:?}"
     );
+
+    // An alarm takes a release back, but not one that is a rollback itself.
+    delivery.report_alarm().await;
+    let third = delivery.push(&greeting("Salut")).await;
+    assert_eq!(third.ended.error, None, "{:?}", third.shown);
+    assert_eq!(delivery.answer().await, "Salut, Ada!");
+    delivery.report_alarm().await;
+    let (ended, taken_back) = delivery.taken_back(third.id).await;
+    assert_eq!(ended.error, None, "{taken_back:?}");
+    assert_eq!(taken_back.state.status, DeploymentStatus::Released);
+    assert_eq!(delivery.answer().await, "Hello, Ada!");
+    let rollback = taken_back.state.request.unwrap().rollback.unwrap();
+    assert_eq!(rollback.to, id);
+    assert!(rollback.by.contains("the alarm"), "{rollback:?}");
+}
+
+#[tokio::test]
+async fn what_a_deployment_has_left_that_was_stopped_by_hand_is_taken_back() {
+    let delivery = Delivery::of("stopped", &[("BakeSeconds", "600")]).await;
+    let sound = delivery.push(&greeting("Hello")).await;
+    assert_eq!(sound.ended.error, None, "{:?}", sound.shown);
+    let push_id = delivery.start(&greeting("Moin").files()).await;
+    let id = delivery.id_of(push_id);
+    let shifting = delivery
+        .until(id, |shown| shown.state.status == DeploymentStatus::Shifting)
+        .await;
+    let execution = shifting.state.executions.last().unwrap();
+    let client = delivery.scene.stack.handle().step_functions();
+    let stop = client.stop_execution().execution_arn(execution);
+    stop.send().await.unwrap();
+    let stopped = delivery
+        .until(id, |shown| shown.state.status == DeploymentStatus::Failed)
+        .await;
+    let failure = stopped.state.failure.unwrap().failure;
+    assert_eq!(
+        (failure.error.as_str(), failure.clean),
+        ("ExecutionAborted", false)
+    );
+    let (ended, taken_back) = delivery.taken_back(id).await;
+    assert_eq!(ended.error, None, "{taken_back:?}");
+    assert!(
+        failure
+            .cause
+            .contains(&taken_back.state.deployment_id.to_string())
+    );
+    let live = delivery.alias("live").await;
+    assert!(has_one_version(&live), "{live}");
+    assert_eq!(delivery.answer().await, "Hello, Ada!");
+    // The environment is free, and what is pushed again goes through.
+    let again = delivery.push(&greeting("Salut").broken(Broken::Test)).await;
+    assert_eq!(again.failure().1, "TestsFailed", "{:?}", again.shown);
+}
+
+#[tokio::test]
+async fn a_plan_about_which_nobody_decides_in_time_is_not_executed() {
+    let delivery = Delivery::of("expired", &[("Approval", "always")]).await;
+    delivery.limit_approvals(Duration::from_secs(2)).await;
+    let expired = delivery.push(&greeting("Hello")).await;
+    assert_eq!(
+        expired.failure(),
+        ("Approve", "ApprovalExpired", true),
+        "{:?}",
+        expired.shown
+    );
+    assert!(expired.events().contains(&"ApprovalRequested"));
+    assert!(delivery.deployments.decide(expired.id, true, None).await.is_err());
+    assert!(
+        !delivery.is_deployed().await,
+        "nothing of the application was created"
+    );
+}
+
+#[tokio::test]
+async fn a_deployment_that_cannot_be_taken_back_says_what_it_has_left() {
+    let delivery = Delivery::of("dirty", &[("BakeSeconds", "5")]).await;
+    let sound = delivery.push(&greeting("Hello")).await;
+    assert_eq!(sound.ended.error, None, "{:?}", sound.shown);
+
+    // What the release was made of is gone, so the stack cannot be taken back to it.
+    let artifact = sound.shown.state.artifact.as_ref().unwrap();
+    delivery.delete_artifact(&artifact.template).await;
+    let failed = delivery.push(&greeting("Moin").broken(Broken::Probe)).await;
+    assert_eq!(
+        failed.failure(),
+        ("Probe", "ProbeFailed", false),
+        "{:?}",
+        failed.shown
+    );
+    assert!(failed.cause().contains("the stack"), "{}", failed.cause());
+    assert_eq!(failed.ended.error.as_deref(), Some("ProbeFailed"));
+    assert_eq!(delivery.answer().await, "Hello, Ada!");
+
+    // The next one goes through, and the alias is gone while it has a share of the traffic.
+    let push_id = delivery.start(&greeting("Salut").files()).await;
+    let id = delivery.id_of(push_id);
+    delivery
+        .until(id, |shown| shown.state.status == DeploymentStatus::Shifting)
+        .await;
+    delivery.delete_alias("live").await;
+    let failed = delivery.deployed(push_id).await;
+    let (_, _, clean) = failed.failure();
+    assert!(!clean, "{:?}", failed.shown);
+    assert!(failed.cause().contains("traffic"), "{}", failed.cause());
+    assert!(!failed.events().contains(&"TrafficRolledBack"));
+}
+
+/// Returns whether an alias sends all traffic to one version.
+fn has_one_version(alias: &Value) -> bool {
+    let weights = &alias["RoutingConfig"]["AdditionalVersionWeights"];
+    weights.as_object().is_none_or(serde_json::Map::is_empty)
 }
 
 #[tokio::test]
@@ -135,8 +248,7 @@ async fn an_alarm_takes_the_traffic_and_the_stack_back() {
         .await;
     let weights = delivery.alias("live").await["RoutingConfig"]["AdditionalVersionWeights"].clone();
     assert_eq!(weights["2"], 0.1, "{weights}");
-    delivery.set_alarm("ALARM").await;
-    let failed = delivery.deployed(push_id).await;
+    let failed = delivery.deployed_under_alarm(push_id).await;
     assert_eq!(
         failed.failure(),
         ("Judge", "AlarmRaised", true),
@@ -150,12 +262,7 @@ async fn an_alarm_takes_the_traffic_and_the_stack_back() {
     );
     let live = delivery.alias("live").await;
     assert_eq!(live["FunctionVersion"], "1");
-    assert!(
-        live["RoutingConfig"]["AdditionalVersionWeights"]
-            .as_object()
-            .is_none_or(serde_json::Map::is_empty),
-        "{live}"
-    );
+    assert!(has_one_version(&live), "{live}");
     assert_eq!(delivery.answer().await, "Hello, Ada!");
 }
 

@@ -38,6 +38,9 @@ const OUT_OF_TIME: [&str; 3] = ["States.Timeout", "Sandbox.Timedout", "StageTime
 /// retried.
 const SHORT_SECONDS: u64 = 60;
 
+/// The states that wait for a person. If nobody has decided in time, that is the decision.
+const WAITS_FOR_PEOPLE: [&str; 1] = ["Approve"];
+
 /// The functions that wait for other pushes. No other one may return [`Code::DestinationContended`].
 const WAITS_FOR_OTHERS: [&str; 1] = ["Upload"];
 
@@ -301,8 +304,27 @@ fn functions_are_retried_for_transient_errors_and_for_nothing_else() {
             if timeout_of(&machine.template, function) <= SHORT_SECONDS {
                 expected.extend(OUT_OF_TIME);
             }
+            if WAITS_FOR_PEOPLE.contains(&name) {
+                expected.remove("States.Timeout");
+            }
             assert_eq!(retried(task), expected, "{} {name}", machine.name);
         }
+    }
+}
+
+/// A deployment waits longer for the environment than one that has it waits for a person, and less than its execution may
+/// take.
+#[test]
+fn a_deployment_waits_for_the_environment_as_long_as_another_one_for_a_person() {
+    for machine in machines().iter().filter(|machine| machine.name == "deploy") {
+        let queue = machine.state("Queue");
+        let attempts = retrier_of(queue, "States.Timeout")["MaxAttempts"]
+            .as_u64()
+            .unwrap();
+        let waits = (attempts + 1) * queue["TimeoutSeconds"].as_u64().unwrap();
+        let for_people = machine.state("Approve")["TimeoutSeconds"].as_u64().unwrap();
+        assert!(waits > for_people);
+        assert!(waits < machine.definition["TimeoutSeconds"].as_u64().unwrap());
     }
 }
 

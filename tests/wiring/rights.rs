@@ -169,6 +169,7 @@ fn a_function_of_deployments_reaches_only_its_own_items_of_the_trail() {
         match name {
             "AdmitFunction" => {
                 expected.insert("Query PUSH#*".to_owned());
+                expected.insert(format!("Query ENVIRONMENT{of_environment}"));
                 expected.extend(
                     ["GetItem", "PutItem"].map(|operation| format!("{operation} SLOT{of_environment}")),
                 );
@@ -237,6 +238,7 @@ fn a_function_may_use_a_resource_whose_name_it_gets() {
                 // They belong to one of the others.
                 "APPLICATION"
                 | "ENVIRONMENT"
+                | "ALARM_ROLLBACK_MINUTES"
                 | "CODEBUILD_ENDPOINT_URL"
                 | "EVIDENCE_BUCKET"
                 | "EVIDENCE_EXTERNAL_ID"
@@ -250,10 +252,12 @@ fn a_function_may_use_a_resource_whose_name_it_gets() {
             .flat_map(|statement| texts(&statement["Action"]))
             .map(|action| action.split_once(':').unwrap().0)
             .collect();
-        if verb != "accept" {
-            // The execution, the token and the application's names are part of the event.
-            used.retain(|service| !["cloudformation", "lambda", "states"].contains(service));
+        if !told.contains("states") {
+            // A task's token is part of the event.
+            used.remove("states");
         }
+        // The application's names are part of the event.
+        used.retain(|service| !["cloudformation", "lambda"].contains(service));
         assert_eq!(used, told, "{name}");
     }
 }

@@ -195,6 +195,7 @@ impl Deployments {
                 rollback_to: to,
                 request: Uuid::new_v4(),
                 by: self.caller().await?,
+                takes_back: None,
             },
             ..shown.state.deployment
         };

@@ -1,22 +1,25 @@
 //! `Admit` opens a deployment, `Queue` waits for the environment, and `Release` passes it on. An execution that was stopped
-//! is closed here too, and passes the environment on.
+//! is closed here too, and passes the environment on. What it has left there is taken back, and so is a release after which
+//! an alarm was raised.
 
+mod alarm;
 mod error;
 mod open;
 mod queue;
 mod stopped;
+mod take_back;
 
 use std::time::Duration;
 
 use audit::{DeploymentTrail, EventStore};
 use aws::failure::Failed;
 use delivery::contract::{AdmitInput, Envelope, QueueInput, Stage};
-use delivery::deployment::{ApplicationName, EnvironmentName};
+use delivery::deployment::{ApplicationName, Cause, Deployment, EnvironmentName};
 use delivery::slot::SlotKey;
 use domain::error::Code;
 use domain::push::Push;
 use serde_json::{Value, json};
-use tasks::Tasks;
+use tasks::{Executions, Tasks};
 use workflow::{Call, StoppedExecution, to_json};
 
 pub use error::Error;
@@ -28,15 +31,30 @@ pub struct Deps<'a, P, D, T> {
     pub pushes: &'a P,
     /// The trail of deployments.
     pub deployments: &'a D,
-    /// The tasks that wait for the environment.
+    /// The tasks that wait for the environment, and the executions of deployments.
     pub tasks: &'a T,
+    /// The ARN of the state machine of deployments.
+    pub state_machine_arn: String,
+    /// For how many minutes after a release an alarm takes it back.
+    pub alarm_rollback_minutes: u32,
     /// The environment.
     pub environment: EnvironmentName,
     /// The application.
     pub application: ApplicationName,
 }
 
-/// Handles the payload of a state, or the event of an execution that was stopped.
+impl<P, D, T> Deps<'_, P, D, T> {
+    /// Returns the deployment of the application with this cause.
+    fn deployment(&self, cause: Cause) -> Deployment {
+        Deployment {
+            environment: self.environment.clone(),
+            application: self.application.clone(),
+            cause,
+        }
+    }
+}
+
+/// Handles the payload of a state, or the event of an execution that was stopped or of an alarm.
 ///
 /// # Errors
 /// Returns [`Failed`] with the error code. A failure of `Queue` is answered by the task's token, and is no error here.
@@ -48,11 +66,17 @@ pub async fn handle<P, D, T>(
 where
     P: EventStore<Push>,
     D: DeploymentTrail,
-    T: Tasks,
+    T: Tasks + Executions,
 {
     if let Some(ended) = StoppedExecution::parse(&payload).map_err(Error::Event)? {
         let work = stopped::handle(deps, ended);
         return within(time_limit, "the event of an execution", Box::pin(work))
+            .await
+            .map(|()| json!({}));
+    }
+    if let Some(raised) = alarm::parse(&payload).map_err(Error::Event)? {
+        let work = alarm::handle(deps, raised);
+        return within(time_limit, "the event of an alarm", Box::pin(work))
             .await
             .map(|()| json!({}));
     }

@@ -1,5 +1,5 @@
-//! The Lambda function of the states `Admit`, `Queue`, `Release` and `ReleaseAfterFailure`, and of executions that were
-//! stopped.
+//! The Lambda function of the states `Admit`, `Queue`, `Release` and `ReleaseAfterFailure`, of executions that were stopped,
+//! and of alarms.
 
 use audit::DynamoTrail;
 use aws::{settings, telemetry};
@@ -11,12 +11,16 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let table = settings::required("TABLE_NAME")?;
     let environment = settings::required("ENVIRONMENT")?.parse()?;
     let application = settings::required("APPLICATION")?.parse()?;
+    let state_machine_arn = settings::required("STATE_MACHINE_ARN")?;
+    let alarm_rollback_minutes = settings::required("ALARM_ROLLBACK_MINUTES")?.parse()?;
     let config = aws::config().await;
     let pushes = DynamoTrail::new(&config, table);
     let deps = admit::Deps {
         deployments: &pushes.of(),
         pushes: &pushes,
         tasks: &StepFunctions::new(&config),
+        state_machine_arn,
+        alarm_rollback_minutes,
         environment,
         application,
     };

@@ -77,11 +77,19 @@ where
             let (push, zip) = deliverable(*push_id, state)?;
             (push.sequence, push, zip, None)
         }
-        Cause::Rollback { rollback_to, by, .. } => {
+        Cause::Rollback {
+            rollback_to,
+            by,
+            takes_back,
+            ..
+        } => {
             let released = deps.deployments.load(*rollback_to).await?;
             let (push, zip, rollback) = release(*rollback_to, by, &settings, released)?;
-            // The numbers of pushes are the time in milliseconds too, at least.
-            let order = u64::try_from(envelope.execution.started_at.timestamp_millis()).unwrap_or_default();
+            let order = match takes_back {
+                Some(taken_back) => order_of(deps, *taken_back).await?,
+                // The numbers of pushes are the time in milliseconds too, at least.
+                None => u64::try_from(envelope.execution.started_at.timestamp_millis()).unwrap_or_default(),
+            };
             (order, push, zip, Some(rollback))
         }
     };
@@ -93,6 +101,16 @@ where
         zip,
         rollback,
     }))
+}
+
+/// Returns the place of a deployment among those of the application.
+async fn order_of<P, D: DeploymentTrail, T>(
+    deps: &Deps<'_, P, D, T>,
+    id: DeploymentId,
+) -> Result<u64, Error> {
+    let state = deps.deployments.load(id).await?;
+    let request = state.and_then(|state| state.request);
+    Ok(request.ok_or_else(|| Error::Unknown(id.to_string()))?.order)
 }
 
 /// Parses the settings, which have to be those of the deployment, and the deployment one of this stack.

@@ -1,5 +1,6 @@
 //! Deployments of one application in one environment, on trails in memory.
 
+mod alarms;
 mod histories;
 mod opening;
 mod queueing;

@@ -17,10 +17,10 @@ use delivery::slot::{ApprovalToken, Release, Slot, SlotKey};
 use delivery::state::DeploymentState;
 use domain::aggregate::RecordedEvent;
 use serde_json::{Value, json};
-use tasks::{Tasks, TasksError};
+use tasks::{Executions, Tasks, TasksError};
 
 use super::opening::{failed, release};
-use super::scene::{Answer, Scene, deployment, envelope};
+use super::scene::{Answer, STATE_MACHINE, Scene, deployment, envelope};
 use super::stopping::event;
 use crate::{Deps, handle};
 
@@ -124,6 +124,13 @@ impl Tasks for Slow<'_> {
     async fn is_running(&self, execution_id: &str) -> Result<bool, TasksError> {
         step().await;
         self.0.tasks.is_running(execution_id).await
+    }
+}
+
+impl Executions for Slow<'_> {
+    async fn start(&self, state_machine_arn: &str, name: &str, input: &str) -> Result<(), TasksError> {
+        step().await;
+        self.0.tasks.start(state_machine_arn, name, input).await
     }
 }
 
@@ -322,6 +329,8 @@ impl World {
             tasks: &slow,
             environment: "dev".parse().unwrap(),
             application: "app".parse().unwrap(),
+            state_machine_arn: STATE_MACHINE.to_owned(),
+            alarm_rollback_minutes: 0,
         };
         let ended = handle(&deps, payload, Duration::from_secs(3_600)).await;
         self.returned.lock().unwrap().insert(id, ended.is_err());

@@ -48,8 +48,8 @@ fn artifact() -> serde_json::Value {
     })
 }
 
-/// Appends the events with which a deployment that was accepted is released.
-pub async fn release(scene: &Scene, delivery: &str) {
+/// Appends the events of a deployment that was accepted, up to the one in which it has all of the traffic.
+pub async fn promote(scene: &Scene, delivery: &str) {
     let planned = json!({"complete": true, "changes": [], "drift": [], "risks": [], "canary": true});
     let applied = json!({"complete": true, "status": "UPDATE_COMPLETE", "functions": [], "outputs": {}});
     for (name, data) in [
@@ -67,6 +67,11 @@ pub async fn release(scene: &Scene, delivery: &str) {
             .append(delivery, serde_json::from_value(event).unwrap())
             .await;
     }
+}
+
+/// Appends the events with which a deployment that was accepted is released.
+pub async fn release(scene: &Scene, delivery: &str) {
+    promote(scene, delivery).await;
     let event = DeploymentEvent::DeploymentReleased(released(&artifact()));
     scene.append(delivery, event).await;
 }

@@ -5,20 +5,20 @@ use std::io;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use audit::{EventStore, MemoryTrail};
+use audit::{DeploymentTrail as _, EventStore, MemoryTrail};
 use aws::AwsFailure;
 use aws::failure::Failed;
 use delivery::contract::{AdmitInput, Admitted, Envelope, QueueInput, Queued, Request, Stage};
 use delivery::deployment::{Cause, Deployment, DeploymentId};
 use delivery::event::DeploymentEvent;
-use delivery::slot::{Slot, SlotKey};
+use delivery::slot::{Release, Slot, SlotKey};
 use delivery::state::DeploymentState;
 use domain::contract::{Deliver, Delivered, Stage as PushStage};
 use domain::event::PushEvent;
 use domain::push::{Push, PushId};
 use domain::samples;
 use serde_json::{Value, json};
-use tasks::{Tasks, TasksError};
+use tasks::{Executions, Tasks, TasksError};
 
 use crate::{Deps, handle};
 
@@ -32,6 +32,8 @@ pub const SETTINGS: &str = r#"{
     "stack": "app",
     "functions": {"Ask": {}}
 }"#;
+
+pub const STATE_MACHINE: &str = "arn:aws:states:us-east-1:123456789012:stateMachine:app-deploy";
 
 /// What a task was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub struct MemoryTasks {
     pub ended: Mutex<BTreeSet<String>>,
     /// How many calls are to fail.
     pub failures: Mutex<u32>,
+    /// The inputs of the executions that were started, by their names.
+    pub started: Mutex<BTreeMap<String, Value>>,
 }
 
 impl MemoryTasks {
@@ -95,6 +99,20 @@ impl Tasks for MemoryTasks {
     }
 }
 
+impl Executions for MemoryTasks {
+    async fn start(&self, state_machine_arn: &str, name: &str, input: &str) -> Result<(), TasksError> {
+        self.call()?;
+        assert_eq!(state_machine_arn, STATE_MACHINE);
+        let input = serde_json::from_str(input).unwrap();
+        self.started
+            .lock()
+            .unwrap()
+            .entry(name.to_owned())
+            .or_insert(input);
+        Ok(())
+    }
+}
+
 pub fn deployment_of(push_id: PushId) -> Deployment {
     Deployment {
         environment: "dev".parse().unwrap(),
@@ -130,6 +148,8 @@ impl Scene {
             tasks: &self.tasks,
             environment: "dev".parse().unwrap(),
             application: "app".parse().unwrap(),
+            state_machine_arn: STATE_MACHINE.to_owned(),
+            alarm_rollback_minutes: 30,
         };
         handle(&deps, payload, Duration::from_secs(20)).await
     }
@@ -207,13 +227,38 @@ impl Scene {
         self.call(payload).await
     }
 
-    /// Ends a deployment that has the environment as released, without the event of each state.
+    /// Returns the state of the deployment of a delivery.
     pub async fn state(&self, delivery: &str) -> DeploymentState {
         self.load(deployment(delivery).id()).await
     }
 
     pub async fn load(&self, id: DeploymentId) -> DeploymentState {
         self.deployments.load(id).await.unwrap().unwrap()
+    }
+
+    /// Keeps the release of a deployment, which has the time of its last event.
+    pub async fn keep_release(&self, id: DeploymentId, rollback_to: Option<DeploymentId>) -> Release {
+        let state = self.load(id).await;
+        let push = state.request.unwrap().push;
+        let release = Release {
+            deployment_id: id,
+            released_at: state.updated_at,
+            push_id: push.push_id,
+            commit: push.commit,
+            subject: push.subject,
+            rollback_to,
+        };
+        self.deployments.put_release(&key(), &release).await.unwrap();
+        release
+    }
+
+    /// Returns the executions that were started: their names and inputs.
+    pub fn started(&self) -> Vec<(String, Cause)> {
+        let started = self.tasks.started.lock().unwrap();
+        started
+            .iter()
+            .map(|(name, input)| (name.clone(), serde_json::from_value(input.clone()).unwrap()))
+            .collect()
     }
 
     pub async fn append(&self, delivery: &str, event: DeploymentEvent) {
@@ -228,7 +273,6 @@ impl Scene {
     }
 
     pub async fn slot(&self) -> Slot {
-        use audit::DeploymentTrail;
         self.deployments.slot(&key()).await.unwrap()
     }
 }

@@ -1,11 +1,13 @@
 //! Executions that were stopped, reached their time limit, or failed without a release.
 
 use delivery::contract::Admitted;
+use delivery::deployment::{Cause, Deployment, DeploymentId};
+use delivery::event::DeploymentEvent;
 use delivery::state::DeploymentStatus;
 use domain::error::Code;
 use serde_json::{Value, json};
 
-use super::opening::release;
+use super::opening::{failed, promote, release};
 use super::scene::{Scene, deployment, go, push};
 
 /// Returns an event as EventBridge sends it.
@@ -115,6 +117,107 @@ async fn a_deployment_that_was_stopped_between_two_releases_is_not_clean() {
         "{}",
         failure.cause
     );
+}
+
+/// A first release, and a second deployment that has all of the traffic, but is not released.
+async fn promoted(scene: &Scene) -> (DeploymentId, DeploymentId) {
+    scene.request("d1", 1, "e1").await;
+    release(scene, "d1").await;
+    let first = deployment("d1").id();
+    scene.keep_release(first, None).await;
+    scene.request("d2", 2, "e2").await;
+    scene.queue("d2", "e2/1").await;
+    promote(scene, "d2").await;
+    (first, deployment("d2").id())
+}
+
+#[tokio::test]
+async fn what_a_stopped_deployment_has_left_is_taken_back_once() {
+    let scene = Scene::default();
+    let (first, second) = promoted(&scene).await;
+    scene.call(event("d2", "e2", "ABORTED")).await.unwrap();
+    let started = scene.started();
+    let [(name, cause)] = &started[..] else {
+        panic!("{started:?}")
+    };
+    let rollback = Deployment {
+        cause: cause.clone(),
+        ..deployment("d2")
+    };
+    assert_eq!(*name, rollback.id().to_string());
+    let Cause::Rollback {
+        rollback_to,
+        by,
+        takes_back,
+        ..
+    } = cause
+    else {
+        panic!("{cause:?}")
+    };
+    assert_eq!((*rollback_to, *takes_back), (first, Some(second)));
+    assert!(by.contains("e2"), "{by}");
+    let failure = scene.state("d2").await.failure.unwrap().failure;
+    assert!(failure.cause.contains(name), "{}", failure.cause);
+    assert_eq!(scene.slot().await.holder, None);
+
+    // The event may come again, also when the rollback has ended.
+    scene.call(event("d2", "e2", "ABORTED")).await.unwrap();
+    assert_eq!(scene.started(), started);
+    let Admitted::Deploy(request) = scene.admit(&rollback, "r1").await.unwrap() else {
+        panic!("there is a release")
+    };
+    // What is newer than the deployment that is taken back is newer than the rollback.
+    assert_eq!(request.order, 2);
+    scene.keep_release(rollback.id(), Some(first)).await;
+    scene.call(event("d2", "e2", "ABORTED")).await.unwrap();
+    assert_eq!(scene.started(), started);
+
+    // Whoever stops the rollback does not want it.
+    let mut stopped = event("d2", "r1", "ABORTED");
+    stopped["detail"]["input"] = json!(serde_json::to_string(&cause).unwrap());
+    scene.call(stopped).await.unwrap();
+    assert!(scene.load(rollback.id()).await.failure.is_some());
+    assert_eq!(scene.started(), started);
+}
+
+#[tokio::test]
+async fn a_rollback_that_could_not_be_started_is_started_when_the_event_comes_again() {
+    let scene = Scene::default();
+    promoted(&scene).await;
+    *scene.tasks.failures.lock().unwrap() = 1;
+    let refused = scene.call(event("d2", "e2", "ABORTED")).await.unwrap_err();
+    assert_eq!(refused.code, Code::WorkflowUnavailable);
+    assert_eq!(scene.started(), []);
+    scene.call(event("d2", "e2", "ABORTED")).await.unwrap();
+    assert_eq!(scene.started().len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_taken_back_of_a_deployment_that_has_changed_nothing_or_has_failed_by_itself() {
+    let scene = Scene::default();
+    promoted(&scene).await;
+    scene.request("d3", 3, "e3").await;
+    scene.call(event("d3", "e3", "ABORTED")).await.unwrap();
+    assert_eq!(scene.started(), []);
+    // It has said how production is.
+    let mut dirty = failed("e2");
+    if let DeploymentEvent::DeploymentFailed(failed) = &mut dirty {
+        failed.failure.clean = false;
+    }
+    scene.append("d2", dirty).await;
+    scene.call(event("d2", "e2", "FAILED")).await.unwrap();
+    assert_eq!(scene.started(), []);
+}
+
+#[tokio::test]
+async fn there_is_no_rollback_of_what_was_never_released() {
+    let scene = Scene::default();
+    scene.request("d1", 1, "e1").await;
+    promote(&scene, "d1").await;
+    scene.call(event("d1", "e1", "TIMED_OUT")).await.unwrap();
+    assert_eq!(scene.started(), []);
+    let failure = scene.state("d1").await.failure.unwrap().failure;
+    assert!(failure.cause.contains("deploy again"), "{}", failure.cause);
 }
 
 #[tokio::test]

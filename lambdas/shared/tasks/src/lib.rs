@@ -24,6 +24,17 @@ pub trait Tasks: Send + Sync {
     fn is_running(&self, execution_id: &str) -> impl Future<Output = Result<bool, TasksError>> + Send;
 }
 
+/// The executions of a state machine.
+pub trait Executions: Send + Sync {
+    /// Starts an execution with this name and this input, as JSON text, unless there is one of the name.
+    fn start(
+        &self,
+        state_machine_arn: &str,
+        name: &str,
+        input: &str,
+    ) -> impl Future<Output = Result<(), TasksError>> + Send;
+}
+
 /// Why Step Functions cannot be asked or told.
 #[derive(Debug, thiserror::Error)]
 #[error("Step Functions cannot be reached, or refuses the request")]
@@ -131,6 +142,27 @@ impl Tasks for StepFunctions {
                 // Step Functions forgets an execution some months after its end.
                 if failure.is("ExecutionDoesNotExist") {
                     return Ok(false);
+                }
+                Err(failure.into())
+            }
+        }
+    }
+}
+
+impl Executions for StepFunctions {
+    async fn start(&self, state_machine_arn: &str, name: &str, input: &str) -> Result<(), TasksError> {
+        let request = self
+            .client
+            .start_execution()
+            .state_machine_arn(state_machine_arn)
+            .name(name)
+            .input(input);
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let failure = AwsFailure::new("states:StartExecution", &error);
+                if failure.is("ExecutionAlreadyExists") {
+                    return Ok(());
                 }
                 Err(failure.into())
             }
