@@ -40,6 +40,9 @@ pub struct DeployArgs {
     /// The port of the local git host [default: the local AWS's port + 1].
     #[arg(long, value_name = "PORT")]
     git_port: Option<u16>,
+    /// The port of the Hacker News that is made up [default: the local AWS's port + 2].
+    #[arg(long, value_name = "PORT")]
+    news_port: Option<u16>,
     #[command(flatten)]
     aws: AwsArgs,
 }
@@ -56,11 +59,13 @@ pub(super) async fn run(
     let git_port = args.git_port.unwrap_or(local.record.ministack.port + 1);
     let (ministack, stack) = (local.record.ministack.clone(), local.stack()?);
     let lock = push_lock(&checkout)?;
+    // The application's parameters name it, so another port each time would be another change each time.
+    let news_port = args.news_port.unwrap_or(local.record.ministack.port + 2);
     let work = deploy(
         &mut local,
         &checkout,
         &options,
-        git_port,
+        [git_port, news_port],
         args.broken,
         results,
         progress,
@@ -72,7 +77,7 @@ async fn deploy(
     local: &mut LocalAws,
     checkout: &Checkout,
     options: &StackOptions,
-    git_port: u16,
+    [git_port, news_port]: [u16; 2],
     broken: Option<Break>,
     results: &mut Results<impl Write>,
     progress: Progress,
@@ -82,7 +87,7 @@ async fn deploy(
     let scratch = Scratch::of(checkout, git_port, password.clone(), log).await?;
     let release = Utc::now().format("%Y-%m-%dT%H:%M:%SZ").to_string();
     let commit = scratch.commit_change(broken, &release).await?;
-    let news = deepest::serve(24, 0, progress).await?;
+    let news = deepest::serve(24, news_port, progress).await?;
     let url = served_url(&scratch.origin(), scratch::REPOSITORY)?;
     let builds = checkout.folder()?.join("builds");
     let dev_builder = builder(local, checkout, ACCESS_KEY, builds.join("dev"), progress).await?;

@@ -1,14 +1,11 @@
 //! PostgreSQL, a program of others, finds the same deepest thread by a recursive query over the same world.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
-
-mod server;
-
 use std::fmt::Write as _;
 
 use fake_hn::{Fake, Item, Shape, Weather, World};
 use find::{HttpSource, Question};
-use server::Server;
+
+use crate::server::Server;
 
 const NOW: i64 = 1_770_000_000;
 

@@ -1,7 +1,5 @@
 //! Worlds whose deepest thread is known by how they are built.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
-
 use fake_hn::{Counts, Fake, Id, Kind, State, Weather, World};
 use find::{HttpSource, Question};
 use thread::Answer;

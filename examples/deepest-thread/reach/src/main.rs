@@ -1,6 +1,6 @@
 //! Measures how long answers take, with how many requests and how much memory, about a made-up Hacker News of 11,000 items
 //! a day, whose search takes 300 ms and whose items take 200 ms:
-//! `cargo run --release -p find --example reach`.
+//! `cargo run --release -p reach`.
 
 use std::error::Error;
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -1,7 +1,5 @@
 //! Sources that refuse, are slow, or answer what cannot be. Each ends in an error that says so, and none in a loop.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
-
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! In worlds by chance, the fast way and the naive one find the same.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
-
 use fake_hn::{Fake, Shape, Weather, World};
 use find::{HttpSource, Question};
 use futures::{StreamExt as _, stream};

@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 const REQUIREMENTS: Requirements = Requirements {
     name: "postgres",
-    file: "examples/deepest-thread/find/tests/postgres.txt",
-    text: include_str!("../postgres.txt"),
+    file: "examples/deepest-thread/find/tests/find/postgres.txt",
+    text: include_str!("postgres.txt"),
     about: "PostgreSQL",
 };
 
