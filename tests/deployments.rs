@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use delivery::state::DeploymentStatus;
 use local_aws::deployments::Deployments;
+use reqwest::Method;
 use sample_application::{Broken, SampleApplication};
 use serde_json::Value;
 
+use crate::fixtures::accounts::{EXTERNAL_ID, Prod};
 use crate::fixtures::delivery::Delivery;
 
 /// The events of a deployment that is built, up to the first that moves traffic.
@@ -179,6 +181,62 @@ async fn a_deployment_that_cannot_be_taken_back_says_what_it_has_left() {
     assert!(!clean, "{:?}", failed.shown);
     assert!(failed.cause().contains("traffic"), "{}", failed.cause());
     assert!(!failed.events().contains(&"TrafficRolledBack"));
+}
+
+#[tokio::test]
+async fn prod_in_its_own_account_deploys_the_bytes_that_dev_has_tested() {
+    let mut dev = Delivery::of("accounts", &[]).await;
+    let prod = Prod::beside(&mut dev).await;
+    let in_dev = dev.push(&greeting("Hello")).await;
+    assert_eq!(in_dev.ended.error, None, "{:?}", in_dev.shown);
+    let (ended, in_prod) = prod.push(&dev).await;
+    assert_eq!(ended.error, None, "{in_prod:?}");
+    assert_eq!(in_prod.state.status, DeploymentStatus::Released);
+    assert_eq!(in_prod.state.artifact, in_dev.shown.state.artifact);
+    assert_eq!(
+        in_prod.state.reused_from.as_deref(),
+        Some(prod.evidence_role.as_str())
+    );
+    assert_eq!(in_prod.state.build, None);
+
+    // A tree that dev has not tested is tested here.
+    dev.commit(&greeting("Moin").files());
+    let (ended, other) = prod.push(&dev).await;
+    assert_eq!(ended.error, None, "{other:?}");
+    assert!(other.state.build.is_some());
+    assert_eq!(dev.answer().await, "Hello, Ada!");
+
+    // The evidence is for one role, with the external id, and nothing else of dev is.
+    let stack = prod.deployments.stack();
+    let reader = prod
+        .administrator
+        .assume(stack.output("AcquireRoleArn").unwrap())
+        .await;
+    let denied = reader.assume_with(&prod.evidence_role, "another-id").await;
+    assert!(denied.unwrap_err().is_denied());
+    let denied = prod
+        .administrator
+        .assume_with(&prod.evidence_role, EXTERNAL_ID)
+        .await;
+    assert!(denied.unwrap_err().is_denied());
+    let evidence = reader
+        .assume_with(&prod.evidence_role, EXTERNAL_ID)
+        .await
+        .unwrap();
+    let bucket = dev.deployments.stack().output("ArtifactBucketName").unwrap();
+    let template = format!(
+        "/{bucket}/{}",
+        in_dev.shown.state.artifact.as_ref().unwrap().template.key()
+    );
+    let read = evidence.rest("s3", Method::GET, &template, String::new()).await;
+    assert_eq!(read.status, 200, "{read:?}");
+    let written = evidence.rest("s3", Method::PUT, &template, "{}".to_owned()).await;
+    assert!(written.is_denied(), "{written:?}");
+    let zips = dev.scene.stack.output("DestinationBucket");
+    let listed = evidence
+        .rest("s3", Method::GET, &format!("/{zips}"), String::new())
+        .await;
+    assert!(listed.is_denied(), "{listed:?}");
 }
 
 /// Returns whether an alias sends all traffic to one version.
