@@ -16,6 +16,7 @@ mod histories;
 mod hostile;
 mod options;
 mod remedies;
+mod roles;
 mod sample;
 mod strict;
 
