@@ -9,13 +9,12 @@ use aws_sdk_s3::Client;
 use delivery::artifact::Digest;
 use delivery::samples;
 use domain::error::{Code, Coded};
-use sha2::{Digest as _, Sha256};
 
 use crate::{Aws, BUCKET, TABLE};
 
 impl Aws {
     fn file(&self, bytes: &[u8]) -> (Digest, PathBuf) {
-        let digest = Digest::of_hash(Sha256::digest(bytes).into());
+        let digest = Digest::of(bytes);
         let path = self.folder.path().join(digest.as_str());
         std::fs::write(&path, bytes).unwrap();
         (digest, path)

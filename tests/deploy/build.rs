@@ -12,7 +12,6 @@ use delivery::contract::{BuildInput, BuiltInput, Request};
 use delivery::samples;
 use domain::error::{Code, Coded};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -80,7 +79,7 @@ impl Scene {
         let mut files = vec![("app/template.json", TEMPLATE), ("app/machine.asl.json", "{}")];
         files.extend(buildspec.map(|text| ("app/buildspec.yml", text)));
         let source = zip(&files);
-        request.zip.sha256 = Digest::of_hash(Sha256::digest(&source).into());
+        request.zip.sha256 = Digest::of(&source);
         let put = s3.put_object().bucket(SOURCES).key(&request.zip.key);
         let put = put.body(source.into()).send().await.unwrap();
         request.zip.version_id = put.version_id.unwrap();

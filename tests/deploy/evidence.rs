@@ -13,7 +13,6 @@ use delivery::contract::Acquired;
 use delivery::samples;
 use domain::error::{Code, Coded};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use crate::{Aws, BUCKET, TABLE, create_table};
 
@@ -80,7 +79,7 @@ impl Accounts {
 
     /// Stores an object of dev at this digest, or at its own. Returns the digest.
     async fn object(&self, bytes: &[u8], at: Option<Digest>) -> Digest {
-        let digest = at.unwrap_or_else(|| Digest::of_hash(Sha256::digest(bytes).into()));
+        let digest = at.unwrap_or_else(|| Digest::of(bytes));
         let s3 = aws_sdk_s3::Client::new(&self.dev);
         let request = s3.put_object().bucket(DEV_BUCKET).key(digest.key());
         request.body(bytes.to_vec().into()).send().await.unwrap();
@@ -92,7 +91,7 @@ impl Accounts {
         let mut artifact = samples::artifact();
         artifact.template = self.object(b"template", None).await;
         artifact.provenance = self.object(b"provenance", None).await;
-        let digest = Digest::of_hash(Sha256::digest(told).into());
+        let digest = Digest::of(told);
         artifact.objects[0].sha256 = self.object(code, Some(digest)).await;
         let evidence = DynamoEvidence::new(&self.dev, TABLE.to_owned());
         assert!(evidence.put(&artifact, None).await.unwrap());

@@ -15,7 +15,6 @@ use domain::contract::Execution;
 use domain::error::{Code, Coded};
 use plan::{Deps, Live, Releases};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use stacks::Stacks;
 
 use crate::{Aws, BUCKET};
@@ -68,7 +67,7 @@ impl Scene {
     }
 
     async fn store(&self, bytes: &[u8]) -> Digest {
-        let digest = Digest::of_hash(Sha256::digest(bytes).into());
+        let digest = Digest::of(bytes);
         let path = self.aws.folder.path().join(digest.as_str());
         std::fs::write(&path, bytes).unwrap();
         self.artifacts.put(&digest, &path).await.unwrap();

@@ -287,7 +287,7 @@ impl Packing<'_> {
         let mut files = Vec::new();
         for path in paths {
             if let Some(bytes) = self.source.read(&path, MAX_FILE_BYTES)? {
-                let sha256 = Digest::of_hash(Sha256::digest(&bytes).into());
+                let sha256 = Digest::of(&bytes);
                 files.push(SourceFile { path, sha256 });
             } else if files.is_empty() {
                 return Err(Error::Output(format!("the delivered zip has no {path}")));
@@ -300,7 +300,7 @@ impl Packing<'_> {
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(Digest, PathBuf), Error> {
     let path = folder.join(name);
     std::fs::write(&path, bytes)?;
-    Ok((Digest::of_hash(Sha256::digest(bytes).into()), path))
+    Ok((Digest::of(bytes), path))
 }
 
 fn digest_of(path: &Path) -> Result<Digest, Error> {

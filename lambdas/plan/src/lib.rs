@@ -18,7 +18,6 @@ use delivery::contract::{Abandoned, PlanInput, Planned, PlannedInput, Request, R
 use delivery::risk::risks;
 use domain::contract::Execution;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use stacks::{
     ChangeSetStatus, DriftStatus, MAX_BODY_BYTES, NewChangeSet, Phase, Stack, StackError, Stacks,
     TemplateSource,
@@ -257,7 +256,7 @@ async fn source(deps: &Deps<'_, impl ArtifactStore>, text: String) -> Result<Tem
     if text.len() <= MAX_BODY_BYTES {
         return Ok(TemplateSource::Body(text));
     }
-    let digest = Digest::of_hash(Sha256::digest(&text).into());
+    let digest = Digest::of(&text);
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("template.json");
     tokio::fs::write(&path, &text).await?;

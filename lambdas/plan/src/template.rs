@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use delivery::application::ApplicationSettings;
 use delivery::artifact::{Artifact, Digest};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use crate::Error;
 
@@ -147,7 +146,7 @@ pub fn name_versions(
         .map(|function| {
             let properties = &template["Resources"][function]["Properties"];
             let all = json!([properties, template["Globals"]["Function"], values, layers]);
-            let digest = Digest::of_hash(Sha256::digest(all.to_string()).into());
+            let digest = Digest::of(all.to_string());
             (function.clone(), digest.to_string())
         })
         .collect();

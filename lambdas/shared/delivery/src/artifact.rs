@@ -5,6 +5,7 @@ use domain::Invalid;
 use domain::git::{CommitId, ObjectId};
 use domain::text_newtype;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::deployment::{ApplicationName, DeploymentId};
 
@@ -18,6 +19,12 @@ text_newtype!(
 );
 
 impl Digest {
+    /// Returns the digest of some content.
+    #[must_use]
+    pub fn of(content: impl AsRef<[u8]>) -> Self {
+        Self::of_hash(Sha256::digest(content).into())
+    }
+
     /// Creates the digest with these bytes.
     #[must_use]
     pub fn of_hash(bytes: [u8; 32]) -> Self {

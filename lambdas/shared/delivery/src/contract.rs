@@ -282,16 +282,16 @@ pub struct BuildLog {
     pub stream: String,
 }
 
-/// The input of `Plan` and `Restore`.
+/// The input of `Plan`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanInput {
     /// The output of `Admit`.
     pub request: Request,
-    /// What is deployed. `Restore` is given that of the live release.
+    /// What is deployed.
     pub artifact: Artifact,
 }
 
-/// The output of `Plan` and `Restore`.
+/// The output of `Plan`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartedPlan {
     /// The ARN of the stack.
