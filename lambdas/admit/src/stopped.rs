@@ -83,16 +83,14 @@ async fn rollback<P, D: DeploymentTrail, T>(
     {
         return Ok(None);
     }
-    // Once the deployment is closed, its rollback may itself have been released.
-    let closed_at = state
-        .filter(|state| state.failure.is_some())
-        .map(|state| state.updated_at);
+    // If something was released after the deployment's last event, be it by the rollback itself, nothing is left of it.
+    let last_event = state.map(|state| state.updated_at);
     let last = deps
         .deployments
         .releases(&SlotKey::of(deployment), 1)
         .await?
         .pop();
-    let last = last.filter(|last| closed_at.is_none_or(|at| last.released_at <= at));
+    let last = last.filter(|last| last_event.is_none_or(|at| last.released_at <= at));
     Ok(last.map(|last| {
         let by = format!("the end of the execution {execution_id}");
         take_back::rollback(deps, deployment.id(), last.deployment_id, execution_id, by)

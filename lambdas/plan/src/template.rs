@@ -259,6 +259,9 @@ mod tests {
     fn version(change: Option<(&str, Value)>, parameters: &[(&str, &str)]) -> String {
         let mut template = template();
         template["Parameters"]["Url"] = json!({ "Type": "String", "Default": "a" });
+        template["Globals"]["Function"]["Timeout"] = json!(3);
+        template["Resources"]["Layer"] =
+            json!({ "Type": "AWS::Serverless::LayerVersion", "Properties": { "ContentUri": "l" } });
         if let Some((path, value)) = change {
             *template.pointer_mut(path).unwrap() = value;
         }
@@ -283,6 +286,8 @@ mod tests {
             ("/Parameters/Url/Default", "b"),
             ("/Resources/Ask/Properties/CodeUri/Key", "sha256/y"),
             ("/Resources/Ask/Properties/CodeUri", "z"),
+            ("/Resources/Layer/Properties/ContentUri", "m"),
+            ("/Globals/Function/Timeout", "4"),
         ] {
             assert_ne!(same, version(Some((path, json!(value))), &[]), "{path}");
         }

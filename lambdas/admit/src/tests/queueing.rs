@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::opening::{failed, release};
 use super::scene::{Answer, Scene, assert_superseded, go};
+use super::stopping::event;
 
 #[tokio::test]
 async fn a_free_environment_is_given_at_once_and_the_next_one_waits() {
@@ -40,6 +41,21 @@ async fn the_newest_of_those_that_wait_is_next_and_the_others_are_superseded() {
     scene.release("d1", "e1").await.unwrap();
     assert_eq!(scene.tasks.answer_to("e4/1"), go());
     assert_eq!(scene.slot().await.released, None, "d1 has failed");
+}
+
+#[tokio::test]
+async fn a_deployment_that_was_superseded_stays_so_when_it_claims_the_environment_again() {
+    let scene = Scene::default();
+    for (delivery, number, execution) in [("d1", 1, "e1"), ("d3", 3, "e3"), ("d4", 4, "e4")] {
+        scene.request(delivery, number, execution).await;
+        scene.queue(delivery, &format!("{execution}/1")).await;
+    }
+    // What has superseded it is gone, and an older one waits.
+    scene.call(event("d4", "e4", "ABORTED")).await.unwrap();
+    scene.request("d2", 2, "e2").await;
+    scene.queue("d2", "e2/1").await;
+    assert_superseded(scene.queue("d3", "e3/2").await, "d4");
+    assert_eq!(scene.slot().await.waiting.unwrap().execution_id, "e2");
 }
 
 #[tokio::test]

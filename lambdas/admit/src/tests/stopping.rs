@@ -210,6 +210,28 @@ async fn nothing_is_taken_back_of_a_deployment_that_has_changed_nothing_or_has_f
 }
 
 #[tokio::test]
+async fn each_execution_is_taken_back_for_what_it_has_left_itself() {
+    let scene = Scene::default();
+    let (_, second) = promoted(&scene).await;
+    scene.request("d3", 3, "e3").await;
+    scene.call(event("d3", "e3", "ABORTED")).await.unwrap();
+    // The deployment is tried again, and is stopped between two releases.
+    let again = scene.admit(&deployment("d3"), "e4").await.unwrap();
+    assert!(matches!(again, Admitted::Deploy(_)));
+    promote(&scene, "d3").await;
+    scene.call(event("d3", "e4", "ABORTED")).await.unwrap();
+    let started = scene.started();
+    assert_eq!(started.len(), 1);
+    scene.call(event("d3", "e3", "ABORTED")).await.unwrap();
+    assert_eq!(scene.started(), started);
+    // Something was released after the last event of the second one.
+    scene.keep_release(deployment("d3").id(), None).await;
+    scene.call(event("d2", "e2", "ABORTED")).await.unwrap();
+    assert!(!scene.load(second).await.failure.unwrap().failure.clean);
+    assert_eq!(scene.started(), started);
+}
+
+#[tokio::test]
 async fn there_is_no_rollback_of_what_was_never_released() {
     let scene = Scene::default();
     scene.request("d1", 1, "e1").await;
