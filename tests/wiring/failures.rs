@@ -195,6 +195,26 @@ fn every_failure_is_caught() {
     }
 }
 
+/// What cannot be taken back is said, and the execution ends as one that has left something to mend.
+#[test]
+fn what_is_left_to_mend_is_said() {
+    for machine in machines().iter().filter(|machine| machine.name == "deploy") {
+        for (state, error) in [
+            ("CheckStack", "StackStuck"),
+            ("RollBack", "States.ALL"),
+            ("Restore", "States.ALL"),
+        ] {
+            let catchers = items(&machine.state(state)["Catch"]);
+            let mut catchers = catchers.filter(|catcher| texts(&catcher["ErrorEquals"]).contains(error));
+            let left = catchers.next().unwrap()["Assign"]["left"].as_str().unwrap();
+            assert!(!left.is_empty(), "{state}");
+        }
+        let is_clean = machine.state("IsClean");
+        assert_eq!(is_clean["Choices"][0]["Condition"], "{% $left != '' %}");
+        assert_eq!(is_clean["Choices"][0]["Next"], "FailedDirty");
+    }
+}
+
 /// A failure that is not kept is not published. The states after a failure have it already, and keep nothing.
 #[test]
 fn every_catcher_of_the_same_errors_is_the_same() {
