@@ -2,6 +2,7 @@
 
 use audit::DeploymentTrail;
 use chrono::{DateTime, TimeDelta, Utc};
+use delivery::deployment::Cause;
 use delivery::slot::SlotKey;
 use serde::Deserialize;
 use serde_json::{Error, Value};
@@ -57,12 +58,6 @@ pub async fn handle<P, D: DeploymentTrail, T: Executions>(
     }
     let taken_back = last.deployment_id;
     let by = format!("the alarm {}", raised.detail.alarm_name);
-    let rollback = take_back::rollback(
-        deps,
-        taken_back,
-        before.deployment_id,
-        &taken_back.to_string(),
-        by,
-    );
-    take_back::start(deps, &rollback).await
+    let cause = Cause::taking_back(taken_back, before.deployment_id, &taken_back.to_string(), by);
+    take_back::start(deps, &deps.deployment(cause)).await
 }

@@ -93,7 +93,8 @@ async fn rollback<P, D: DeploymentTrail, T>(
     let last = last.filter(|last| last_event.is_none_or(|at| last.released_at <= at));
     Ok(last.map(|last| {
         let by = format!("the end of the execution {execution_id}");
-        take_back::rollback(deps, deployment.id(), last.deployment_id, execution_id, by)
+        let cause = Cause::taking_back(deployment.id(), last.deployment_id, execution_id, by);
+        deps.deployment(cause)
     }))
 }
 
