@@ -117,7 +117,7 @@ async fn gateway() -> Result<IpAddr, Error> {
         "inspect",
         "bridge",
         "--format",
-        "{{range .IPAM.Config}}{{.Gateway}} {{end}}",
+        "{{range .IPAM.Config}}{{.Gateway}} {{.Subnet}} {{end}}",
     ]);
     let no_engine = |message: String| Error::NoContainerEngine { message };
     let output = docker
@@ -129,9 +129,19 @@ async fn gateway() -> Result<IpAddr, Error> {
             String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         ));
     }
-    let addresses = String::from_utf8_lossy(&output.stdout);
-    let address = addresses.split_whitespace().find_map(|text| text.parse().ok());
-    address.ok_or(Error::NoGateway)
+    gateway_of(&String::from_utf8_lossy(&output.stdout)).ok_or(Error::NoGateway)
+}
+
+/// Returns the gateway of a network with these gateways and subnets.
+///
+/// A Docker that has just made its bridge names the subnet alone, and the gateway only after it was started again. Until
+/// then the gateway is the subnet's first address.
+fn gateway_of(addresses: &str) -> Option<IpAddr> {
+    let mut words = addresses.split_whitespace();
+    words.clone().find_map(|text| text.parse().ok()).or_else(|| {
+        let subnet: Ipv4Addr = words.find_map(|text| text.split_once('/')?.0.parse().ok())?;
+        Some(Ipv4Addr::from(u32::from(subnet) + 1).into())
+    })
 }
 
 async fn forward(host: IpAddr, port: u16) -> Result<Forward, Error> {
@@ -187,5 +197,17 @@ mod tests {
         tokio::time::timeout(std::time::Duration::from_secs(5), refused)
             .await
             .unwrap();
+    }
+
+    #[test]
+    fn a_gateway_that_docker_does_not_name_is_the_first_address() {
+        for (addresses, expected) in [
+            ("172.17.0.1 172.17.0.0/16 \n", Some([172, 17, 0, 1])),
+            (" 172.18.0.0/16 \n", Some([172, 18, 0, 1])),
+            ("10.0.0.254 10.0.0.0/24 fd00::/64", Some([10, 0, 0, 254])),
+            ("\n", None),
+        ] {
+            assert_eq!(gateway_of(addresses), expected.map(IpAddr::from), "{addresses:?}");
+        }
     }
 }
