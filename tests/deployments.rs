@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use delivery::state::DeploymentStatus;
+use local_aws::build::Profile;
 use local_aws::deployments::Deployments;
 use reqwest::Method;
 use sample_application::{Broken, SampleApplication};
@@ -10,6 +11,7 @@ use serde_json::Value;
 
 use crate::fixtures::accounts::{EXTERNAL_ID, Prod};
 use crate::fixtures::delivery::Delivery;
+use crate::fixtures::stack::stack;
 
 /// The events of a deployment that is built, up to the first that moves traffic.
 const TO_THE_PROBE: [&str; 8] = [
@@ -237,6 +239,25 @@ async fn prod_in_its_own_account_deploys_the_bytes_that_dev_has_tested() {
         .rest("s3", Method::GET, &format!("/{zips}"), String::new())
         .await;
     assert!(listed.is_denied(), "{listed:?}");
+}
+
+#[tokio::test]
+async fn every_function_of_a_deployment_is_a_small_stripped_binary_too() {
+    if stack().await.profile == Profile::Dev {
+        // A development build is for this machine alone.
+        return;
+    }
+    // It is built for the first delivery stack.
+    Delivery::of("small", &[]).await;
+    let limits = [
+        ("Acquire", 92),
+        ("Admit", 80),
+        ("Apply", 80),
+        ("Compile", 103),
+        ("Plan", 104),
+        ("Track", 74),
+    ];
+    crate::check_binaries("delivery", &limits);
 }
 
 /// Returns whether an alias sends all traffic to one version.
