@@ -1,7 +1,5 @@
 //! A stack whose rollback has failed, which the local AWS cannot have: these are responses as AWS documents them.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
-
 use std::collections::BTreeMap;
 
 use delivery::contract::{PlannedInput, StartedPlan};

@@ -1,7 +1,5 @@
 //! The requests to Step Functions, and what its responses mean.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
-
 use aws::failure::Failed;
 use domain::error::{Code, Coded};
 use serde_json::{Value, json};
