@@ -12,7 +12,10 @@ use crate::error::Error;
 use crate::report::Spread;
 
 /// The environment variables that Lambda and the template set.
-const ENVIRONMENT: [(&str, &str); 13] = [
+const ENVIRONMENT: [(&str, &str); 20] = [
+    ("ALARM_ROLLBACK_MINUTES", "0"),
+    ("APPLICATION", "application"),
+    ("ARTIFACT_BUCKET", "artifacts"),
     ("AWS_ACCESS_KEY_ID", "key"),
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"),
     ("AWS_LAMBDA_FUNCTION_NAME", "function"),
@@ -20,7 +23,14 @@ const ENVIRONMENT: [(&str, &str); 13] = [
     ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
     ("AWS_REGION", "eu-central-1"),
     ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ("BUILD_PROJECT", "build"),
+    ("ENVIRONMENT", "dev"),
+    ("EXECUTION_ROLE_ARN", "arn:aws:iam::123456789012:role/execution"),
     ("ITEMS_URL", "https://items.example.com"),
+    (
+        "PERMISSIONS_BOUNDARY_ARN",
+        "arn:aws:iam::123456789012:policy/boundary",
+    ),
     ("SEARCH_URL", "https://search.example.com"),
     ("SECRET_PREFIX", "push-code/sources/"),
     ("STAGING_BUCKET", "staging"),
