@@ -26,3 +26,12 @@ pub use stack::Stack;
 pub const REGION: &str = "us-east-1";
 /// The access key id of the local AWS's administrator. Its secret is [`Ministack::secret_key`](ministack::Ministack).
 pub const ACCESS_KEY: &str = "test";
+
+/// Returns the number of the account with this access key, which is the key itself except that of [`ACCESS_KEY`].
+#[must_use]
+pub fn account_of(access_key: &str) -> &str {
+    match access_key {
+        ACCESS_KEY => "000000000000",
+        account => account,
+    }
+}

@@ -186,11 +186,7 @@ async fn builder(
     folder: PathBuf,
     progress: Progress,
 ) -> Result<CodeBuild, Error> {
-    let account = if access_key == ACCESS_KEY {
-        "000000000000"
-    } else {
-        access_key
-    };
+    let account = local_aws::account_of(access_key);
     let aws = local.record.ministack.sdk_config_of(access_key);
     let mut settings = local_codebuild::Settings::new(aws, account, folder);
     settings.path = local.tool_folders();

@@ -1,12 +1,12 @@
 //! Alarms that are raised after a release.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use delivery::deployment::{Cause, DeploymentId};
+use delivery::deployment::DeploymentId;
 use domain::error::Code;
 use serde_json::{Value, json};
 
 use super::opening::release;
-use super::scene::{Scene, deployment};
+use super::scene::{Scene, deployment, taken_back};
 
 /// Returns an event as EventBridge sends it.
 fn raised(at: DateTime<Utc>) -> Value {
@@ -43,17 +43,7 @@ async fn an_alarm_after_a_release_takes_it_back_once() {
     let [(_, cause)] = &started[..] else {
         panic!("{started:?}")
     };
-    let Cause::Rollback {
-        rollback_to,
-        by,
-        takes_back,
-        ..
-    } = cause
-    else {
-        panic!("{cause:?}")
-    };
-    assert_eq!((*rollback_to, *takes_back), (first, Some(second)));
-    assert_eq!(by, "the alarm app-errors");
+    assert_eq!(taken_back(cause), (first, second, "the alarm app-errors"));
     // It may come again, and another alarm with it.
     scene.call(raised(at + TimeDelta::minutes(30))).await.unwrap();
     assert_eq!(scene.started(), started);

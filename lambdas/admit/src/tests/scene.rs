@@ -277,6 +277,19 @@ impl Scene {
     }
 }
 
+/// Returns what a rollback that nobody has asked for goes back to, what it takes back, and what has happened.
+pub fn taken_back(cause: &Cause) -> (DeploymentId, DeploymentId, &str) {
+    match cause {
+        Cause::Rollback {
+            rollback_to,
+            by,
+            takes_back: Some(taken_back),
+            ..
+        } => (*rollback_to, *taken_back, by),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Returns the payload of a state.
 pub fn envelope(
     stage: Stage,

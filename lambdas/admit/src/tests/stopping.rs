@@ -1,14 +1,14 @@
 //! Executions that were stopped, reached their time limit, or failed without a release.
 
 use delivery::contract::Admitted;
-use delivery::deployment::{Cause, Deployment, DeploymentId};
+use delivery::deployment::{Deployment, DeploymentId};
 use delivery::event::DeploymentEvent;
 use delivery::state::DeploymentStatus;
 use domain::error::Code;
 use serde_json::{Value, json};
 
 use super::opening::{failed, promote, release};
-use super::scene::{Scene, deployment, go, push};
+use super::scene::{Scene, deployment, go, push, taken_back};
 
 /// Returns an event as EventBridge sends it.
 pub fn event(delivery: &str, execution: &str, status: &str) -> Value {
@@ -145,16 +145,8 @@ async fn what_a_stopped_deployment_has_left_is_taken_back_once() {
         ..deployment("d2")
     };
     assert_eq!(*name, rollback.id().to_string());
-    let Cause::Rollback {
-        rollback_to,
-        by,
-        takes_back,
-        ..
-    } = cause
-    else {
-        panic!("{cause:?}")
-    };
-    assert_eq!((*rollback_to, *takes_back), (first, Some(second)));
+    let (to, of, by) = taken_back(cause);
+    assert_eq!((to, of), (first, second));
     assert!(by.contains("e2"), "{by}");
     let failure = scene.state("d2").await.failure.unwrap().failure;
     assert!(failure.cause.contains(name), "{}", failure.cause);

@@ -1,9 +1,9 @@
 //! How many requests an answer takes, in worlds of the size of the real one.
 
 use fake_hn::{Fake, Shape, Weather, World};
-use find::{HttpSource, Question};
+use find::Question;
 
-const NOW: i64 = 1_770_000_000;
+use crate::{NOW, source_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_takes_25_searches_and_a_month_700() {
@@ -21,7 +21,7 @@ async fn a_day_takes_25_searches_and_a_month_700() {
         )
     });
     let fake = Fake::serve(world, Weather::default(), 0).await.unwrap();
-    let source = HttpSource::new(&fake.search_url(), &fake.items_url()).unwrap();
+    let source = source_of(&fake);
     let mut before = fake.counts();
     for (hours, most, expected, items) in expected {
         let question = Question {

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fake_hn::{Counts, Fake, Response, Shape, Weather, World};
-use find::{FindError, HttpSource, MAX_SEARCHES, Question};
+use find::{FindError, MAX_SEARCHES, Question};
 use thread::Answer;
 
-const NOW: i64 = 1_770_000_000;
+use crate::{NOW, source_of};
 
 async fn ask(
     answer: impl Fn(&str, usize) -> Option<Response> + Send + Sync + 'static,
@@ -19,7 +19,7 @@ async fn ask(
     };
     let world = World::grow(&Shape::small(3, NOW));
     let fake = Fake::serve(world, weather, 0).await.unwrap();
-    let source = HttpSource::new(&fake.search_url(), &fake.items_url()).unwrap();
+    let source = source_of(&fake);
     let question = Question {
         hours: 24.try_into().unwrap(),
         as_of: NOW,
@@ -198,7 +198,7 @@ async fn a_slow_source_is_waited_for_and_a_stuck_one_is_not() {
         ..Weather::default()
     };
     let fake = Fake::serve(world, weather, 0).await.unwrap();
-    let source = HttpSource::new(&fake.search_url(), &fake.items_url()).unwrap();
+    let source = source_of(&fake);
     let question = Question {
         hours: 24.try_into().unwrap(),
         as_of: NOW,
@@ -211,7 +211,7 @@ async fn a_slow_source_is_waited_for_and_a_stuck_one_is_not() {
         ..Weather::default()
     };
     let fake = Fake::serve(World::default(), weather, 0).await.unwrap();
-    let source = HttpSource::new(&fake.search_url(), &fake.items_url()).unwrap();
+    let source = source_of(&fake);
     let source = source.with_timeout(Duration::from_millis(200));
     let began = std::time::Instant::now();
     let error = find::handle(&source, question).await.unwrap_err();

@@ -3,11 +3,10 @@
 use std::fmt::Write as _;
 
 use fake_hn::{Fake, Item, Shape, Weather, World};
-use find::{HttpSource, Question};
+use find::Question;
 
 use crate::server::Server;
-
-const NOW: i64 = 1_770_000_000;
+use crate::{NOW, source_of};
 
 /// Before the items, one a line.
 const TABLE: &str = "
@@ -63,7 +62,7 @@ async fn a_recursive_query_finds_the_same() {
     let world = World::grow(&shape);
     server.run(&table(&world));
     let fake = Fake::serve(world, Weather::default(), 0).await.unwrap();
-    let source = HttpSource::new(&fake.search_url(), &fake.items_url()).unwrap();
+    let source = source_of(&fake);
     for hours in [1_u32, 6, 24, 168] {
         let expected = server.run(&deepest(NOW - i64::from(hours) * 3_600, NOW));
         let question = Question {

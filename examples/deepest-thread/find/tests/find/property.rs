@@ -1,10 +1,11 @@
 //! In worlds by chance, the fast way and the naive one find the same.
 
 use fake_hn::{Fake, Shape, Weather, World};
-use find::{HttpSource, Question};
+use find::Question;
 use futures::{StreamExt as _, stream};
 
-const NOW: i64 = 1_770_000_000;
+use crate::{NOW, source_of};
+
 const WORLDS: u64 = 1_000;
 const WINDOWS: [u32; 4] = [1, 5, 24, 40];
 
@@ -15,7 +16,7 @@ async fn compare(seed: u64) -> (usize, usize) {
     let hours = WINDOWS[seed as usize % WINDOWS.len()];
     let expected = world.deepest(hours, NOW);
     let fake = Fake::serve(world, Weather::default(), 0).await.unwrap();
-    let source = HttpSource::new(&fake.search_url(), &fake.items_url()).unwrap();
+    let source = source_of(&fake);
     let question = Question {
         hours: hours.try_into().unwrap(),
         as_of: NOW,

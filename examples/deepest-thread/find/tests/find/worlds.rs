@@ -1,15 +1,16 @@
 //! Worlds whose deepest thread is known by how they are built.
 
 use fake_hn::{Counts, Fake, Id, Kind, State, Weather, World};
-use find::{HttpSource, Question};
+use find::Question;
 use thread::Answer;
 
-const NOW: i64 = 1_770_000_000;
+use crate::{NOW, source_of};
+
 const HOUR: i64 = 3_600;
 
 async fn ask_with_counts(world: World, hours: u32) -> (Answer, Counts) {
     let fake = Fake::serve(world, Weather::default(), 0).await.unwrap();
-    let source = HttpSource::new(&fake.search_url(), &fake.items_url()).unwrap();
+    let source = source_of(&fake);
     let question = Question {
         hours: hours.try_into().unwrap(),
         as_of: NOW,
@@ -248,7 +249,7 @@ async fn a_thread_that_is_not_known_whole_is_said_to_be_so() {
         ..Weather::default()
     };
     let fake = Fake::serve(world, weather, 0).await.unwrap();
-    let source = HttpSource::new(&fake.search_url(), &fake.items_url()).unwrap();
+    let source = source_of(&fake);
     let question = Question {
         hours: 24.try_into().unwrap(),
         as_of: NOW,
