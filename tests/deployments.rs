@@ -97,7 +97,7 @@ async fn a_push_is_tested_built_and_released_and_the_next_one_gets_its_traffic_i
 
 #[tokio::test]
 async fn what_a_deployment_has_left_that_was_stopped_by_hand_is_taken_back() {
-    let delivery = Delivery::of("stopped", &[("BakeSeconds", "600")]).await;
+    let delivery = Delivery::of("stopped-canary", &[("BakeSeconds", "600")]).await;
     let sound = delivery.push(&greeting("Hello")).await;
     assert_eq!(sound.ended.error, None, "{:?}", sound.shown);
     let push_id = delivery.start(&greeting("Moin").files()).await;
@@ -134,7 +134,7 @@ async fn what_a_deployment_has_left_that_was_stopped_by_hand_is_taken_back() {
 
 #[tokio::test]
 async fn a_plan_about_which_nobody_decides_in_time_is_not_executed() {
-    let delivery = Delivery::of("expired", &[("Approval", "always")]).await;
+    let delivery = Delivery::of("expired-approval", &[("Approval", "always")]).await;
     delivery.limit_approvals(Duration::from_secs(2)).await;
     let expired = delivery.push(&greeting("Hello")).await;
     assert_eq!(
