@@ -1300,13 +1300,13 @@ async fn every_function_is_a_small_stripped_binary_that_runs_on_al2023() {
         return;
     }
     let limits = [
-        ("Accept", 65),
-        ("Authorize", 58),
-        ("Fetch", 196),
-        ("Package", 116),
-        ("Record", 82),
-        ("Upload", 89),
-        ("Validate", 76),
+        ("Accept", 54),
+        ("Authorize", 50),
+        ("Fetch", 179),
+        ("Package", 99),
+        ("Record", 72),
+        ("Upload", 77),
+        ("Validate", 66),
     ];
     check_binaries("build", &limits);
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::functions::{edge, timeout_of};
 use crate::machine::{Machine, machines};
 use crate::project::{
-    capitalised, entries, items, read, resources, substitutions, template, variants, verbs,
+    capitalised, entries, items, parse, read, resources, substitutions, template, variants, verbs,
 };
 
 #[test]
@@ -243,19 +243,56 @@ fn an_execution_that_was_stopped_is_reported() {
         };
         assert_eq!(pattern["detail"]["status"], statuses, "{name}");
         let after = machine.after_a_failure();
-        let target = rule["Targets"][0]["Arn"]["Fn::GetAtt"].as_str().unwrap();
-        let recorder = target.strip_suffix(".Arn").unwrap();
+        let recorder = called_by(template, name);
         let runs_after_a_failure = machine
             .stages()
             .any(|(name, _, function)| after.contains(name) && recorder == format!("{function}Function"));
         assert!(runs_after_a_failure, "{name}: {recorder}");
-        let allowed = resources(template, "AWS::Lambda::Permission").any(|(_, permission)| {
-            permission["FunctionName"] == json!({ "Ref": recorder })
-                && permission["Principal"] == "events.amazonaws.com"
-                && permission["SourceArn"] == json!({ "Fn::GetAtt": format!("{name}.Arn") })
-        });
-        assert!(allowed, "{name}");
     }
+}
+
+/// Returns the function that a rule calls, and may call wherever there is the rule.
+fn called_by<'a>(template: &'a Value, name: &str) -> &'a str {
+    let rule = &template["Resources"][name];
+    let target = rule["Properties"]["Targets"][0]["Arn"]["Fn::GetAtt"]
+        .as_str()
+        .unwrap();
+    let function = target.strip_suffix(".Arn").unwrap();
+    let allowed = resources(template, "AWS::Lambda::Permission").any(|(permitted, permission)| {
+        template["Resources"][permitted]["Condition"] == rule["Condition"]
+            && permission["Action"] == "lambda:InvokeFunction"
+            && permission["FunctionName"] == json!({ "Ref": function })
+            && permission["Principal"] == "events.amazonaws.com"
+            && permission["SourceArn"] == json!({ "Fn::GetAtt": format!("{name}.Arn") })
+    });
+    assert!(allowed, "{name}");
+    function
+}
+
+/// The rule asks for the events that CloudWatch publishes of alarms
+/// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html>). The local AWS has none.
+#[test]
+fn alarms_after_a_release_are_reported() {
+    let template = parse("delivery.yaml");
+    let rule = &template["Resources"]["AlarmRule"];
+    assert_eq!(
+        rule["Properties"]["EventPattern"],
+        json!({
+            "source": ["aws.cloudwatch"],
+            "detail-type": ["CloudWatch Alarm State Change"],
+            "detail": { "alarmName": { "Ref": "Alarms" }, "state": { "value": ["ALARM"] } },
+        })
+    );
+    assert_eq!(template["Parameters"]["Alarms"]["Type"], "CommaDelimitedList");
+    assert_eq!(called_by(&template, "AlarmRule"), "AdmitFunction");
+    // Without the rule, nobody calls the function.
+    assert_eq!(
+        template["Conditions"]["RollsBackByAlarm"],
+        json!({ "Fn::And": [
+            { "Condition": "HasAlarms" },
+            { "Fn::Not": [{ "Fn::Equals": [{ "Ref": "AlarmRollbackMinutes" }, 0] }] },
+        ] })
+    );
 }
 
 /// Each failed execution publishes its failure. The alarms are for failures that are not published.
