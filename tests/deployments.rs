@@ -250,12 +250,12 @@ async fn every_function_of_a_deployment_is_a_small_stripped_binary_too() {
     // It is built for the first delivery stack.
     Delivery::of("small", &[]).await;
     let limits = [
-        ("Acquire", 92),
-        ("Admit", 80),
-        ("Apply", 80),
-        ("Compile", 103),
-        ("Plan", 104),
-        ("Track", 74),
+        ("Acquire", 80),
+        ("Admit", 68),
+        ("Apply", 68),
+        ("Compile", 89),
+        ("Plan", 89),
+        ("Track", 64),
     ];
     crate::check_binaries("delivery", &limits);
 }
