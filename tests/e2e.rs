@@ -15,6 +15,7 @@ mod fixtures;
 mod histories;
 mod hostile;
 mod options;
+mod read_models;
 mod remedies;
 mod roles;
 mod sample;
@@ -1092,6 +1093,8 @@ async fn the_trail_in_dynamodb_passes_the_tests_of_every_trail() {
     audit::conformance::check_all(&trail).await;
     audit::conformance::check_events(&trail.of::<audit::samples::Job>()).await;
     audit::conformance::check_deployments(&trail.of()).await;
+    audit::conformance::check_queries(&trail).await;
+    audit::conformance::check_index(&trail.of::<audit::samples::Job>()).await;
 }
 
 /// Reads a secret of the template's own source.

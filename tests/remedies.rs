@@ -3,8 +3,12 @@
 use git_host::Options;
 use std::time::Duration;
 
+use audit::Filter;
 use domain::event::PushEvent;
+use domain::index::Category;
 use domain::state::Status;
+use local_aws::replay::replay;
+use local_aws::{Error, trail};
 use serde_json::json;
 use testkit::http::Host;
 use webhook::gitlab::Delivery;
@@ -149,6 +153,9 @@ async fn an_execution_that_was_stopped_is_closed_and_may_be_followed_by_another(
     scene
         .wait_for(push_id, |state| state.status == Status::Validated)
         .await;
+    let running = scene.trail(push_id).await.state.unwrap();
+    let refused = replay(&scene.stack.handle(), &running).await.unwrap_err();
+    assert!(matches!(refused, Error::StillRunning { .. }), "{refused}");
     scene.stop(&accepted.pushes[0].execution).await;
     let state = scene
         .wait_for(push_id, |state| state.status == Status::Failed)
@@ -172,6 +179,47 @@ async fn an_execution_that_was_stopped_is_closed_and_may_be_followed_by_another(
     scene
         .wait_for(push_id, |state| state.status == Status::Failed)
         .await;
+}
+
+#[tokio::test]
+async fn a_push_is_replayed_from_the_trail_and_found_by_its_repository_and_commit() {
+    let (scene, host) = Scene::over_http("replayed", Options::default()).await;
+    let repository = scene.repository("group/replayed");
+    let commit = repository.commit_file("replayed", "by no other test");
+    scene.put_git_secret(&json!({"credentials": []})).await;
+    let run = scene
+        .push(&scene.hook(&repository.path, MAIN, None, Some(&commit)))
+        .await;
+    scene.assert_failed(&run, "Fetch", "CredentialsMissing").await;
+    let stack = scene.stack.handle();
+    let filter = Filter {
+        source: Some(scene.source.parse().unwrap()),
+        categories: vec![Category::Failed],
+        ..Filter::since(run.state().received_at)
+    };
+    let failed = trail::list(&stack, &filter, 50).await.unwrap();
+    assert_eq!(failed.pushes, [run.state().clone()]);
+
+    scene
+        .put_git_secret(&crate::http_secret(&host.origin(), &crate::login()))
+        .await;
+    let execution = replay(&stack, run.state()).await.unwrap();
+    let again = scene.follow(execution.rsplit(':').next().unwrap()).await;
+    assert_eq!(scene.object(again.delivered()).await.metadata["commit"], commit);
+    assert!(again.state().is_in_charge(&execution));
+
+    assert_eq!(trail::list(&stack, &filter, 50).await.unwrap().pushes, []);
+    let repository = Some("group/replayed".parse().unwrap());
+    let all = Filter {
+        repository,
+        ..Filter::since(run.state().received_at)
+    };
+    let expected = [again.state().clone()];
+    assert_eq!(trail::list(&stack, &all, 50).await.unwrap().pushes, expected);
+    for digits in [7, 40] {
+        let commit = commit[..digits].parse().unwrap();
+        assert_eq!(trail::of_commit(&stack, &commit).await.unwrap(), expected);
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::process::Child;
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+use domain::index::Index;
 use local_aws::ministack::{Ministack, Settings};
 use local_aws::tools::Tools;
 use serde_json::{Value, json};
@@ -73,15 +74,31 @@ impl Aws {
         self.administrator.json("dynamodb", &target, body).await
     }
 
-    /// Creates a table like the template's, without its indexes.
+    /// Creates a table like the template's.
     async fn create_table(&self) {
         let attribute = |name: &str| json!({"AttributeName": name, "AttributeType": "S"});
         let key = |name: &str, kind: &str| json!({"AttributeName": name, "KeyType": kind});
+        let keys = |[hash, range]: [&str; 2]| json!([key(hash, "HASH"), key(range, "RANGE")]);
+        let indexes = [Index::Repository, Index::Status, Index::Commit];
+        let attributes = indexes.iter().flat_map(|index| index.attributes());
+        let attributes: Vec<_> = ["pk", "sk"]
+            .into_iter()
+            .chain(attributes)
+            .map(attribute)
+            .collect();
+        let indexes = indexes.map(|index| {
+            json!({
+                "IndexName": index.name(),
+                "KeySchema": keys(index.attributes()),
+                "Projection": {"ProjectionType": "ALL"},
+            })
+        });
         let table = json!({
             "TableName": "trail",
             "BillingMode": "PAY_PER_REQUEST",
-            "AttributeDefinitions": [attribute("pk"), attribute("sk")],
-            "KeySchema": [key("pk", "HASH"), key("sk", "RANGE")],
+            "AttributeDefinitions": attributes,
+            "KeySchema": keys(["pk", "sk"]),
+            "GlobalSecondaryIndexes": indexes,
         });
         self.dynamodb("CreateTable", &table).await.value();
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::Error;
+use crate::audit::AuditCommand;
 use crate::deployments::DeploymentsCommand;
 use crate::local::LocalCommand;
 use crate::push::PushArgs;
@@ -32,9 +33,12 @@ pub struct Cli {
 pub enum Command {
     /// Deliver one commit straight to a bucket, without webhook and state machine: a smoke test.
     Push(PushArgs),
-    /// Show what the audit trail has of a push.
+    /// Ask the audit trail about pushes, and start one again.
     #[command(subcommand)]
     Pushes(PushesCommand),
+    /// Check the audit trail, and write its events for other programs.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Show what was deployed, approve what is dangerous, and go back to an earlier release.
     #[command(subcommand)]
     Deployments(DeploymentsCommand),

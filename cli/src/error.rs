@@ -24,6 +24,16 @@ pub enum Error {
         /// The stack of the pushes.
         stack: String,
     },
+    /// There is no push of the commit.
+    #[error(
+        "no push of the commit {commit} is in the trail of the stack {stack}: `git log` shows the ids of commits"
+    )]
+    NoPushOfCommit {
+        /// The beginning of its id.
+        commit: String,
+        /// The stack of the pushes.
+        stack: String,
+    },
     /// There is no CodeBuild on this machine.
     #[error("the local CodeBuild cannot be started")]
     CodeBuild(#[source] Box<local_codebuild::Error>),

@@ -1,6 +1,7 @@
 //! The `push-code` command, as a library for its own tests. What others need too is in crates of its own beside it.
 
 pub mod args;
+pub mod audit;
 pub mod deployments;
 mod error;
 pub mod local;

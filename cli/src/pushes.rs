@@ -1,35 +1,100 @@
-//! `push-code pushes`: what the audit trail has of a push.
+//! `push-code pushes`: what the audit trail has of pushes.
+
+mod filter;
+mod text;
 
 use std::io::Write;
 
+use audit::{Page, RefKey};
 use clap::Subcommand;
+use domain::index::{Category, CommitPrefix};
 use domain::push::PushId;
+use domain::state::PushState;
+use local_aws::Stack;
 use local_aws::deployments::Deployments;
-use local_aws::trail;
+use local_aws::replay;
+use local_aws::trail::{self, Trail};
 use serde_json::json;
 use shell::progress::Progress;
 
+pub(crate) use self::filter::since;
+use self::filter::{CategoryArg, FilterArgs};
 use crate::Error;
 use crate::deployments::{open_stack, table};
 use crate::results::Results;
 
+/// The stack of the pushes that a command is about.
+#[derive(Debug, Clone, clap::Args)]
+pub struct StackArgs {
+    /// The stack of the pushes.
+    #[arg(long, value_name = "STACK", default_value = "push-code")]
+    stack: String,
+    /// The stack is in this checkout's local AWS. Otherwise it is where AWS's usual variables and profiles lead.
+    #[arg(long)]
+    local: bool,
+}
+
+impl StackArgs {
+    pub(crate) async fn open(&self, progress: Progress) -> Result<Stack, Error> {
+        open_stack(&self.stack, self.local, progress).await
+    }
+}
+
 /// What to do with pushes.
 #[derive(Debug, Subcommand)]
 pub enum PushesCommand {
+    /// List the last pushes: on each page the open ones first, then those that have failed, then the others.
+    List {
+        /// Only pushes of this status. Several may be named.
+        #[arg(long, value_enum, value_name = "STATUS", value_delimiter = ',')]
+        status: Vec<CategoryArg>,
+        /// Which of them.
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// Their stack.
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// List the pushes that have failed. Exits with 1 if there are any.
+    Failed {
+        /// Which of them.
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// Their stack.
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// Show where a commit was delivered to, with the versions of the objects. Exits with 1 if it was not.
+    Where {
+        /// The commit's id, or at least its first seven digits.
+        commit: CommitPrefix,
+        /// Their stack.
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// Start another execution of a push, as it is in the trail. It takes the push over, as if the webhook was sent again.
+    Replay {
+        /// Its id.
+        #[arg(required_unless_present = "commit")]
+        id: Option<PushId>,
+        /// The last push of this commit instead: its id, or at least its first seven digits.
+        #[arg(long, conflicts_with = "id")]
+        commit: Option<CommitPrefix>,
+        /// Its stack.
+        #[command(flatten)]
+        stack: StackArgs,
+    },
     /// Show a push: its events, and the deployments that it has caused. Exits with 1 if it has failed.
     Show {
         /// Its id.
         id: PushId,
-        /// The stack of the pushes.
-        #[arg(long, value_name = "STACK", default_value = "push-code")]
-        stack: String,
-        /// The stack is in this checkout's local AWS. Otherwise it is where AWS's usual variables and profiles lead.
-        #[arg(long)]
-        local: bool,
+        /// Its stack.
+        #[command(flatten)]
+        stack: StackArgs,
     },
 }
 
-/// Runs the command. Returns `false` if the push has failed.
+/// Runs the command. Returns `false` if what was asked for has failed, or was not delivered.
 ///
 /// # Errors
 /// Returns an error if there is no such push, or if the stack cannot be read.
@@ -38,24 +103,122 @@ pub async fn run(
     results: &mut Results<impl Write>,
     progress: Progress,
 ) -> Result<bool, Error> {
-    let PushesCommand::Show { id, stack, local } = command;
-    let stack = open_stack(&stack, local, progress).await?;
-    let shown = trail::read(&stack.trail()?, id).await?;
-    let Some(state) = &shown.state else {
-        return Err(Error::NoPush {
-            push_id: id.to_string(),
+    match command {
+        PushesCommand::List {
+            status,
+            filter,
+            stack,
+        } => {
+            let stack = stack.open(progress).await?;
+            list(&stack, &filter, &status, results).await?;
+            Ok(true)
+        }
+        PushesCommand::Failed { filter, stack } => {
+            let stack = stack.open(progress).await?;
+            let page = list(&stack, &filter, &[CategoryArg::Failed], results).await?;
+            // A page may end before a failed push is found.
+            Ok(page.pushes.is_empty() && page.next.is_none())
+        }
+        PushesCommand::Where { commit, stack } => {
+            let stack = stack.open(progress).await?;
+            let pushes = trail::of_commit(&stack, &commit).await?;
+            let is_delivered = pushes.iter().any(|push| push.delivered.is_some());
+            results.text(text::places(&commit, &pushes))?;
+            results.put(json!({ "pushes": pushes }));
+            Ok(is_delivered)
+        }
+        PushesCommand::Replay { id, commit, stack } => {
+            let stack = stack.open(progress).await?;
+            let push = match (id, commit) {
+                (Some(id), _) => state_of(&stack, id).await?.0,
+                (None, Some(commit)) => last_of_commit(&stack, &commit).await?,
+                (None, None) => {
+                    return Err(Error::Usage("name a push, or a commit with --commit".to_owned()));
+                }
+            };
+            let execution = replay::replay(&stack, &push).await?;
+            let push_id = push.push_id();
+            results.put(json!({ "push_id": push_id, "execution": execution }));
+            if push.delivered.is_some() || push.superseded.is_some() {
+                results.text("It was delivered or superseded before: only its event is sent once more.")?;
+            }
+            results.text(format!(
+                "The push {push_id} is taken over by {execution}\nIts end: push-code pushes show {push_id}"
+            ))?;
+            Ok(true)
+        }
+        PushesCommand::Show { id, stack } => show(&stack.open(progress).await?, id, results).await,
+    }
+}
+
+async fn list(
+    stack: &Stack,
+    filter: &FilterArgs,
+    status: &[CategoryArg],
+    results: &mut Results<impl Write>,
+) -> Result<Page, Error> {
+    let mut asked = filter.filter();
+    if !status.is_empty() {
+        asked.categories = status.iter().copied().map(Category::from).collect();
+    }
+    let page = trail::list(stack, &asked, filter.most()).await?;
+    results.text(text::table(&page.pushes))?;
+    if let Some(next) = page.next {
+        results.text(format!("There may be more, with --before '{next}'"))?;
+    }
+    let next = page.next.map(|next| next.to_string());
+    results.put(json!({ "pushes": page.pushes, "next": next }));
+    Ok(page)
+}
+
+/// Returns a push and its events.
+async fn state_of(stack: &Stack, id: PushId) -> Result<(PushState, Trail), Error> {
+    let trail = trail::read(&stack.trail()?, id).await?;
+    let state = trail.state.clone().ok_or_else(|| Error::NoPush {
+        push_id: id.to_string(),
+        stack: stack.name().to_owned(),
+    })?;
+    Ok((state, trail))
+}
+
+/// Returns the last push of a commit, which has to be that of one ref.
+async fn last_of_commit(stack: &Stack, commit: &CommitPrefix) -> Result<PushState, Error> {
+    let mut pushes = trail::of_commit(stack, commit).await?;
+    pushes.sort_by_key(|push| push.received_at);
+    let Some(last) = pushes.pop() else {
+        return Err(Error::NoPushOfCommit {
+            commit: commit.to_string(),
             stack: stack.name().to_owned(),
         });
     };
-    let deployments = Deployments::of_push(&stack, id).await?;
+    let what = |push: &PushState| (RefKey::of(&push.push), text::commit(push).to_owned());
+    match pushes.iter().find(|push| what(push) != what(&last)) {
+        None => Ok(last),
+        Some(other) => Err(Error::Usage(format!(
+            "several commits or refs have pushes of {commit}, such as {} of {} and {} of {}: name the push by its id",
+            last.push_id(),
+            last.push.ref_name,
+            other.push_id(),
+            other.push.ref_name,
+        ))),
+    }
+}
+
+/// Returns the URL of the console of Step Functions, if the stack is not in a local AWS, which has none.
+fn console(stack: &Stack) -> Option<String> {
+    if stack.config().endpoint_url().is_some() {
+        return None;
+    }
+    let dashboard = stack.output("DashboardUrl").ok()?;
+    let (console, _) = dashboard.split_once('#')?;
+    Some(console.replace("/cloudwatch/", "/states/"))
+}
+
+async fn show(stack: &Stack, id: PushId, results: &mut Results<impl Write>) -> Result<bool, Error> {
+    let (state, shown) = state_of(stack, id).await?;
+    let deployments = Deployments::of_push(stack, id).await?;
     results.put(json!({ "push": state, "trail": shown.events, "deployments": deployments }));
-    results.text(format!(
-        "Push {id} of {} {}: {}\n{}",
-        state.push.repository,
-        state.push.ref_name,
-        state.status,
-        shown.lines().trim_end()
-    ))?;
+    results.text(text::describe(&state, &shown, console(stack).as_deref()))?;
     if !deployments.is_empty() {
         results.text(format!("Deployments\n{}", table(&deployments)))?;
     }

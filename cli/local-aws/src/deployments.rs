@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use audit::{DeploymentTrail as _, DynamoTrail, EventStore as _};
+use audit::{DeploymentTrail as _, DynamoTrail, EventStore as _, SortKeys, StateIndex as _};
 use aws::failure::chain;
 use delivery::artifact::Artifact;
 use delivery::contract::Decision;
@@ -10,6 +10,7 @@ use delivery::deployment::{Cause, Deployment, DeploymentId};
 use delivery::event::DeploymentEvent;
 use delivery::state::{DeploymentState, application_key, push_key};
 use domain::aggregate::{Aggregate as _, RecordedEvent};
+use domain::index::Index;
 use domain::push::PushId;
 use serde_json::Value;
 use uuid::Uuid;
@@ -89,7 +90,11 @@ impl Deployments {
             self.stack.output("Environment")?,
             self.stack.output("ApplicationName")?,
         );
-        let listed = self.trail.latest(&application, most).await;
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let listed = self
+            .trail
+            .find(Index::Repository, &application, SortKeys::All, most)
+            .await;
         listed.map_err(|error| Error::Aws {
             action: "list the deployments".to_owned(),
             message: chain(&error),
@@ -104,7 +109,9 @@ impl Deployments {
     pub async fn of_push(stack: &Stack, push_id: PushId) -> Result<Vec<DeploymentState>, Error> {
         let trail: DynamoTrail<Deployment> =
             DynamoTrail::new(stack.config(), stack.output("TableName")?.to_owned());
-        let listed = trail.latest_by_second_key(&push_key(push_id), 100).await;
+        let listed = trail
+            .find(Index::Status, &push_key(push_id), SortKeys::All, 100)
+            .await;
         listed.map_err(|error| Error::Aws {
             action: format!("list the deployments of push {push_id}"),
             message: chain(&error),

@@ -177,6 +177,24 @@ pub enum Error {
         /// The message of the response.
         message: String,
     },
+    /// The push that is to be replayed is not over.
+    #[error(
+        "the push {push_id} is still running: wait for the execution {execution}, or stop it (`aws stepfunctions stop-execution --execution-arn ...`)"
+    )]
+    StillRunning {
+        /// The push.
+        push_id: String,
+        /// The ARN of the execution in charge.
+        execution: String,
+    },
+    /// The stack is older than the index that was asked for.
+    #[error(
+        "the table of the stack {stack} lacks an index, because an earlier version of Push Code has deployed it: deploy this one (`sam build`, `sam deploy`)"
+    )]
+    IndexMissing {
+        /// The stack.
+        stack: String,
+    },
     /// The trail cannot be read.
     #[error("the audit trail of the push {push_id} cannot be read: {message}")]
     Trail {

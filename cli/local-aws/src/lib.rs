@@ -13,6 +13,7 @@ mod error;
 pub mod follow;
 pub mod function_log;
 pub mod ministack;
+pub mod replay;
 mod sam;
 pub mod stack;
 pub mod tools;

@@ -1,17 +1,18 @@
-//! The audit trail of a push, for people.
+//! The audit trail of pushes, for people.
 
 use std::fmt::Write;
 
-use audit::{DynamoTrail, EventStore as _};
+use audit::{AuditError, DynamoTrail, EventStore as _, Filter, Page, PushQueries as _};
 use aws::failure::chain;
 use chrono::SecondsFormat;
 use domain::aggregate::{Aggregate, RecordedEvent};
 use domain::event::PushEvent;
+use domain::index::CommitPrefix;
 use domain::push::{Push, PushId};
 use domain::state::PushState;
 use shell::output::one_line;
 
-use crate::Error;
+use crate::{Error, Stack};
 
 /// The events of a push, and the state that follows from them.
 #[derive(Debug, Clone)]
@@ -37,6 +38,38 @@ pub async fn read(trail: &DynamoTrail, push_id: PushId) -> Result<Trail, Error> 
         .map_err(|failure| error(chain(&failure)))?;
     let state = Push::fold(&events).map_err(|illegal| error(illegal.to_string()))?;
     Ok(Trail { events, state })
+}
+
+/// Returns a page of the pushes that a filter lets pass.
+///
+/// # Errors
+/// Returns [`Error::IndexMissing`] if the stack was deployed by an earlier version, or an error if the table cannot be read.
+pub async fn list(stack: &Stack, filter: &Filter, most: usize) -> Result<Page, Error> {
+    let page = stack.trail()?.list(filter, most).await;
+    page.map_err(|error| cannot_find(stack, "list the pushes", &error))
+}
+
+/// Returns the pushes of the commits whose ids begin with `commit`.
+///
+/// # Errors
+/// As of [`list`].
+pub async fn of_commit(stack: &Stack, commit: &CommitPrefix) -> Result<Vec<PushState>, Error> {
+    let pushes = stack.trail()?.of_commit(commit).await;
+    pushes.map_err(|error| cannot_find(stack, "find the commit", &error))
+}
+
+fn cannot_find(stack: &Stack, action: &str, error: &AuditError) -> Error {
+    let message = chain(error);
+    // DynamoDB has no code of its own for it.
+    if message.contains("does not have the specified index") {
+        return Error::IndexMissing {
+            stack: stack.name().to_owned(),
+        };
+    }
+    Error::Aws {
+        action: format!("{action} of the stack {}", stack.name()),
+        message,
+    }
 }
 
 impl Trail {

@@ -8,6 +8,7 @@
 
 mod deployments;
 mod events;
+mod queries;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -20,6 +21,7 @@ use super::{DestinationRecord, LastPush, Lease, PushTrail, RefKey, samples};
 
 pub use deployments::check_deployments;
 pub use events::{Samples, check_events};
+pub use queries::{check_index, check_queries};
 
 /// Runs all tests of the trail of pushes concurrently, which takes as long as a writer waits for a destination's lease:
 /// some seconds.

@@ -1,5 +1,7 @@
 //! The trail in DynamoDB, in one table, whose items docs/architecture.md describes.
 
+mod read_models;
+
 use std::collections::HashMap;
 use std::marker::PhantomData;
 
@@ -12,13 +14,19 @@ use delivery::deployment::{Deployment, DeploymentId};
 use delivery::slot::{ApprovalToken, Release, Slot, SlotKey};
 use domain::aggregate::{Aggregate, RecordedEvent};
 use domain::destination::Destination;
+use domain::index::Index;
 use domain::push::Push;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::partition_key;
-use super::{AuditError, DeploymentTrail, DestinationRecord, EventStore, LastPush, PushTrail, RefKey};
+use super::{
+    AuditError, DeploymentTrail, DestinationRecord, EventStore, LastPush, PushTrail, RefKey, SortKeys,
+    StateIndex,
+};
 use aws::AwsFailure;
+
+pub use read_models::{Continuation, Difference};
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -65,6 +73,12 @@ impl<A> DynamoTrail<A> {
     }
 
     async fn item<T: DeserializeOwned>(&self, pk: &str, sk: &str) -> Result<Option<T>, AuditError> {
+        let item = self.raw(pk, sk).await?;
+        item.map(|item| from_item(item, pk)).transpose()
+    }
+
+    /// Returns an item as it is in the table. The read is consistent.
+    async fn raw(&self, pk: &str, sk: &str) -> Result<Option<Item>, AuditError> {
         let output = self
             .client
             .get_item()
@@ -75,7 +89,7 @@ impl<A> DynamoTrail<A> {
             .send()
             .await
             .map_err(|error| self.failed(AwsFailure::new("dynamodb:GetItem", &error)))?;
-        output.item.map(|item| from_item(item, pk)).transpose()
+        Ok(output.item)
     }
 
     /// Writes an item, whether or not it exists.
@@ -119,51 +133,42 @@ impl<A> DynamoTrail<A> {
     }
 }
 
-impl<A: Aggregate> DynamoTrail<A> {
-    /// Returns the states that the table's first index has under this key, the newest first, at most `most`. A state that
-    /// was written a moment ago may be missing.
-    ///
-    /// # Errors
-    /// Returns an error if the table cannot be read.
-    pub async fn latest(&self, key: &str, most: u32) -> Result<Vec<A::State>, AuditError> {
-        self.query_index("PushesByRepository", "gsi1pk", key, most).await
-    }
-
-    /// Returns the states that the table's second index has under this key, the newest first, at most `most`. A state that
-    /// was written a moment ago may be missing.
-    ///
-    /// # Errors
-    /// Returns an error if the table cannot be read.
-    pub async fn latest_by_second_key(&self, key: &str, most: u32) -> Result<Vec<A::State>, AuditError> {
-        self.query_index("PushesByStatus", "gsi2pk", key, most).await
-    }
-
-    async fn query_index(
+impl<A: Aggregate> StateIndex<A> for DynamoTrail<A> {
+    async fn find(
         &self,
-        index: &str,
-        attribute: &str,
-        key: &str,
-        most: u32,
+        index: Index,
+        partition: &str,
+        sort: SortKeys<'_>,
+        most: usize,
     ) -> Result<Vec<A::State>, AuditError> {
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let mut pages = self
+        let [pk, sk] = index.attributes();
+        let condition = match sort {
+            SortKeys::All => String::new(),
+            SortKeys::Before(_) => format!(" AND {sk} < :sort"),
+            SortKeys::StartingWith(_) => format!(" AND begins_with({sk}, :sort)"),
+        };
+        let query = self
             .client
             .query()
             .table_name(&self.table)
-            .index_name(index)
-            .key_condition_expression(format!("{attribute} = :key"))
-            .expression_attribute_values(":key", text(key))
+            .index_name(index.name())
+            .key_condition_expression(format!("{pk} = :partition{condition}"))
+            .expression_attribute_values(":partition", text(partition))
             .scan_index_forward(false)
-            .limit(i32::try_from(most).unwrap_or(i32::MAX))
-            .into_paginator()
-            .items()
-            .send();
+            .limit(i32::try_from(most).unwrap_or(i32::MAX));
+        let query = match sort {
+            SortKeys::All => query,
+            SortKeys::Before(key) | SortKeys::StartingWith(key) => {
+                query.expression_attribute_values(":sort", text(key))
+            }
+        };
+        let mut items = query.into_paginator().items().send();
         let mut states = Vec::new();
         while states.len() < most
-            && let Some(item) = pages.next().await
+            && let Some(item) = items.next().await
         {
             let item = item.map_err(|error| self.failed(AwsFailure::new("dynamodb:Query", &error)))?;
-            states.push(from_item(item, key)?);
+            states.push(from_item(item, partition)?);
         }
         Ok(states)
     }
@@ -208,13 +213,7 @@ impl<A: Aggregate> EventStore<A> for DynamoTrail<A> {
         let event_sk = format!("EVENT#{:06}", event.version);
         let put_event = self.put(to_item(event, &pk, &event_sk)?);
         let put_event = put_event.condition_expression("attribute_not_exists(pk)");
-        let mut model = to_item(next, &pk, A::KIND)?;
-        let [first, second] = A::index_keys(next);
-        for (name, (pk, sk)) in [("gsi1", first), ("gsi2", second)] {
-            model.insert(format!("{name}pk"), AttributeValue::S(pk));
-            model.insert(format!("{name}sk"), AttributeValue::S(sk));
-        }
-        let put_model = self.put(model);
+        let put_model = self.put(read_model::<A>(next, &pk)?);
         let put_model = if event.version == 1 {
             put_model.condition_expression("attribute_not_exists(pk)")
         } else {
@@ -322,6 +321,17 @@ impl DeploymentTrail for DynamoTrail<Deployment> {
     async fn approval(&self, deployment_id: DeploymentId) -> Result<Option<ApprovalToken>, AuditError> {
         self.item(&approval_key(deployment_id), "APPROVAL").await
     }
+}
+
+/// Returns the item of a read model, with the keys of the indexes.
+fn read_model<A: Aggregate>(state: &A::State, pk: &str) -> Result<Item, AuditError> {
+    let mut model = to_item(state, pk, A::KIND)?;
+    for key in A::index_keys(state) {
+        let [partition, sort] = key.index.attributes();
+        model.insert(partition.to_owned(), AttributeValue::S(key.partition));
+        model.insert(sort.to_owned(), AttributeValue::S(key.sort));
+    }
+    Ok(model)
 }
 
 fn slot_key(key: &SlotKey) -> String {

@@ -1,6 +1,7 @@
 //! The audit trail: an append-only list of events for each push and each deployment, and the read model that they fold
 //! to ([`EventStore`]). That of pushes also keeps the last number of each ref, and a record of each destination
-//! ([`PushTrail`]), and that of deployments the slots of environments ([`DeploymentTrail`]).
+//! ([`PushTrail`]), and that of deployments the slots of environments ([`DeploymentTrail`]). The read models are found by
+//! indexes ([`StateIndex`]), which answer what people ask about pushes ([`PushQueries`]).
 //!
 //! The required methods of all are a thin port of reads and conditional writes. Everything else is provided on top of
 //! them, so the trail in memory, which tests use, runs the same algorithms as the one in DynamoDB.
@@ -14,6 +15,7 @@ mod error;
 pub mod faulty;
 mod lease;
 mod memory;
+mod queries;
 #[cfg(any(test, feature = "conformance"))]
 pub mod samples;
 
@@ -23,15 +25,17 @@ use chrono::Utc;
 use domain::aggregate::{Aggregate, RecordedEvent, SCHEMA};
 use domain::destination::Destination;
 use domain::git::{ObjectId, RefName, RepositoryPath};
+use domain::index::Index;
 use domain::order;
 use domain::push::{Push, PushId, SourceName};
 use serde::{Deserialize, Serialize};
 
 pub use deployments::DeploymentTrail;
-pub use dynamo::DynamoTrail;
+pub use dynamo::{Continuation, Difference, DynamoTrail};
 pub use error::AuditError;
 pub use lease::{DestinationRecord, Lease};
 pub use memory::MemoryTrail;
+pub use queries::{Filter, Page, PushQueries};
 
 /// The most attempts of a conditional write, if others write at the same time.
 pub const MAX_ATTEMPTS: u32 = 8;
@@ -100,6 +104,42 @@ pub trait EventStore<A: Aggregate>: Send + Sync {
             Err(AuditError::contended::<A>(id))
         }
     }
+}
+
+/// Which sort keys of a partition of an index are asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum SortKeys<'a> {
+    /// All of them.
+    All,
+    /// Those before this one.
+    Before(&'a str),
+    /// Those that begin with this.
+    StartingWith(&'a str),
+}
+
+impl SortKeys<'_> {
+    /// Returns whether a sort key is asked for.
+    #[must_use]
+    pub fn contain(&self, sort: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Before(before) => sort < *before,
+            Self::StartingWith(start) => sort.starts_with(start),
+        }
+    }
+}
+
+/// The indexes of the read models.
+pub trait StateIndex<A: Aggregate>: Send + Sync {
+    /// Returns the states that an index has in a partition, the last sort key first, and at most `most` of them. What was
+    /// written a moment ago may be missing, or be as it was before.
+    fn find(
+        &self,
+        index: Index,
+        partition: &str,
+        sort: SortKeys<'_>,
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<A::State>, AuditError>> + Send;
 }
 
 /// The audit trail of pushes: their events, the numbers of each ref, and the records of destinations.

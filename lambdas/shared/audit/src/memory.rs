@@ -8,9 +8,13 @@ use delivery::deployment::{Deployment, DeploymentId};
 use delivery::slot::{ApprovalToken, Release, Slot, SlotKey};
 use domain::aggregate::{Aggregate, RecordedEvent};
 use domain::destination::Destination;
+use domain::index::Index;
 use domain::push::Push;
 
-use super::{AuditError, DeploymentTrail, DestinationRecord, EventStore, LastPush, PushTrail, RefKey};
+use super::{
+    AuditError, DeploymentTrail, DestinationRecord, EventStore, LastPush, PushTrail, RefKey, SortKeys,
+    StateIndex,
+};
 
 /// A trail that lives as long as the process, of pushes or of another kind of aggregate.
 #[derive(Debug)]
@@ -72,6 +76,31 @@ impl<A: Aggregate> EventStore<A> for MemoryTrail<A> {
             trail.push(event.clone());
         }
         Ok(is_next)
+    }
+}
+
+impl<A: Aggregate> StateIndex<A> for MemoryTrail<A> {
+    async fn find(
+        &self,
+        index: Index,
+        partition: &str,
+        sort: SortKeys<'_>,
+        most: usize,
+    ) -> Result<Vec<A::State>, AuditError> {
+        let mut found = BTreeMap::new();
+        for (number, trail) in self.items().events.values().enumerate() {
+            let Some(state) = A::fold(trail)? else {
+                continue;
+            };
+            let mut keys = A::index_keys(&state).into_iter();
+            if let Some(key) = keys.find(|key| key.index == index && key.partition == partition)
+                && sort.contain(&key.sort)
+            {
+                // Several states may have one sort key.
+                found.insert((key.sort, number), state);
+            }
+        }
+        Ok(found.into_values().rev().take(most).collect())
     }
 }
 

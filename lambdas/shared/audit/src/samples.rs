@@ -7,6 +7,7 @@ use domain::contract::{Archive, Deliver, FetchedCommit, Stage, StagedObject};
 use domain::destination::Destination;
 use domain::event::PushEvent;
 use domain::git::ObjectId;
+use domain::index::{Index, IndexKey};
 use domain::order::DeliveredPush;
 use domain::push::{Push, PushId};
 use domain::samples;
@@ -202,9 +203,16 @@ impl Aggregate for Job {
         state.version
     }
 
-    fn index_keys(state: &JobState) -> [(String, String); 2] {
-        let key = |name: &str| (format!("{name}#{}", state.id), state.version.to_string());
-        [key("FIRST"), key("SECOND")]
+    fn index_keys(state: &JobState) -> Vec<IndexKey> {
+        // The third index has those that have ended.
+        let indexes = [Index::Repository, Index::Status, Index::Commit];
+        let most = if state.has_ended { 3 } else { 2 };
+        let of = |index| IndexKey {
+            index,
+            partition: format!("{}#{}", index.name(), state.id),
+            sort: state.version.to_string(),
+        };
+        indexes.into_iter().take(most).map(of).collect()
     }
 }
 

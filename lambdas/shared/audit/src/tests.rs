@@ -18,6 +18,8 @@ async fn the_trail_in_memory_conforms() {
     conformance::check_events(&MemoryTrail::<samples::Job>::default()).await;
     conformance::check_events(&FaultyTrail::<samples::Job>::default()).await;
     conformance::check_deployments(&MemoryTrail::default()).await;
+    conformance::check_queries(&MemoryTrail::default()).await;
+    conformance::check_index(&MemoryTrail::<samples::Job>::default()).await;
 }
 
 #[tokio::test]

@@ -245,7 +245,7 @@ async fn an_event_and_the_read_model_are_written_together_or_not_at_all() {
     trail.try_append(state, ignored()).await.unwrap().unwrap();
     let requests = service.requests();
     let pk = json!({ "S": format!("PUSH#{}", push.push_id) });
-    for (request, version, status) in [(&requests[0], 1, "Received"), (&requests[1], 2, "Ignored")] {
+    for (request, version, category) in [(&requests[0], 1, "Open"), (&requests[1], 2, "Ignored")] {
         assert_eq!(operation(request), "TransactWriteItems");
         let puts = puts(request);
         let [(event_sk, event), (model_sk, model)] = &puts[..] else {
@@ -270,12 +270,14 @@ async fn an_event_and_the_read_model_are_written_together_or_not_at_all() {
             let before = json!({ ":before": { "N": "1" } });
             assert_eq!(model["ExpressionAttributeValues"], before);
         }
-        let received_at = "2023-11-14T22:13:20.000Z";
+        let position = format!("2023-11-14T22:13:20.000Z#{}", push.push_id);
         for (name, value) in [
-            ("gsi1pk", "REPOSITORY#gitlab#group/project"),
-            ("gsi1sk", received_at),
-            ("gsi2pk", &format!("STATUS#{status}")),
-            ("gsi2sk", received_at),
+            ("gsi1pk", "REPOSITORY#group/project"),
+            ("gsi1sk", &position),
+            ("gsi2pk", &format!("STATUS#{category}#2023-11-14")),
+            ("gsi2sk", &position),
+            ("gsi3pk", "COMMIT#aaaaaaa"),
+            ("gsi3sk", &format!("{}#{position}", "a".repeat(40))),
         ] {
             assert_eq!(model["Item"][name], json!({ "S": value }), "{name}");
             assert_eq!(event["Item"][name], Value::Null, "{name}");

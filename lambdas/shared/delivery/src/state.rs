@@ -5,6 +5,7 @@ use std::fmt::Display;
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::aggregate::{Aggregate, IllegalTransition, RecordedEvent};
 use domain::flow::{AttemptFailed, Flow};
+use domain::index::{Index, IndexKey};
 use domain::push::PushId;
 use serde::{Deserialize, Serialize};
 
@@ -145,22 +146,23 @@ impl Aggregate for Deployment {
         state.version
     }
 
-    /// The first index lists the deployments of an application in an environment, the second one those of a push or of
-    /// the release that is to be live again.
-    fn index_keys(state: &DeploymentState) -> [(String, String); 2] {
+    /// The index by repository lists the deployments of an application in an environment, the one by status those of a push
+    /// or of the release that is to be live again.
+    fn index_keys(state: &DeploymentState) -> Vec<IndexKey> {
         let deployment = &state.deployment;
-        let requested_at = state.requested_at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let sort = state.requested_at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let application = application_key(&deployment.environment, &deployment.application);
         let cause = match &deployment.cause {
             Cause::Push { push_id } => push_key(*push_id),
             Cause::Rollback { rollback_to, .. } => format!("DEPLOYMENT#{rollback_to}"),
         };
-        [
-            (
-                application_key(&deployment.environment, &deployment.application),
-                requested_at.clone(),
-            ),
-            (cause, requested_at),
-        ]
+        [(Index::Repository, application), (Index::Status, cause)]
+            .map(|(index, partition)| IndexKey {
+                index,
+                partition,
+                sort: sort.clone(),
+            })
+            .into()
     }
 }
 
@@ -192,13 +194,13 @@ impl Flow for Deployment {
     }
 }
 
-/// Returns the key by which the first index finds the deployments of an application in an environment.
+/// Returns the key by which the index by repository finds the deployments of an application in an environment.
 #[must_use]
 pub fn application_key(environment: impl Display, application: impl Display) -> String {
     format!("APPLICATION#{environment}#{application}")
 }
 
-/// Returns the key by which the second index finds the deployments of a push.
+/// Returns the key by which the index by status finds the deployments of a push.
 #[must_use]
 pub fn push_key(push_id: PushId) -> String {
     format!("PUSH#{push_id}")

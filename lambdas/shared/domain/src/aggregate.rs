@@ -2,10 +2,13 @@
 
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
+use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use crate::index::IndexKey;
 
 /// The version of the events' schema that this code writes. It reads every version that was ever written.
 pub const SCHEMA: u32 = 1;
@@ -13,7 +16,7 @@ pub const SCHEMA: u32 = 1;
 /// Something that has a trail of its own.
 pub trait Aggregate: 'static + Send + Sync {
     /// Its id, which is part of its items' keys.
-    type Id: Copy + Debug + Display + Eq + Hash + Send + Sync;
+    type Id: Copy + Debug + Display + Eq + FromStr + Hash + Send + Sync;
     /// What can happen to it.
     type Event: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync;
     /// Everything that is known of it.
@@ -46,8 +49,8 @@ pub trait Aggregate: 'static + Send + Sync {
     /// Returns the number of events that a state is folded from.
     fn version(state: &Self::State) -> u64;
 
-    /// Returns the partition and sort keys by which the table's first and second index find a state.
-    fn index_keys(state: &Self::State) -> [(String, String); 2];
+    /// Returns the keys by which the table's indexes find a state, at most one of each index.
+    fn index_keys(state: &Self::State) -> Vec<IndexKey>;
 
     /// Folds a whole trail. Returns `None` if it is empty.
     ///

@@ -2,8 +2,8 @@
 //!
 //! Newtypes are parsed once, at the edge, and are always valid. [`contract`] has the inputs and outputs of the
 //! workflow's states, [`event`] and [`state`] are a push's audit trail and its only fold, [`policy`], [`order`] and
-//! [`destination`] have the decisions, and [`error`] is the catalogue of all errors. [`aggregate`] and [`flow`] have what
-//! is true of deployments too.
+//! [`destination`] have the decisions, and [`error`] is the catalogue of all errors. [`index`] has the
+//! keys by which pushes are found. [`aggregate`] and [`flow`] have what is true of deployments too.
 
 pub mod aggregate;
 pub mod contract;
@@ -13,6 +13,7 @@ pub mod event;
 pub mod flow;
 pub mod git;
 mod git_host;
+pub mod index;
 pub mod limits;
 pub mod order;
 pub mod policy;

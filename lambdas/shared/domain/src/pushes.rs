@@ -1,11 +1,10 @@
 //! A push as what flows through its state machine, and has a trail.
 
-use chrono::SecondsFormat;
-
 use crate::aggregate::{Aggregate, IllegalTransition, RecordedEvent};
 use crate::contract::Stage;
 use crate::event::PushEvent;
 use crate::flow::{AttemptFailed, Flow};
+use crate::index::{self, IndexKey};
 use crate::push::{Push, PushId};
 use crate::state::{self, PushState};
 
@@ -35,16 +34,8 @@ impl Aggregate for Push {
         state.version
     }
 
-    fn index_keys(state: &PushState) -> [(String, String); 2] {
-        let push = &state.push;
-        let received_at = state.received_at.to_rfc3339_opts(SecondsFormat::Millis, true);
-        [
-            (
-                format!("REPOSITORY#{}#{}", push.source, push.repository),
-                received_at.clone(),
-            ),
-            (format!("STATUS#{}", state.status), received_at),
-        ]
+    fn index_keys(state: &PushState) -> Vec<IndexKey> {
+        index::keys(state)
     }
 }
 

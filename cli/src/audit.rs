@@ -1,0 +1,179 @@
+//! `push-code audit`: whether the audit trail is whole, and its events for other programs.
+
+use std::io::Write;
+
+use ::audit::{AuditError, Difference, DynamoTrail, EventStore as _};
+use aws::failure::chain;
+use chrono::{DateTime, Utc};
+use clap::Subcommand;
+use domain::push::{Push, PushId};
+use local_aws::Stack;
+use serde_json::json;
+use shell::progress::Progress;
+
+use crate::Error;
+use crate::pushes::{StackArgs, since};
+use crate::results::Results;
+
+/// What to do with the audit trail.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Compare the read models with the events that they are folded from. Reads the whole table. Exits with 1 if any differs.
+    Verify {
+        /// Only that of this push.
+        id: Option<PushId>,
+        /// The stack.
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// Write the read models that differ anew, as the events have them. Reads the whole table. Exits with 1 if any still
+    /// differs.
+    Rebuild {
+        /// Only that of this push.
+        id: Option<PushId>,
+        /// The stack.
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// Write the events of all pushes, a line of JSON each. Reads the whole table.
+    Export {
+        /// Only pushes that have an event since then: so long ago, such as 12h or 7d, or a date or time of UTC.
+        #[arg(long, value_name = "TIME", value_parser = since)]
+        since: Option<DateTime<Utc>>,
+        /// The stack.
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+}
+
+/// Runs the command. Returns `false` if a read model differs from its events, and was not written anew.
+///
+/// # Errors
+/// Returns an error if the stack cannot be read.
+pub async fn run(
+    command: AuditCommand,
+    results: &mut Results<impl Write>,
+    progress: Progress,
+) -> Result<bool, Error> {
+    match command {
+        AuditCommand::Verify { id, stack } => {
+            let audit = Audit::open(&stack.open(progress).await?, progress)?;
+            audit.compare(id, Then::Report, results).await
+        }
+        AuditCommand::Rebuild { id, stack } => {
+            let audit = Audit::open(&stack.open(progress).await?, progress)?;
+            audit.compare(id, Then::Rebuild, results).await
+        }
+        AuditCommand::Export { since, stack } => {
+            let audit = Audit::open(&stack.open(progress).await?, progress)?;
+            audit.export(since, results.writer()).await?;
+            Ok(true)
+        }
+    }
+}
+
+/// What is done with a read model that differs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Report,
+    Rebuild,
+}
+
+/// The trail of a stack.
+struct Audit {
+    trail: DynamoTrail<Push>,
+    stack: String,
+    progress: Progress,
+}
+
+impl Audit {
+    fn open(stack: &Stack, progress: Progress) -> Result<Self, Error> {
+        Ok(Self {
+            trail: stack.trail()?,
+            stack: stack.name().to_owned(),
+            progress,
+        })
+    }
+
+    async fn compare(
+        &self,
+        id: Option<PushId>,
+        then: Then,
+        results: &mut Results<impl Write>,
+    ) -> Result<bool, Error> {
+        let ids = match id {
+            Some(id) => vec![id],
+            None => self.ids().await?,
+        };
+        let step = self
+            .progress
+            .step(format!("Comparing {} pushes with their events", ids.len()));
+        let (mut differing, mut left) = (Vec::new(), 0);
+        for id in &ids {
+            let found = match then {
+                Then::Report => self.trail.compare(*id).await,
+                Then::Rebuild => self.trail.rebuild(*id).await,
+            };
+            let Some(difference) = found.map_err(|error| self.failed(&error))? else {
+                continue;
+            };
+            let is_rebuilt = then == Then::Rebuild
+                && matches!(difference, Difference::Missing | Difference::Attributes(_));
+            left += usize::from(!is_rebuilt);
+            let verb = if is_rebuilt { "rebuilt: " } else { "" };
+            results.text(format!("{id}  {verb}{difference}"))?;
+            differing.push(json!({
+                "push_id": id, "difference": difference.to_string(), "rebuilt": is_rebuilt,
+            }));
+        }
+        step.done(&format!("Compared {} pushes with their events", ids.len()));
+        results.text(format!(
+            "{} pushes, {} of which differed",
+            ids.len(),
+            differing.len()
+        ))?;
+        results.put(json!({ "pushes": ids.len(), "differing": differing }));
+        Ok(left == 0)
+    }
+
+    async fn export(&self, since: Option<DateTime<Utc>>, out: &mut impl Write) -> Result<(), Error> {
+        for id in self.ids().await? {
+            let events = self.trail.events(id).await;
+            let events = events.map_err(|error| self.failed(&error))?;
+            let last = events.last().map(|last| last.recorded_at);
+            if since.is_some_and(|since| last.is_none_or(|last| last < since)) {
+                continue;
+            }
+            for recorded in events {
+                let mut line = json!(recorded);
+                line["push_id"] = json!(id);
+                let written = writeln!(out, "{line}");
+                written.map_err(Error::io("write to", std::path::Path::new("standard output")))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn ids(&self) -> Result<Vec<PushId>, Error> {
+        let step = self.progress.step("Reading the table");
+        let (mut ids, mut from) = (Vec::new(), None);
+        loop {
+            let part = self.trail.ids(from).await;
+            let (found, next) = part.map_err(|error| self.failed(&error))?;
+            ids.extend(found);
+            ids.dedup();
+            if next.is_none() {
+                step.done(&format!("Read the table: {} pushes", ids.len()));
+                return Ok(ids);
+            }
+            from = next;
+        }
+    }
+
+    fn failed(&self, error: &AuditError) -> Error {
+        Error::LocalAws(local_aws::Error::Aws {
+            action: format!("read the audit trail of the stack {}", self.stack),
+            message: chain(error),
+        })
+    }
+}
