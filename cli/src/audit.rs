@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use ::audit::{AuditError, Difference, DynamoTrail, EventStore as _};
-use aws::failure::chain;
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use domain::push::{Push, PushId};
@@ -114,7 +113,7 @@ impl Audit {
                 Then::Report => self.trail.compare(*id).await,
                 Then::Rebuild => self.trail.rebuild(*id).await,
             };
-            let Some(difference) = found.map_err(|error| self.failed(&error))? else {
+            let Some(difference) = found.map_err(|error| self.failed(error))? else {
                 continue;
             };
             let is_rebuilt = then == Then::Rebuild
@@ -139,7 +138,7 @@ impl Audit {
     async fn export(&self, since: Option<DateTime<Utc>>, out: &mut impl Write) -> Result<(), Error> {
         for id in self.ids().await? {
             let events = self.trail.events(id).await;
-            let events = events.map_err(|error| self.failed(&error))?;
+            let events = events.map_err(|error| self.failed(error))?;
             let last = events.last().map(|last| last.recorded_at);
             if since.is_some_and(|since| last.is_none_or(|last| last < since)) {
                 continue;
@@ -159,7 +158,7 @@ impl Audit {
         let (mut ids, mut from) = (Vec::new(), None);
         loop {
             let part = self.trail.ids(from).await;
-            let (found, next) = part.map_err(|error| self.failed(&error))?;
+            let (found, next) = part.map_err(|error| self.failed(error))?;
             ids.extend(found);
             ids.dedup();
             if next.is_none() {
@@ -170,10 +169,8 @@ impl Audit {
         }
     }
 
-    fn failed(&self, error: &AuditError) -> Error {
-        Error::LocalAws(local_aws::Error::Aws {
-            action: format!("read the audit trail of the stack {}", self.stack),
-            message: chain(error),
-        })
+    fn failed(&self, error: AuditError) -> Error {
+        let action = format!("read the audit trail of the stack {}", self.stack);
+        Error::LocalAws(local_aws::Error::audit(action)(error))
     }
 }

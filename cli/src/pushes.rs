@@ -191,7 +191,7 @@ async fn last_of_commit(stack: &Stack, commit: &CommitPrefix) -> Result<PushStat
             stack: stack.name().to_owned(),
         });
     };
-    let what = |push: &PushState| (RefKey::of(&push.push), text::commit(push).to_owned());
+    let what = |push: &PushState| (RefKey::of(&push.push), push.commit_or_after().map(str::to_owned));
     match pushes.iter().find(|push| what(push) != what(&last)) {
         None => Ok(last),
         Some(other) => Err(Error::Usage(format!(

@@ -95,10 +95,7 @@ impl Deployments {
             .trail
             .find(Index::Repository, &application, SortKeys::All, most)
             .await;
-        listed.map_err(|error| Error::Aws {
-            action: "list the deployments".to_owned(),
-            message: chain(&error),
-        })
+        listed.map_err(Error::audit("list the deployments"))
     }
 
     /// Returns the deployments of a push in all environments, as the trail of the stack of the pushes has them, the newest
@@ -112,10 +109,7 @@ impl Deployments {
         let listed = trail
             .find(Index::Status, &push_key(push_id), SortKeys::All, 100)
             .await;
-        listed.map_err(|error| Error::Aws {
-            action: format!("list the deployments of push {push_id}"),
-            message: chain(&error),
-        })
+        listed.map_err(Error::audit(format!("list the deployments of push {push_id}")))
     }
 
     /// Returns a deployment.
@@ -150,10 +144,8 @@ impl Deployments {
         approved: bool,
         comment: Option<String>,
     ) -> Result<(), Error> {
-        let approval = self.trail.approval(id).await.map_err(|error| Error::Aws {
-            action: format!("read the approval of {id}"),
-            message: chain(&error),
-        })?;
+        let approval = self.trail.approval(id).await;
+        let approval = approval.map_err(Error::audit(format!("read the approval of {id}")))?;
         let Some(approval) = approval else {
             return Err(Error::NotWaiting { id: id.to_string() });
         };

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use audit::AuditError;
+use aws::failure::chain;
 use shell::IoError;
 use shell::output::one_line;
 
@@ -236,6 +238,14 @@ impl Error {
         move |error| Self::Aws {
             action: action.into(),
             message: aws_sdk_sfn::error::DisplayErrorContext(error).to_string(),
+        }
+    }
+
+    /// Wraps an error of the audit trail, with all its causes in one line.
+    pub fn audit(action: impl Into<String>) -> impl FnOnce(AuditError) -> Self {
+        move |error| Self::Aws {
+            action: action.into(),
+            message: chain(&error),
         }
     }
 

@@ -46,7 +46,7 @@ pub async fn read(trail: &DynamoTrail, push_id: PushId) -> Result<Trail, Error> 
 /// Returns [`Error::IndexMissing`] if the stack was deployed by an earlier version, or an error if the table cannot be read.
 pub async fn list(stack: &Stack, filter: &Filter, most: usize) -> Result<Page, Error> {
     let page = stack.trail()?.list(filter, most).await;
-    page.map_err(|error| cannot_find(stack, "list the pushes", &error))
+    page.map_err(|error| cannot_find(stack, "list the pushes", error))
 }
 
 /// Returns the pushes of the commits whose ids begin with `commit`.
@@ -55,21 +55,17 @@ pub async fn list(stack: &Stack, filter: &Filter, most: usize) -> Result<Page, E
 /// As of [`list`].
 pub async fn of_commit(stack: &Stack, commit: &CommitPrefix) -> Result<Vec<PushState>, Error> {
     let pushes = stack.trail()?.of_commit(commit).await;
-    pushes.map_err(|error| cannot_find(stack, "find the commit", &error))
+    pushes.map_err(|error| cannot_find(stack, "find the commit", error))
 }
 
-fn cannot_find(stack: &Stack, action: &str, error: &AuditError) -> Error {
-    let message = chain(error);
+fn cannot_find(stack: &Stack, action: &str, error: AuditError) -> Error {
     // DynamoDB has no code of its own for it.
-    if message.contains("does not have the specified index") {
+    if chain(&error).contains("does not have the specified index") {
         return Error::IndexMissing {
             stack: stack.name().to_owned(),
         };
     }
-    Error::Aws {
-        action: format!("{action} of the stack {}", stack.name()),
-        message,
-    }
+    Error::audit(format!("{action} of the stack {}", stack.name()))(error)
 }
 
 impl Trail {
@@ -143,7 +139,8 @@ pub fn summary(event: &PushEvent) -> String {
 }
 
 /// Returns the first eight characters of an id.
-fn short(id: &str) -> &str {
+#[must_use]
+pub fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
 }
 

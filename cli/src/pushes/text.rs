@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::index::{Category, CommitPrefix};
 use domain::state::PushState;
-use local_aws::trail::Trail;
+use local_aws::trail::{Trail, short};
 use shell::output::one_line;
 
 /// Returns a table of pushes.
@@ -28,7 +28,7 @@ pub fn table(pushes: &[PushState]) -> String {
             push.push_id().to_string(),
             seconds(push.received_at),
             status(push),
-            short(commit(push)),
+            short(push.commit_or_after().unwrap_or_default()),
             push.push.repository,
             push.push.ref_name.short(),
             what,
@@ -52,7 +52,7 @@ pub fn places(commit: &CommitPrefix, pushes: &[PushState]) -> String {
                 "s3://{}/{}\n  version  {version}\n  commit   {} {}\n  push     {} of {} {}, {}",
                 delivered.bucket,
                 delivered.key,
-                self::commit(push),
+                push.commit_or_after().unwrap_or_default(),
                 push.fetched
                     .as_ref()
                     .map_or_else(String::new, |fetched| one_line(&fetched.subject)),
@@ -132,19 +132,6 @@ fn what(push: &PushState) -> String {
         (None, None) => "deleted".to_owned(),
         (None, Some(_)) => String::new(),
     }
-}
-
-/// Returns the commit, or what the payload says that the ref points to, or nothing for a deletion.
-pub fn commit(push: &PushState) -> &str {
-    match (&push.fetched, &push.push.after) {
-        (Some(fetched), _) => fetched.commit.as_str(),
-        (None, Some(after)) => after.as_str(),
-        (None, None) => "",
-    }
-}
-
-fn short(commit: &str) -> &str {
-    commit.get(..8).unwrap_or(commit)
 }
 
 fn seconds(time: DateTime<Utc>) -> String {

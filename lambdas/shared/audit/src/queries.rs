@@ -173,3 +173,6 @@ async fn newest(
     pushes.dedup_by_key(|push| push.push_id());
     Ok((pushes, complete_to.is_none()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use audit::{
-    DeploymentTrail, DestinationRecord, DynamoTrail, EventStore, LastPush, Lease, PushTrail, RefKey,
+    AuditError, DeploymentTrail, DestinationRecord, DynamoTrail, EventStore, LastPush, Lease, PushTrail,
+    RefKey,
 };
 use chrono::{TimeDelta, Utc};
 use delivery::deployment::{Cause, Deployment};
@@ -491,4 +492,41 @@ async fn the_architecture_guide_has_the_keys_of_all_items() {
         })
         .collect();
     assert_eq!(keys, written);
+}
+
+/// An event that is appended between the comparison and the write has written a newer read model, which stays.
+#[tokio::test]
+async fn a_read_model_is_rebuilt_only_if_no_event_was_appended_meanwhile() {
+    let writer = Service::always(AwsResponse::json(&json!({}))).await;
+    trail_of(&writer).try_append(None, received()).await.unwrap();
+    let [(_, event), (_, model)] = puts(&writer.requests()[0]).try_into().unwrap();
+    let mut spoilt = model["Item"].clone();
+    spoilt["status"] = json!({ "S": "Delivered" });
+    for (stored, condition, version) in [
+        (
+            json!({ "Item": spoilt }),
+            "#version = :version",
+            json!({ "N": "1" }),
+        ),
+        (json!({}), "attribute_not_exists(#version)", Value::Null),
+    ] {
+        let events = json!({ "Items": [event["Item"]], "Count": 1 });
+        let service = Service::answering(move |request| match operation(request) {
+            "GetItem" => AwsResponse::json(&stored),
+            "Query" => AwsResponse::json(&events),
+            _ => AwsResponse::json(&json!({
+                "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
+                "message": "The conditional request failed",
+            }))
+            .status(400),
+        })
+        .await;
+        let error = trail_of(&service).rebuild(push().push_id).await.unwrap_err();
+        assert!(matches!(error, AuditError::Contended { .. }), "{error}");
+        let requests = service.requests();
+        let put = json_of(requests.last().unwrap());
+        assert_eq!(put["Item"], model["Item"]);
+        assert_eq!(put["ConditionExpression"], condition);
+        assert_eq!(put["ExpressionAttributeValues"][":version"], version);
+    }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Days, NaiveDate, SecondsFormat, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
-use crate::git::{ObjectId, RepositoryPath};
+use crate::git::RepositoryPath;
 use crate::push::PushId;
 use crate::state::{PushState, Status};
 
@@ -201,15 +201,11 @@ pub fn days_back(from: DateTime<Utc>, since: DateTime<Utc>) -> impl Iterator<Ite
         .take_while(move |day| *day >= since)
 }
 
-/// Returns the keys of a push. Until its commit is fetched, it is found by what its payload says that the ref points to.
+/// Returns the keys of a push.
 pub(crate) fn keys(state: &PushState) -> Vec<IndexKey> {
     let position = Position::of(state).to_string();
     let day = state.received_at.date_naive();
-    let commit = match &state.fetched {
-        Some(fetched) => Some(fetched.commit.as_str()),
-        None => state.push.after.as_ref().map(ObjectId::as_str),
-    };
-    let by_commit = commit.map(|commit| IndexKey {
+    let by_commit = state.commit_or_after().map(|commit| IndexKey {
         index: Index::Commit,
         partition: commit_partition(commit),
         sort: format!("{commit}#{position}"),
@@ -234,4 +230,36 @@ fn commit_partition(digits: &str) -> String {
 /// Returns a time as text of one length, which is ordered as times are.
 fn sortable(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aggregate::{Aggregate as _, RecordedEvent, SCHEMA};
+    use crate::push::Push;
+    use crate::samples::{push, received, time};
+
+    #[test]
+    fn positions_are_ordered_as_their_texts() {
+        let of = |delivery: &str, micros| {
+            let recorded = RecordedEvent {
+                version: 1,
+                schema: SCHEMA,
+                recorded_at: time(),
+                event: received(&push(delivery, "refs/heads/main"), "e1"),
+            };
+            let mut state = Push::apply(None, &recorded).unwrap();
+            state.received_at += chrono::TimeDelta::microseconds(micros);
+            Position::of(&state)
+        };
+        // Those of one millisecond are ordered by their ids alone.
+        let mut positions: Vec<_> = (0..40)
+            .map(|number| of(&number.to_string(), 100 * (number % 20)))
+            .collect();
+        positions.sort();
+        assert!(positions.iter().map(Position::to_string).is_sorted());
+        for position in positions {
+            assert_eq!(position.to_string().parse::<Position>().unwrap(), position);
+        }
+    }
 }

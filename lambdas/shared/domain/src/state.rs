@@ -7,6 +7,7 @@ use crate::aggregate::{IllegalTransition, RecordedEvent};
 use crate::contract::{Archive, Deliver, Delivered, FetchedCommit, Ignored, Superseded};
 use crate::error::Code;
 use crate::event::{PushEvent, PushFailed, PushReceived};
+use crate::git::ObjectId;
 use crate::push::{Push, PushId};
 
 /// How far a push is.
@@ -177,6 +178,16 @@ impl PushState {
     #[must_use]
     pub fn push_id(&self) -> PushId {
         self.push.push_id
+    }
+
+    /// Returns the id of the fetched commit, or until there is one, what the payload says that the ref points to. A deletion
+    /// has neither.
+    #[must_use]
+    pub fn commit_or_after(&self) -> Option<&str> {
+        match &self.fetched {
+            Some(fetched) => Some(fetched.commit.as_str()),
+            None => self.push.after.as_ref().map(ObjectId::as_str),
+        }
     }
 
     /// Returns whether an execution is over, because another one has taken over the push or it has failed. Its stages
