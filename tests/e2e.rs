@@ -1092,6 +1092,7 @@ async fn the_trail_in_dynamodb_passes_the_tests_of_every_trail() {
     let trail = stack().await.handle().trail().unwrap();
     audit::conformance::check_all(&trail).await;
     audit::conformance::check_events(&trail.of::<audit::samples::Job>()).await;
+    audit::conformance::check_deliveries(&trail).await;
     audit::conformance::check_deployments(&trail.of()).await;
     audit::conformance::check_queries(&trail).await;
     audit::conformance::check_index(&trail.of::<audit::samples::Job>()).await;

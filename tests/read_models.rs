@@ -1,7 +1,7 @@
 //! Tests that read models which differ from their events are found, and written anew.
 
 use audit::conformance::Samples as _;
-use audit::{Difference, DynamoTrail, EventStore as _, samples};
+use audit::{Deliveries as _, Difference, DynamoTrail, EventStore as _, samples};
 use domain::push::{Push, PushId};
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ async fn a_read_model_that_was_changed_or_deleted_is_found_and_written_anew() {
         let push_id = write(&trail).await;
         assert_eq!(trail.compare(push_id).await.unwrap(), None);
         let before = trail.load(push_id).await.unwrap();
-        change_item(stack, action, push_id, "PUSH", change).await;
+        change_item(stack, action, push_id, ("PUSH", "PUSH"), change).await;
         assert_eq!(trail.compare(push_id).await.unwrap(), Some(difference.clone()));
         assert_eq!(trail.rebuild(push_id).await.unwrap(), Some(difference));
         assert_eq!(trail.rebuild(push_id).await.unwrap(), None);
@@ -53,11 +53,36 @@ async fn a_read_model_that_was_changed_or_deleted_is_found_and_written_anew() {
 }
 
 #[tokio::test]
+async fn a_record_of_what_was_delivered_that_was_changed_or_deleted_is_found_and_written_anew() {
+    let stack = stack().await;
+    let trail = stack.handle().trail().unwrap();
+    for (action, change) in [
+        (
+            "UpdateItem",
+            json!({
+                "UpdateExpression": "SET sha256 = :sha256",
+                "ExpressionAttributeValues": {":sha256": {"S": "f".repeat(64)}},
+            }),
+        ),
+        ("DeleteItem", json!({})),
+    ] {
+        let push_id = write(&trail).await;
+        let delivered = trail.delivered(push_id).await.unwrap();
+        assert!(delivered.is_some());
+        change_item(stack, action, push_id, ("DELIVERED", "DELIVERED"), change).await;
+        assert_eq!(trail.compare(push_id).await.unwrap(), Some(Difference::Delivered));
+        assert_eq!(trail.rebuild(push_id).await.unwrap(), Some(Difference::Delivered));
+        assert_eq!(trail.rebuild(push_id).await.unwrap(), None);
+        assert_eq!(trail.delivered(push_id).await.unwrap(), delivered);
+    }
+}
+
+#[tokio::test]
 async fn events_that_are_missing_or_were_added_are_found_and_stay() {
     let stack = stack().await;
     let trail = stack.handle().trail().unwrap();
     let push_id = write(&trail).await;
-    change_item(stack, "DeleteItem", push_id, "EVENT#000003", json!({})).await;
+    change_item(stack, "DeleteItem", push_id, ("PUSH", "EVENT#000003"), json!({})).await;
     for _ in 0..2 {
         let found = trail.rebuild(push_id).await.unwrap();
         assert!(
@@ -66,10 +91,21 @@ async fn events_that_are_missing_or_were_added_are_found_and_stay() {
         );
     }
 
+    // Still an event that may be there, and not the one that the next event names.
+    let push_id = write(&trail).await;
+    let changed = json!({"UpdateExpression": "SET #at = :at", "ExpressionAttributeNames": {"#at": "recorded_at"},
+        "ExpressionAttributeValues": {":at": {"S": "2001-02-03T04:05:06Z"}}});
+    change_item(stack, "UpdateItem", push_id, ("PUSH", "EVENT#000003"), changed).await;
+    let found = trail.compare(push_id).await.unwrap();
+    assert!(
+        matches!(&found, Some(Difference::Events(reason)) if reason.contains("event 4")),
+        "{found:?}"
+    );
+
     let push_id = write(&trail).await;
     let added = json!({"UpdateExpression": "SET #type = :type", "ExpressionAttributeNames": {"#type": "type"},
         "ExpressionAttributeValues": {":type": {"S": "PushNever"}}});
-    change_item(stack, "UpdateItem", push_id, "EVENT#000099", added).await;
+    change_item(stack, "UpdateItem", push_id, ("PUSH", "EVENT#000099"), added).await;
     let found = trail.compare(push_id).await.unwrap();
     assert!(matches!(found, Some(Difference::Events(_))), "{found:?}");
 
@@ -80,7 +116,7 @@ async fn events_that_are_missing_or_were_added_are_found_and_stay() {
         stack,
         "DeleteItem",
         push_id,
-        &format!("EVENT#{last:06}"),
+        ("PUSH", &format!("EVENT#{last:06}")),
         json!({}),
     )
     .await;
@@ -96,7 +132,7 @@ async fn the_ids_of_all_pushes_are_read_also_of_those_without_a_read_model() {
     let stack = stack().await;
     let trail = stack.handle().trail().unwrap();
     let (whole, without) = (write(&trail).await, write(&trail).await);
-    change_item(stack, "DeleteItem", without, "PUSH", json!({})).await;
+    change_item(stack, "DeleteItem", without, ("PUSH", "PUSH"), json!({})).await;
     let (mut ids, mut from) = (vec![], None);
     loop {
         let (found, next) = trail.ids(from).await.unwrap();
@@ -121,11 +157,12 @@ async fn write(trail: &DynamoTrail<Push>) -> PushId {
     push_id
 }
 
-/// Changes an item of a push as somebody may who has the rights of an administrator.
-async fn change_item(stack: &Stack, action: &str, push_id: PushId, sk: &str, change: Value) {
+/// Changes an item of a push, whose partition key is of this kind and whose sort key is this, as somebody may who has the rights of an administrator.
+async fn change_item(stack: &Stack, action: &str, push_id: PushId, item: (&str, &str), change: Value) {
+    let (kind, sk) = item;
     let mut body = json!({
         "TableName": stack.output("TableName"),
-        "Key": {"pk": {"S": format!("PUSH#{push_id}")}, "sk": {"S": sk}},
+        "Key": {"pk": {"S": format!("{kind}#{push_id}")}, "sk": {"S": sk}},
     });
     body.as_object_mut()
         .unwrap()

@@ -117,7 +117,10 @@ impl Audit {
                 continue;
             };
             let is_rebuilt = then == Then::Rebuild
-                && matches!(difference, Difference::Missing | Difference::Attributes(_));
+                && matches!(
+                    difference,
+                    Difference::Missing | Difference::Attributes(_) | Difference::Delivered
+                );
             left += usize::from(!is_rebuilt);
             let verb = if is_rebuilt { "rebuilt: " } else { "" };
             results.text(format!("{id}  {verb}{difference}"))?;

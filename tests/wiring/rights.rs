@@ -155,7 +155,7 @@ fn no_function_may_do_what_no_code_does() {
     }
 }
 
-/// No function reaches the events of the other machine, except that a push is read to be deployed. An operation stands with
+/// No function reaches the events of the other machine. An operation stands with
 /// the partition keys that it may have, as `Query PUSH#*`.
 #[test]
 fn a_function_reaches_only_its_own_items_of_the_trail() {
@@ -166,7 +166,8 @@ fn a_function_reaches_only_its_own_items_of_the_trail() {
         let statements = statements(&template, &template["Resources"][&name]["Properties"]);
         let (events, more): (&str, &[(&[&str], &str)]) = match verb.as_str() {
             "accept" | "authorize" => ("", &[]),
-            "fetch" | "package" | "record" => ("PUSH#*", &[]),
+            "fetch" | "package" => ("PUSH#*", &[]),
+            "record" => ("PUSH#*", &[(&["PutItem"], "DELIVERED#*")]),
             "validate" => ("PUSH#*", &[(&["GetItem", "PutItem"], "REF#*")]),
             "upload" => ("PUSH#*", &[(&["GetItem", "PutItem"], "DESTINATION#*")]),
             "admit" => (
@@ -174,7 +175,7 @@ fn a_function_reaches_only_its_own_items_of_the_trail() {
                 &[
                     (&["GetItem", "PutItem"], &*format!("SLOT{of_environment}")),
                     (&["Query"], &format!("ENVIRONMENT{of_environment}")),
-                    (&["Query"], "PUSH#*"),
+                    (&["GetItem"], "DELIVERED#*"),
                 ],
             ),
             "acquire" | "compile" => ("DEPLOYMENT#*", &[(&["GetItem", "PutItem"], artifacts)]),

@@ -140,23 +140,14 @@ fn seconds(time: DateTime<Utc>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use domain::aggregate::{Aggregate as _, RecordedEvent, SCHEMA};
     use domain::event::PushEvent;
-    use domain::push::Push;
     use domain::samples::{self, deliver, delivered, fetched, ignored, push, push_failed, received};
 
     use super::*;
 
     fn state(delivery: &str, events: impl IntoIterator<Item = PushEvent>) -> PushState {
         let begun = received(&push(delivery, "refs/heads/main"), "e1");
-        let events = [begun].into_iter().chain(events).zip(1..);
-        let recorded = events.map(|(event, version)| RecordedEvent {
-            version,
-            schema: SCHEMA,
-            recorded_at: samples::time(),
-            event,
-        });
-        Push::fold(&recorded.collect::<Vec<_>>()).unwrap().unwrap()
+        samples::folded([begun].into_iter().chain(events))
     }
 
     fn to_the_zip() -> [PushEvent; 4] {

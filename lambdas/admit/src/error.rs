@@ -4,6 +4,7 @@ use audit::AuditError;
 use aws::failure::Failed;
 use delivery::application::SettingsError;
 use domain::error::{Code, Coded};
+use domain::push::PushId;
 use tasks::TasksError;
 use workflow::ExecutionOver;
 
@@ -29,13 +30,8 @@ pub enum Error {
         expected: String,
     },
     /// The push is not known, or is not delivered.
-    #[error("push {push_id} is {status}, and only a delivered one can be deployed")]
-    NotDelivered {
-        /// The push.
-        push_id: String,
-        /// Its status.
-        status: String,
-    },
+    #[error("the trail does not have push {0} as delivered, and only a delivered one can be deployed")]
+    NotDelivered(PushId),
     /// The bucket keeps no versions, so the zip may be replaced while it is built.
     #[error("s3://{bucket}/{key} has no version, so another push could replace it while it is built")]
     Unversioned {
@@ -78,7 +74,7 @@ impl Coded for Error {
     fn code(&self) -> Code {
         match self {
             Self::Settings { .. } | Self::OtherSettings { .. } => Code::ApplicationInvalid,
-            Self::NotDelivered { .. } => Code::PushNotDelivered,
+            Self::NotDelivered(_) => Code::PushNotDelivered,
             Self::Unversioned { .. } => Code::BucketUnversioned,
             Self::Trail(_) => Code::AuditInvalid,
             Self::ReleaseNotFound { .. } => Code::ReleaseNotFound,

@@ -11,13 +11,12 @@ mod take_back;
 
 use std::time::Duration;
 
-use audit::{DeploymentTrail, EventStore};
+use audit::{Deliveries, DeploymentTrail};
 use aws::failure::Failed;
 use delivery::contract::{AdmitInput, Envelope, QueueInput, Stage};
 use delivery::deployment::{ApplicationName, Cause, Deployment, EnvironmentName};
 use delivery::slot::SlotKey;
 use domain::error::Code;
-use domain::push::Push;
 use serde_json::{Value, json};
 use tasks::{Executions, Tasks};
 use workflow::{Call, StoppedExecution, to_json};
@@ -27,7 +26,7 @@ pub use error::Error;
 /// What [`handle`] needs besides its payload.
 #[derive(Debug)]
 pub struct Deps<'a, P, D, T> {
-    /// The trail of pushes.
+    /// What pushes have delivered.
     pub pushes: &'a P,
     /// The trail of deployments.
     pub deployments: &'a D,
@@ -64,7 +63,7 @@ pub async fn handle<P, D, T>(
     time_limit: Duration,
 ) -> Result<Value, Failed>
 where
-    P: EventStore<Push>,
+    P: Deliveries,
     D: DeploymentTrail,
     T: Tasks + Executions,
 {

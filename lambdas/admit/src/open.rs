@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use audit::{DeploymentTrail, EventStore};
+use audit::{Deliveries, DeploymentTrail};
 use aws::failure::Failed;
 use delivery::application::ApplicationSettings;
 use delivery::artifact::SourceZip;
@@ -11,8 +11,8 @@ use delivery::contract::{
 };
 use delivery::deployment::{Cause, DeploymentId};
 use delivery::state::DeploymentState;
-use domain::push::{Push, PushId};
-use domain::state::{PushState, Status};
+use domain::delivered::Delivery;
+use domain::push::PushId;
 
 use crate::{Deps, Error};
 
@@ -24,7 +24,7 @@ pub async fn run<P, D, T>(
     time_limit: Duration,
 ) -> Result<Admitted, Failed>
 where
-    P: EventStore<Push>,
+    P: Deliveries,
     D: DeploymentTrail,
     T: Sync,
 {
@@ -59,22 +59,22 @@ fn duplicate(state: &DeploymentState, execution_id: &str) -> Option<IgnoredDeplo
 
 async fn decide<P, D, T>(deps: &Deps<'_, P, D, T>, envelope: &Envelope<AdmitInput>) -> Result<Admitted, Error>
 where
-    P: EventStore<Push>,
+    P: Deliveries,
     D: DeploymentTrail,
 {
     let deployment = &envelope.deployment;
     let settings = settings_of(deps, envelope)?;
     let (order, push, zip, rollback) = match &deployment.cause {
         Cause::Push { push_id } => {
-            let state = deps.pushes.load(*push_id).await?;
-            let state = delivered(*push_id, state)?;
-            if let Some(detail) = not_of_application(&state, &settings) {
+            let delivered = deps.pushes.delivered(*push_id).await?;
+            let delivered = delivered.ok_or(Error::NotDelivered(*push_id))?;
+            if let Some(detail) = not_of_application(&delivered, &settings) {
                 return Ok(Admitted::Ignore(IgnoredDeployment {
                     reason: IgnoreReason::NotOfApplication,
                     detail,
                 }));
             }
-            let (push, zip) = deliverable(*push_id, state)?;
+            let (push, zip) = deliverable(*push_id, delivered)?;
             (push.sequence, push, zip, None)
         }
         Cause::Rollback {
@@ -144,25 +144,8 @@ fn settings_of<P, D, T>(
     Ok(settings)
 }
 
-fn not_delivered(push_id: PushId, status: &str) -> Error {
-    Error::NotDelivered {
-        push_id: push_id.to_string(),
-        status: status.to_owned(),
-    }
-}
-
-/// Returns the push, which has to be delivered.
-fn delivered(push_id: PushId, state: Option<PushState>) -> Result<PushState, Error> {
-    let state = state.ok_or_else(|| not_delivered(push_id, "unknown"))?;
-    if state.status == Status::Delivered {
-        Ok(state)
-    } else {
-        Err(not_delivered(push_id, &state.status.to_string()))
-    }
-}
-
-fn not_of_application(state: &PushState, settings: &ApplicationSettings) -> Option<String> {
-    let push = &state.push;
+fn not_of_application(delivered: &Delivery, settings: &ApplicationSettings) -> Option<String> {
+    let push = &delivered.push;
     let wanted = (&settings.source, &settings.repository, &settings.ref_name);
     let pushed = (&push.source, &push.repository, &push.ref_name);
     (pushed != wanted).then(|| {
@@ -180,32 +163,28 @@ fn not_of_application(state: &PushState, settings: &ApplicationSettings) -> Opti
 }
 
 /// Returns what is deployed of a delivered push.
-fn deliverable(push_id: PushId, state: PushState) -> Result<(PushedCommit, SourceZip), Error> {
-    let incomplete = || not_delivered(push_id, "incomplete");
-    let deliver = state.deliver.ok_or_else(incomplete)?;
-    let fetched = state.fetched.ok_or_else(incomplete)?;
-    let archive = state.archive.ok_or_else(incomplete)?;
-    let delivered = state.delivered.ok_or_else(incomplete)?;
-    let version_id = delivered.version_id.ok_or_else(|| Error::Unversioned {
-        bucket: delivered.bucket.clone(),
-        key: delivered.key.to_string(),
+fn deliverable(push_id: PushId, delivered: Delivery) -> Result<(PushedCommit, SourceZip), Error> {
+    let zip = delivered.zip;
+    let version_id = zip.version_id.ok_or_else(|| Error::Unversioned {
+        bucket: zip.bucket.clone(),
+        key: zip.key.to_string(),
     })?;
     let push = PushedCommit {
         push_id,
-        repository: state.push.repository,
-        ref_name: state.push.ref_name,
-        sequence: deliver.sequence,
-        commit: fetched.commit,
-        tree: fetched.tree,
-        subject: fetched.subject,
-        author: fetched.author.name,
-        pusher: state.push.pusher,
+        repository: delivered.push.repository,
+        ref_name: delivered.push.ref_name,
+        sequence: delivered.sequence,
+        commit: delivered.commit,
+        tree: delivered.tree,
+        subject: delivered.subject,
+        author: delivered.author.name,
+        pusher: delivered.push.pusher,
     };
     let zip = SourceZip {
-        bucket: delivered.bucket,
-        key: delivered.key.to_string(),
+        bucket: zip.bucket,
+        key: zip.key.to_string(),
         version_id,
-        sha256: archive.sha256.parse()?,
+        sha256: delivered.sha256.parse()?,
     };
     Ok((push, zip))
 }

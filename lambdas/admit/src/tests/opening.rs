@@ -97,13 +97,10 @@ async fn a_push_that_is_not_delivered_is_refused() {
     let scene = Scene::default();
     let unknown = scene.admit(&deployment("d1"), "e1").await.unwrap_err();
     assert_eq!(unknown.code, Code::PushNotDelivered);
-    assert!(unknown.cause.contains("is unknown"), "{unknown}");
-    let received = domain::samples::received(&push("d2"), "p1");
-    audit::EventStore::try_append(&scene.pushes, None, received)
-        .await
-        .unwrap();
-    let received = scene.admit(&deployment("d2"), "e2").await.unwrap_err();
-    assert!(received.cause.contains("is Received"), "{received}");
+    let uploaded = push("d2");
+    scene.upload(&uploaded, 7, Some("v1")).await;
+    let refused = scene.admit(&deployment("d2"), "e2").await.unwrap_err();
+    assert!(refused.cause.contains(&uploaded.push_id.to_string()), "{refused}");
     assert_eq!(scene.names("d2"), ["DeploymentRequested", "AttemptFailed"]);
 }
 

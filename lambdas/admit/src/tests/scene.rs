@@ -156,6 +156,13 @@ impl Scene {
 
     /// Delivers a push with this number. Its zip has this version.
     pub async fn deliver(&self, push: &Push, sequence: u64, version_id: Option<&str>) {
+        let delivered = self.upload(push, sequence, version_id).await;
+        self.append_of_push(push, PushEvent::PushDelivered(delivered))
+            .await;
+    }
+
+    /// Uploads the zip of a push, which is not closed.
+    pub async fn upload(&self, push: &Push, sequence: u64, version_id: Option<&str>) -> Delivered {
         let delivered = Delivered {
             version_id: version_id.map(str::to_owned),
             ..samples::delivered()
@@ -171,12 +178,16 @@ impl Scene {
             PushEvent::CommitFetched(samples::fetched()),
             PushEvent::ArchivePackaged(samples::archive()),
             PushEvent::ArchiveUploaded(delivered.clone()),
-            PushEvent::PushDelivered(delivered),
         ];
         for event in events {
-            let appended = self.pushes.append(push.push_id, |_| Some(event.clone()));
-            assert!(appended.await.unwrap().1);
+            self.append_of_push(push, event).await;
         }
+        delivered
+    }
+
+    async fn append_of_push(&self, push: &Push, event: PushEvent) {
+        let appended = self.pushes.append(push.push_id, |_| Some(event.clone()));
+        assert!(appended.await.unwrap().1);
     }
 
     pub async fn admit(&self, deployment: &Deployment, execution: &str) -> Result<Admitted, Failed> {

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a trail that fails here does not conform")]
 
+mod deliveries;
 mod deployments;
 mod events;
 mod queries;
@@ -19,6 +20,7 @@ use uuid::Uuid;
 
 use super::{DestinationRecord, LastPush, Lease, PushTrail, RefKey, samples};
 
+pub use deliveries::check_deliveries;
 pub use deployments::check_deployments;
 pub use events::{Samples, check_events};
 pub use queries::{check_index, check_queries};

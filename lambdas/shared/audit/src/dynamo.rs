@@ -13,20 +13,24 @@ use chrono::SecondsFormat;
 use delivery::deployment::{Deployment, DeploymentId};
 use delivery::slot::{ApprovalToken, Release, Slot, SlotKey};
 use domain::aggregate::{Aggregate, RecordedEvent};
+use domain::delivered::Delivery;
 use domain::destination::Destination;
 use domain::index::Index;
-use domain::push::Push;
+use domain::push::{Push, PushId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::partition_key;
 use super::{
-    AuditError, DeploymentTrail, DestinationRecord, EventStore, LastPush, PushTrail, RefKey, SortKeys,
-    StateIndex,
+    AuditError, Deliveries, DeploymentTrail, DestinationRecord, EventStore, LastPush, PushTrail, RefKey,
+    SortKeys, StateIndex,
 };
 use aws::AwsFailure;
 
 pub use read_models::{Continuation, Difference};
+
+/// The sort key of what a push has delivered, and how its partition key begins.
+const DELIVERED: &str = "DELIVERED";
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -203,7 +207,7 @@ impl<A: Aggregate> EventStore<A> for DynamoTrail<A> {
         let mut events = Vec::new();
         while let Some(item) = pages.next().await {
             let item = item.map_err(|error| self.failed(AwsFailure::new("dynamodb:Query", &error)))?;
-            events.push(from_item(item, &pk)?);
+            events.push(event_of(item, &pk)?);
         }
         Ok(events)
     }
@@ -222,8 +226,13 @@ impl<A: Aggregate> EventStore<A> for DynamoTrail<A> {
                 .expression_attribute_names("#version", "version")
                 .expression_attribute_values(":before", AttributeValue::N((event.version - 1).to_string()))
         };
+        let delivered = A::delivered(&event.event, next);
+        let put_delivered = delivered
+            .map(|delivered| delivered_item(&delivered))
+            .transpose()?;
+        let put_delivered = put_delivered.map(|item| self.put(item));
         let mut request = self.client.transact_write_items();
-        for put in [put_event, put_model] {
+        for put in [put_event, put_model].into_iter().chain(put_delivered) {
             let put = put.build().map_err(|error| unreadable(&pk, &error))?;
             request = request.transact_items(TransactWriteItem::builder().put(put).build());
         }
@@ -243,6 +252,12 @@ impl<A: Aggregate> EventStore<A> for DynamoTrail<A> {
                 Err(self.failed(failure.or_transient(is_throttled(reasons))))
             }
         }
+    }
+}
+
+impl Deliveries for DynamoTrail<Push> {
+    async fn delivered(&self, push_id: PushId) -> Result<Option<Delivery>, AuditError> {
+        self.item(&delivered_key(push_id), DELIVERED).await
     }
 }
 
@@ -334,6 +349,14 @@ fn read_model<A: Aggregate>(state: &A::State, pk: &str) -> Result<Item, AuditErr
     Ok(model)
 }
 
+fn delivered_item(delivered: &Delivery) -> Result<Item, AuditError> {
+    to_item(delivered, &delivered_key(delivered.push.push_id), DELIVERED)
+}
+
+fn delivered_key(id: impl std::fmt::Display) -> String {
+    format!("{DELIVERED}#{id}")
+}
+
 fn slot_key(key: &SlotKey) -> String {
     format!("SLOT#{key}")
 }
@@ -365,9 +388,47 @@ fn from_item<T: DeserializeOwned>(item: Item, pk: &str) -> Result<T, AuditError>
     serde_dynamo::from_item(item).map_err(|error| unreadable(pk, &error))
 }
 
+/// Returns the event of an item, without the item's key, which is not part of the event and of its digest.
+fn event_of<E: DeserializeOwned>(mut item: Item, pk: &str) -> Result<RecordedEvent<E>, AuditError> {
+    for key in ["pk", "sk"] {
+        item.remove(key);
+    }
+    from_item(item, pk)
+}
+
 fn unreadable(item: &str, error: &impl std::fmt::Display) -> AuditError {
     AuditError::Unreadable {
         item: item.to_owned(),
         reason: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use delivery::event::DeploymentEvent;
+    use domain::event::PushEvent;
+
+    use super::*;
+
+    fn assert_comes_back<E>(events: Vec<RecordedEvent<E>>)
+    where
+        E: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
+    {
+        assert!(!events.is_empty());
+        for event in events {
+            let item = to_item(&event, "PUSH#1", "EVENT#000001").unwrap();
+            assert_eq!(event_of::<E>(item, "PUSH#1").unwrap(), event);
+        }
+    }
+
+    /// The digest that is computed when an event is written is the one of what is read.
+    #[test]
+    fn events_of_every_kind_come_back_from_items_with_the_same_digest() {
+        let of_pushes: Vec<RecordedEvent<PushEvent>> =
+            serde_json::from_str(include_str!("../../domain/tests/events.json")).unwrap();
+        assert_comes_back(of_pushes);
+        let of_deployments: Vec<Vec<RecordedEvent<DeploymentEvent>>> =
+            serde_json::from_str(include_str!("../../delivery/tests/events.json")).unwrap();
+        assert_comes_back(of_deployments.into_iter().flatten().collect());
     }
 }

@@ -48,6 +48,9 @@ pub enum AuditError {
         /// What is wrong with it.
         reason: String,
     },
+    /// An event has no form in JSON.
+    #[error("an event cannot be written as JSON")]
+    Unwritable(#[from] serde_json::Error),
     /// The event cannot follow the events before it.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
@@ -74,7 +77,9 @@ impl Coded for AuditError {
             Self::Unavailable { .. } => Code::AuditUnavailable,
             Self::Contended { .. } => Code::AuditContended,
             Self::Leased { .. } => Code::DestinationContended,
-            Self::Refused { .. } | Self::Unreadable { .. } | Self::Illegal(_) => Code::AuditInvalid,
+            Self::Refused { .. } | Self::Unreadable { .. } | Self::Unwritable(_) | Self::Illegal(_) => {
+                Code::AuditInvalid
+            }
         }
     }
 }

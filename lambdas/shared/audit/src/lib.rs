@@ -22,7 +22,8 @@ pub mod samples;
 use std::time::Duration;
 
 use chrono::Utc;
-use domain::aggregate::{Aggregate, RecordedEvent, SCHEMA};
+use domain::aggregate::{Aggregate, RecordedEvent};
+use domain::delivered::Delivery;
 use domain::destination::Destination;
 use domain::git::{ObjectId, RefName, RepositoryPath};
 use domain::index::Index;
@@ -48,7 +49,7 @@ pub trait EventStore<A: Aggregate>: Send + Sync {
         id: A::Id,
     ) -> impl Future<Output = Result<Vec<RecordedEvent<A::Event>>, AuditError>> + Send;
 
-    /// Writes the event and the read model, or neither. Returns `false` if an event of this version exists already.
+    /// Writes the event, the read model, and what the event says was delivered, or none of them. Returns `false` if an event of this version exists already.
     fn put_event(
         &self,
         event: &RecordedEvent<A::Event>,
@@ -68,13 +69,10 @@ pub trait EventStore<A: Aggregate>: Send + Sync {
         event: A::Event,
     ) -> impl Future<Output = Result<Option<A::State>, AuditError>> + Send {
         async move {
-            let recorded = RecordedEvent {
-                version: state.as_ref().map_or(0, A::version) + 1,
-                schema: SCHEMA,
-                recorded_at: Utc::now(),
-                event,
-            };
-            let next = A::apply(state, &recorded)?;
+            let version = state.as_ref().map_or(0, A::version) + 1;
+            let previous = state.as_ref().and_then(A::head).cloned();
+            let recorded = RecordedEvent::new(version, previous, Utc::now(), event)?;
+            let next = A::follow(state, &recorded)?;
             Ok(self.put_event(&recorded, &next).await?.then_some(next))
         }
     }
@@ -140,6 +138,13 @@ pub trait StateIndex<A: Aggregate>: Send + Sync {
         sort: SortKeys<'_>,
         most: usize,
     ) -> impl Future<Output = Result<Vec<A::State>, AuditError>> + Send;
+}
+
+/// What pushes have delivered.
+pub trait Deliveries: Send + Sync {
+    /// Returns what a push has delivered, or `None` if it is not closed as delivered. The read is consistent.
+    fn delivered(&self, push_id: PushId)
+    -> impl Future<Output = Result<Option<Delivery>, AuditError>> + Send;
 }
 
 /// The audit trail of pushes: their events, the numbers of each ref, and the records of destinations.

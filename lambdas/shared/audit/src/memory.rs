@@ -7,13 +7,14 @@ use chrono::{DateTime, Utc};
 use delivery::deployment::{Deployment, DeploymentId};
 use delivery::slot::{ApprovalToken, Release, Slot, SlotKey};
 use domain::aggregate::{Aggregate, RecordedEvent};
+use domain::delivered::Delivery;
 use domain::destination::Destination;
 use domain::index::Index;
-use domain::push::Push;
+use domain::push::{Push, PushId};
 
 use super::{
-    AuditError, DeploymentTrail, DestinationRecord, EventStore, LastPush, PushTrail, RefKey, SortKeys,
-    StateIndex,
+    AuditError, Deliveries, DeploymentTrail, DestinationRecord, EventStore, LastPush, PushTrail, RefKey,
+    SortKeys, StateIndex,
 };
 
 /// A trail that lives as long as the process, of pushes or of another kind of aggregate.
@@ -25,6 +26,7 @@ pub struct MemoryTrail<A: Aggregate = Push> {
 #[derive(Debug)]
 struct Items<A: Aggregate> {
     events: HashMap<A::Id, Vec<RecordedEvent<A::Event>>>,
+    delivered: HashMap<PushId, Delivery>,
     last_pushes: HashMap<RefKey, LastPush>,
     destinations: HashMap<String, DestinationRecord>,
     slots: HashMap<SlotKey, Slot>,
@@ -37,6 +39,7 @@ impl<A: Aggregate> Default for MemoryTrail<A> {
         Self {
             items: Mutex::new(Items {
                 events: HashMap::new(),
+                delivered: HashMap::new(),
                 last_pushes: HashMap::new(),
                 destinations: HashMap::new(),
                 slots: HashMap::new(),
@@ -70,10 +73,14 @@ impl<A: Aggregate> EventStore<A> for MemoryTrail<A> {
 
     async fn put_event(&self, event: &RecordedEvent<A::Event>, next: &A::State) -> Result<bool, AuditError> {
         let mut items = self.items();
+        let items = &mut *items;
         let trail = items.events.entry(A::id(next)).or_default();
         let is_next = trail.len() as u64 + 1 == event.version;
         if is_next {
             trail.push(event.clone());
+            if let Some(delivered) = A::delivered(&event.event, next) {
+                items.delivered.insert(delivered.push.push_id, delivered);
+            }
         }
         Ok(is_next)
     }
@@ -101,6 +108,12 @@ impl<A: Aggregate> StateIndex<A> for MemoryTrail<A> {
             }
         }
         Ok(found.into_values().rev().take(most).collect())
+    }
+}
+
+impl Deliveries for MemoryTrail<Push> {
+    async fn delivered(&self, push_id: PushId) -> Result<Option<Delivery>, AuditError> {
+        Ok(self.items().delivered.get(&push_id).cloned())
     }
 }
 

@@ -5,6 +5,7 @@
 use domain::aggregate::{Aggregate, IllegalTransition, RecordedEvent};
 use domain::contract::{Archive, Deliver, FetchedCommit, Stage, StagedObject};
 use domain::destination::Destination;
+use domain::digest::Digest;
 use domain::event::PushEvent;
 use domain::git::ObjectId;
 use domain::index::{Index, IndexKey};
@@ -155,6 +156,7 @@ pub enum JobEvent {
 pub struct JobState {
     id: Uuid,
     version: u64,
+    head: Option<Digest>,
     has_ended: bool,
 }
 
@@ -181,6 +183,7 @@ impl Aggregate for Job {
             (None, JobEvent::Begun(id)) => Ok(JobState {
                 id: *id,
                 version: 1,
+                head: Some(recorded.sha256.clone()),
                 has_ended: false,
             }),
             (None, _) => Err(IllegalTransition::at_the_beginning::<Self>(recorded)),
@@ -189,6 +192,7 @@ impl Aggregate for Job {
             }
             (Some(state), event) => Ok(JobState {
                 version: recorded.version,
+                head: Some(recorded.sha256.clone()),
                 has_ended: state.has_ended || *event == JobEvent::Ended,
                 ..state
             }),
@@ -201,6 +205,10 @@ impl Aggregate for Job {
 
     fn version(state: &JobState) -> u64 {
         state.version
+    }
+
+    fn head(state: &JobState) -> Option<&Digest> {
+        state.head.as_ref()
     }
 
     fn index_keys(state: &JobState) -> Vec<IndexKey> {

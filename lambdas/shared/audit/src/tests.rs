@@ -1,6 +1,7 @@
 use std::sync::Mutex;
 
 use chrono::TimeDelta;
+use domain::aggregate::SCHEMA;
 use domain::contract::Stage;
 use domain::error::{Class, Code, Coded};
 use domain::order::DeliveredPush;
@@ -17,6 +18,7 @@ async fn the_trail_in_memory_conforms() {
     conformance::check_all(&MemoryTrail::default()).await;
     conformance::check_events(&MemoryTrail::<samples::Job>::default()).await;
     conformance::check_events(&FaultyTrail::<samples::Job>::default()).await;
+    conformance::check_deliveries(&MemoryTrail::default()).await;
     conformance::check_deployments(&MemoryTrail::default()).await;
     conformance::check_queries(&MemoryTrail::default()).await;
     conformance::check_index(&MemoryTrail::<samples::Job>::default()).await;

@@ -14,6 +14,7 @@ use chrono::{TimeDelta, Utc};
 use delivery::deployment::{Cause, Deployment};
 use delivery::event::{DeploymentEvent, DeploymentRequested};
 use delivery::slot::{ApprovalToken, Release, Slot, SlotKey};
+use domain::aggregate::RecordedEvent;
 use domain::contract::{IgnoreReason, Ignored};
 use domain::destination::Destination;
 use domain::error::{Class, Code, Coded};
@@ -461,6 +462,7 @@ async fn the_architecture_guide_has_the_keys_of_all_items() {
     };
     trail.put_destination(&destination, &record).await.unwrap();
     let (deployment, released_at) = write_deployment(&trail.of()).await;
+    write_delivery(&trail).await;
     let requests = service.requests();
     let written: BTreeSet<_> = requests.iter().flat_map(keys_written).collect();
 
@@ -492,6 +494,14 @@ async fn the_architecture_guide_has_the_keys_of_all_items() {
         })
         .collect();
     assert_eq!(keys, written);
+}
+
+/// Writes the event that closes the push as delivered, as if it were the first.
+async fn write_delivery(trail: &DynamoTrail) {
+    let state = samples::folded(samples::delivered_trail(&push()));
+    let closing = PushEvent::PushDelivered(samples::delivered());
+    let closing = RecordedEvent::new(1, None, Utc::now(), closing).unwrap();
+    assert!(trail.put_event(&closing, &state).await.unwrap());
 }
 
 /// An event that is appended between the comparison and the write has written a newer read model, which stays.

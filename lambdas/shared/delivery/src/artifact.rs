@@ -1,42 +1,14 @@
 //! What a build has made of a tree, by digests, so that it can neither change nor be mistaken for anything else.
 
 use chrono::{DateTime, Utc};
-use domain::Invalid;
+pub use domain::digest::Digest;
 use domain::git::{CommitId, ObjectId};
-use domain::text_newtype;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::deployment::{ApplicationName, DeploymentId};
 
 /// The largest template that CloudFormation accepts, in bytes.
 pub const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
-
-text_newtype!(
-    /// A SHA-256, as 64 lower-case hexadecimal digits.
-    Digest,
-    parse_digest
-);
-
-impl Digest {
-    /// Returns the digest of some content.
-    #[must_use]
-    pub fn of(content: impl AsRef<[u8]>) -> Self {
-        Self::of_hash(Sha256::digest(content).into())
-    }
-
-    /// Creates the digest with these bytes.
-    #[must_use]
-    pub fn of_hash(bytes: [u8; 32]) -> Self {
-        Self(hex::encode(bytes))
-    }
-
-    /// Returns the key at which the bytes with this digest are in the artifact bucket.
-    #[must_use]
-    pub fn key(&self) -> String {
-        format!("sha256/{self}")
-    }
-}
 
 /// What was built of a tree. The same tree is built once: an artifact is found by application and tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,13 +72,4 @@ pub struct SourceZip {
     pub version_id: String,
     /// The SHA-256 of its bytes.
     pub sha256: Digest,
-}
-
-fn parse_digest(text: &str) -> Result<String, Invalid> {
-    let well_formed = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if well_formed {
-        Ok(text.to_owned())
-    } else {
-        Err(Invalid::new("SHA-256", text, "it must have 64 of 0-9 and a-f"))
-    }
 }

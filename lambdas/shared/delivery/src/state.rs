@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::aggregate::{Aggregate, IllegalTransition, RecordedEvent};
+use domain::digest::Digest;
 use domain::flow::{AttemptFailed, Flow};
 use domain::index::{Index, IndexKey};
 use domain::push::PushId;
@@ -86,6 +87,9 @@ pub struct DeploymentState {
     pub status: DeploymentStatus,
     /// The number of its events.
     pub version: u64,
+    /// The digest of the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<Digest>,
     /// When its first execution started.
     pub requested_at: DateTime<Utc>,
     /// When its last event was recorded.
@@ -144,6 +148,10 @@ impl Aggregate for Deployment {
 
     fn version(state: &DeploymentState) -> u64 {
         state.version
+    }
+
+    fn head(state: &DeploymentState) -> Option<&Digest> {
+        state.head.as_ref()
     }
 
     /// The index by repository lists the deployments of an application in an environment, the one by status those of a push
@@ -216,9 +224,7 @@ fn apply(
     let (version, recorded_at) = (recorded.version, recorded.recorded_at);
     let Some(mut state) = state else {
         return match &recorded.event {
-            DeploymentEvent::DeploymentRequested(requested) if version == 1 => {
-                Ok(begin(requested, recorded_at))
-            }
+            DeploymentEvent::DeploymentRequested(requested) if version == 1 => Ok(begin(requested, recorded)),
             _ => Err(IllegalTransition::at_the_beginning::<Deployment>(recorded)),
         };
     };
@@ -307,15 +313,17 @@ fn apply(
         }
     }
     state.version = version;
+    state.head = Some(recorded.sha256.clone());
     state.updated_at = recorded_at;
     Ok(state)
 }
 
-fn begin(requested: &DeploymentRequested, recorded_at: DateTime<Utc>) -> DeploymentState {
+fn begin(requested: &DeploymentRequested, recorded: &RecordedEvent<DeploymentEvent>) -> DeploymentState {
     DeploymentState {
         executions: vec![requested.execution.id.clone()],
-        updated_at: recorded_at,
+        updated_at: recorded.recorded_at,
         version: 1,
+        head: Some(recorded.sha256.clone()),
         ..DeploymentState::new(requested.deployment.clone(), requested.execution.started_at)
     }
 }
@@ -327,6 +335,7 @@ impl DeploymentState {
             deployment,
             status: DeploymentStatus::Requested,
             version: 0,
+            head: None,
             requested_at,
             updated_at: requested_at,
             executions: Vec::new(),

@@ -235,20 +235,18 @@ fn sortable(time: DateTime<Utc>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aggregate::{Aggregate as _, RecordedEvent, SCHEMA};
+    use crate::contract::FetchedCommit;
     use crate::push::Push;
-    use crate::samples::{push, received, time};
+    use crate::samples::{fetched, folded, object_id, push, received};
+
+    fn begun(push: &Push) -> PushState {
+        folded([received(push, "e1")])
+    }
 
     #[test]
     fn positions_are_ordered_as_their_texts() {
         let of = |delivery: &str, micros| {
-            let recorded = RecordedEvent {
-                version: 1,
-                schema: SCHEMA,
-                recorded_at: time(),
-                event: received(&push(delivery, "refs/heads/main"), "e1"),
-            };
-            let mut state = Push::apply(None, &recorded).unwrap();
+            let mut state = begun(&push(delivery, "refs/heads/main"));
             state.received_at += chrono::TimeDelta::microseconds(micros);
             Position::of(&state)
         };
@@ -261,5 +259,32 @@ mod tests {
         for position in positions {
             assert_eq!(position.to_string().parse::<Position>().unwrap(), position);
         }
+    }
+
+    /// Until there is a commit, a push is found by what its payload names, which may be a tag.
+    #[test]
+    fn a_push_is_found_by_what_its_ref_points_to_and_then_by_its_commit() {
+        let by_commit = |state: &PushState| {
+            let mut keys = keys(state).into_iter();
+            keys.find(|key| key.index == Index::Commit)
+        };
+        let mut state = begun(&push("d1", "refs/tags/v1"));
+        let key = by_commit(&state).unwrap();
+        assert_eq!(key.partition, "COMMIT#aaaaaaa");
+        assert!(
+            key.sort.starts_with(&format!("{}#2023-", object_id('a'))),
+            "{}",
+            key.sort
+        );
+        state.fetched = Some(FetchedCommit {
+            commit: object_id('b').to_string().parse().unwrap(),
+            ..fetched()
+        });
+        assert_eq!(by_commit(&state).unwrap().partition, "COMMIT#bbbbbbb");
+        let deletion = Push {
+            after: None,
+            ..push("d2", "refs/heads/main")
+        };
+        assert_eq!(by_commit(&begun(&deletion)), None);
     }
 }

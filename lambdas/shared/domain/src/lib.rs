@@ -3,11 +3,13 @@
 //! Newtypes are parsed once, at the edge, and are always valid. [`contract`] has the inputs and outputs of the
 //! workflow's states, [`event`] and [`state`] are a push's audit trail and its only fold, [`policy`], [`order`] and
 //! [`destination`] have the decisions, and [`error`] is the catalogue of all errors. [`index`] has the
-//! keys by which pushes are found. [`aggregate`] and [`flow`] have what is true of deployments too.
+//! keys by which pushes are found, and [`delivered`] what is kept of a delivered push apart from its trail. [`aggregate`] and [`flow`] have what is true of deployments too.
 
 pub mod aggregate;
 pub mod contract;
+pub mod delivered;
 pub mod destination;
+pub mod digest;
 pub mod error;
 pub mod event;
 pub mod flow;

@@ -2,6 +2,8 @@
 
 use crate::aggregate::{Aggregate, IllegalTransition, RecordedEvent};
 use crate::contract::Stage;
+use crate::delivered::Delivery;
+use crate::digest::Digest;
 use crate::event::PushEvent;
 use crate::flow::{AttemptFailed, Flow};
 use crate::index::{self, IndexKey};
@@ -34,8 +36,16 @@ impl Aggregate for Push {
         state.version
     }
 
+    fn head(state: &PushState) -> Option<&Digest> {
+        state.head.as_ref()
+    }
+
     fn index_keys(state: &PushState) -> Vec<IndexKey> {
         index::keys(state)
+    }
+
+    fn delivered(last: &PushEvent, state: &PushState) -> Option<Delivery> {
+        Delivery::by(last, state)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::aggregate::{Aggregate as _, RecordedEvent};
 use crate::contract::{
     Archive, Author, Deliver, Delivered, Envelope, Execution, Failure, FetchedCommit, IgnoreReason, Ignored,
     Stage, StagedObject, Superseded,
@@ -15,6 +16,7 @@ use crate::flow::AttemptFailed;
 use crate::git::ObjectId;
 use crate::push::{Push, PushId};
 use crate::source::Options;
+use crate::state::PushState;
 
 const URL: &str = "https://git.example.com/group/project.git";
 
@@ -213,4 +215,28 @@ pub fn push_failed(execution_id: &str) -> PushEvent {
         execution_id: execution_id.into(),
         failure: failure("Fetch", "CommitNotFound"),
     })
+}
+
+/// Returns what these events fold to, all recorded at the time of the samples.
+#[must_use]
+pub fn folded(events: impl IntoIterator<Item = PushEvent>) -> PushState {
+    let state = (1..).zip(events).fold(None, |state, (version, event)| {
+        let previous = state.as_ref().and_then(Push::head).cloned();
+        let recorded = RecordedEvent::new(version, previous, time(), event).unwrap();
+        Some(Push::follow(state, &recorded).unwrap())
+    });
+    state.unwrap()
+}
+
+/// Returns the events of a push that is delivered.
+#[must_use]
+pub fn delivered_trail(push: &Push) -> [PushEvent; 6] {
+    [
+        received(push, "e1"),
+        PushEvent::PushValidated(deliver()),
+        PushEvent::CommitFetched(fetched()),
+        PushEvent::ArchivePackaged(archive()),
+        PushEvent::ArchiveUploaded(delivered()),
+        PushEvent::PushDelivered(delivered()),
+    ]
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{IllegalTransition, RecordedEvent};
 use crate::contract::{Archive, Deliver, Delivered, FetchedCommit, Ignored, Superseded};
+use crate::digest::Digest;
 use crate::error::Code;
 use crate::event::{PushEvent, PushFailed, PushReceived};
 use crate::git::ObjectId;
@@ -62,6 +63,9 @@ pub struct PushState {
     pub status: Status,
     /// The number of its events.
     pub version: u64,
+    /// The digest of the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<Digest>,
     /// When its first execution started.
     pub received_at: DateTime<Utc>,
     /// When its last event was recorded.
@@ -102,7 +106,7 @@ pub(crate) fn apply(
     let version = recorded.version;
     let Some(mut state) = state else {
         return match &recorded.event {
-            PushEvent::PushReceived(received) if version == 1 => Ok(begin(received, recorded.recorded_at)),
+            PushEvent::PushReceived(received) if version == 1 => Ok(begin(received, recorded)),
             _ => Err(IllegalTransition::at_the_beginning::<Push>(recorded)),
         };
     };
@@ -169,6 +173,7 @@ pub(crate) fn apply(
         }
     }
     state.version = version;
+    state.head = Some(recorded.sha256.clone());
     state.updated_at = recorded.recorded_at;
     Ok(state)
 }
@@ -307,13 +312,14 @@ impl PushState {
     }
 }
 
-fn begin(received: &PushReceived, recorded_at: DateTime<Utc>) -> PushState {
+fn begin(received: &PushReceived, recorded: &RecordedEvent<PushEvent>) -> PushState {
     PushState {
         push: received.push.clone(),
         status: Status::Received,
         version: 1,
+        head: Some(recorded.sha256.clone()),
         received_at: received.execution.started_at,
-        updated_at: recorded_at,
+        updated_at: recorded.recorded_at,
         executions: vec![received.execution.id.clone()],
         deliver: None,
         decided_before: None,

@@ -7,7 +7,7 @@
 )]
 
 use chrono::{DateTime, Utc};
-use domain::aggregate::{Aggregate, RecordedEvent, SCHEMA};
+use domain::aggregate::{Aggregate, RecordedEvent};
 use domain::contract::{
     Archive, Author, Deliver, Delivered, Execution, Failure, FetchedCommit, FetchedSubmodule, IgnoreReason,
     Ignored, LfsObjects, Stage, StagedObject, Superseded, Uploaded, Validated, VerifiedSignature,
@@ -175,13 +175,14 @@ fn failed() -> PushEvent {
 }
 
 fn trail(events: Vec<PushEvent>) -> Vec<RecordedEvent<PushEvent>> {
-    (1..)
-        .zip(events)
-        .map(|(version, event)| RecordedEvent {
-            version,
-            schema: SCHEMA,
-            recorded_at: at(u32::try_from(version).unwrap()),
-            event,
+    let mut previous = None;
+    let numbered = (1..).zip(events);
+    numbered
+        .map(|(version, event)| {
+            let recorded_at = at(u32::try_from(version).unwrap());
+            let recorded = RecordedEvent::new(version, previous.take(), recorded_at, event).unwrap();
+            previous = Some(recorded.sha256.clone());
+            recorded
         })
         .collect()
 }
@@ -193,13 +194,9 @@ fn status(events: Vec<PushEvent>) -> Status {
 fn is_refused(given: Vec<PushEvent>, when: PushEvent) -> bool {
     let state = Push::fold(&trail(given.clone())).unwrap();
     let version = given.len() as u64 + 1;
-    let recorded = RecordedEvent {
-        version,
-        schema: SCHEMA,
-        recorded_at: at(99),
-        event: when,
-    };
-    Push::apply(state, &recorded).is_err()
+    let previous = state.as_ref().and_then(Push::head).cloned();
+    let recorded = RecordedEvent::new(version, previous, at(99), when).unwrap();
+    Push::follow(state, &recorded).is_err()
 }
 
 #[test]
@@ -265,6 +262,43 @@ fn a_gap_in_the_versions_is_refused() {
     let mut events = trail(vec![received(), validated()]);
     events[1].version = 3;
     assert!(Push::fold(&events).is_err());
+}
+
+#[test]
+fn an_event_that_names_another_one_as_that_before_it_is_refused() {
+    let reason = |change: fn(&mut Vec<RecordedEvent<PushEvent>>)| {
+        let mut events = trail(vec![received(), attempt(), attempt(), attempt()]);
+        change(&mut events);
+        Push::fold(&events).unwrap_err().to_string()
+    };
+    let removed = reason(|events| {
+        events.remove(1);
+    });
+    assert!(removed.starts_with("event 3 of push "), "{removed}");
+    assert!(removed.contains("changed, removed or added"), "{removed}");
+    let unnamed = reason(|events| events[2].previous = None);
+    assert!(unnamed.contains("names none"), "{unnamed}");
+    let first = reason(|events| events[0].previous = Some(events[1].sha256.clone()));
+    assert!(first.contains("push that has no trail"), "{first}");
+}
+
+/// Functions of the version before may still run while a stack is updated.
+#[test]
+fn events_of_the_first_schema_and_of_this_one_follow_each_other() {
+    let old = include_str!("events-schema-1.json");
+    let old: Vec<RecordedEvent<PushEvent>> = serde_json::from_str(old).unwrap();
+    let late = RecordedEvent {
+        version: 3,
+        ..old[9].clone()
+    };
+    let begun = Push::follow(None, &old[0]).unwrap();
+    let previous = begun.head.clone();
+    assert_eq!(previous.as_ref(), Some(&old[0].sha256));
+    let second = RecordedEvent::new(2, previous, at(2), attempt()).unwrap();
+    let state = Push::follow(Some(begun), &second).unwrap();
+    let state = Push::follow(Some(state), &late).unwrap();
+    let fourth = RecordedEvent::new(4, state.head.clone(), at(4), attempt()).unwrap();
+    assert_eq!(Push::follow(Some(state), &fourth).unwrap().version, 4);
 }
 
 #[test]
@@ -712,11 +746,9 @@ fn an_event_from_before_there_were_options_for_submodules_is_read() {
     assert_eq!(deliver.options.limits.submodules, 100);
 }
 
-/// The file has one event of each kind. What it has once pinned was written to tables, and must stay readable for ever.
-/// A change needs a new schema version, and a reader for the old one.
-#[test]
-fn every_event_reads_and_writes_as_the_golden_file_says() {
-    let events = trail(vec![
+/// Returns one event of each kind.
+fn every_event() -> Vec<PushEvent> {
+    vec![
         received(),
         retried(),
         validated(),
@@ -728,7 +760,14 @@ fn every_event_reads_and_writes_as_the_golden_file_says() {
         closed(),
         attempt(),
         failed(),
-    ]);
+    ]
+}
+
+/// The file has one event of each kind. What it has once pinned was written to tables, and must stay readable for ever.
+/// A change needs a new schema version, and a reader for the old one.
+#[test]
+fn every_event_reads_and_writes_as_the_golden_file_says() {
+    let events = trail(every_event());
     let golden = include_str!("events.json");
     let read: Vec<RecordedEvent<PushEvent>> = serde_json::from_str(golden).unwrap();
     assert_eq!(read, events);
@@ -737,4 +776,15 @@ fn every_event_reads_and_writes_as_the_golden_file_says() {
         written,
         serde_json::from_str::<serde_json::Value>(golden).unwrap()
     );
+}
+
+/// Those of schema 1 do not name the event before them.
+#[test]
+fn events_of_the_first_schema_are_read() {
+    let golden = include_str!("events-schema-1.json");
+    let read: Vec<RecordedEvent<PushEvent>> = serde_json::from_str(golden).unwrap();
+    let without_previous = read.iter().all(|recorded| recorded.previous.is_none());
+    assert!(without_previous && read.iter().all(|recorded| recorded.schema == 1));
+    let events: Vec<_> = read.into_iter().map(|recorded| recorded.event).collect();
+    assert_eq!(events, every_event());
 }

@@ -1,7 +1,7 @@
 //! Tests that every [`EventStore`] must pass, whatever its events happen to.
 
 use chrono::Utc;
-use domain::aggregate::{Aggregate, RecordedEvent, SCHEMA};
+use domain::aggregate::{Aggregate, RecordedEvent};
 use domain::error::{Code, Coded};
 
 use crate::EventStore;
@@ -90,16 +90,10 @@ async fn only_one_of_two_writers_of_a_version_succeeds<A: Samples>(store: &impl 
 /// An event is written neither if the one before it is missing nor if its version exists already.
 async fn a_version_has_to_be_the_next_one<A: Samples>(store: &impl EventStore<A>) {
     let (id, begun, next) = fresh::<A>();
-    let recorded = |version, event| RecordedEvent {
-        version,
-        schema: SCHEMA,
-        recorded_at: Utc::now(),
-        event,
-    };
-    let first = recorded(1, begun);
-    let after_first = A::apply(None, &first).unwrap();
-    let second = recorded(2, next);
-    let after_second = A::apply(Some(after_first.clone()), &second).unwrap();
+    let first = RecordedEvent::new(1, None, Utc::now(), begun).unwrap();
+    let after_first = A::follow(None, &first).unwrap();
+    let second = RecordedEvent::new(2, Some(first.sha256.clone()), Utc::now(), next).unwrap();
+    let after_second = A::follow(Some(after_first.clone()), &second).unwrap();
     assert!(!store.put_event(&second, &after_second).await.unwrap());
     assert_eq!(store.events(id).await.unwrap(), []);
     assert!(store.put_event(&first, &after_first).await.unwrap());

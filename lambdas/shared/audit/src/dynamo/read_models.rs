@@ -1,4 +1,5 @@
-//! Whether the read models in the table are what their events fold to, and how they become so again.
+//! Whether the read models in the table, and the records of what was delivered, are what their events fold to, and how they
+//! become so again.
 
 use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
@@ -6,11 +7,11 @@ use std::str::FromStr;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::aggregate::Aggregate;
 
-use super::{AwsFailure, DynamoTrail, Item, read_model, text};
+use super::{AwsFailure, DELIVERED, DynamoTrail, Item, delivered_item, delivered_key, read_model, text};
 use crate::error::partition_key;
 use crate::{AuditError, EventStore, MAX_ATTEMPTS, backoff};
 
-/// A read model that is not what its events fold to.
+/// How a read model, or the record of what was delivered, is not what the events fold to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
     /// There are events, and no read model.
@@ -19,6 +20,8 @@ pub enum Difference {
     Added,
     /// These attributes have other values, or are missing, or should not be there.
     Attributes(Vec<String>),
+    /// The record of what was delivered is missing, or is another, or should not be there.
+    Delivered,
     /// The events are not those of one trail, because one is missing, was added or was changed.
     Events(String),
 }
@@ -30,6 +33,9 @@ impl std::fmt::Display for Difference {
             Self::Added => formatter.write_str("the read model has no events"),
             Self::Attributes(names) => {
                 write!(formatter, "the read model differs in {}", names.join(", "))
+            }
+            Self::Delivered => {
+                formatter.write_str("the record of what was delivered is not what the events say")
             }
             Self::Events(reason) => write!(formatter, "the events do not follow each other: {reason}"),
         }
@@ -80,31 +86,59 @@ impl<A: Aggregate> DynamoTrail<A> {
         Ok((ids, next))
     }
 
-    /// Compares the read model with the events, and returns how it differs, or `None` if it does not.
+    /// Compares the read model and the record of what was delivered with the events, and returns how they differ, or `None` if
+    /// they do not.
     ///
     /// # Errors
     /// Returns an error if the table cannot be read.
     pub async fn compare(&self, id: A::Id) -> Result<Option<Difference>, AuditError> {
-        Ok(self.examine(id).await?.difference)
+        let (stored, folded) = self.at_rest(id).await?;
+        Ok(match folded {
+            Ok(folded) => stored.difference_to(&folded),
+            Err(reason) => Some(Difference::Events(reason)),
+        })
     }
 
-    /// Writes the read model as the events have it, if it differs. Returns how it differed. Events are never written, so a
-    /// [`Difference::Events`] stays, and so does a read model without events.
+    /// Writes the read model and the record of what was delivered as the events have them, if they differ. Returns how they
+    /// differed. Events are never written, so a [`Difference::Events`] stays, and so does a read model without events.
     ///
     /// # Errors
     /// Returns [`AuditError::Contended`] if an event was appended at the same time, which has written the read model: compare
     /// again. Returns other errors if the table cannot be read or written.
     pub async fn rebuild(&self, id: A::Id) -> Result<Option<Difference>, AuditError> {
-        let examined = self.examine(id).await?;
-        let Some(model) = examined.model.filter(|_| examined.difference.is_some()) else {
-            return Ok(examined.difference);
+        let (mut stored, folded) = self.at_rest(id).await?;
+        let folded = match folded {
+            Ok(folded) => folded,
+            Err(reason) => return Ok(Some(Difference::Events(reason))),
         };
+        let difference = stored.difference_to(&folded);
+        if let Some(delivered) = &folded.delivered
+            && stored.delivered.as_ref() != Some(delivered)
+        {
+            self.put_always(delivered.clone()).await?;
+        }
+        if let Some(model) = folded.model
+            && stored.model.as_ref() != Some(&model)
+        {
+            let version = stored.model.as_mut().and_then(|stored| stored.remove("version"));
+            self.put_model(id, model, version).await?;
+        }
+        Ok(difference)
+    }
+
+    /// Replaces the read model, if the stored one has this version.
+    async fn put_model(
+        &self,
+        id: A::Id,
+        model: Item,
+        version: Option<AttributeValue>,
+    ) -> Result<(), AuditError> {
         let put = self
             .client
             .put_item()
             .table_name(&self.table)
             .set_item(Some(model));
-        let put = match examined.stored.and_then(|mut stored| stored.remove("version")) {
+        let put = match version {
             None => put.condition_expression("attribute_not_exists(#version)"),
             Some(version) => put
                 .condition_expression("#version = :version")
@@ -112,7 +146,7 @@ impl<A: Aggregate> DynamoTrail<A> {
         };
         let put = put.expression_attribute_names("#version", "version");
         match put.send().await {
-            Ok(_) => Ok(examined.difference),
+            Ok(_) => Ok(()),
             Err(error) => {
                 let failure = AwsFailure::new("dynamodb:PutItem", &error);
                 if failure.is("ConditionalCheckFailedException") {
@@ -123,67 +157,68 @@ impl<A: Aggregate> DynamoTrail<A> {
         }
     }
 
-    async fn examine(&self, id: A::Id) -> Result<Examined, AuditError> {
+    /// Returns the items of an aggregate, and those that its events fold to or why they do not fold. Nothing was appended
+    /// between the reads.
+    async fn at_rest(&self, id: A::Id) -> Result<(Items, Result<Items, String>), AuditError> {
         let pk = partition_key::<A>(id);
-        let (stored, folded) = self.at_rest(id, &pk).await?;
-        let folded = match folded {
-            Ok(folded) => folded,
-            Err(reason) => {
-                return Ok(Examined {
-                    stored,
-                    model: None,
-                    difference: Some(Difference::Events(reason)),
-                });
-            }
-        };
-        let model = folded.map(|state| read_model::<A>(&state, &pk)).transpose()?;
-        let difference = match (&stored, &model) {
-            (None, None) => None,
-            (None, Some(_)) => Some(Difference::Missing),
-            (Some(_), None) => Some(Difference::Added),
-            (Some(stored), Some(model)) => {
-                let names = differing(stored, model);
-                (!names.is_empty()).then_some(Difference::Attributes(names))
-            }
-        };
-        Ok(Examined {
-            stored,
-            model,
-            difference,
-        })
-    }
-
-    /// Returns the read model, and what the events fold to or why they do not. Nothing was appended between the two.
-    async fn at_rest(&self, id: A::Id, pk: &str) -> Result<(Option<Item>, Folded<A>), AuditError> {
-        let mut stored = self.raw(pk, A::KIND).await?;
+        let mut model = self.raw(&pk, A::KIND).await?;
         for attempt in 0..MAX_ATTEMPTS {
-            let folded = match self.load(id).await {
+            let folded = match self.folded(id, &pk).await {
                 Ok(folded) => Ok(folded),
                 Err(error @ (AuditError::Illegal(_) | AuditError::Unreadable { .. })) => {
                     Err(error.to_string())
                 }
                 Err(error) => return Err(error),
             };
-            let again = self.raw(pk, A::KIND).await?;
-            if again == stored {
-                return Ok((stored, folded));
+            let delivered = self.raw(&delivered_key(id), DELIVERED).await?;
+            let again = self.raw(&pk, A::KIND).await?;
+            if again == model {
+                return Ok((Items { model, delivered }, folded));
             }
-            stored = again;
+            model = again;
             tokio::time::sleep(backoff(attempt)).await;
         }
         Err(AuditError::contended::<A>(id))
     }
+
+    /// Returns the items that the events fold to.
+    async fn folded(&self, id: A::Id, pk: &str) -> Result<Items, AuditError> {
+        let (mut state, mut delivered) = (None, None);
+        for recorded in self.events(id).await? {
+            let next = A::follow(state, &recorded)?;
+            delivered = A::delivered(&recorded.event, &next).or(delivered);
+            state = Some(next);
+        }
+        Ok(Items {
+            model: state.map(|state| read_model::<A>(&state, pk)).transpose()?,
+            delivered: delivered
+                .map(|delivered| delivered_item(&delivered))
+                .transpose()?,
+        })
+    }
 }
 
-type Folded<A> = Result<Option<<A as Aggregate>::State>, String>;
-
-/// A read model that was compared with the events.
-struct Examined {
-    /// As it is in the table.
-    stored: Option<Item>,
-    /// As the events have it.
+/// What the table has of an aggregate besides its events.
+struct Items {
+    /// The read model.
     model: Option<Item>,
-    difference: Option<Difference>,
+    /// What was delivered.
+    delivered: Option<Item>,
+}
+
+impl Items {
+    /// Returns how these items differ from those that the events fold to.
+    fn difference_to(&self, folded: &Self) -> Option<Difference> {
+        match (&self.model, &folded.model) {
+            (None, Some(_)) => return Some(Difference::Missing),
+            (Some(_), None) => return Some(Difference::Added),
+            (Some(stored), Some(model)) if stored != model => {
+                return Some(Difference::Attributes(differing(stored, model)));
+            }
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        (self.delivered != folded.delivered).then_some(Difference::Delivered)
+    }
 }
 
 /// Returns the names of the attributes that two items do not have alike.

@@ -1,5 +1,5 @@
 use chrono::TimeDelta;
-use domain::aggregate::{Aggregate as _, RecordedEvent, SCHEMA};
+use domain::aggregate::{Aggregate as _, RecordedEvent};
 use domain::contract::Execution;
 use domain::event::{PushEvent, PushReceived};
 
@@ -40,13 +40,9 @@ fn push(seconds: i64) -> PushState {
 }
 
 fn apply(state: Option<PushState>, version: u64, event: PushEvent) -> PushState {
-    let recorded = RecordedEvent {
-        version,
-        schema: SCHEMA,
-        recorded_at: Utc::now(),
-        event,
-    };
-    Push::apply(state, &recorded).unwrap()
+    let previous = state.as_ref().and_then(Push::head).cloned();
+    let recorded = RecordedEvent::new(version, previous, Utc::now(), event).unwrap();
+    Push::follow(state, &recorded).unwrap()
 }
 
 fn failed(state: PushState) -> PushState {
