@@ -1156,6 +1156,22 @@ async fn validate_may_read_the_table_and_no_secret() {
 }
 
 #[tokio::test]
+async fn upload_may_sign_provenance_and_nobody_else() {
+    let stack = stack().await;
+    let digest = "iVYjPX5v6S0pLsQp5qVlJEdkYqzCw7Hp7fCyl3sJ8Tk=";
+    let sign = json!({
+        "KeyId": stack.output("ProvenanceKeyArn"), "Message": digest,
+        "MessageType": "DIGEST", "SigningAlgorithm": "ECDSA_SHA_256",
+    });
+    let upload = stack.role_of("Upload").await;
+    let signed = upload.json("kms", "TrentService.Sign", &sign).await;
+    assert_eq!(signed.status, 200, "{signed:?}");
+    let record = stack.role_of("Record").await;
+    let refused = record.json("kms", "TrentService.Sign", &sign).await;
+    assert!(refused.is_denied(), "{refused:?}");
+}
+
+#[tokio::test]
 async fn the_names_of_a_function_and_its_role_do_not_reveal_its_secret() {
     let stack = stack().await;
     // Only a function that was started has a secret. Its input makes no difference.

@@ -1,5 +1,8 @@
 //! Tests how a source's options affect a push.
 
+use attestation::PublicKey;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use git_host::Options;
 use std::path::Path;
 use std::process::Command;
@@ -83,6 +86,15 @@ async fn a_submodule_on_a_host_that_is_not_allowed_fails_the_push() {
     scene.assert_failed(&run, "Fetch", "GitHostNotAllowed").await;
 }
 
+/// Returns the public key of the stack, from KMS.
+async fn public_key(scene: &Scene) -> PublicKey {
+    let key = json!({"KeyId": scene.stack.output("ProvenanceKeyArn")});
+    let administrator = &scene.stack.administrator;
+    let answer = administrator.json("kms", "TrentService.GetPublicKey", &key).await;
+    let der = answer.value()["PublicKey"].as_str().unwrap().to_owned();
+    PublicKey::parse(&STANDARD.decode(der).unwrap()).unwrap()
+}
+
 async fn provenance(scene: &Scene, run: &Run) -> Value {
     let delivered = run.delivered();
     let key = delivered.provenance.clone().unwrap();
@@ -91,8 +103,11 @@ async fn provenance(scene: &Scene, run: &Run) -> Value {
         ..delivered.clone()
     };
     let object = scene.object(&document).await;
-    assert_eq!(object.content_type, "application/vnd.in-toto+json");
-    serde_json::from_slice(&object.bytes).unwrap()
+    assert_eq!(object.content_type, attestation::MEDIA_TYPE);
+    let key = public_key(scene).await;
+    let (media_type, statement) = attestation::verify(&object.bytes, &key).unwrap();
+    assert_eq!(media_type, upload::STATEMENT_MEDIA_TYPE);
+    serde_json::from_slice(&statement).unwrap()
 }
 
 #[tokio::test]

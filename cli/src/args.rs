@@ -12,6 +12,7 @@ use crate::local::LocalCommand;
 use crate::push::PushArgs;
 use crate::pushes::PushesCommand;
 use crate::results::Format;
+use crate::verify::VerifyArgs;
 
 /// A git push becomes one zip in S3.
 #[derive(Debug, Parser)]
@@ -39,6 +40,8 @@ pub enum Command {
     /// Check the audit trail, and write its events for other programs.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Check a downloaded zip by its signed provenance document, without a network.
+    Verify(VerifyArgs),
     /// Show what was deployed, approve what is dangerous, and go back to an earlier release.
     #[command(subcommand)]
     Deployments(DeploymentsCommand),

@@ -1,5 +1,7 @@
 //! `push-code audit`: whether the audit trail is whole, and its events for other programs.
 
+mod provenance;
+
 use std::io::Write;
 
 use ::audit::{AuditError, Difference, DynamoTrail, EventStore as _};
@@ -34,6 +36,20 @@ pub enum AuditCommand {
         #[command(flatten)]
         stack: StackArgs,
     },
+    /// Write the public key by which `push-code verify` checks provenance documents, as PEM.
+    Key {
+        /// The stack.
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// Write the signed provenance document of what a push has delivered.
+    Provenance {
+        /// The push.
+        id: PushId,
+        /// The stack.
+        #[command(flatten)]
+        stack: StackArgs,
+    },
     /// Write the events of all pushes, a line of JSON each. Reads the whole table.
     Export {
         /// Only pushes that have an event since then: so long ago, such as 12h or 7d, or a date or time of UTC.
@@ -62,6 +78,15 @@ pub async fn run(
         AuditCommand::Rebuild { id, stack } => {
             let audit = Audit::open(&stack.open(progress).await?, progress)?;
             audit.compare(id, Then::Rebuild, results).await
+        }
+        AuditCommand::Key { stack } => {
+            provenance::write_key(&stack.open(progress).await?, results.writer()).await?;
+            Ok(true)
+        }
+        AuditCommand::Provenance { id, stack } => {
+            let stack = stack.open(progress).await?;
+            provenance::write_document(&stack, id, results.writer()).await?;
+            Ok(true)
         }
         AuditCommand::Export { since, stack } => {
             let audit = Audit::open(&stack.open(progress).await?, progress)?;

@@ -8,6 +8,8 @@ use shell::IoError;
 use shell::output::one_line;
 use shell::report::causes;
 
+use crate::verify::Unverified;
+
 /// An error of the `push-code` command.
 #[derive(Debug, strum::AsRefStr, thiserror::Error)]
 pub enum Error {
@@ -137,6 +139,9 @@ pub enum Error {
     /// The local AWS, or a stack in it, failed.
     #[error(transparent)]
     LocalAws(#[from] local_aws::Error),
+    /// A zip is not verified.
+    #[error(transparent)]
+    Unverified(#[from] Unverified),
     /// A file or folder cannot be used.
     #[error(transparent)]
     Io(#[from] IoError),

@@ -12,5 +12,6 @@ pub mod repository;
 pub mod results;
 mod states;
 mod summary;
+pub mod verify;
 
 pub use error::Error;

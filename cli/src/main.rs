@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use push_code::args::{Cli, Command, completions, man};
 use push_code::results::Results;
-use push_code::{Error, audit, deployments, local, push, pushes};
+use push_code::{Error, audit, deployments, local, push, pushes, verify};
 use shell::output::choose_colours;
 use shell::progress::Progress;
 use shell::report::report;
@@ -56,6 +56,7 @@ async fn run(cli: Cli, results: &mut Results<Stdout>) -> Result<bool, Error> {
         Command::Deployments(command) => deployments::run(command, results, progress).await,
         Command::Pushes(command) => pushes::run(command, results, progress).await,
         Command::Audit(command) => audit::run(command, results, progress).await,
+        Command::Verify(args) => verify::run(&args, results, progress).map(|()| true),
         Command::Local(command) => local::run(command, results, progress).await,
     }
 }

@@ -1,5 +1,6 @@
 //! `push-code push`: the stages one after another in this process, without webhook and state machine.
 
+use attestation::Unsigned;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -234,6 +235,7 @@ impl Run {
                 let deps = upload::Deps {
                     trail: &self.trail,
                     store: &self.store,
+                    signer: &Unsigned,
                 };
                 upload::handle(&deps, envelope).await
             })

@@ -110,6 +110,7 @@ const ONLY_OF: [(&str, &[Code]); 2] = [
             Code::GitHostUnreachable,
             Code::GitHostTimedOut,
             Code::SecretUnavailable,
+            Code::SigningUnavailable,
             Code::DestinationContended,
         ],
     ),

@@ -10,7 +10,8 @@ use crate::dependencies::DependencyTree;
 use crate::functions::functions;
 use crate::machine::machines;
 use crate::project::{
-    capitalised, entries, items, parse, role_statements, root, rust_files, statements, template, texts,
+    capitalised, entries, items, parse, resources, role_statements, root, rust_files, statements, template,
+    texts,
 };
 
 #[test]
@@ -81,6 +82,7 @@ fn calls(action: &str) -> &'static [&'static str] {
         // It also changes the response for a missing object.
         "s3:ListBucket" => &[".list_objects_v2()", ".get_object()", ".head_object()"],
         "secretsmanager:GetSecretValue" => &[".get_secret_value()"],
+        "kms:Sign" => &[".sign()"],
         "states:StartExecution" => &[".start_execution()"],
         "states:DescribeExecution" => &[".describe_execution()"],
         "states:SendTaskFailure" => &[".send_task_failure()"],
@@ -112,6 +114,16 @@ fn own_calls(action: &str) -> &'static [&'static str] {
     }
 }
 
+/// Returns the statements of a function's role, and those of keys' policies that are about this role.
+fn statements_of<'a>(template: &'a Value, function: &str) -> Vec<&'a Value> {
+    let role = json!({ "Fn::GetAtt": format!("{function}Role.Arn") });
+    let own = statements(template, &template["Resources"][function]["Properties"]);
+    let of_keys = resources(template, "AWS::KMS::Key")
+        .flat_map(|(_, key)| items(&key["KeyPolicy"]["Statement"]))
+        .filter(|statement| statement["Principal"]["AWS"] == role);
+    own.into_iter().chain(of_keys).collect()
+}
+
 #[test]
 fn no_function_may_do_what_no_code_does() {
     for (verb, template) in functions() {
@@ -123,10 +135,11 @@ fn no_function_may_do_what_no_code_does() {
             path.contains("/lambdas/").then(|| Path::new(path).join("src"))
         }));
         let own = code_of([root().join(format!("lambdas/{verb}/src"))]);
-        for statement in statements(&template, &template["Resources"][&name]["Properties"]) {
+        for statement in statements_of(&template, &name) {
             for action in texts(&statement["Action"]) {
-                // Neither a task's token nor the status of a detection is a resource.
+                // Neither a task's token nor the status of a detection is a resource, and a key's policy is about the key.
                 let of_no_resource = action.starts_with("states:SendTask")
+                    || action.starts_with("kms:")
                     || action == "cloudformation:DescribeStackDriftDetectionStatus";
                 let anything = items(&statement["Resource"]).any(|resource| resource == "*");
                 assert_eq!(anything, of_no_resource, "{name}: {action}");
@@ -163,7 +176,7 @@ fn a_function_reaches_only_its_own_items_of_the_trail() {
     let artifacts = "ARTIFACT#${ApplicationName}#*";
     for (verb, template) in functions() {
         let name = capitalised(&verb) + "Function";
-        let statements = statements(&template, &template["Resources"][&name]["Properties"]);
+        let statements = statements_of(&template, &name);
         let (events, more): (&str, &[(&[&str], &str)]) = match verb.as_str() {
             "accept" | "authorize" => ("", &[]),
             "fetch" | "package" => ("PUSH#*", &[]),
@@ -247,6 +260,7 @@ fn a_function_may_use_a_resource_whose_name_it_gets() {
                 "BUILD_PROJECT" => vec!["codebuild"],
                 "EVIDENCE_ROLE_ARN" => vec!["sts"],
                 "EXECUTION_ROLE_ARN" => vec!["iam"],
+                "SIGNING_KEY_ARN" => vec!["kms"],
                 // They belong to one of the others.
                 "APPLICATION"
                 | "ENVIRONMENT"
@@ -259,7 +273,7 @@ fn a_function_may_use_a_resource_whose_name_it_gets() {
                 other => unreachable!("{name} has {other}: say here what it is for"),
             })
             .collect();
-        let mut used: BTreeSet<_> = statements(&template, function)
+        let mut used: BTreeSet<_> = statements_of(&template, &name)
             .iter()
             .flat_map(|statement| texts(&statement["Action"]))
             .map(|action| action.split_once(':').unwrap().0)
@@ -272,6 +286,34 @@ fn a_function_may_use_a_resource_whose_name_it_gets() {
         used.retain(|service| !["cloudformation", "lambda"].contains(service));
         assert_eq!(used, told, "{name}");
     }
+}
+
+/// A policy of IAM can give nobody what the key's own policy does not give to the account.
+#[test]
+fn nobody_may_sign_but_the_function_that_delivers() {
+    let template = template();
+    let key = &template["Resources"]["ProvenanceKey"]["Properties"];
+    let mut signers = vec![];
+    for statement in items(&key["KeyPolicy"]["Statement"]) {
+        for action in texts(&statement["Action"]) {
+            let pattern = action.trim_end_matches('*');
+            let gives =
+                |right: &str| right == action || (action.ends_with('*') && right.starts_with(pattern));
+            assert!(!gives("kms:CreateGrant") && !gives("kms:ReEncryptTo"), "{action}");
+            if gives("kms:Sign") {
+                assert_eq!(action, "kms:Sign");
+                signers.push(&statement["Principal"]);
+            }
+        }
+    }
+    assert_eq!(
+        signers,
+        [&json!({ "AWS": { "Fn::GetAtt": "UploadFunctionRole.Arn" } })]
+    );
+    assert_eq!(
+        (&key["KeySpec"], &key["KeyUsage"]),
+        (&json!("ECC_NIST_P256"), &json!("SIGN_VERIFY"))
+    );
 }
 
 #[test]

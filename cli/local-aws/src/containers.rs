@@ -89,9 +89,10 @@ impl Containers {
 }
 
 /// The variables of all functions. `sam local invoke` passes to each function those that the template sets for it.
-pub const VARIABLES: [&str; 5] = [
+pub const VARIABLES: [&str; 6] = [
     "LOCAL_ENDPOINT_URL",
     "SECRET_PREFIX",
+    "SIGNING_KEY_ARN",
     "STAGING_BUCKET",
     "STATE_MACHINE_ARN",
     "TABLE_NAME",
@@ -102,6 +103,7 @@ fn variables(stack: &Stack, endpoint: String) -> Result<BTreeMap<&'static str, S
     let values = [
         endpoint,
         stack.secret_prefix()?,
+        output("ProvenanceKeyArn")?,
         output("StagingBucketName")?,
         output("StateMachineArn")?,
         output("TableName")?,

@@ -7,6 +7,7 @@
 mod metadata;
 mod provenance;
 
+use attestation::{Signer, SigningError};
 use audit::{AuditError, DestinationRecord, PushTrail, RefKey};
 use aws::destination::{DestinationObject, DestinationStore, Prepared};
 use aws::staging::StorageError;
@@ -18,17 +19,20 @@ use domain::push::Push;
 use workflow::ExecutionOver;
 
 pub use metadata::NamesTooLong;
+pub use provenance::{BUILD_TYPE, MEDIA_TYPE as STATEMENT_MEDIA_TYPE};
 
 /// The most attempts to write, if somebody without the lease keeps changing the destination.
 const MAX_ATTEMPTS: usize = 10;
 
 /// What [`handle`] needs besides its input.
 #[derive(Debug)]
-pub struct Deps<'a, T, D> {
+pub struct Deps<'a, T, D, S> {
     /// The audit trail, with the destinations' leases.
     pub trail: &'a T,
     /// The bucket that receives the zip.
     pub store: &'a D,
+    /// The key that signs provenance documents.
+    pub signer: &'a S,
 }
 
 /// Why a zip cannot be delivered.
@@ -50,6 +54,9 @@ pub enum Error {
     /// The provenance document could not be made.
     #[error("the provenance document could not be made")]
     Provenance(#[from] serde_json::Error),
+    /// The provenance document could not be signed.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
     /// The destination's bucket failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -67,6 +74,7 @@ impl Coded for Error {
             Self::Occupied { .. } => Code::DestinationOccupied,
             Self::Names(_) => Code::RepositoryUnsupported,
             Self::Provenance(_) => Code::WorkspaceFailed,
+            Self::Signing(error) => error.code(),
             Self::Storage(error) => error.code(),
             Self::Audit(error) => error.code(),
             Self::Over(error) => error.code(),
@@ -79,7 +87,7 @@ impl Coded for Error {
 /// # Errors
 /// Returns an [`Error`] if the zip cannot be delivered.
 pub async fn handle(
-    deps: &Deps<'_, impl PushTrail, impl DestinationStore>,
+    deps: &Deps<'_, impl PushTrail, impl DestinationStore, impl Signer>,
     envelope: &Envelope<UploadInput>,
 ) -> Result<Uploaded, Error> {
     let upload = Upload::new(deps, envelope)?;
@@ -97,15 +105,15 @@ pub async fn handle(
     .into())
 }
 
-struct Upload<'a, T, D> {
-    deps: &'a Deps<'a, T, D>,
+struct Upload<'a, T, D, S> {
+    deps: &'a Deps<'a, T, D, S>,
     envelope: &'a Envelope<UploadInput>,
     mine: DeliveredPush,
     provenance: Destination,
 }
 
-impl<'a, T: PushTrail, D: DestinationStore> Upload<'a, T, D> {
-    fn new(deps: &'a Deps<'a, T, D>, envelope: &'a Envelope<UploadInput>) -> Result<Self, Error> {
+impl<'a, T: PushTrail, D: DestinationStore, S: Signer> Upload<'a, T, D, S> {
+    fn new(deps: &'a Deps<'a, T, D, S>, envelope: &'a Envelope<UploadInput>) -> Result<Self, Error> {
         let input = &envelope.input;
         let key = provenance_key(&input.deliver.destination.key, &envelope.push.push_id)
             .map_err(StorageError::Key)?;
@@ -209,10 +217,8 @@ impl<'a, T: PushTrail, D: DestinationStore> Upload<'a, T, D> {
             (Verdict::Write, None) => Ok(None),
             (Verdict::Write, Some(copy)) => {
                 // The document must exist before the zip that names it.
-                let document = provenance::document(self.envelope)?;
-                store
-                    .put(&self.provenance, provenance::MEDIA_TYPE, document)
-                    .await?;
+                let (media_type, document) = self.document().await?;
+                store.put(&self.provenance, media_type, document).await?;
                 let expected = object.as_ref().map(|object| object.etag.as_str());
                 let delivered = store
                     .complete_if_unchanged(copy, self.destination(), expected)
@@ -236,6 +242,16 @@ impl<'a, T: PushTrail, D: DestinationStore> Upload<'a, T, D> {
             (Verdict::Superseded(superseded), _) => Ok(Some(Uploaded::Superseded(superseded))),
             (Verdict::Occupied, _) => Err(self.occupied(object)),
         }
+    }
+
+    /// Returns the provenance document with its media type, in a signed envelope if there is a key.
+    async fn document(&self) -> Result<(&'static str, Vec<u8>), Error> {
+        let document = provenance::document(self.envelope)?;
+        let signed = attestation::Envelope::sign(self.deps.signer, provenance::MEDIA_TYPE, &document).await?;
+        Ok(match signed {
+            Some(envelope) => (attestation::MEDIA_TYPE, serde_json::to_vec(&envelope)?),
+            None => (provenance::MEDIA_TYPE, document),
+        })
     }
 
     async fn look(&self, last: Option<&DeliveredPush>) -> Result<Look, Error> {

@@ -1,8 +1,7 @@
 //! The provenance document: an in-toto statement (<https://in-toto.io/Statement/v1>) with SLSA's provenance predicate
 //! (<https://slsa.dev/spec/v1.1/provenance>), which says what a zip was made of, and by which execution.
 //!
-//! The document of one execution is the same each time. It is not signed: whoever may write to its bucket may write
-//! one.
+//! The document of one execution is the same each time. A signature over it is not.
 
 use chrono::{DateTime, Utc};
 use domain::contract::{Envelope, UploadInput};
@@ -13,7 +12,7 @@ use serde::Serialize;
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 const PREDICATE: &str = "https://slsa.dev/provenance/v1";
 /// The build type, which defines `externalParameters` and `internalParameters`: see docs/architecture.md.
-const BUILD_TYPE: &str = "urn:push-code:archive:v1";
+pub const BUILD_TYPE: &str = "urn:push-code:archive:v1";
 
 /// The document's media type.
 pub const MEDIA_TYPE: &str = "application/vnd.in-toto+json";

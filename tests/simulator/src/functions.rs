@@ -1,6 +1,7 @@
 //! The functions, which are the handlers that are deployed, run by `workflow`. `Fetch` and `Package` are stand-ins that
 //! read the simulated host and make no real zip, but stage their objects as the real ones do.
 
+use attestation::Unsigned;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -271,6 +272,7 @@ impl Simulation {
             let deps = upload::Deps {
                 trail: &*world.trail,
                 store: &world.store,
+                signer: &Unsigned,
             };
             upload::handle(&deps, envelope).await
         })

@@ -114,6 +114,10 @@ catalogue! {
     StorageUnavailable: Transient, "Check the AWS Health Dashboard for S3, then start a new execution with the same input.";
     /// S3 refuses the request.
     StorageRefused: Permanent, "Check that the bucket exists and that its policy and key allow the function's role.";
+    /// AWS KMS does not respond.
+    SigningUnavailable: Transient, "Check the AWS Health Dashboard for KMS, then start a new execution with the same input.";
+    /// AWS KMS refuses to sign.
+    SigningRefused: Permanent, "Check that the key of the stack (output ProvenanceKeyArn) is enabled, and that its policy allows kms:Sign to the role of the upload function.";
     /// The destination has the zip of another repository or ref, or an object that is not a delivered zip.
     DestinationOccupied: Permanent, "Use a key template with {repository} and {ref}, so that each has its own object. If the repository was renamed, delete the object. If the object is not a delivered zip, delete it or set the option overwrite_foreign. Then start a new execution with the same input.";
     /// Others write to the same destination at the same time.

@@ -1,5 +1,6 @@
 //! A trail and a destination in memory, and pushes whose zips are to be delivered.
 
+use attestation::MemorySigner;
 use audit::{EventStore, MemoryTrail};
 use domain::contract::{Archive, Deliver, FetchedCommit, StagedObject};
 use domain::event::PushEvent;
@@ -18,6 +19,7 @@ pub const EXECUTION: &str = "arn:aws:states:eu-west-1:123456789012:execution:sta
 pub struct Scene {
     pub trail: MemoryTrail,
     pub store: MemoryStore,
+    pub signer: MemorySigner,
 }
 
 impl Scene {
@@ -25,6 +27,7 @@ impl Scene {
         let deps = Deps {
             trail: &self.trail,
             store: &self.store,
+            signer: &self.signer,
         };
         handle(&deps, envelope).await
     }

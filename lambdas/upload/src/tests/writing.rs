@@ -42,8 +42,11 @@ async fn the_provenance_document_is_written_before_the_zip_that_names_it() {
     let (uploaded, ()) = tokio::join!(scene.upload(&envelope), async {
         gate.reached().await;
         let document = scene.store.document(&document_of(&envelope.push)).unwrap();
-        assert_eq!(document.media_type, provenance::MEDIA_TYPE);
-        assert_eq!(document.bytes, provenance::document(&envelope).unwrap());
+        assert_eq!(document.media_type, attestation::MEDIA_TYPE);
+        let (media_type, statement) =
+            attestation::verify(&document.bytes, &scene.signer.public_key()).unwrap();
+        assert_eq!(media_type, provenance::MEDIA_TYPE);
+        assert_eq!(statement, provenance::document(&envelope).unwrap());
         assert_eq!(scene.store.object(&destination()), None);
         gate.open();
     });
@@ -62,6 +65,54 @@ async fn a_zip_without_its_provenance_document_is_not_written() {
     assert_eq!(scene.store.object(&destination()), None);
     assert_eq!(scene.last().await, None);
     scene.assert_tidy().await;
+}
+
+/// A key that cannot be used.
+struct Broken {
+    transient: bool,
+}
+
+impl Signer for Broken {
+    async fn sign(&self, _sha256: [u8; 32]) -> Result<Option<attestation::Signature>, SigningError> {
+        Err(SigningError {
+            key: "key".to_owned(),
+            transient: self.transient,
+            source: "disabled".into(),
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zip_whose_provenance_document_cannot_be_signed_is_not_written() {
+    for (transient, code) in [(true, Code::SigningUnavailable), (false, Code::SigningRefused)] {
+        let scene = Scene::default();
+        let deps = Deps {
+            trail: &scene.trail,
+            store: &scene.store,
+            signer: &Broken { transient },
+        };
+        let envelope = envelope(push("d1", None, Some('a')), 1);
+        let error = handle(&deps, &envelope).await.unwrap_err();
+        assert_eq!(error.code(), code);
+        assert_eq!(scene.store.object(&destination()), None);
+        assert_eq!(scene.last().await, None);
+        scene.assert_tidy().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_key_the_document_is_stored_as_it_is() {
+    let scene = Scene::default();
+    let deps = Deps {
+        trail: &scene.trail,
+        store: &scene.store,
+        signer: &attestation::Unsigned,
+    };
+    let envelope = envelope(push("d1", None, Some('a')), 1);
+    handle(&deps, &envelope).await.unwrap();
+    let document = scene.store.document(&document_of(&envelope.push)).unwrap();
+    assert_eq!(document.media_type, provenance::MEDIA_TYPE);
+    assert_eq!(document.bytes, provenance::document(&envelope).unwrap());
 }
 
 #[tokio::test(start_paused = true)]

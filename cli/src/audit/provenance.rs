@@ -1,0 +1,53 @@
+//! What `push-code verify` needs besides a zip: its provenance document, and the public key of the stack.
+
+use std::io::Write;
+use std::path::Path;
+
+use ::audit::EventStore as _;
+use domain::push::PushId;
+use local_aws::Stack;
+
+use crate::Error;
+
+/// Writes the public key of the stack, as PEM.
+pub async fn write_key(stack: &Stack, out: &mut impl Write) -> Result<(), Error> {
+    let arn = stack.output("ProvenanceKeyArn")?;
+    let key = attestation::public_key(stack.config(), arn).await;
+    let key = key.map_err(local_aws::Error::aws(format!("read the public key {arn}")))?;
+    write(out, key.as_bytes())
+}
+
+/// Writes the provenance document of what a push has delivered, as it is in the bucket.
+pub async fn write_document(stack: &Stack, push_id: PushId, out: &mut impl Write) -> Result<(), Error> {
+    let action = format!("read the audit trail of the stack {}", stack.name());
+    let state = stack.trail()?.load(push_id).await;
+    let state = state.map_err(local_aws::Error::audit(action))?;
+    let state = state.ok_or_else(|| Error::NoPush {
+        push_id: push_id.to_string(),
+        stack: stack.name().to_owned(),
+    })?;
+    let document = state
+        .delivered
+        .as_ref()
+        .and_then(|delivered| Some((&delivered.bucket, delivered.provenance.as_ref()?)));
+    let Some((bucket, key)) = document else {
+        return Err(Error::NotDelivered {
+            push_id: push_id.to_string(),
+            status: state.status.to_string(),
+            reason: state
+                .reason()
+                .unwrap_or_else(|| "only a delivered push has a provenance document".to_owned()),
+        });
+    };
+    let action = format!("download s3://{bucket}/{key}");
+    let object = stack.s3().get_object().bucket(bucket).key(key.as_str());
+    let object = object.send().await.map_err(local_aws::Error::aws(&action))?;
+    let bytes = object.body.collect().await;
+    let bytes = bytes.map_err(local_aws::Error::aws(&action))?.into_bytes();
+    write(out, &bytes)
+}
+
+fn write(out: &mut impl Write, bytes: &[u8]) -> Result<(), Error> {
+    let written = out.write_all(bytes).and_then(|()| out.flush());
+    written.map_err(Error::io("write to", Path::new("standard output")))
+}
