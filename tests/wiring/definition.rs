@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::functions::{edge, timeout_of};
-use crate::machine::{Machine, machines};
+use crate::machine::{Machine, function_of, machines};
 use crate::project::{
     capitalised, entries, items, parse, read, resources, substitutions, template, variants, verbs,
 };
@@ -343,4 +343,22 @@ fn the_start_of_every_state_machine_is_a_state() {
             machine.name
         );
     }
+}
+
+/// The estimate of a push's cost counts its stages' attempts, and these states besides.
+#[test]
+fn a_delivered_push_passes_as_many_other_states_as_its_cost_says() {
+    let machines = machines();
+    let machine = machines.iter().find(|machine| machine.name == "push").unwrap();
+    let mut name = machine.definition["StartAt"].as_str().unwrap();
+    let mut others = 0;
+    loop {
+        let state = machine.state(name);
+        let is_stage = function_of(state).is_some_and(|function| function != "Record");
+        others += u64::from(!is_stage);
+        let next = state["Next"].as_str().or(state["Choices"][0]["Next"].as_str());
+        let Some(next) = next else { break };
+        name = next;
+    }
+    assert_eq!((name, others), ("Delivered", domain::cost::OTHER_STATES));
 }

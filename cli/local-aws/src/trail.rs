@@ -77,16 +77,35 @@ impl Trail {
             // Writing to a string does not fail.
             let _ = writeln!(
                 text,
-                "  {:>3}  {}  {:<16}  {}",
+                "  {:>3}  {}  {:<16}  {}{}",
                 recorded.version,
                 recorded.recorded_at.to_rfc3339_opts(SecondsFormat::Millis, true),
                 recorded.event.name(),
                 // An event is one line, even if its texts have several.
-                one_line(&summary(&recorded.event))
+                one_line(&summary(&recorded.event)),
+                measured(recorded)
             );
         }
         text
     }
+}
+
+/// Returns what an event says of times and costs.
+fn measured(recorded: &RecordedEvent<PushEvent>) -> String {
+    let mut text = String::new();
+    if let Some(attempt) = &recorded.attempt {
+        let _ = write!(text, ", in {}", seconds(attempt.milliseconds));
+    }
+    if let Some(total) = &recorded.total {
+        let (dollars, rest) = (total.microdollars / 1_000_000, total.microdollars % 1_000_000);
+        let time = seconds(total.milliseconds);
+        let _ = write!(text, "; altogether {time}, about ${dollars}.{rest:06}");
+    }
+    text
+}
+
+fn seconds(milliseconds: u64) -> String {
+    format!("{}.{:03} s", milliseconds / 1000, milliseconds % 1000)
 }
 
 /// Returns an event in a few words.

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use domain::aggregate::{Aggregate, RecordedEvent};
+use domain::cost::Attempt;
 use domain::delivered::Delivery;
 use domain::destination::Destination;
 use domain::git::{ObjectId, RefName, RepositoryPath};
@@ -68,10 +69,22 @@ pub trait EventStore<A: Aggregate>: Send + Sync {
         state: Option<A::State>,
         event: A::Event,
     ) -> impl Future<Output = Result<Option<A::State>, AuditError>> + Send {
+        self.try_append_measured(state, event, None)
+    }
+
+    /// Appends `event` as [`EventStore::try_append`] does, with what the attempt has used that records it.
+    fn try_append_measured(
+        &self,
+        state: Option<A::State>,
+        event: A::Event,
+        attempt: Option<Attempt>,
+    ) -> impl Future<Output = Result<Option<A::State>, AuditError>> + Send {
         async move {
             let version = state.as_ref().map_or(0, A::version) + 1;
             let previous = state.as_ref().and_then(A::head).cloned();
-            let recorded = RecordedEvent::new(version, previous, Utc::now(), event)?;
+            let now = Utc::now();
+            let total = A::total(state.as_ref(), &event, attempt, now);
+            let recorded = RecordedEvent::measured(version, previous, now, event, attempt, total)?;
             let next = A::follow(state, &recorded)?;
             Ok(self.put_event(&recorded, &next).await?.then_some(next))
         }

@@ -18,3 +18,10 @@ pub fn required(name: &'static str) -> Result<String, Missing> {
 pub fn optional(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
+
+/// Returns the memory of this function in MiB, which Lambda tells it, or 0 outside of Lambda.
+#[must_use]
+pub fn memory_mib() -> u32 {
+    let memory = optional("AWS_LAMBDA_FUNCTION_MEMORY_SIZE");
+    memory.and_then(|memory| memory.parse().ok()).unwrap_or_default()
+}

@@ -9,6 +9,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::cost::{Attempt, Total};
 use crate::delivered::Delivery;
 use crate::digest::Digest;
 use crate::index::IndexKey;
@@ -61,6 +62,17 @@ pub trait Aggregate: 'static + Send + Sync {
 
     /// Returns the keys by which the table's indexes find a state, at most one of each index.
     fn index_keys(state: &Self::State) -> Vec<IndexKey>;
+
+    /// Returns what it has taken altogether, if `event` closes it now, after an attempt that has used this much.
+    #[must_use]
+    fn total(
+        _state: Option<&Self::State>,
+        _event: &Self::Event,
+        _attempt: Option<Attempt>,
+        _now: DateTime<Utc>,
+    ) -> Option<Total> {
+        None
+    }
 
     /// Returns what `last` says was delivered, after which the state is this one. It becomes an item of its own.
     #[must_use]
@@ -118,6 +130,12 @@ pub struct RecordedEvent<E> {
     /// The digest of the event before it, which all events have but the first, and those of schema 1.
     #[serde(rename = "previous_sha256", skip_serializing_if = "Option::is_none")]
     pub previous: Option<Digest>,
+    /// What the attempt has used that has recorded it, if it is the event of a stage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Attempt>,
+    /// What everything has taken up to this event, if it is one that closes a trail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<Total>,
     /// What happened.
     #[serde(flatten)]
     pub event: E,
@@ -137,11 +155,28 @@ impl<E: Serialize> RecordedEvent<E> {
         recorded_at: DateTime<Utc>,
         event: E,
     ) -> Result<Self, serde_json::Error> {
+        Self::measured(version, previous, recorded_at, event, None, None)
+    }
+
+    /// Creates the event with what its attempt has used, and what everything has taken.
+    ///
+    /// # Errors
+    /// Returns an error if the event has no form in JSON.
+    pub fn measured(
+        version: u64,
+        previous: Option<Digest>,
+        recorded_at: DateTime<Utc>,
+        event: E,
+        attempt: Option<Attempt>,
+        total: Option<Total>,
+    ) -> Result<Self, serde_json::Error> {
         let mut recorded = Self {
             version,
             schema: SCHEMA,
             recorded_at,
             previous,
+            attempt,
+            total,
             event,
             sha256: Digest::of(""),
         };
@@ -160,6 +195,8 @@ impl<'de, E: DeserializeOwned> Deserialize<'de> for RecordedEvent<E> {
             recorded_at: DateTime<Utc>,
             #[serde(rename = "previous_sha256")]
             previous: Option<Digest>,
+            attempt: Option<Attempt>,
+            total: Option<Total>,
             #[serde(flatten)]
             event: E,
         }
@@ -171,6 +208,8 @@ impl<'de, E: DeserializeOwned> Deserialize<'de> for RecordedEvent<E> {
             schema: fields.schema,
             recorded_at: fields.recorded_at,
             previous: fields.previous,
+            attempt: fields.attempt,
+            total: fields.total,
             event: fields.event,
             sha256,
         })

@@ -37,6 +37,23 @@ pub enum PushEvent {
 }
 
 impl PushEvent {
+    /// Returns whether the push, or its execution, ends with this event.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        match self {
+            Self::PushIgnored(_) | Self::PushSuperseded(_) | Self::PushDelivered(_) | Self::PushFailed(_) => {
+                true
+            }
+            Self::PushReceived(_)
+            | Self::PushRetried(_)
+            | Self::PushValidated(_)
+            | Self::CommitFetched(_)
+            | Self::ArchivePackaged(_)
+            | Self::ArchiveUploaded(_)
+            | Self::AttemptFailed(_) => false,
+        }
+    }
+
     /// Returns the event's name.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -7,6 +7,7 @@
 
 pub mod aggregate;
 pub mod contract;
+pub mod cost;
 pub mod delivered;
 pub mod destination;
 pub mod digest;

@@ -1,7 +1,10 @@
 //! A push as what flows through its state machine, and has a trail.
 
+use chrono::{DateTime, Utc};
+
 use crate::aggregate::{Aggregate, IllegalTransition, RecordedEvent};
 use crate::contract::Stage;
+use crate::cost::{Attempt, Total};
 use crate::delivered::Delivery;
 use crate::digest::Digest;
 use crate::event::PushEvent;
@@ -42,6 +45,23 @@ impl Aggregate for Push {
 
     fn index_keys(state: &PushState) -> Vec<IndexKey> {
         index::keys(state)
+    }
+
+    fn total(
+        state: Option<&PushState>,
+        event: &PushEvent,
+        attempt: Option<Attempt>,
+        now: DateTime<Utc>,
+    ) -> Option<Total> {
+        let state = state.filter(|_| event.is_closing())?;
+        let (used, events) = (state.used.and(attempt), state.version + 1);
+        Some(Total::new(
+            state.received_at,
+            now,
+            used,
+            state.executions.len(),
+            events,
+        ))
     }
 
     fn delivered(last: &PushEvent, state: &PushState) -> Option<Delivery> {

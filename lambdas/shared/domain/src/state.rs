@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{IllegalTransition, RecordedEvent};
 use crate::contract::{Archive, Deliver, Delivered, FetchedCommit, Ignored, Superseded};
+use crate::cost::{Total, Used};
 use crate::digest::Digest;
 use crate::error::Code;
 use crate::event::{PushEvent, PushFailed, PushReceived};
@@ -88,6 +89,12 @@ pub struct PushState {
     pub delivered: Option<Delivered>,
     /// The newer push that superseded this one.
     pub superseded: Option<Superseded>,
+    /// What the attempts of stages have used.
+    #[serde(default)]
+    pub used: Used,
+    /// What the push has taken up to the last event that has closed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<Total>,
     /// How many attempts of stages have failed.
     pub failed_attempts: u32,
     /// The failure of the execution in charge. A push that was delivered, ignored or superseded keeps its status if its
@@ -174,6 +181,8 @@ pub(crate) fn apply(
     }
     state.version = version;
     state.head = Some(recorded.sha256.clone());
+    state.used = state.used.and(recorded.attempt);
+    state.total = recorded.total.or(state.total);
     state.updated_at = recorded.recorded_at;
     Ok(state)
 }
@@ -328,6 +337,8 @@ fn begin(received: &PushReceived, recorded: &RecordedEvent<PushEvent>) -> PushSt
         archive: None,
         delivered: None,
         superseded: None,
+        used: Used::default(),
+        total: None,
         failed_attempts: 0,
         failure: None,
     }

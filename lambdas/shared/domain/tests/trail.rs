@@ -12,6 +12,7 @@ use domain::contract::{
     Archive, Author, Deliver, Delivered, Execution, Failure, FetchedCommit, FetchedSubmodule, IgnoreReason,
     Ignored, LfsObjects, Stage, StagedObject, Superseded, Uploaded, Validated, VerifiedSignature,
 };
+use domain::cost::{Attempt, Total, Used};
 use domain::event::{PushEvent, PushFailed, PushReceived, PushRetried};
 use domain::flow::{AttemptFailed, StageOutput};
 use domain::push::Push;
@@ -746,6 +747,35 @@ fn an_event_from_before_there_were_options_for_submodules_is_read() {
     assert_eq!(deliver.options.limits.submodules, 100);
 }
 
+/// The total is that of the whole push, over all of its executions.
+#[test]
+fn an_event_that_closes_a_push_has_what_everything_has_taken() {
+    let events = trail(vec![received(), validated(), failed(), retried(), validated()]);
+    let mut state = Push::fold(&events).unwrap().unwrap();
+    assert_eq!((state.total, state.used), (None, Used::default()));
+    let attempt = Some(Attempt {
+        milliseconds: 2000,
+        memory_mib: 1024,
+    });
+    for event in [fetched(), packaged(), uploaded()] {
+        assert_eq!(Push::total(Some(&state), &event, attempt, at(60)), None);
+        let previous = state.head.clone();
+        let next =
+            RecordedEvent::measured(state.version + 1, previous, at(60), event, attempt, None).unwrap();
+        state = Push::follow(Some(state), &next).unwrap();
+    }
+    assert_eq!(
+        (state.used.attempts, state.used.mib_milliseconds),
+        (3, 3 * 2_048_000)
+    );
+    let total = Push::total(Some(&state), &closed(), None, at(60)).unwrap();
+    assert_eq!(total, Total::new(at(0), at(60), state.used, 2, 9));
+    assert_eq!(total.milliseconds, 60_000);
+    let previous = state.head.clone();
+    let last = RecordedEvent::measured(9, previous, at(60), closed(), None, Some(total)).unwrap();
+    assert_eq!(Push::follow(Some(state), &last).unwrap().total, Some(total));
+}
+
 /// Returns one event of each kind.
 fn every_event() -> Vec<PushEvent> {
     vec![
@@ -767,7 +797,31 @@ fn every_event() -> Vec<PushEvent> {
 /// A change needs a new schema version, and a reader for the old one.
 #[test]
 fn every_event_reads_and_writes_as_the_golden_file_says() {
-    let events = trail(every_event());
+    let attempt = Attempt {
+        milliseconds: 1200,
+        memory_mib: 1769,
+    };
+    let total = Total {
+        milliseconds: 3400,
+        microdollars: 420,
+    };
+    let mut previous = None;
+    let events: Vec<_> = (1..)
+        .zip(every_event())
+        .map(|(version, event)| {
+            let is_of_stage = !matches!(event.name(), "PushReceived" | "PushRetried");
+            let (attempt, total) = (
+                is_of_stage.then_some(attempt),
+                event.is_closing().then_some(total),
+            );
+            let recorded_at = at(u32::try_from(version).unwrap());
+            let recorded =
+                RecordedEvent::measured(version, previous.take(), recorded_at, event, attempt, total)
+                    .unwrap();
+            previous = Some(recorded.sha256.clone());
+            recorded
+        })
+        .collect();
     let golden = include_str!("events.json");
     let read: Vec<RecordedEvent<PushEvent>> = serde_json::from_str(golden).unwrap();
     assert_eq!(read, events);

@@ -8,6 +8,7 @@ mod stopped;
 use std::time::Duration;
 
 use domain::aggregate::Aggregate;
+use domain::cost::Attempt;
 use domain::error::{Code, Coded};
 use domain::flow::{AttemptFailed, Flow, Payload, StageOutput};
 use domain::push::Push;
@@ -71,6 +72,7 @@ where
         return Ok(output);
     }
     check_in_charge(stage, payload, &state)?;
+    let began = tokio::time::Instant::now();
     let result = match tokio::time::timeout(time_limit, Box::pin(work(payload))).await {
         Ok(Ok(output)) => check_size::<P, O>(stage, output),
         Ok(Err(error)) => Err(Failed::new(&error)),
@@ -96,9 +98,17 @@ where
     let Some(event) = event else {
         return result;
     };
+    let used = Attempt {
+        milliseconds: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        memory_mib: aws::settings::memory_mib(),
+    };
     for attempt in 0..MAX_ATTEMPTS {
         let appended = async {
-            if trail.try_append(Some(state), event.clone()).await?.is_some() {
+            if trail
+                .try_append_measured(Some(state), event.clone(), Some(used))
+                .await?
+                .is_some()
+            {
                 return Ok(None);
             }
             tokio::time::sleep(backoff(attempt)).await;

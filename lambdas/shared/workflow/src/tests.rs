@@ -570,3 +570,38 @@ async fn an_output_without_an_event_changes_nothing() {
     assert_eq!(output.unwrap(), WrittenBefore);
     assert_eq!(scene.events().len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_an_attempt_is_recorded_whether_it_succeeds_or_fails() {
+    let scene = Scene::validated().await;
+    let failed = scene.fetch(async || {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        Err(Broken(Code::GitHostUnreachable))
+    });
+    failed.await.unwrap_err();
+    let fetched = scene.fetch(async || {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        Ok(samples::fetched(1))
+    });
+    fetched.await.unwrap();
+    let recorded = scene.trail.trail.events_of(scene.push.push_id);
+    let times: Vec<_> = recorded
+        .iter()
+        .map(|recorded| {
+            (
+                recorded.event.name(),
+                recorded.attempt.map(|attempt| attempt.milliseconds),
+            )
+        })
+        .collect();
+    assert_eq!(
+        times,
+        [
+            ("PushReceived", None),
+            ("PushValidated", None),
+            ("AttemptFailed", Some(1500)),
+            ("CommitFetched", Some(700)),
+        ]
+    );
+    assert_eq!(scene.state().await.unwrap().used.attempts, 2);
+}
