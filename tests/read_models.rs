@@ -127,6 +127,21 @@ async fn events_that_are_missing_or_were_added_are_found_and_stay() {
     );
 }
 
+/// DynamoDB deletes the items of an expired trail one after the other, which is no change that somebody has made.
+#[tokio::test]
+async fn a_trail_that_has_expired_is_told_apart_and_left_alone() {
+    let stack = stack().await;
+    let trail = stack.handle().trail().unwrap();
+    let push_id = write(&trail).await;
+    let expire = json!({"UpdateExpression": "SET expires_at = :past", "ExpressionAttributeValues": {":past": {"N": "1"}}});
+    change_item(stack, "UpdateItem", push_id, ("PUSH", "PUSH"), expire).await;
+    change_item(stack, "DeleteItem", push_id, ("PUSH", "EVENT#000003"), json!({})).await;
+    for _ in 0..2 {
+        let found = trail.rebuild(push_id).await.unwrap();
+        assert_eq!(found, Some(Difference::Expired));
+    }
+}
+
 #[tokio::test]
 async fn the_ids_of_all_pushes_are_read_also_of_those_without_a_read_model() {
     let stack = stack().await;

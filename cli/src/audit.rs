@@ -132,7 +132,7 @@ impl Audit {
         let step = self
             .progress
             .step(format!("Comparing {} pushes with their events", ids.len()));
-        let (mut differing, mut left) = (Vec::new(), 0);
+        let (mut differing, mut left, mut expired) = (Vec::new(), 0, 0);
         for id in &ids {
             let found = match then {
                 Then::Report => self.trail.compare(*id).await,
@@ -141,6 +141,10 @@ impl Audit {
             let Some(difference) = found.map_err(|error| self.failed(error))? else {
                 continue;
             };
+            if difference == Difference::Expired {
+                expired += 1;
+                continue;
+            }
             let is_rebuilt = then == Then::Rebuild
                 && matches!(
                     difference,
@@ -154,12 +158,16 @@ impl Audit {
             }));
         }
         step.done(&format!("Compared {} pushes with their events", ids.len()));
+        let (pushes, differed) = (ids.len(), differing.len());
+        let not_compared = if expired > 0 {
+            format!("; {expired} have expired, and were not compared")
+        } else {
+            String::new()
+        };
         results.text(format!(
-            "{} pushes, {} of which differed",
-            ids.len(),
-            differing.len()
+            "{pushes} pushes, {differed} of which differed{not_compared}"
         ))?;
-        results.put(json!({ "pushes": ids.len(), "differing": differing }));
+        results.put(json!({ "pushes": pushes, "differing": differing, "expired": expired }));
         Ok(left == 0)
     }
 

@@ -265,6 +265,7 @@ fn a_function_may_use_a_resource_whose_name_it_gets() {
                 "APPLICATION"
                 | "ENVIRONMENT"
                 | "ALARM_ROLLBACK_MINUTES"
+                | "AUDIT_RETENTION_DAYS"
                 | "CODEBUILD_ENDPOINT_URL"
                 | "EVIDENCE_BUCKET"
                 | "EVIDENCE_EXTERNAL_ID"

@@ -89,7 +89,8 @@ impl Containers {
 }
 
 /// The variables of all functions. `sam local invoke` passes to each function those that the template sets for it.
-pub const VARIABLES: [&str; 6] = [
+pub const VARIABLES: [&str; 7] = [
+    "AUDIT_RETENTION_DAYS",
     "LOCAL_ENDPOINT_URL",
     "SECRET_PREFIX",
     "SIGNING_KEY_ARN",
@@ -101,6 +102,7 @@ pub const VARIABLES: [&str; 6] = [
 fn variables(stack: &Stack, endpoint: String) -> Result<BTreeMap<&'static str, String>, Error> {
     let output = |name| stack.output(name).map(str::to_owned);
     let values = [
+        "0".to_owned(),
         endpoint,
         stack.secret_prefix()?,
         output("ProvenanceKeyArn")?,

@@ -13,8 +13,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let application = settings::required("APPLICATION")?.parse()?;
     let state_machine_arn = settings::required("STATE_MACHINE_ARN")?;
     let alarm_rollback_minutes = settings::required("ALARM_ROLLBACK_MINUTES")?.parse()?;
+    let retention = settings::required("AUDIT_RETENTION_DAYS")?.parse()?;
     let config = aws::config().await;
-    let pushes = DynamoTrail::new(&config, table);
+    let pushes = DynamoTrail::new(&config, table).keeping(retention);
     let deps = admit::Deps {
         deployments: &pushes.of(),
         pushes: &pushes,

@@ -8,7 +8,8 @@ use domain::contract::Stage;
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::init();
     let table = settings::required("TABLE_NAME")?;
-    let trail = DynamoTrail::new(&aws::config().await, table);
+    let retention = settings::required("AUDIT_RETENTION_DAYS")?.parse()?;
+    let trail = DynamoTrail::new(&aws::config().await, table).keeping(retention);
     workflow::run(Stage::Validate, trail.clone(), async |envelope| {
         validate::handle(&trail, envelope).await
     })

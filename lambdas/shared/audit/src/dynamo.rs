@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, Put, TransactWriteItem};
-use chrono::SecondsFormat;
+use chrono::{SecondsFormat, TimeDelta};
 use delivery::deployment::{Deployment, DeploymentId};
 use delivery::slot::{ApprovalToken, Release, Slot, SlotKey};
 use domain::aggregate::{Aggregate, RecordedEvent};
@@ -39,6 +39,7 @@ type Item = HashMap<String, AttributeValue>;
 pub struct DynamoTrail<A = Push> {
     client: Client,
     table: String,
+    retention: Option<TimeDelta>,
     aggregate: PhantomData<A>,
 }
 
@@ -49,8 +50,16 @@ impl<A> DynamoTrail<A> {
         Self {
             client: Client::new(config),
             table,
+            retention: None,
             aggregate: PhantomData,
         }
+    }
+
+    /// Lets trails that begin from now on be deleted after so many days, or keeps them for ever if it is 0.
+    #[must_use]
+    pub fn keeping(self, days: u32) -> Self {
+        let retention = (days > 0).then(|| TimeDelta::days(days.into()));
+        Self { retention, ..self }
     }
 
     /// Returns the trail of another kind of aggregate in the same table.
@@ -59,6 +68,7 @@ impl<A> DynamoTrail<A> {
         DynamoTrail {
             client: self.client.clone(),
             table: self.table.clone(),
+            retention: self.retention,
             aggregate: PhantomData,
         }
     }
@@ -210,6 +220,10 @@ impl<A: Aggregate> EventStore<A> for DynamoTrail<A> {
             events.push(event_of(item, &pk)?);
         }
         Ok(events)
+    }
+
+    fn retention(&self) -> Option<TimeDelta> {
+        self.retention
     }
 
     async fn put_event(&self, event: &RecordedEvent<A::Event>, next: &A::State) -> Result<bool, AuditError> {

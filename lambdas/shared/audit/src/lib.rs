@@ -21,8 +21,8 @@ pub mod samples;
 
 use std::time::Duration;
 
-use chrono::Utc;
-use domain::aggregate::{Aggregate, RecordedEvent};
+use chrono::{TimeDelta, Utc};
+use domain::aggregate::{Aggregate, Circumstances, RecordedEvent};
 use domain::cost::Attempt;
 use domain::delivered::Delivery;
 use domain::destination::Destination;
@@ -57,6 +57,11 @@ pub trait EventStore<A: Aggregate>: Send + Sync {
         next: &A::State,
     ) -> impl Future<Output = Result<bool, AuditError>> + Send;
 
+    /// Returns how long a trail that begins now is kept, or `None` if it is kept for ever.
+    fn retention(&self) -> Option<TimeDelta> {
+        None
+    }
+
     /// Returns the state that an aggregate's events fold to, or `None` if it has no events.
     fn load(&self, id: A::Id) -> impl Future<Output = Result<Option<A::State>, AuditError>> + Send {
         async move { Ok(A::fold(&self.events(id).await?)?) }
@@ -83,8 +88,15 @@ pub trait EventStore<A: Aggregate>: Send + Sync {
             let version = state.as_ref().map_or(0, A::version) + 1;
             let previous = state.as_ref().and_then(A::head).cloned();
             let now = Utc::now();
-            let total = A::total(state.as_ref(), &event, attempt, now);
-            let recorded = RecordedEvent::measured(version, previous, now, event, attempt, total)?;
+            let circumstances = Circumstances {
+                expires_at: match &state {
+                    Some(state) => A::expires_at(state),
+                    None => self.retention().map(|retention| (now + retention).timestamp()),
+                },
+                attempt,
+                total: A::total(state.as_ref(), &event, attempt, now),
+            };
+            let recorded = RecordedEvent::new(version, previous, now, event)?.with(circumstances)?;
             let next = A::follow(state, &recorded)?;
             Ok(self.put_event(&recorded, &next).await?.then_some(next))
         }

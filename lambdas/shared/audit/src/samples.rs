@@ -157,6 +157,8 @@ pub struct JobState {
     id: Uuid,
     version: u64,
     head: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
     has_ended: bool,
 }
 
@@ -184,6 +186,7 @@ impl Aggregate for Job {
                 id: *id,
                 version: 1,
                 head: Some(recorded.sha256.clone()),
+                expires_at: recorded.expires_at,
                 has_ended: false,
             }),
             (None, _) => Err(IllegalTransition::at_the_beginning::<Self>(recorded)),
@@ -209,6 +212,10 @@ impl Aggregate for Job {
 
     fn head(state: &JobState) -> Option<&Digest> {
         state.head.as_ref()
+    }
+
+    fn expires_at(state: &JobState) -> Option<i64> {
+        state.expires_at
     }
 
     fn index_keys(state: &JobState) -> Vec<IndexKey> {

@@ -496,6 +496,27 @@ async fn the_architecture_guide_has_the_keys_of_all_items() {
     assert_eq!(keys, written);
 }
 
+/// A trail expires as a whole, by the time of its first event, whoever writes the later ones.
+#[tokio::test]
+async fn all_items_of_a_trail_expire_together_if_trails_do() {
+    let service = Service::always(AwsResponse::json(&json!({}))).await;
+    let keeping = trail_of(&service).keeping(30);
+    let before = Utc::now().timestamp();
+    let begun = keeping.try_append(None, received()).await.unwrap();
+    let ignored = trail_of(&service).try_append(begun, ignored()).await.unwrap();
+    let day = 24 * 60 * 60;
+    let expires_at = ignored.unwrap().expires_at.unwrap();
+    assert!((before + 30 * day..=before + 30 * day + 60).contains(&expires_at));
+    let items: Vec<_> = service.requests().iter().flat_map(puts).collect();
+    assert_eq!(items.len(), 4);
+    for (_, put) in items {
+        assert_eq!(put["Item"]["expires_at"], json!({ "N": expires_at.to_string() }));
+    }
+    let for_ever = trail_of(&service).keeping(0);
+    let state = for_ever.try_append(None, received()).await.unwrap();
+    assert_eq!(state.unwrap().expires_at, None);
+}
+
 /// Writes the event that closes the push as delivered, as if it were the first.
 async fn write_delivery(trail: &DynamoTrail) {
     let state = samples::folded(samples::delivered_trail(&push()));

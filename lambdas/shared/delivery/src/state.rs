@@ -90,6 +90,9 @@ pub struct DeploymentState {
     /// The digest of the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<Digest>,
+    /// When the trail may be deleted, in seconds since the epoch, or `None` if it is kept for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
     /// When its first execution started.
     pub requested_at: DateTime<Utc>,
     /// When its last event was recorded.
@@ -152,6 +155,10 @@ impl Aggregate for Deployment {
 
     fn head(state: &DeploymentState) -> Option<&Digest> {
         state.head.as_ref()
+    }
+
+    fn expires_at(state: &DeploymentState) -> Option<i64> {
+        state.expires_at
     }
 
     /// The index by repository lists the deployments of an application in an environment, the one by status those of a push
@@ -243,6 +250,7 @@ fn apply(
             state = DeploymentState {
                 executions,
                 failed_attempts: state.failed_attempts,
+                expires_at: state.expires_at,
                 ..DeploymentState::new(state.deployment, state.requested_at)
             };
         }
@@ -324,6 +332,7 @@ fn begin(requested: &DeploymentRequested, recorded: &RecordedEvent<DeploymentEve
         updated_at: recorded.recorded_at,
         version: 1,
         head: Some(recorded.sha256.clone()),
+        expires_at: recorded.expires_at,
         ..DeploymentState::new(requested.deployment.clone(), requested.execution.started_at)
     }
 }
@@ -336,6 +345,7 @@ impl DeploymentState {
             status: DeploymentStatus::Requested,
             version: 0,
             head: None,
+            expires_at: None,
             requested_at,
             updated_at: requested_at,
             executions: Vec::new(),

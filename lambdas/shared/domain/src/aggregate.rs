@@ -60,6 +60,9 @@ pub trait Aggregate: 'static + Send + Sync {
     /// Returns the digest of the last event, or `None` if the state was stored before events had digests.
     fn head(state: &Self::State) -> Option<&Digest>;
 
+    /// Returns when the trail may be deleted, in seconds since the epoch, or `None` if it is kept for ever.
+    fn expires_at(state: &Self::State) -> Option<i64>;
+
     /// Returns the keys by which the table's indexes find a state, at most one of each index.
     fn index_keys(state: &Self::State) -> Vec<IndexKey>;
 
@@ -130,6 +133,10 @@ pub struct RecordedEvent<E> {
     /// The digest of the event before it, which all events have but the first, and those of schema 1.
     #[serde(rename = "previous_sha256", skip_serializing_if = "Option::is_none")]
     pub previous: Option<Digest>,
+    /// When the trail may be deleted, in seconds since the epoch, which all events of a trail have alike. `None` if it is kept
+    /// for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
     /// What the attempt has used that has recorded it, if it is the event of a stage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
@@ -144,6 +151,17 @@ pub struct RecordedEvent<E> {
     pub sha256: Digest,
 }
 
+/// What is recorded with an event.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Circumstances {
+    /// See [`RecordedEvent::expires_at`].
+    pub expires_at: Option<i64>,
+    /// See [`RecordedEvent::attempt`].
+    pub attempt: Option<Attempt>,
+    /// See [`RecordedEvent::total`].
+    pub total: Option<Total>,
+}
+
 impl<E: Serialize> RecordedEvent<E> {
     /// Creates the event that follows `previous`, the digest of the one before it, if it is not the first.
     ///
@@ -155,33 +173,30 @@ impl<E: Serialize> RecordedEvent<E> {
         recorded_at: DateTime<Utc>,
         event: E,
     ) -> Result<Self, serde_json::Error> {
-        Self::measured(version, previous, recorded_at, event, None, None)
-    }
-
-    /// Creates the event with what its attempt has used, and what everything has taken.
-    ///
-    /// # Errors
-    /// Returns an error if the event has no form in JSON.
-    pub fn measured(
-        version: u64,
-        previous: Option<Digest>,
-        recorded_at: DateTime<Utc>,
-        event: E,
-        attempt: Option<Attempt>,
-        total: Option<Total>,
-    ) -> Result<Self, serde_json::Error> {
-        let mut recorded = Self {
+        let recorded = Self {
             version,
             schema: SCHEMA,
             recorded_at,
             previous,
-            attempt,
-            total,
+            expires_at: None,
+            attempt: None,
+            total: None,
             event,
             sha256: Digest::of(""),
         };
-        recorded.sha256 = digest_of(&serde_json::to_value(&recorded)?)?;
-        Ok(recorded)
+        recorded.with(Circumstances::default())
+    }
+
+    /// Adds what is recorded with the event.
+    ///
+    /// # Errors
+    /// Returns an error if the event has no form in JSON.
+    pub fn with(mut self, circumstances: Circumstances) -> Result<Self, serde_json::Error> {
+        self.expires_at = circumstances.expires_at;
+        self.attempt = circumstances.attempt;
+        self.total = circumstances.total;
+        self.sha256 = digest_of(&serde_json::to_value(&self)?)?;
+        Ok(self)
     }
 }
 
@@ -195,6 +210,7 @@ impl<'de, E: DeserializeOwned> Deserialize<'de> for RecordedEvent<E> {
             recorded_at: DateTime<Utc>,
             #[serde(rename = "previous_sha256")]
             previous: Option<Digest>,
+            expires_at: Option<i64>,
             attempt: Option<Attempt>,
             total: Option<Total>,
             #[serde(flatten)]
@@ -208,6 +224,7 @@ impl<'de, E: DeserializeOwned> Deserialize<'de> for RecordedEvent<E> {
             schema: fields.schema,
             recorded_at: fields.recorded_at,
             previous: fields.previous,
+            expires_at: fields.expires_at,
             attempt: fields.attempt,
             total: fields.total,
             event: fields.event,

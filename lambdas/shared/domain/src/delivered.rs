@@ -28,6 +28,9 @@ pub struct Delivery {
     pub zip: Delivered,
     /// The zip's SHA-256, in hexadecimal.
     pub sha256: String,
+    /// When the trail of the push may be deleted, and this with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
 }
 
 impl Delivery {
@@ -47,6 +50,7 @@ impl Delivery {
             author: fetched.author.clone(),
             zip: zip.clone(),
             sha256: state.archive.as_ref()?.sha256.clone(),
+            expires_at: state.expires_at,
         })
     }
 }

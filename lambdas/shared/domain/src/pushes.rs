@@ -43,6 +43,10 @@ impl Aggregate for Push {
         state.head.as_ref()
     }
 
+    fn expires_at(state: &PushState) -> Option<i64> {
+        state.expires_at
+    }
+
     fn index_keys(state: &PushState) -> Vec<IndexKey> {
         index::keys(state)
     }

@@ -67,6 +67,9 @@ pub struct PushState {
     /// The digest of the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<Digest>,
+    /// When the trail may be deleted, in seconds since the epoch, or `None` if it is kept for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
     /// When its first execution started.
     pub received_at: DateTime<Utc>,
     /// When its last event was recorded.
@@ -327,6 +330,7 @@ fn begin(received: &PushReceived, recorded: &RecordedEvent<PushEvent>) -> PushSt
         status: Status::Received,
         version: 1,
         head: Some(recorded.sha256.clone()),
+        expires_at: recorded.expires_at,
         received_at: received.execution.started_at,
         updated_at: recorded.recorded_at,
         executions: vec![received.execution.id.clone()],

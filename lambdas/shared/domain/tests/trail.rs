@@ -7,7 +7,7 @@
 )]
 
 use chrono::{DateTime, Utc};
-use domain::aggregate::{Aggregate, RecordedEvent};
+use domain::aggregate::{Aggregate, Circumstances, RecordedEvent};
 use domain::contract::{
     Archive, Author, Deliver, Delivered, Execution, Failure, FetchedCommit, FetchedSubmodule, IgnoreReason,
     Ignored, LfsObjects, Stage, StagedObject, Superseded, Uploaded, Validated, VerifiedSignature,
@@ -760,9 +760,12 @@ fn an_event_that_closes_a_push_has_what_everything_has_taken() {
     for event in [fetched(), packaged(), uploaded()] {
         assert_eq!(Push::total(Some(&state), &event, attempt, at(60)), None);
         let previous = state.head.clone();
-        let next =
-            RecordedEvent::measured(state.version + 1, previous, at(60), event, attempt, None).unwrap();
-        state = Push::follow(Some(state), &next).unwrap();
+        let next = RecordedEvent::new(state.version + 1, previous, at(60), event).unwrap();
+        let circumstances = Circumstances {
+            attempt,
+            ..Circumstances::default()
+        };
+        state = Push::follow(Some(state), &next.with(circumstances).unwrap()).unwrap();
     }
     assert_eq!(
         (state.used.attempts, state.used.mib_milliseconds),
@@ -772,7 +775,12 @@ fn an_event_that_closes_a_push_has_what_everything_has_taken() {
     assert_eq!(total, Total::new(at(0), at(60), state.used, 2, 9));
     assert_eq!(total.milliseconds, 60_000);
     let previous = state.head.clone();
-    let last = RecordedEvent::measured(9, previous, at(60), closed(), None, Some(total)).unwrap();
+    let last = RecordedEvent::new(9, previous, at(60), closed()).unwrap();
+    let circumstances = Circumstances {
+        total: Some(total),
+        ..Circumstances::default()
+    };
+    let last = last.with(circumstances).unwrap();
     assert_eq!(Push::follow(Some(state), &last).unwrap().total, Some(total));
 }
 
@@ -815,9 +823,13 @@ fn every_event_reads_and_writes_as_the_golden_file_says() {
                 event.is_closing().then_some(total),
             );
             let recorded_at = at(u32::try_from(version).unwrap());
-            let recorded =
-                RecordedEvent::measured(version, previous.take(), recorded_at, event, attempt, total)
-                    .unwrap();
+            let recorded = RecordedEvent::new(version, previous.take(), recorded_at, event).unwrap();
+            let circumstances = Circumstances {
+                expires_at: Some(1_800_000_000),
+                attempt,
+                total,
+            };
+            let recorded = recorded.with(circumstances).unwrap();
             previous = Some(recorded.sha256.clone());
             recorded
         })

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::Utc;
 use domain::aggregate::Aggregate;
 
 use super::{AwsFailure, DELIVERED, DynamoTrail, Item, delivered_item, delivered_key, read_model, text};
@@ -22,6 +23,8 @@ pub enum Difference {
     Attributes(Vec<String>),
     /// The record of what was delivered is missing, or is another, or should not be there.
     Delivered,
+    /// The trail has expired, so DynamoDB may have deleted some of its items and not yet the others.
+    Expired,
     /// The events are not those of one trail, because one is missing, was added or was changed.
     Events(String),
 }
@@ -37,6 +40,7 @@ impl std::fmt::Display for Difference {
             Self::Delivered => {
                 formatter.write_str("the record of what was delivered is not what the events say")
             }
+            Self::Expired => formatter.write_str("the trail has expired"),
             Self::Events(reason) => write!(formatter, "the events do not follow each other: {reason}"),
         }
     }
@@ -93,10 +97,7 @@ impl<A: Aggregate> DynamoTrail<A> {
     /// Returns an error if the table cannot be read.
     pub async fn compare(&self, id: A::Id) -> Result<Option<Difference>, AuditError> {
         let (stored, folded) = self.at_rest(id).await?;
-        Ok(match folded {
-            Ok(folded) => stored.difference_to(&folded),
-            Err(reason) => Some(Difference::Events(reason)),
-        })
+        Ok(stored.difference_to(&folded))
     }
 
     /// Writes the read model and the record of what was delivered as the events have them, if they differ. Returns how they
@@ -107,11 +108,10 @@ impl<A: Aggregate> DynamoTrail<A> {
     /// again. Returns other errors if the table cannot be read or written.
     pub async fn rebuild(&self, id: A::Id) -> Result<Option<Difference>, AuditError> {
         let (mut stored, folded) = self.at_rest(id).await?;
-        let folded = match folded {
-            Ok(folded) => folded,
-            Err(reason) => return Ok(Some(Difference::Events(reason))),
-        };
         let difference = stored.difference_to(&folded);
+        let Some(folded) = folded.ok().filter(|_| difference != Some(Difference::Expired)) else {
+            return Ok(difference);
+        };
         if let Some(delivered) = &folded.delivered
             && stored.delivered.as_ref() != Some(delivered)
         {
@@ -173,7 +173,8 @@ impl<A: Aggregate> DynamoTrail<A> {
             let delivered = self.raw(&delivered_key(id), DELIVERED).await?;
             let again = self.raw(&pk, A::KIND).await?;
             if again == model {
-                return Ok((Items { model, delivered }, folded));
+                let stored = Items { model, delivered };
+                return Ok((stored, folded));
             }
             model = again;
             tokio::time::sleep(backoff(attempt)).await;
@@ -199,6 +200,7 @@ impl<A: Aggregate> DynamoTrail<A> {
 }
 
 /// What the table has of an aggregate besides its events.
+#[derive(Default)]
 struct Items {
     /// The read model.
     model: Option<Item>,
@@ -207,8 +209,24 @@ struct Items {
 }
 
 impl Items {
+    /// Returns whether DynamoDB may have deleted some items of the trail.
+    fn have_expired_by(&self, now: i64) -> bool {
+        let items = self.model.iter().chain(&self.delivered);
+        let mut times = items.filter_map(|item| item.get("expires_at")?.as_n().ok()?.parse::<i64>().ok());
+        times.any(|expires_at| expires_at <= now)
+    }
+
     /// Returns how these items differ from those that the events fold to.
-    fn difference_to(&self, folded: &Self) -> Option<Difference> {
+    fn difference_to(&self, folded: &Result<Self, String>) -> Option<Difference> {
+        let now = Utc::now().timestamp();
+        let is_over = |items: &Self| items.have_expired_by(now);
+        if is_over(self) || folded.as_ref().is_ok_and(is_over) {
+            return Some(Difference::Expired);
+        }
+        let folded = match folded {
+            Ok(folded) => folded,
+            Err(reason) => return Some(Difference::Events(reason.clone())),
+        };
         match (&self.model, &folded.model) {
             (None, Some(_)) => return Some(Difference::Missing),
             (Some(_), None) => return Some(Difference::Added),
