@@ -1,12 +1,15 @@
 //! `push-code audit`: whether the audit trail is whole, and its events for other programs.
 
-mod provenance;
+mod checkpoints;
+mod keys;
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
+use ::audit::checkpoints::{SeenTrail, Trails};
 use ::audit::{AuditError, Difference, DynamoTrail, EventStore as _};
 use chrono::{DateTime, Utc};
-use clap::Subcommand;
+use clap::{Subcommand, ValueHint};
 use domain::push::{Push, PushId};
 use local_aws::Stack;
 use serde_json::json;
@@ -19,10 +22,14 @@ use crate::results::Results;
 /// What to do with the audit trail.
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
-    /// Compare the read models with the events that they are folded from. Reads the whole table. Exits with 1 if any differs.
+    /// Compare the read models with the events that they are folded from, and the events with the signed checkpoints. Reads the
+    /// whole table. Exits with 1 if any differs.
     Verify {
-        /// Only that of this push.
+        /// Only the trail of this push, without the checkpoints, which are of all pushes of a day.
         id: Option<PushId>,
+        /// The public key of the checkpoints, as `audit key --checkpoints` has written it before. Without it AWS KMS is asked.
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "id")]
+        key: Option<PathBuf>,
         /// The stack.
         #[command(flatten)]
         stack: StackArgs,
@@ -38,6 +45,9 @@ pub enum AuditCommand {
     },
     /// Write the public key by which `push-code verify` checks provenance documents, as PEM.
     Key {
+        /// The key of the checkpoints of the trail instead, for `audit verify --key`.
+        #[arg(long)]
+        checkpoints: bool,
         /// The stack.
         #[command(flatten)]
         stack: StackArgs,
@@ -71,25 +81,31 @@ pub async fn run(
     progress: Progress,
 ) -> Result<bool, Error> {
     match command {
-        AuditCommand::Verify { id, stack } => {
-            let audit = Audit::open(&stack.open(progress).await?, progress)?;
-            audit.compare(id, Then::Report, results).await
+        AuditCommand::Verify { id, key, stack } => {
+            let audit = Audit::open(stack.open(progress).await?, progress)?;
+            audit.compare(id, Then::Report, key.as_deref(), results).await
         }
         AuditCommand::Rebuild { id, stack } => {
-            let audit = Audit::open(&stack.open(progress).await?, progress)?;
-            audit.compare(id, Then::Rebuild, results).await
+            let audit = Audit::open(stack.open(progress).await?, progress)?;
+            audit.compare(id, Then::Rebuild, None, results).await
         }
-        AuditCommand::Key { stack } => {
-            provenance::write_key(&stack.open(progress).await?, results.writer()).await?;
+        AuditCommand::Key { checkpoints, stack } => {
+            let output = if checkpoints {
+                CHECKPOINT_KEY
+            } else {
+                "ProvenanceKeyArn"
+            };
+            let key = keys::read(&stack.open(progress).await?, output).await?;
+            keys::write(results.writer(), key.as_bytes())?;
             Ok(true)
         }
         AuditCommand::Provenance { id, stack } => {
             let stack = stack.open(progress).await?;
-            provenance::write_document(&stack, id, results.writer()).await?;
+            keys::write_document(&stack, id, results.writer()).await?;
             Ok(true)
         }
         AuditCommand::Export { since, stack } => {
-            let audit = Audit::open(&stack.open(progress).await?, progress)?;
+            let audit = Audit::open(stack.open(progress).await?, progress)?;
             audit.export(since, results.writer()).await?;
             Ok(true)
         }
@@ -103,18 +119,21 @@ enum Then {
     Rebuild,
 }
 
+/// The output of a stack that has the key of its checkpoints.
+const CHECKPOINT_KEY: &str = "CheckpointKeyArn";
+
 /// The trail of a stack.
 struct Audit {
     trail: DynamoTrail<Push>,
-    stack: String,
+    stack: Stack,
     progress: Progress,
 }
 
 impl Audit {
-    fn open(stack: &Stack, progress: Progress) -> Result<Self, Error> {
+    fn open(stack: Stack, progress: Progress) -> Result<Self, Error> {
         Ok(Self {
             trail: stack.trail()?,
-            stack: stack.name().to_owned(),
+            stack,
             progress,
         })
     }
@@ -123,8 +142,15 @@ impl Audit {
         &self,
         id: Option<PushId>,
         then: Then,
+        key: Option<&Path>,
         results: &mut Results<impl Write>,
     ) -> Result<bool, Error> {
+        // Before the trails, which then have everything that these are of.
+        let checkpoints = match (id, then) {
+            (None, Then::Report) => Some(self.checkpoints(key).await?),
+            // The checkpoints are of all pushes of a day.
+            _ => None,
+        };
         let ids = match id {
             Some(id) => vec![id],
             None => self.ids().await?,
@@ -133,9 +159,16 @@ impl Audit {
             .progress
             .step(format!("Comparing {} pushes with their events", ids.len()));
         let (mut differing, mut left, mut expired) = (Vec::new(), 0, 0);
+        let mut trails = Trails::new();
         for id in &ids {
             let found = match then {
-                Then::Report => self.trail.compare(*id).await,
+                Then::Report => {
+                    let compared = self.trail.compare_events(*id).await;
+                    compared.map(|(difference, events)| {
+                        trails.extend(SeenTrail::of(&events).map(|seen| (*id, seen)));
+                        difference
+                    })
+                }
                 Then::Rebuild => self.trail.rebuild(*id).await,
             };
             let Some(difference) = found.map_err(|error| self.failed(error))? else {
@@ -168,7 +201,11 @@ impl Audit {
             "{pushes} pushes, {differed} of which differed{not_compared}"
         ))?;
         results.put(json!({ "pushes": pushes, "differing": differing, "expired": expired }));
-        Ok(left == 0)
+        let is_signed = match checkpoints {
+            Some(checkpoints) => checkpoints.compare(&trails, results)?,
+            None => true,
+        };
+        Ok(left == 0 && is_signed)
     }
 
     async fn export(&self, since: Option<DateTime<Utc>>, out: &mut impl Write) -> Result<(), Error> {
@@ -206,7 +243,7 @@ impl Audit {
     }
 
     fn failed(&self, error: AuditError) -> Error {
-        let action = format!("read the audit trail of the stack {}", self.stack);
+        let action = format!("read the audit trail of the stack {}", self.stack.name());
         Error::LocalAws(local_aws::Error::audit(action)(error))
     }
 }

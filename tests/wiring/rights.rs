@@ -260,7 +260,7 @@ fn a_function_may_use_a_resource_whose_name_it_gets() {
                 "BUILD_PROJECT" => vec!["codebuild"],
                 "EVIDENCE_ROLE_ARN" => vec!["sts"],
                 "EXECUTION_ROLE_ARN" => vec!["iam"],
-                "SIGNING_KEY_ARN" => vec!["kms"],
+                "SIGNING_KEY_ARN" | "CHECKPOINT_KEY_ARN" => vec!["kms"],
                 // They belong to one of the others.
                 "APPLICATION"
                 | "ENVIRONMENT"

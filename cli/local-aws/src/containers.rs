@@ -89,8 +89,9 @@ impl Containers {
 }
 
 /// The variables of all functions. `sam local invoke` passes to each function those that the template sets for it.
-pub const VARIABLES: [&str; 7] = [
+pub const VARIABLES: [&str; 8] = [
     "AUDIT_RETENTION_DAYS",
+    "CHECKPOINT_KEY_ARN",
     "LOCAL_ENDPOINT_URL",
     "SECRET_PREFIX",
     "SIGNING_KEY_ARN",
@@ -103,6 +104,7 @@ fn variables(stack: &Stack, endpoint: String) -> Result<BTreeMap<&'static str, S
     let output = |name| stack.output(name).map(str::to_owned);
     let values = [
         "0".to_owned(),
+        output("CheckpointKeyArn")?,
         endpoint,
         stack.secret_prefix()?,
         output("ProvenanceKeyArn")?,

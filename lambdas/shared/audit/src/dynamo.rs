@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, Put, TransactWriteItem};
-use chrono::{SecondsFormat, TimeDelta};
+use chrono::{NaiveDate, SecondsFormat, TimeDelta};
 use delivery::deployment::{Deployment, DeploymentId};
 use delivery::slot::{ApprovalToken, Release, Slot, SlotKey};
 use domain::aggregate::{Aggregate, RecordedEvent};
@@ -20,6 +20,7 @@ use domain::push::{Push, PushId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::checkpoints::{Checkpoints, StoredCheckpoint};
 use super::error::partition_key;
 use super::{
     AuditError, Deliveries, DeploymentTrail, DestinationRecord, EventStore, LastPush, PushTrail, RefKey,
@@ -272,6 +273,36 @@ impl<A: Aggregate> EventStore<A> for DynamoTrail<A> {
 impl Deliveries for DynamoTrail<Push> {
     async fn delivered(&self, push_id: PushId) -> Result<Option<Delivery>, AuditError> {
         self.item(&delivered_key(push_id), DELIVERED).await
+    }
+}
+
+/// The partition key of all checkpoints, of which there is one a day.
+const CHECKPOINT: &str = "CHECKPOINT";
+
+impl Checkpoints for DynamoTrail<Push> {
+    async fn put_checkpoint(&self, checkpoint: &StoredCheckpoint) -> Result<(), AuditError> {
+        let sk = format!("{}#{:04}", checkpoint.day, checkpoint.part);
+        self.put_always(to_item(checkpoint, CHECKPOINT, &sk)?).await
+    }
+
+    async fn checkpoints(&self, since: NaiveDate) -> Result<Vec<StoredCheckpoint>, AuditError> {
+        let mut items = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk AND sk >= :since")
+            .expression_attribute_values(":pk", text(CHECKPOINT))
+            .expression_attribute_values(":since", text(&since.to_string()))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        let mut stored = Vec::new();
+        while let Some(item) = items.next().await {
+            let item = item.map_err(|error| self.failed(AwsFailure::new("dynamodb:Query", &error)))?;
+            stored.push(from_item(item, CHECKPOINT)?);
+        }
+        Ok(stored)
     }
 }
 

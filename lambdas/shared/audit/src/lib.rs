@@ -6,6 +6,7 @@
 //! The required methods of all are a thin port of reads and conditional writes. Everything else is provided on top of
 //! them, so the trail in memory, which tests use, runs the same algorithms as the one in DynamoDB.
 
+pub mod checkpoints;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod deployments;

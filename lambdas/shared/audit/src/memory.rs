@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use delivery::deployment::{Deployment, DeploymentId};
 use delivery::slot::{ApprovalToken, Release, Slot, SlotKey};
 use domain::aggregate::{Aggregate, RecordedEvent};
@@ -12,6 +12,7 @@ use domain::destination::Destination;
 use domain::index::Index;
 use domain::push::{Push, PushId};
 
+use super::checkpoints::{Checkpoints, StoredCheckpoint};
 use super::{
     AuditError, Deliveries, DeploymentTrail, DestinationRecord, EventStore, LastPush, PushTrail, RefKey,
     SortKeys, StateIndex,
@@ -26,6 +27,7 @@ pub struct MemoryTrail<A: Aggregate = Push> {
 #[derive(Debug)]
 struct Items<A: Aggregate> {
     events: HashMap<A::Id, Vec<RecordedEvent<A::Event>>>,
+    checkpoints: BTreeMap<(NaiveDate, usize), StoredCheckpoint>,
     delivered: HashMap<PushId, Delivery>,
     last_pushes: HashMap<RefKey, LastPush>,
     destinations: HashMap<String, DestinationRecord>,
@@ -39,6 +41,7 @@ impl<A: Aggregate> Default for MemoryTrail<A> {
         Self {
             items: Mutex::new(Items {
                 events: HashMap::new(),
+                checkpoints: BTreeMap::new(),
                 delivered: HashMap::new(),
                 last_pushes: HashMap::new(),
                 destinations: HashMap::new(),
@@ -114,6 +117,23 @@ impl<A: Aggregate> StateIndex<A> for MemoryTrail<A> {
 impl Deliveries for MemoryTrail<Push> {
     async fn delivered(&self, push_id: PushId) -> Result<Option<Delivery>, AuditError> {
         Ok(self.items().delivered.get(&push_id).cloned())
+    }
+}
+
+impl Checkpoints for MemoryTrail<Push> {
+    async fn put_checkpoint(&self, checkpoint: &StoredCheckpoint) -> Result<(), AuditError> {
+        let key = (checkpoint.day, checkpoint.part);
+        self.items().checkpoints.insert(key, checkpoint.clone());
+        Ok(())
+    }
+
+    async fn checkpoints(&self, since: NaiveDate) -> Result<Vec<StoredCheckpoint>, AuditError> {
+        let items = self.items();
+        Ok(items
+            .checkpoints
+            .range((since, 0)..)
+            .map(|(_, stored)| stored.clone())
+            .collect())
     }
 }
 

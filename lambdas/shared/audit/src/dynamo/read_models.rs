@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::Utc;
-use domain::aggregate::Aggregate;
+use domain::aggregate::{Aggregate, RecordedEvent};
 
 use super::{AwsFailure, DELIVERED, DynamoTrail, Item, delivered_item, delivered_key, read_model, text};
 use crate::error::partition_key;
@@ -96,8 +96,19 @@ impl<A: Aggregate> DynamoTrail<A> {
     /// # Errors
     /// Returns an error if the table cannot be read.
     pub async fn compare(&self, id: A::Id) -> Result<Option<Difference>, AuditError> {
-        let (stored, folded) = self.at_rest(id).await?;
-        Ok(stored.difference_to(&folded))
+        Ok(self.compare_events(id).await?.0)
+    }
+
+    /// Compares as [`DynamoTrail::compare`] does, and returns the events too, or none if they cannot be read.
+    ///
+    /// # Errors
+    /// Returns an error if the table cannot be read.
+    pub async fn compare_events(
+        &self,
+        id: A::Id,
+    ) -> Result<(Option<Difference>, Vec<RecordedEvent<A::Event>>), AuditError> {
+        let (stored, events, folded) = self.at_rest(id).await?;
+        Ok((stored.difference_to(&folded), events))
     }
 
     /// Writes the read model and the record of what was delivered as the events have them, if they differ. Returns how they
@@ -107,7 +118,7 @@ impl<A: Aggregate> DynamoTrail<A> {
     /// Returns [`AuditError::Contended`] if an event was appended at the same time, which has written the read model: compare
     /// again. Returns other errors if the table cannot be read or written.
     pub async fn rebuild(&self, id: A::Id) -> Result<Option<Difference>, AuditError> {
-        let (mut stored, folded) = self.at_rest(id).await?;
+        let (mut stored, _, folded) = self.at_rest(id).await?;
         let difference = stored.difference_to(&folded);
         let Some(folded) = folded.ok().filter(|_| difference != Some(Difference::Expired)) else {
             return Ok(difference);
@@ -157,46 +168,53 @@ impl<A: Aggregate> DynamoTrail<A> {
         }
     }
 
-    /// Returns the items of an aggregate, and those that its events fold to or why they do not fold. Nothing was appended
-    /// between the reads.
-    async fn at_rest(&self, id: A::Id) -> Result<(Items, Result<Items, String>), AuditError> {
+    /// Returns the items of an aggregate, its events, and the items that they fold to or why they do not fold. Nothing was
+    /// appended between the reads.
+    async fn at_rest(&self, id: A::Id) -> Result<AtRest<A>, AuditError> {
         let pk = partition_key::<A>(id);
         let mut model = self.raw(&pk, A::KIND).await?;
         for attempt in 0..MAX_ATTEMPTS {
-            let folded = match self.folded(id, &pk).await {
-                Ok(folded) => Ok(folded),
-                Err(error @ (AuditError::Illegal(_) | AuditError::Unreadable { .. })) => {
-                    Err(error.to_string())
+            let (events, folded) = match self.events(id).await {
+                Ok(events) => {
+                    let folded = fold::<A>(&events, &pk).map_err(|error| error.to_string());
+                    (events, folded)
                 }
+                Err(error @ AuditError::Unreadable { .. }) => (Vec::new(), Err(error.to_string())),
                 Err(error) => return Err(error),
             };
             let delivered = self.raw(&delivered_key(id), DELIVERED).await?;
             let again = self.raw(&pk, A::KIND).await?;
             if again == model {
                 let stored = Items { model, delivered };
-                return Ok((stored, folded));
+                return Ok((stored, events, folded));
             }
             model = again;
             tokio::time::sleep(backoff(attempt)).await;
         }
         Err(AuditError::contended::<A>(id))
     }
+}
 
-    /// Returns the items that the events fold to.
-    async fn folded(&self, id: A::Id, pk: &str) -> Result<Items, AuditError> {
-        let (mut state, mut delivered) = (None, None);
-        for recorded in self.events(id).await? {
-            let next = A::follow(state, &recorded)?;
-            delivered = A::delivered(&recorded.event, &next).or(delivered);
-            state = Some(next);
-        }
-        Ok(Items {
-            model: state.map(|state| read_model::<A>(&state, pk)).transpose()?,
-            delivered: delivered
-                .map(|delivered| delivered_item(&delivered))
-                .transpose()?,
-        })
+/// The items of an aggregate, its events, and the items that they fold to or why they do not fold.
+type AtRest<A> = (
+    Items,
+    Vec<RecordedEvent<<A as Aggregate>::Event>>,
+    Result<Items, String>,
+);
+
+/// Returns the items that events fold to.
+fn fold<A: Aggregate>(events: &[RecordedEvent<A::Event>], pk: &str) -> Result<Items, AuditError> {
+    let (mut state, mut delivered) = (None, None);
+    for recorded in events {
+        let next = A::follow(state, recorded)?;
+        delivered = A::delivered(&recorded.event, &next).or(delivered);
+        state = Some(next);
     }
+    let delivered = delivered.map(|delivered| delivered_item(&delivered));
+    Ok(Items {
+        model: state.map(|state| read_model::<A>(&state, pk)).transpose()?,
+        delivered: delivered.transpose()?,
+    })
 }
 
 /// What the table has of an aggregate besides its events.

@@ -1,4 +1,4 @@
-//! What `push-code verify` needs besides a zip: its provenance document, and the public key of the stack.
+//! The public keys of a stack, and provenance documents: what `push-code verify` needs besides a zip.
 
 use std::io::Write;
 use std::path::Path;
@@ -9,12 +9,11 @@ use local_aws::Stack;
 
 use crate::Error;
 
-/// Writes the public key of the stack, as PEM.
-pub async fn write_key(stack: &Stack, out: &mut impl Write) -> Result<(), Error> {
-    let arn = stack.output("ProvenanceKeyArn")?;
+/// Returns the public half of the key that an output of the stack names, as PEM.
+pub async fn read(stack: &Stack, output: &str) -> Result<String, Error> {
+    let arn = stack.output(output)?;
     let key = attestation::public_key(stack.config(), arn).await;
-    let key = key.map_err(local_aws::Error::aws(format!("read the public key {arn}")))?;
-    write(out, key.as_bytes())
+    Ok(key.map_err(local_aws::Error::aws(format!("read the public key {arn}")))?)
 }
 
 /// Writes the provenance document of what a push has delivered, as it is in the bucket.
@@ -47,7 +46,8 @@ pub async fn write_document(stack: &Stack, push_id: PushId, out: &mut impl Write
     write(out, &bytes)
 }
 
-fn write(out: &mut impl Write, bytes: &[u8]) -> Result<(), Error> {
+/// Writes to standard output.
+pub fn write(out: &mut impl Write, bytes: &[u8]) -> Result<(), Error> {
     let written = out.write_all(bytes).and_then(|()| out.flush());
     written.map_err(Error::io("write to", Path::new("standard output")))
 }
