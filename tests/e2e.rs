@@ -8,6 +8,7 @@
     reason = "a fixture that cannot do its work has failed the test"
 )]
 
+mod board;
 mod burst;
 mod deepest;
 mod deployments;

@@ -54,6 +54,9 @@ pub enum Error {
     /// A command cannot be recorded.
     #[error("nothing was recorded: {what}")]
     Record { what: String },
+    /// The board cannot be served.
+    #[error(transparent)]
+    Board(#[from] board::Error),
     /// A chart cannot be drawn.
     #[error("the chart cannot be drawn: {0}")]
     Chart(String),

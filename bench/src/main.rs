@@ -1,6 +1,7 @@
 //! Measures Push Code's stages against git, and against a full clone that is walked and zipped, on any local
 //! repository. `docs/performance.md` describes what is measured and how.
 
+mod board;
 mod chart;
 mod check;
 mod cold_start;
@@ -66,6 +67,8 @@ enum Command {
         /// The file of the SVG.
         file: PathBuf,
     },
+    /// Take the pictures of the board, of pushes that are made up.
+    Board(board::BoardArgs),
     /// Run a command on a terminal and draw its screen as an animated SVG.
     Record(record::RecordArgs),
     /// Run one stage once.
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
             Results::read(results).and_then(|results| chart::draw(&results, file))
         }
         Some(Command::ColdStart(args)) => cold_start::run(args),
+        Some(Command::Board(args)) => board::run(args),
         Some(Command::Record(args)) => record::run(args),
         Some(Command::Stage(args)) => stage::run(args),
         Some(Command::OldWay(args)) => old_way::run(args),

@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::Error;
 use crate::audit::AuditCommand;
+use crate::board::BoardArgs;
 use crate::deployments::DeploymentsCommand;
 use crate::local::LocalCommand;
 use crate::push::PushArgs;
@@ -37,6 +38,9 @@ pub enum Command {
     /// Ask the audit trail about pushes, and start one again.
     #[command(subcommand)]
     Pushes(PushesCommand),
+    /// Serve a page on this machine that shows the pushes and follows them: what runs, what has failed and what to do, each
+    /// push's timeline, where a commit is, and replay. It prints the URL to open.
+    Board(BoardArgs),
     /// Check the audit trail, and write its events for other programs.
     #[command(subcommand)]
     Audit(AuditCommand),

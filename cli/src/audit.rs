@@ -12,11 +12,12 @@ use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueHint};
 use domain::push::{Push, PushId};
 use local_aws::Stack;
+use local_aws::filter::since;
 use serde_json::json;
 use shell::progress::Progress;
 
 use crate::Error;
-use crate::pushes::{StackArgs, since};
+use crate::pushes::StackArgs;
 use crate::results::Results;
 
 /// What to do with the audit trail.

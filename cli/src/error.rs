@@ -133,6 +133,9 @@ pub enum Error {
         /// What happened.
         message: String,
     },
+    /// The board cannot be served.
+    #[error(transparent)]
+    Board(#[from] board::Error),
     /// The git host does not serve.
     #[error(transparent)]
     GitHost(git_host::Error),

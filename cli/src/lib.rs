@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod audit;
+pub mod board;
 pub mod deployments;
 mod error;
 pub mod local;

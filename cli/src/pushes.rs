@@ -17,7 +17,6 @@ use local_aws::trail::{self, Trail};
 use serde_json::json;
 use shell::progress::Progress;
 
-pub(crate) use self::filter::since;
 use self::filter::{CategoryArg, FilterArgs};
 use crate::Error;
 use crate::deployments::{open_stack, table};
@@ -204,21 +203,11 @@ async fn last_of_commit(stack: &Stack, commit: &CommitPrefix) -> Result<PushStat
     }
 }
 
-/// Returns the URL of the console of Step Functions, if the stack is not in a local AWS, which has none.
-fn console(stack: &Stack) -> Option<String> {
-    if stack.config().endpoint_url().is_some() {
-        return None;
-    }
-    let dashboard = stack.output("DashboardUrl").ok()?;
-    let (console, _) = dashboard.split_once('#')?;
-    Some(console.replace("/cloudwatch/", "/states/"))
-}
-
 async fn show(stack: &Stack, id: PushId, results: &mut Results<impl Write>) -> Result<bool, Error> {
     let (state, shown) = state_of(stack, id).await?;
     let deployments = Deployments::of_push(stack, id).await?;
     results.put(json!({ "push": state, "trail": shown.events, "deployments": deployments }));
-    results.text(text::describe(&state, &shown, console(stack).as_deref()))?;
+    results.text(text::describe(&state, &shown, stack.console().as_deref()))?;
     if !deployments.is_empty() {
         results.text(format!("Deployments\n{}", table(&deployments)))?;
     }

@@ -10,6 +10,7 @@ pub mod containers;
 pub mod deployments;
 mod environment;
 mod error;
+pub mod filter;
 pub mod follow;
 pub mod function_log;
 pub mod ministack;

@@ -105,6 +105,17 @@ impl Stack {
         ))
     }
 
+    /// Returns the URL of the console of Step Functions, or `None` if the stack is in a local AWS, which has none.
+    #[must_use]
+    pub fn console(&self) -> Option<String> {
+        if self.config.endpoint_url().is_some() {
+            return None;
+        }
+        let dashboard = self.output("DashboardUrl").ok()?;
+        let (console, _) = dashboard.split_once('#')?;
+        Some(console.replace("/cloudwatch/", "/states/"))
+    }
+
     /// Returns the ARN of the execution `name` of the state machine.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use aws::failure::chain;
 use chrono::SecondsFormat;
 use domain::aggregate::{Aggregate, RecordedEvent};
 use domain::event::PushEvent;
-use domain::index::CommitPrefix;
+use domain::index::{Category, CommitPrefix};
 use domain::push::{Push, PushId};
 use domain::state::PushState;
 use shell::output::one_line;
@@ -154,6 +154,39 @@ pub fn summary(event: &PushEvent) -> String {
             )
         }
         PushEvent::PushFailed(failed) => format!("{}: {}", failed.failure.stage, failed.failure.error),
+    }
+}
+
+/// Returns the status of a push, which is that of its failure if an execution has failed after the push was closed.
+#[must_use]
+pub fn status(push: &PushState) -> String {
+    match Category::of(push) {
+        Category::Failed => "Failed".to_owned(),
+        _ => push.status.to_string(),
+    }
+}
+
+/// Returns what the push is about, or why it was not delivered, in a few words.
+#[must_use]
+pub fn outcome(push: &PushState) -> String {
+    if let Some(failed) = &push.failure {
+        let also = if push.status.is_complete() {
+            format!(" ({} before)", push.status)
+        } else {
+            String::new()
+        };
+        return format!(
+            "{} failed with {}{also}",
+            failed.failure.stage, failed.failure.error
+        );
+    }
+    if let Some(reason) = push.reason() {
+        return reason;
+    }
+    match (&push.fetched, &push.push.after) {
+        (Some(fetched), _) => fetched.subject.clone(),
+        (None, None) => "deleted".to_owned(),
+        (None, Some(_)) => String::new(),
     }
 }
 

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use domain::index::{Category, CommitPrefix};
+use domain::index::CommitPrefix;
 use domain::state::PushState;
-use local_aws::trail::{Trail, short};
+use local_aws::trail::{self, Trail, short};
 use shell::output::one_line;
 
 /// Returns a table of pushes.
@@ -18,7 +18,7 @@ pub fn table(pushes: &[PushState]) -> String {
         "PUSH", "RECEIVED", "STATUS", "COMMIT"
     );
     for push in pushes {
-        let mut what = one_line(&what(push)).to_string();
+        let mut what = one_line(&trail::outcome(push));
         if !what.is_empty() {
             what.insert_str(0, ": ");
         }
@@ -27,7 +27,7 @@ pub fn table(pushes: &[PushState]) -> String {
             "\n{:<36}  {:<20}  {:<10}  {:<8}  {} {}{}",
             push.push_id().to_string(),
             seconds(push.received_at),
-            status(push),
+            trail::status(push),
             short(push.commit_or_after().unwrap_or_default()),
             push.push.repository,
             push.push.ref_name.short(),
@@ -101,37 +101,6 @@ pub fn describe(push: &PushState, trail: &Trail, console: Option<&str>) -> Strin
     }
     text.truncate(text.trim_end().len());
     text
-}
-
-/// Returns the status, and that an execution has failed after the push was closed.
-fn status(push: &PushState) -> String {
-    match Category::of(push) {
-        Category::Failed => "Failed".to_owned(),
-        _ => push.status.to_string(),
-    }
-}
-
-/// Returns what the push is about, or why it was not delivered, in a few words.
-fn what(push: &PushState) -> String {
-    if let Some(failed) = &push.failure {
-        let also = if push.status.is_complete() {
-            format!(" ({} before)", push.status)
-        } else {
-            String::new()
-        };
-        return format!(
-            "{} failed with {}{also}",
-            failed.failure.stage, failed.failure.error
-        );
-    }
-    if let Some(reason) = push.reason() {
-        return reason;
-    }
-    match (&push.fetched, &push.push.after) {
-        (Some(fetched), _) => fetched.subject.clone(),
-        (None, None) => "deleted".to_owned(),
-        (None, Some(_)) => String::new(),
-    }
 }
 
 fn seconds(time: DateTime<Utc>) -> String {

@@ -43,7 +43,9 @@ fn what_tests_need_and_cannot_be_taken_is_named() {
     let said = said(&mut find, &names);
     assert!(said.contains("apt-get: not found"), "{said}");
     assert!(
-        said.ends_with("apt install git-lfs gnupg openssh-client openssh-server unzip"),
+        said.ends_with(
+            "apt install chromium chromium-driver git-lfs gnupg openssh-client openssh-server unzip"
+        ),
         "{said}"
     );
 }

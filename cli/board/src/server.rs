@@ -1,0 +1,246 @@
+//! The server of the board.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::{get, post};
+use domain::push::PushId;
+use tokio::net::TcpListener;
+use url::form_urlencoded;
+
+use crate::access::{self, Access};
+use crate::page::Page;
+use crate::pages::{self, Target, message};
+use crate::replays::{Replayed, Replays};
+use crate::{Pushes, assets, live};
+
+/// Why a board cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another program listens on the port.
+    #[error(
+        "port {0} of 127.0.0.1 is in use: end the program that uses it, or leave out --port, which chooses a free one"
+    )]
+    PortInUse(u16),
+    /// The port cannot be listened on.
+    #[error("cannot listen on port {port} of 127.0.0.1")]
+    Listen {
+        /// The port.
+        port: u16,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// A board of the pushes of a stack.
+#[derive(Debug)]
+pub struct Board<P> {
+    pub(crate) pushes: P,
+    replays: Replays,
+}
+
+/// A board that listens, and serves once it is asked to.
+#[derive(Debug)]
+pub struct Listening<P> {
+    board: Board<P>,
+    listener: TcpListener,
+    access: Arc<Access>,
+}
+
+impl<P: Pushes> Board<P> {
+    /// Creates the board of these pushes.
+    #[must_use]
+    pub fn of(pushes: P) -> Self {
+        Self {
+            pushes,
+            replays: Replays::default(),
+        }
+    }
+
+    /// Listens on a port of 127.0.0.1, where 0 is any that is free.
+    ///
+    /// # Errors
+    /// Returns [`Error::PortInUse`] if another program listens there.
+    pub async fn listen(self, port: u16) -> Result<Listening<P>, Error> {
+        let listen = async {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+            let port = listener.local_addr()?.port();
+            Ok((listener, port))
+        };
+        let (listener, port) = listen.await.map_err(|source: io::Error| match source.kind() {
+            io::ErrorKind::AddrInUse => Error::PortInUse(port),
+            _ => Error::Listen { port, source },
+        })?;
+        Ok(Listening {
+            board: self,
+            listener,
+            access: Arc::new(Access::new(port)),
+        })
+    }
+
+    /// Returns a page as it is now. What cannot be read is a page too, which says why.
+    pub(crate) async fn page(&self, target: &Target) -> Page {
+        pages::render(&self.pushes, target).await
+    }
+
+    async fn response(&self, target: &Target) -> Response {
+        self.page(target).await.response(self.pushes.stack())
+    }
+
+    fn message(&self, status: StatusCode, title: &str, text: &str) -> Response {
+        message::page(status, title, text).response(self.pushes.stack())
+    }
+}
+
+impl<P: Pushes> Listening<P> {
+    /// Returns the URL that opens the board, which has the token in it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.access.url()
+    }
+
+    /// Serves the board until the future is dropped.
+    ///
+    /// # Errors
+    /// Returns an error if no more connections can be accepted.
+    pub async fn serve(self) -> io::Result<()> {
+        axum::serve(self.listener, router(self.board, self.access)).await
+    }
+}
+
+/// Returns the routes of a board.
+pub(crate) fn router<P: Pushes>(board: Board<P>, access: Arc<Access>) -> Router {
+    Router::new()
+        .route("/", get(list))
+        .route("/live", get(live_list))
+        .route("/commits", get(commit))
+        .route("/commits/live", get(live_commit))
+        .route("/pushes/{id}", get(push))
+        .route("/pushes/{id}/live", get(live_push))
+        .route("/pushes/{id}/replay", get(confirm).merge(post(replay)))
+        .route("/board.css", get(assets::style))
+        .route("/board.js", get(assets::script))
+        .route("/icon.svg", get(assets::icon))
+        .fallback(unknown)
+        .layer(DefaultBodyLimit::max(4 << 10))
+        .layer(middleware::from_fn_with_state(access, access::check))
+        .with_state(Arc::new(board))
+}
+
+type Shared<P> = State<Arc<Board<P>>>;
+
+async fn list<P: Pushes>(State(board): Shared<P>, RawQuery(query): RawQuery) -> Response {
+    board.response(&Target::list(query.as_deref())).await
+}
+
+async fn live_list<P: Pushes>(
+    State(board): Shared<P>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let target = Target::list(query.as_deref());
+    live::changes(board, target, query.as_deref(), &headers)
+}
+
+async fn commit<P: Pushes>(State(board): Shared<P>, RawQuery(query): RawQuery) -> Response {
+    let target = Target::commit(query.as_deref());
+    // What is pasted may be the id of a push.
+    if let Target::Commit(text) = &target
+        && let Ok(id) = text.parse::<PushId>()
+    {
+        return Redirect::to(&format!("/pushes/{id}")).into_response();
+    }
+    board.response(&target).await
+}
+
+async fn live_commit<P: Pushes>(
+    State(board): Shared<P>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let target = Target::commit(query.as_deref());
+    live::changes(board, target, query.as_deref(), &headers)
+}
+
+async fn push<P: Pushes>(
+    State(board): Shared<P>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let Ok(id) = id.parse() else {
+        return unknown_push(&board, &id);
+    };
+    let mut page = board.page(&Target::Push(id)).await;
+    if query.as_deref() == Some("replayed") {
+        page.blocks.insert(1, message::replayed());
+    }
+    page.response(board.pushes.stack())
+}
+
+async fn live_push<P: Pushes>(
+    State(board): Shared<P>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    match id.parse() {
+        Ok(id) => live::changes(board, Target::Push(id), query.as_deref(), &headers),
+        Err(_) => unknown_push(&board, &id),
+    }
+}
+
+async fn confirm<P: Pushes>(State(board): Shared<P>, Path(id): Path<String>) -> Response {
+    match id.parse() {
+        Ok(id) => board.response(&Target::Replay(id)).await,
+        Err(_) => unknown_push(&board, &id),
+    }
+}
+
+async fn replay<P: Pushes>(State(board): Shared<P>, Path(id): Path<String>, body: Bytes) -> Response {
+    let Ok(id) = id.parse::<PushId>() else {
+        return unknown_push(&board, &id);
+    };
+    let mut fields = form_urlencoded::parse(&body);
+    let version = fields.find(|(name, _)| name == "version");
+    let Some(version) = version.and_then(|(_, version)| version.parse().ok()) else {
+        let text =
+            "The form lacks the version of the push. Open the page of the push and ask for the replay there.";
+        return board.message(StatusCode::BAD_REQUEST, "Not replayed", text);
+    };
+    match board.replays.replay(&board.pushes, id, version).await {
+        Ok(Replayed::Started(_)) => Redirect::to(&format!("/pushes/{id}?replayed")).into_response(),
+        Ok(Replayed::Unknown) => unknown_push(&board, &id.to_string()),
+        Ok(Replayed::Changed) => {
+            let text = "Something has happened to the push since you were asked, such as another replay. See its page, and replay it again if that is still wanted.";
+            let page = message::of_push(StatusCode::CONFLICT, "Not replayed", text, id);
+            page.response(board.pushes.stack())
+        }
+        Err(error @ local_aws::Error::StillRunning { .. }) => {
+            let page = message::of_push(StatusCode::CONFLICT, "Not replayed", &error.to_string(), id);
+            page.response(board.pushes.stack())
+        }
+        Err(error) => {
+            let page = message::of_push(StatusCode::BAD_GATEWAY, "Not replayed", &message::of(&error), id);
+            page.response(board.pushes.stack())
+        }
+    }
+}
+
+async fn unknown<P: Pushes>(State(board): Shared<P>) -> Response {
+    let text = "The board has no such page.";
+    board.message(StatusCode::NOT_FOUND, "Not found", text)
+}
+
+fn unknown_push<P: Pushes>(board: &Board<P>, id: &str) -> Response {
+    message::unknown_push(id, board.pushes.stack()).response(board.pushes.stack())
+}
+
+#[cfg(test)]
+mod tests;
