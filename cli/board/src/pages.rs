@@ -73,6 +73,9 @@ pub async fn render(pushes: &impl Pushes, target: &Target) -> Page {
         Target::Replay(id) => replay::page(pushes, *id).await,
     };
     let mut page = page.unwrap_or_else(|error| message::unreadable(&error));
-    page.live = target.live();
+    // A question that cannot be answered now cannot be later.
+    if page.status != StatusCode::BAD_REQUEST {
+        page.live = target.live();
+    }
     page
 }

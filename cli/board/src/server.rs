@@ -222,12 +222,12 @@ async fn replay<P: Pushes>(State(board): Shared<P>, Path(id): Path<String>, body
             let page = message::of_push(StatusCode::CONFLICT, "Not replayed", text, id);
             page.response(board.pushes.stack())
         }
-        Err(error @ local_aws::Error::StillRunning { .. }) => {
-            let page = message::of_push(StatusCode::CONFLICT, "Not replayed", &error.to_string(), id);
-            page.response(board.pushes.stack())
-        }
         Err(error) => {
-            let page = message::of_push(StatusCode::BAD_GATEWAY, "Not replayed", &message::of(&error), id);
+            let status = match error {
+                local_aws::Error::StillRunning { .. } => StatusCode::CONFLICT,
+                _ => StatusCode::BAD_GATEWAY,
+            };
+            let page = message::of_push(status, "Not replayed", &message::of(&error), id);
             page.response(board.pushes.stack())
         }
     }

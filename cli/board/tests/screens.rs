@@ -1,7 +1,5 @@
 //! Looks at each page in Chromium: on a narrow and a wide screen, in light and in dark colours.
 
-#![expect(clippy::unwrap_used, reason = "the helpers of tests")]
-
 use board::Board;
 use board::samples::made_up;
 use browser::{Browser, Scheme};

@@ -40,7 +40,7 @@ pub enum Scheme {
 #[derive(Debug)]
 pub struct Browser {
     client: Client,
-    driver: Driver,
+    _driver: Driver,
     _folder: TempDir,
 }
 
@@ -89,7 +89,7 @@ impl Browser {
             .await;
         Self {
             client: client.expect("Chromium can be started"),
-            driver,
+            _driver: driver,
             _folder: folder,
         }
     }
