@@ -120,12 +120,15 @@ impl<'a, T: PushTrail, D: DestinationStore, S: Signer> Upload<'a, T, D, S> {
         Ok(Self {
             deps,
             envelope,
-            mine: DeliveredPush::new(
-                &envelope.push,
-                input.deliver.sequence,
-                input.fetched.ref_now.clone(),
-                input.archive.sha256.clone(),
-            ),
+            mine: DeliveredPush {
+                committed_at: Some(input.fetched.committed_at),
+                ..DeliveredPush::new(
+                    &envelope.push,
+                    input.deliver.sequence,
+                    input.fetched.ref_now.clone(),
+                    input.archive.sha256.clone(),
+                )
+            },
             provenance: Destination {
                 bucket: input.deliver.destination.bucket.clone(),
                 key,

@@ -108,6 +108,7 @@ pub fn read(metadata: &HashMap<String, String>) -> Option<DeliveredPush> {
         after: object("after")?,
         sequence: text("sequence")?.parse().ok()?,
         ref_now: object("ref-now")?,
+        committed_at: text("commit-time").and_then(|time| time.parse().ok()),
         sha256: text("sha256")?.into_owned(),
     })
 }

@@ -144,7 +144,9 @@ impl World {
                 name: "A".to_owned(),
                 email: "a@example.com".to_owned(),
             },
-            committed_at: chrono::DateTime::UNIX_EPOCH,
+            // In another order than that of the pushes.
+            committed_at: chrono::DateTime::UNIX_EPOCH
+                + chrono::TimeDelta::days(i64::from(commit.as_str().as_bytes()[0])),
             subject: "A commit".to_owned(),
             url: envelope.input.deliver.clone_url.to_string(),
             ref_now,

@@ -33,13 +33,16 @@ pub struct DeliveredPush {
     /// What the ref pointed to when the push was fetched, or `None` if the ref did not exist any more or this is not
     /// known.
     pub ref_now: Option<ObjectId>,
+    /// When its commit was made, by the committer's clock, or `None` if the record was written before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed_at: Option<DateTime<Utc>>,
     /// The SHA-256 of its zip, as 64 hexadecimal digits.
     pub sha256: String,
 }
 
 impl DeliveredPush {
     /// Creates the description of `push`, with its number, what its ref pointed to when it was fetched, and the digest
-    /// of its zip.
+    /// of its zip. It does not say when the commit was made.
     #[must_use]
     pub fn new(push: &Push, sequence: u64, ref_now: Option<ObjectId>, sha256: String) -> Self {
         Self {
@@ -51,6 +54,7 @@ impl DeliveredPush {
             after: push.after.clone(),
             sequence,
             ref_now,
+            committed_at: None,
             sha256,
         }
     }
@@ -163,7 +167,9 @@ fn is_same_delivery(object: &DeliveredPush, mine: &DeliveredPush) -> bool {
 /// 2. The higher number, if that push found the ref where it had moved it to, which was after both had their numbers.
 /// 3. Lineage: the push whose `before` is the other's `after` is newer. This rule comes so late because a commit may
 ///    come back to a ref, and then an older push seems to follow a newer one.
-/// 4. The higher number.
+/// 4. The later commit. If it comes to this, a third push has outdated both, and their webhooks may have come in any order.
+///    A committer's clock may be wrong, but it only affects which of the two is there until the third one is.
+/// 5. The higher number.
 fn decide(current: &DeliveredPush, mine: &DeliveredPush) -> Verdict {
     if current.push_id == mine.push_id {
         // Another execution of the push may have made another zip, by other options.
@@ -198,12 +204,26 @@ fn decide(current: &DeliveredPush, mine: &DeliveredPush) -> Verdict {
     let later = if mine_is_later { mine } else { current };
     let mine_is_next = mine.follows(current);
     let mine_is_older = current.follows(mine);
-    if !later.was_found_at_its_own() && mine_is_next != mine_is_older {
-        return if mine_is_next {
-            Verdict::Write
-        } else {
-            superseded(format!("push {} began where this one ended", current.push_id))
-        };
+    if !later.was_found_at_its_own() {
+        if mine_is_next != mine_is_older {
+            return if mine_is_next {
+                Verdict::Write
+            } else {
+                superseded(format!("push {} began where this one ended", current.push_id))
+            };
+        }
+        if let (Some(mine_at), Some(current_at)) = (mine.committed_at, current.committed_at)
+            && mine_at != current_at
+        {
+            return if mine_at > current_at {
+                Verdict::Write
+            } else {
+                superseded(format!(
+                    "push {} is of a commit of {current_at}, this one is of {mine_at}",
+                    current.push_id
+                ))
+            };
+        }
     }
     if mine_is_later {
         return Verdict::Write;

@@ -283,7 +283,11 @@ fn all_pushes() -> Vec<DeliveredPush> {
                     pushed.after = object_id(after);
                     all.extend((0..VALUES).map(|ref_now| {
                         let sha256 = format!("{after:064}");
-                        DeliveredPush::new(&pushed, number.into(), object_id(ref_now), sha256)
+                        DeliveredPush {
+                            // Commits come back to a ref, so the order of pushes is often another one.
+                            committed_at: DateTime::from_timestamp(after.into(), 0),
+                            ..DeliveredPush::new(&pushed, number.into(), object_id(ref_now), sha256)
+                        }
                     }));
                 }
             }

@@ -137,10 +137,13 @@ pub fn envelope(push: Push, sequence: u64) -> Envelope<UploadInput> {
 /// Returns what the metadata and the record say of an envelope's push.
 pub fn delivered_push(envelope: &Envelope<UploadInput>) -> DeliveredPush {
     let input = &envelope.input;
-    DeliveredPush::new(
-        &envelope.push,
-        input.deliver.sequence,
-        input.fetched.ref_now.clone(),
-        input.archive.sha256.clone(),
-    )
+    DeliveredPush {
+        committed_at: Some(input.fetched.committed_at),
+        ..DeliveredPush::new(
+            &envelope.push,
+            input.deliver.sequence,
+            input.fetched.ref_now.clone(),
+            input.archive.sha256.clone(),
+        )
+    }
 }

@@ -104,6 +104,57 @@ fn the_number_decides_if_no_other_rule_does() {
     );
 }
 
+/// Returns the push as one of a commit of this second.
+fn of_second(push: DeliveredPush, second: i64) -> DeliveredPush {
+    DeliveredPush {
+        committed_at: DateTime::from_timestamp(second, 0),
+        ..push
+    }
+}
+
+#[test]
+fn the_later_commit_takes_precedence_over_the_number_of_an_outdated_push() {
+    // a -> ... -> h is on the host before any of its webhooks has come.
+    let earlier = push(Some('a'), 'b', 2, Some('h'));
+    let later = push(Some('d'), 'e', 1, Some('h'));
+    assert_newer(
+        &of_second(later.clone(), 20),
+        &of_second(earlier.clone(), 10),
+        "of 1970-01-01 00:00:20 UTC, this one is of 1970-01-01 00:00:10 UTC",
+    );
+    // In the same second, and if one of the times is not known, the number decides.
+    assert_newer(
+        &of_second(earlier.clone(), 20),
+        &of_second(later.clone(), 20),
+        "is number 2",
+    );
+    assert_newer(&of_second(earlier.clone(), 10), &later, "is number 2");
+    assert_newer(&earlier, &of_second(later, 20), "is number 2");
+}
+
+#[test]
+fn lineage_and_the_ref_itself_take_precedence_over_the_later_commit() {
+    // Forced back to an earlier commit, before a third push.
+    assert_newer(
+        &of_second(push(Some('b'), 'a', 2, Some('h')), 10),
+        &of_second(push(Some('d'), 'b', 1, Some('h')), 20),
+        "began where",
+    );
+    // Nothing is newer than the last push of a ref, whatever its committer's clock says.
+    let last = of_second(push(Some('g'), 'h', 1, Some('h')), 0);
+    assert_newer(
+        &last,
+        &of_second(push(Some('a'), 'b', 2, Some('h')), 20),
+        "already pointed to",
+    );
+    let last = of_second(push(Some('g'), 'h', 2, Some('h')), 0);
+    assert_newer(
+        &last,
+        &of_second(push(Some('a'), 'b', 1, Some('b')), 20),
+        "is number 2",
+    );
+}
+
 #[test]
 fn a_deleted_ref_decides_nothing() {
     let created = push(None, 'a', 2, None);
