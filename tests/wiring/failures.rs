@@ -13,7 +13,7 @@ use crate::project::{items, statements, texts};
 
 /// The errors of Lambda itself after which the same call may succeed a moment later.
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception>
-const LAMBDA_TRANSIENT: [&str; 11] = [
+const LAMBDA_TRANSIENT: [&str; 12] = [
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
@@ -26,6 +26,8 @@ const LAMBDA_TRANSIENT: [&str; 11] = [
     "Lambda.ENILimitReachedException",
     "Lambda.ENINotReadyException",
     "Lambda.SubnetIPAddressLimitReachedException",
+    // The function's process was killed, or has ended by itself.
+    "Runtime.ExitError",
 ];
 
 /// The error of Lambda if the account has no concurrency left. No function was run.
