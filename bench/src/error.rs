@@ -60,6 +60,25 @@ pub enum Error {
     /// A chart cannot be drawn.
     #[error("the chart cannot be drawn: {0}")]
     Chart(String),
+    /// The audit table or the local AWS has failed.
+    #[error("cannot {action}")]
+    Trail {
+        action: &'static str,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// An operation has not found what is in the table.
+    #[error("{operation}: {found} were found, of {expected}")]
+    Found {
+        operation: &'static str,
+        found: usize,
+        expected: usize,
+    },
+    /// The units of a request are not known.
+    #[error("the request units of the operation {0} are not known: add it to bench/src/trail/units.rs")]
+    Uncounted(String),
+    /// An operation costs more in a larger table.
+    #[error("these cost more in the larger table: {0}")]
+    Grows(String),
     /// The output of git cannot be parsed.
     #[error("git's output cannot be parsed: {0:?}")]
     Git(String),
@@ -69,6 +88,15 @@ impl Error {
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
+    }
+
+    pub fn trail<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+        action: &'static str,
+    ) -> impl Fn(E) -> Self {
+        move |source| Self::Trail {
+            action,
+            source: source.into(),
+        }
     }
 
     pub fn zip(path: &Path) -> impl Fn(zip::result::ZipError) -> Self {

@@ -16,6 +16,7 @@ mod repository;
 mod results;
 mod stage;
 mod synthetic;
+mod trail;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -69,6 +70,8 @@ enum Command {
     },
     /// Take the pictures of the board, of pushes that are made up.
     Board(board::BoardArgs),
+    /// Measure what the audit trail costs in a small and in a large table.
+    Trail(trail::TrailArgs),
     /// Run a command on a terminal and draw its screen as an animated SVG.
     Record(record::RecordArgs),
     /// Run one stage once.
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         }
         Some(Command::ColdStart(args)) => cold_start::run(args),
         Some(Command::Board(args)) => board::run(args),
+        Some(Command::Trail(args)) => trail::run(args),
         Some(Command::Record(args)) => record::run(args),
         Some(Command::Stage(args)) => stage::run(args),
         Some(Command::OldWay(args)) => old_way::run(args),

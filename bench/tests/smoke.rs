@@ -32,6 +32,20 @@ fn a_made_repository_is_measured_and_its_zips_are_right() {
 }
 
 #[test]
+fn what_the_trail_costs_is_the_same_in_a_table_of_twice_as_many_pushes() {
+    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(["trail", "--small", "500", "--large", "1000", "--runs", "2"])
+        .output()
+        .unwrap();
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{stdout}{stderr}");
+    assert_eq!(stdout.matches(" | 1.00x | ").count(), 11, "{stdout}");
+}
+
+#[test]
 fn a_folder_that_is_no_repository_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_bench"))

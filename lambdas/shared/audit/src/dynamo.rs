@@ -1,5 +1,7 @@
 //! The trail in DynamoDB, in one table, whose items docs/architecture.md describes.
 
+#[cfg(any(test, feature = "conformance"))]
+mod items;
 mod read_models;
 
 use std::collections::HashMap;
@@ -28,6 +30,8 @@ use super::{
 };
 use aws::AwsFailure;
 
+#[cfg(any(test, feature = "conformance"))]
+pub use items::items_of;
 pub use read_models::{Continuation, Difference};
 
 /// The sort key of what a push has delivered, and how its partition key begins.

@@ -34,6 +34,8 @@ use domain::push::{Push, PushId, SourceName};
 use serde::{Deserialize, Serialize};
 
 pub use deployments::DeploymentTrail;
+#[cfg(any(test, feature = "conformance"))]
+pub use dynamo::items_of;
 pub use dynamo::{Continuation, Difference, DynamoTrail};
 pub use error::AuditError;
 pub use lease::{DestinationRecord, Lease};

@@ -176,7 +176,7 @@ impl<A: Aggregate> DynamoTrail<A> {
         for attempt in 0..MAX_ATTEMPTS {
             let (events, folded) = match self.events(id).await {
                 Ok(events) => {
-                    let folded = fold::<A>(&events, &pk).map_err(|error| error.to_string());
+                    let folded = Items::of::<A>(&events, &pk).map_err(|error| error.to_string());
                     (events, folded)
                 }
                 Err(error @ AuditError::Unreadable { .. }) => (Vec::new(), Err(error.to_string())),
@@ -202,31 +202,31 @@ type AtRest<A> = (
     Result<Items, String>,
 );
 
-/// Returns the items that events fold to.
-fn fold<A: Aggregate>(events: &[RecordedEvent<A::Event>], pk: &str) -> Result<Items, AuditError> {
-    let (mut state, mut delivered) = (None, None);
-    for recorded in events {
-        let next = A::follow(state, recorded)?;
-        delivered = A::delivered(&recorded.event, &next).or(delivered);
-        state = Some(next);
-    }
-    let delivered = delivered.map(|delivered| delivered_item(&delivered));
-    Ok(Items {
-        model: state.map(|state| read_model::<A>(&state, pk)).transpose()?,
-        delivered: delivered.transpose()?,
-    })
-}
-
 /// What the table has of an aggregate besides its events.
 #[derive(Default)]
-struct Items {
+pub(super) struct Items {
     /// The read model.
-    model: Option<Item>,
+    pub(super) model: Option<Item>,
     /// What was delivered.
-    delivered: Option<Item>,
+    pub(super) delivered: Option<Item>,
 }
 
 impl Items {
+    /// Returns the items that these events fold to.
+    pub(super) fn of<A: Aggregate>(events: &[RecordedEvent<A::Event>], pk: &str) -> Result<Self, AuditError> {
+        let (mut state, mut delivered) = (None, None);
+        for recorded in events {
+            let next = A::follow(state, recorded)?;
+            delivered = A::delivered(&recorded.event, &next).or(delivered);
+            state = Some(next);
+        }
+        let delivered = delivered.map(|delivered| delivered_item(&delivered));
+        Ok(Self {
+            model: state.map(|state| read_model::<A>(&state, pk)).transpose()?,
+            delivered: delivered.transpose()?,
+        })
+    }
+
     /// Returns whether DynamoDB may have deleted some items of the trail.
     fn have_expired_by(&self, now: i64) -> bool {
         let items = self.model.iter().chain(&self.delivered);
