@@ -151,6 +151,176 @@ async fn a_ref_that_is_forced_back_and_forth_at_once_ends_at_what_the_host_has()
     assert_eq!(zip(&scene).await["commit"], b);
 }
 
+/// What became of a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Became {
+    Delivered,
+    Superseded,
+    Ignored(IgnoreReason),
+    Failed(&'static str),
+}
+
+impl Became {
+    fn of(run: &Run) -> Self {
+        let state = run.state();
+        match state.status {
+            Status::Delivered => Self::Delivered,
+            Status::Superseded => Self::Superseded,
+            Status::Ignored => Self::Ignored(state.ignored.as_ref().unwrap().reason),
+            _ if run.ended.error.as_deref() == Some("CommitNotOnRef") => Self::Failed("CommitNotOnRef"),
+            _ => panic!("{run:#?}"),
+        }
+    }
+}
+
+/// Moves a new ref to the first place, delivers that, and moves it on at once through the others. Then sends the webhooks of
+/// these moves in this order, each once the push before it has ended. Returns what became of them, in the order of the moves,
+/// and what the zip has in the end.
+async fn moved_through(
+    scene: &Scene,
+    repository: &Repository,
+    ref_name: &str,
+    places: &[Option<&str>],
+    order: &[usize],
+) -> (Vec<Became>, String) {
+    let mut mover = Mover::new(scene, repository, ref_name);
+    let first = mover.push(places[0]).await;
+    let key = first.delivered().key.clone();
+    let hooks: Vec<_> = places[1..].iter().map(|place| mover.move_to(*place)).collect();
+    let mut became = vec![None; hooks.len()];
+    for index in order {
+        became[*index] = Some(Became::of(&scene.push(&hooks[*index]).await));
+    }
+    let head = scene.stack.handle().s3().head_object();
+    let head = head
+        .bucket(scene.stack.output("DestinationBucket"))
+        .key(key.as_str());
+    let commit = head.send().await.unwrap().metadata.unwrap()["commit"].clone();
+    (became.into_iter().map(Option::unwrap).collect(), commit)
+}
+
+/// Makes a commit, and two others on top of it, of which neither is on top of the other.
+fn forked(repository: &Repository) -> [String; 3] {
+    let base = repository.commit_file("file", "base");
+    let one = repository.commit_file("file", "one");
+    repository.git(["reset", "--quiet", "--hard", &base]);
+    [base, one, repository.commit_file("file", "other")]
+}
+
+#[tokio::test]
+async fn of_a_branch_that_is_forced_elsewhere_what_it_was_forced_to_is_delivered_in_either_order() {
+    let (scene, _host) = Scene::over_http("forced", Options::with_any_commit()).await;
+    let repository = scene.repository("group/project");
+    let [base, one, other] = forked(&repository);
+    let places = [Some(&*base), Some(&*one), Some(&*other)];
+    // The commit that was forced away is no longer on the branch.
+    let gone = Became::Failed("CommitNotOnRef");
+    for (name, order) in [("in-order", [0, 1]), ("reversed", [1, 0])] {
+        let ref_name = format!("refs/heads/{name}");
+        let (became, zip) = moved_through(&scene, &repository, &ref_name, &places, &order).await;
+        assert_eq!((became, &zip), (vec![gone, Became::Delivered], &other), "{name}");
+    }
+    // If any commit is delivered, so is that one, unless the newer one was.
+    scene
+        .configure(|settings| settings["options"] = json!({"commits": "any"}))
+        .await;
+    for (name, order, first) in [
+        ("any-in-order", [0, 1], Became::Delivered),
+        ("any-reversed", [1, 0], Became::Superseded),
+    ] {
+        let ref_name = format!("refs/heads/{name}");
+        let (became, zip) = moved_through(&scene, &repository, &ref_name, &places, &order).await;
+        assert_eq!((became, &zip), (vec![first, Became::Delivered], &other), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_branch_that_is_forced_back_the_earlier_commit_is_delivered_again_in_either_order() {
+    let (scene, _host) = Scene::over_http("forced-back", Options::with_any_commit()).await;
+    let repository = scene.repository("group/project");
+    let [a, b, _] = commits(&repository);
+    let places = [Some(&*a), Some(&*b), Some(&*a)];
+    let gone = Became::Failed("CommitNotOnRef");
+    for (name, order) in [("in-order", [0, 1]), ("reversed", [1, 0])] {
+        let ref_name = format!("refs/heads/{name}");
+        let (became, zip) = moved_through(&scene, &repository, &ref_name, &places, &order).await;
+        assert_eq!((became, &zip), (vec![gone, Became::Delivered], &a), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_branch_that_is_deleted_and_made_again_has_its_new_commit_in_either_order() {
+    let (scene, _host) = Scene::over_http("made-anew", Options::with_any_commit()).await;
+    let repository = scene.repository("group/project");
+    let [base, one, other] = forked(&repository);
+    let deleted = Became::Ignored(IgnoreReason::RefDeleted);
+    let again = Became::Ignored(IgnoreReason::Duplicate);
+    for (name, first, then, order, last) in [
+        ("later", &base, &one, [0, 1], Became::Delivered),
+        ("later-reversed", &base, &one, [1, 0], Became::Delivered),
+        ("elsewhere", &one, &other, [0, 1], Became::Delivered),
+        ("elsewhere-reversed", &one, &other, [1, 0], Became::Delivered),
+        ("same", &base, &base, [0, 1], Became::Delivered),
+        // Nothing is known of the deletion yet, and the same zip is there.
+        ("same-reversed", &base, &base, [1, 0], again),
+    ] {
+        let ref_name = format!("refs/heads/{name}");
+        let places = [Some(&**first), None, Some(&**then)];
+        let (became, zip) = moved_through(&scene, &repository, &ref_name, &places, &order).await;
+        assert_eq!((became, &zip), (vec![deleted, last], then), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_zip_of_a_deleted_branch_stays() {
+    let (scene, _host) = Scene::over_http("deleted", Options::with_any_commit()).await;
+    let repository = scene.repository("group/project");
+    let [a, b, _] = commits(&repository);
+    let places = [Some(&*a), Some(&*b), None];
+    // What was pushed right before the deletion is on no ref any more.
+    let expected = vec![
+        Became::Failed("CommitNotOnRef"),
+        Became::Ignored(IgnoreReason::RefDeleted),
+    ];
+    for (name, order) in [("in-order", [0, 1]), ("reversed", [1, 0])] {
+        let ref_name = format!("refs/heads/{name}");
+        let (became, zip) = moved_through(&scene, &repository, &ref_name, &places, &order).await;
+        assert_eq!((became, &zip), (expected.clone(), &a), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_tag_that_is_moved_what_it_points_to_is_delivered_in_either_order() {
+    let (scene, _host) = Scene::over_http("tag-moved", Options::with_any_commit()).await;
+    let repository = scene.repository("group/project");
+    let [a, b, c] = commits(&repository);
+    let gone = Became::Failed("CommitNotOnRef");
+    // A tag has no history: it points to nothing but its commit, whether it is moved on or back.
+    for (name, places) in [("on", [&a, &b, &c]), ("back", [&b, &c, &a])] {
+        for order in [[0, 1], [1, 0]] {
+            let ref_name = format!("refs/tags/{name}-{}", order[0]);
+            let last = places[2];
+            let places = places.map(|place| Some(&**place));
+            let (became, zip) = moved_through(&scene, &repository, &ref_name, &places, &order).await;
+            assert_eq!(
+                (became, &zip),
+                (vec![gone, Became::Delivered], last),
+                "{ref_name}"
+            );
+        }
+    }
+    // An annotated tag has an object of its own.
+    repository.git(["tag", "--annotate", "object", "--message", "One", &a]);
+    let object = repository.git(["rev-parse", "object"]);
+    let places = [Some(&*object), Some(&*b), Some(&*c)];
+    for order in [[0, 1], [1, 0]] {
+        let ref_name = "refs/tags/object";
+        let (became, zip) = moved_through(&scene, &repository, ref_name, &places, &order).await;
+        assert_eq!((became, &zip), (vec![gone, Became::Delivered], &c));
+        repository.git(["update-ref", "-d", ref_name]);
+    }
+}
+
 #[tokio::test]
 async fn an_older_push_is_not_delivered_although_the_zip_was_removed() {
     let (scene, _host) = Scene::over_http("removed", Options::with_any_commit()).await;
