@@ -16,6 +16,7 @@ mod fixtures;
 mod histories;
 mod hostile;
 mod options;
+mod order;
 mod read_models;
 mod remedies;
 mod roles;

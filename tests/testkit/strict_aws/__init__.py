@@ -6,6 +6,8 @@
 
 Each refusal is also written to the file `refused-requests.jsonl` in the working folder, as one JSON object per line, because
 the code under test might swallow it. Calls of services that `calls.py` does not name pass through unchanged.
+
+It also kills functions midway, which the local AWS never does: see `kills.py`.
 """
 
 import json
@@ -16,7 +18,7 @@ from xml.sax.saxutils import escape
 # The guard is the main program.
 from __main__ import read, replay
 
-from . import s3, state_machines
+from . import kills, s3, state_machines
 from .calls import Refused, check_model, identify
 
 REFUSED = Path.cwd() / "refused-requests.jsonl"
@@ -28,6 +30,7 @@ def wrap(app):
     # An empty file shows that the middleware is active. If there were no file, that could also mean that nothing was refused.
     REFUSED.touch()
     state_machines.check_calls(write_down)
+    kills.watch()
 
     async def strict(scope, receive, send):
         service = scope["type"] == "http" and identify(scope)
