@@ -15,9 +15,11 @@ mod deployments;
 mod fixtures;
 mod histories;
 mod hostile;
+mod listeners;
 mod options;
 mod order;
 mod read_models;
+mod redrives;
 mod remedies;
 mod roles;
 mod sample;
@@ -1065,7 +1067,7 @@ async fn a_push_that_cannot_be_closed_fails_in_record() {
     let hook = scene.hook("group/project", MAIN, None, Some(&"a".repeat(40)));
     let calls = Calls::of(&scene, &hook, &Delivery::fresh());
     // The deployed definition, which begins at its last stage.
-    let from_record = |definition: &mut Value| definition["StartAt"] = json!("Record");
+    let from_record = |definition: &mut Value| definition["States"]["Begin"]["Next"] = json!("Record");
     let run = scene.run_changed("from-record", &calls.push, from_record).await;
     scene.assert_failed(&run, "Record", "InputInvalid").await;
     assert_eq!(run.events(), ["PushReceived", "AttemptFailed", "PushFailed"]);

@@ -252,7 +252,7 @@ async fn of_two_executions_of_one_push_at_once_one_delivers() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_could_not_be_published_is_published_by_another_execution() {
+async fn a_delivery_that_could_neither_be_published_nor_handed_on_is_published_by_another_execution() {
     let (scene, _host) = Scene::over_http("not-told", Options::default()).await;
     let repository = scene.repository("group/project");
     let commit = repository.commit_file("file", "content");
@@ -261,17 +261,22 @@ async fn a_delivery_that_could_not_be_published_is_published_by_another_executio
     let calls = crate::Calls::of(&scene, &hook, &delivery);
     let run = scene
         .run_changed("bus-is-down", &calls.push, |definition| {
-            definition["States"]["Publish"]["Arguments"] = json!("{% $error('the bus is down') %}");
+            for state in ["Publish", "PublishLater"] {
+                definition["States"][state]["Arguments"] = json!("{% $error('nothing can be sent') %}");
+            }
         })
         .await;
     assert_eq!(run.ended.status.as_str(), "FAILED", "{run:#?}");
     assert!(
-        run.ended.cause.as_ref().unwrap().contains("the bus is down"),
+        run.ended.cause.as_ref().unwrap().contains("nothing can be sent"),
         "{run:#?}"
     );
     // The zip is delivered, and its delivery is published.
     assert_eq!(run.state().status, Status::Delivered);
-    assert_eq!(run.state().failure.as_ref().unwrap().failure.stage, "Publish");
+    assert_eq!(
+        run.state().failure.as_ref().unwrap().failure.stage,
+        "PublishLater"
+    );
     let inbox = &scene.stack.inbox;
     let push_id = run.push_id.to_string();
     let told = inbox.event("Push Failed", &push_id).await;

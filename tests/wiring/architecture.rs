@@ -172,7 +172,13 @@ async fn what_the_table_of_states_says_of_the_trail_is_what_the_stages_write() {
         }
     }
     let mut told = told();
-    for state in ["NormalizeFailure", "PublishFailure", "Notify"] {
+    for state in [
+        "NormalizeFailure",
+        "PublishFailure",
+        "PublishFailureLater",
+        "Notify",
+        "Failed",
+    ] {
         // They share a row with RecordFailure, which alone writes an event.
         assert_eq!(told.remove(state).as_ref(), told.get("RecordFailure"), "{state}");
     }

@@ -37,7 +37,8 @@ fn files() -> BTreeSet<String> {
 }
 
 impl Machine {
-    fn read(name: &str) -> Self {
+    /// Reads the state machine of this name.
+    pub fn read(name: &str) -> Self {
         let text = read(&format!("statemachine/{name}.asl.json"));
         let resource = capitalised(name) + "StateMachine";
         let (_, template) = templates()
@@ -107,14 +108,16 @@ impl Machine {
             })
     }
 
-    /// Returns the states that may follow a state directly.
+    /// Returns the states that may follow a state directly, except that a redriven execution begins again.
     fn next(&self, name: &str) -> BTreeSet<&str> {
         let state = self.state(name);
+        let start = self.definition["StartAt"].as_str();
         let branches = items(&state["Choices"]).chain(items(&state["Catch"]));
         branches
             .map(|branch| &branch["Next"])
             .chain([&state["Next"], &state["Default"]])
             .filter_map(Value::as_str)
+            .filter(|next| Some(*next) != start)
             .collect()
     }
 

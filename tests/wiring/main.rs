@@ -16,6 +16,7 @@ mod buckets;
 mod definition;
 mod dependencies;
 mod docs;
+mod events;
 mod example;
 mod failures;
 mod functions;

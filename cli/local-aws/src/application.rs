@@ -13,6 +13,8 @@ pub struct Application {
     pub sources: &'static [&'static str],
     /// The outputs that name its own buckets.
     pub buckets: &'static [&'static str],
+    /// The parameters, with their values, that turn off what the local AWS does not have.
+    pub local_parameters: &'static [(&'static str, &'static str)],
 }
 
 /// The delivery of one application to one environment.
@@ -22,6 +24,7 @@ pub const DELIVERY: Application = Application {
     functions: &["acquire", "admit", "apply", "compile", "plan", "track"],
     sources: &["lambdas", "samconfig.toml", "statemachine", "delivery.yaml"],
     buckets: &["ArtifactBucketName"],
+    local_parameters: &[],
 };
 
 /// Push Code itself.
@@ -39,6 +42,8 @@ pub const PUSH_CODE: Application = Application {
     ],
     sources: &["lambdas", "samconfig.toml", "statemachine", "template.yaml"],
     buckets: &["StagingBucketName", "DestinationBucket"],
+    // It has archives of events, but no resources of CloudFormation for them, and no schemas.
+    local_parameters: &[("EventArchiveDays", "0"), ("EventSchemas", "none")],
 };
 
 /// The example: the deepest thread of Hacker News.
@@ -48,4 +53,5 @@ pub const DEEPEST_THREAD: Application = Application {
     functions: &["ask", "find"],
     sources: &["examples/deepest-thread", "lambdas/shared"],
     buckets: &[],
+    local_parameters: &[],
 };

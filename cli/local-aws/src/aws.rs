@@ -209,9 +209,14 @@ impl LocalAws {
             application, name, ..
         } = options;
         let mut parameters = options.parameters.clone();
-        parameters
-            .entry("Architecture".to_owned())
-            .or_insert_with(|| sam::ARCHITECTURE.to_owned());
+        for (name, value) in [("Architecture", sam::ARCHITECTURE)]
+            .iter()
+            .chain(application.local_parameters)
+        {
+            parameters
+                .entry((*name).to_owned())
+                .or_insert_with(|| (*value).to_owned());
+        }
         let endpoint = self.endpoint();
         let deployment = Deployment {
             application,

@@ -2,6 +2,7 @@
 
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionError;
 use aws_sdk_sfn::types::ExecutionStatus;
+use domain::contract::Execution;
 use domain::state::PushState;
 use uuid::Uuid;
 
@@ -40,7 +41,7 @@ async fn is_running(stack: &Stack, execution: &str) -> Result<bool, Error> {
     let describe = stack
         .step_functions()
         .describe_execution()
-        .execution_arn(execution);
+        .execution_arn(Execution::arn(execution));
     match describe.send().await {
         Ok(described) => Ok(described.status == ExecutionStatus::Running),
         Err(error)

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use domain::index::CommitPrefix;
+use domain::contract::Execution;
+use domain::index::{Category, CommitPrefix};
 use domain::state::PushState;
 use local_aws::trail::{self, Trail, short};
 use shell::output::one_line;
@@ -93,7 +94,7 @@ pub fn describe(push: &PushState, trail: &Trail, console: Option<&str>) -> Strin
             one_line(&failure.cause)
         );
     }
-    if let Some(execution) = push.executions.last() {
+    if let Some(execution) = push.executions.last().map(|id| Execution::arn(id)) {
         let _ = writeln!(text, "Execution: {execution}");
         if let Some(console) = console {
             let _ = writeln!(text, "Console:   {console}#/v2/executions/details/{execution}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use audit::{AuditError, EventStore};
 use aws::staging::Staging;
-use domain::contract::{Closed, Envelope, Failure, RecordInput};
+use domain::contract::{Closed, EVENT_SCHEMA, Envelope, Failure, RecordInput};
 use domain::error::{self, Code, Coded};
 use domain::event::{PushEvent, PushFailed};
 use domain::push::Push;
@@ -67,7 +67,7 @@ pub async fn handle(
             let state = state?;
             match &envelope.input.failure {
                 Some(failure) => failed_event(state, execution_id, failure),
-                None if state.was_taken_over_from(execution_id) => None,
+                None if !state.is_in_charge(execution_id) => None,
                 None => state.closing_event(),
             }
         })
@@ -78,7 +78,7 @@ pub async fn handle(
     }
     // The execution that has taken the push over also publishes how it ended. If this one succeeded too, the webhook,
     // when it is sent again, would find an execution that has succeeded without publishing anything.
-    if state.was_taken_over_from(execution_id) {
+    if !state.is_in_charge(execution_id) {
         return Err(ExecutionOver::new::<Push>(execution_id, &state).into());
     }
     if !state.status.is_complete() {
@@ -115,6 +115,7 @@ async fn remove_staged(staging: &impl Staging, state: &PushState) {
 fn close(state: &PushState, failure: Option<&Failure>) -> Closed {
     let push = &state.push;
     Closed {
+        schema_version: EVENT_SCHEMA,
         push_id: push.push_id,
         status: state.status,
         source: push.source.to_string(),

@@ -1,6 +1,6 @@
 //! Reads the event of an execution that could not record its own end, because it was stopped or reached its time limit.
 
-use domain::contract::{Envelope, Failure, RecordInput};
+use domain::contract::{Envelope, Execution, Failure, RecordInput};
 use domain::push::Push;
 use serde_json::Value;
 use workflow::{StoppedExecution, records_its_end_itself};
@@ -18,7 +18,10 @@ pub fn parse(payload: Value) -> Result<Envelope<RecordInput>, serde_json::Error>
     }
     Ok(Envelope {
         push: stopped.input,
-        execution: stopped.execution,
+        execution: Execution {
+            id: Execution::redriven(stopped.execution.id, stopped.redrive_count),
+            ..stopped.execution
+        },
         attempt: 0,
         input: RecordInput {
             failure: Some(Failure {
@@ -32,7 +35,6 @@ pub fn parse(payload: Value) -> Result<Envelope<RecordInput>, serde_json::Error>
 
 #[cfg(test)]
 mod tests {
-    use domain::contract::Execution;
     use domain::state::Status;
     use serde_json::json;
 
@@ -102,6 +104,15 @@ mod tests {
             };
             assert_eq!(parse(event(status)).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn a_redriven_execution_has_the_number_of_its_redrive() {
+        let mut event = event("ABORTED");
+        event["detail"]["redriveCount"] = json!(2);
+        let id = parse(event).unwrap().execution.id;
+        assert_eq!(id, format!("{ARN}#2"));
+        assert_eq!(Execution::arn(&id), ARN);
     }
 
     #[test]

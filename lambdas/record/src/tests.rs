@@ -16,6 +16,7 @@ use scene::{Removal, Scene, uploaded, validated};
 /// Returns the summary of a push that is neither delivered nor failed.
 fn closed(scene: &Scene, status: Status) -> Closed {
     Closed {
+        schema_version: EVENT_SCHEMA,
         push_id: scene.push.push_id,
         status,
         source: "gitlab".to_owned(),
@@ -221,6 +222,24 @@ async fn an_execution_that_was_replaced_cannot_fail_the_push() {
         .unwrap();
     assert_eq!(scene.state().await, before);
     assert_eq!(recorded.status, Status::Validated);
+}
+
+/// A redrive of an execution that was stopped in `Record` goes on there. It has not taken the push over yet.
+#[tokio::test]
+async fn a_redriven_execution_closes_a_push_only_after_it_has_taken_it_over() {
+    let scene = Scene::received().await;
+    scene.append_all(uploaded()).await;
+    let stopped = Some(failure("Execution", "ExecutionAborted"));
+    scene.record("e1", stopped).await.unwrap();
+    let before = scene.state().await;
+    let error = scene.record("e1#1", None).await.unwrap_err();
+    assert_eq!(error.code(), Code::ExecutionOver);
+    assert!(error.to_string().contains("has not taken over"), "{error}");
+    assert_eq!(scene.state().await, before);
+    scene.append_all([retried("e1#1")]).await;
+    let recorded = scene.record("e1#1", None).await.unwrap();
+    assert_eq!(recorded.status, Status::Delivered);
+    assert_eq!(scene.state().await.failure, None);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The guarantees that are checked at the end of a history.
 
 use domain::aggregate::{Aggregate, RecordedEvent};
-use domain::contract::{IgnoreReason, Ignored};
+use domain::contract::{Execution, IgnoreReason, Ignored};
 use domain::event::PushEvent;
 use domain::push::{Push, PushId};
 use domain::state::{PushState, Status};
@@ -29,7 +29,8 @@ pub fn is_well(world: &World, push_id: PushId) -> bool {
 pub fn needs_a_person(world: &World, push_id: PushId) -> bool {
     let executions = world.machine.executions();
     let state = world.trail.model_of(push_id);
-    let is_in_charge = |arn: &str| state.as_ref().is_some_and(|state| state.is_in_charge(arn));
+    let in_charge = state.as_ref().and_then(|state| state.executions.last());
+    let is_in_charge = |arn: &str| in_charge.is_some_and(|id| Execution::arn(id) == arn);
     let mine = executions
         .iter()
         .filter(|execution| is_of(&execution.input, push_id));

@@ -7,7 +7,7 @@ use domain::contract::{
     Archive, Closed, Deliver, Envelope, Execution, Failure, FetchInput, FetchedCommit, PackageInput,
     RecordInput, UploadInput, ValidateInput, Validated,
 };
-use domain::push::Push;
+use domain::push::{Push, PushId};
 use domain::state::Status as PushStatus;
 
 use crate::core::Trouble;
@@ -17,7 +17,7 @@ use crate::scheduler::{Label, TaskId, lock};
 use crate::weather::{Fault, Port};
 use crate::world::Simulation;
 
-/// Begins an execution that was started.
+/// Begins an execution that was started, or goes on with one that was redriven.
 pub fn begin(simulation: &Simulation, execution: &machine::Execution) -> TaskId {
     let label = Label {
         name: short(&execution.arn),
@@ -38,11 +38,11 @@ pub fn begin(simulation: &Simulation, execution: &machine::Execution) -> TaskId 
     })
 }
 
-/// The variables of an execution.
-struct Run<'a> {
-    simulation: &'a Simulation,
-    push: Push,
-    execution: Execution,
+/// Where an execution is: its state, and its variables, both of which outlast its end.
+#[derive(Debug, Clone)]
+pub struct Place {
+    state: String,
+    redrive_count: u64,
     settings: String,
     deliver: Option<Deliver>,
     fetched: Option<FetchedCommit>,
@@ -50,6 +50,36 @@ struct Run<'a> {
     closed: Option<Closed>,
     failure: Failure,
     was_fetched_again: bool,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self {
+            state: "Begin".to_owned(),
+            redrive_count: 0,
+            settings: String::new(),
+            deliver: None,
+            fetched: None,
+            archive: None,
+            closed: None,
+            failure: Failure {
+                stage: String::new(),
+                error: String::new(),
+                cause: String::new(),
+            },
+            was_fetched_again: false,
+        }
+    }
+}
+
+/// A run of an execution, from its start or from a redrive to its end.
+struct Run<'a> {
+    simulation: &'a Simulation,
+    push: Push,
+    arn: String,
+    execution: Execution,
+    redrive_count: u64,
+    at: Place,
 }
 
 /// Where an error leads.
@@ -68,33 +98,28 @@ impl<'a> Run<'a> {
         Self {
             simulation,
             push,
+            arn: execution.arn.clone(),
             execution: Execution {
-                id: execution.arn.clone(),
+                id: Execution::redriven(execution.arn.clone(), execution.redrive_count),
                 started_at: time_of(execution.begun),
             },
-            settings: String::new(),
-            deliver: None,
-            fetched: None,
-            archive: None,
-            closed: None,
-            failure: Failure {
-                stage: String::new(),
-                error: String::new(),
-                cause: String::new(),
-            },
-            was_fetched_again: false,
+            redrive_count: execution.redrive_count,
+            at: execution.at.clone(),
         }
     }
 
     async fn go(mut self) -> Status {
-        let mut state = "ReadSource".to_owned();
         loop {
-            state = match self.step(&state).await {
+            let at = self.at.clone();
+            let machine = &self.simulation.world.machine;
+            machine.change(&self.arn, |execution| execution.at = at);
+            let state = self.at.state.clone();
+            self.at.state = match self.step(&state).await {
                 Ok(Next::State(next)) => next.to_owned(),
                 Ok(Next::End(status)) => return status,
                 Err(caught) => {
                     if caught.next == "NormalizeFailure" || caught.next == "FetchAgain" {
-                        self.failure = caught.failure;
+                        self.at.failure = caught.failure;
                     }
                     caught.next
                 }
@@ -102,58 +127,85 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Returns the id of the redrive that has begun, which is an earlier one until the execution is led back.
+    fn begun(&self) -> String {
+        Execution::redriven(self.arn.clone(), self.at.redrive_count)
+    }
+
+    /// Returns whether the execution was redriven since it began.
+    fn is_redriven(&self) -> bool {
+        self.redrive_count > self.at.redrive_count
+    }
+
     /// Runs one state.
     async fn step(&mut self, state: &str) -> Result<Next, Caught> {
         let next = match state {
+            "Begin" => {
+                self.at.redrive_count = self.redrive_count;
+                self.at.was_fetched_again = false;
+                "ReadSource"
+            }
             "ReadSource" => {
-                self.settings = self.task(state, async |_| self.read_source().await).await?;
+                self.at.settings = self.task(state, async |_| self.read_source().await).await?;
                 "Validate"
             }
             "Validate" => {
                 let validated = self.validate(state).await?;
                 match validated {
                     Validated::Deliver(deliver) => {
-                        self.deliver = Some(deliver);
+                        self.at.deliver = Some(deliver);
                         "Fetch"
                     }
                     Validated::Ignore(_) => "Record",
                 }
             }
             "Fetch" => {
-                self.fetched = Some(self.fetch(state).await?);
+                self.at.fetched = Some(self.fetch(state).await?);
                 "Package"
             }
             "Package" => {
-                self.archive = Some(self.package(state).await?);
+                self.at.archive = Some(self.package(state).await?);
                 "Upload"
             }
             "Upload" => {
                 self.upload(state).await?;
                 "Record"
             }
-            "FetchAgain" if self.was_fetched_again => "NormalizeFailure",
+            "FetchAgain" if self.at.was_fetched_again => "NormalizeFailure",
             "FetchAgain" => {
-                self.was_fetched_again = true;
+                self.at.was_fetched_again = true;
                 "Fetch"
             }
             "Record" => {
-                self.closed = Some(self.record(state, None).await?);
+                self.at.closed = Some(self.record(state, None).await?);
                 "Publish"
             }
             "Publish" => {
                 let status = self
+                    .at
                     .closed
                     .as_ref()
                     .map_or(PushStatus::Failed, |closed| closed.status);
                 self.task(state, async |_| self.publish(status).await).await?;
                 "Close"
             }
-            "Close" => match self.closed.as_ref().map(|closed| closed.status) {
+            "PublishLater" => {
+                let status = self
+                    .at
+                    .closed
+                    .as_ref()
+                    .map_or(PushStatus::Failed, |closed| closed.status);
+                self.task(state, async |_| self.publish_later(status).await)
+                    .await?;
+                "Close"
+            }
+            "Close" if self.is_redriven() => "Begin",
+            "Close" => match self.at.closed.as_ref().map(|closed| closed.status) {
                 Some(status) if status.is_complete() => {
                     return Ok(Next::End(Status::Succeeded(status.to_string())));
                 }
                 status => {
-                    self.failure = Failure {
+                    self.at.failure = Failure {
                         stage: state.to_owned(),
                         error: "AuditInvalid".to_owned(),
                         cause: format!("Record closed the push as {status:?}"),
@@ -161,12 +213,14 @@ impl<'a> Run<'a> {
                     "NormalizeFailure"
                 }
             },
+            "IsRedriven" if self.is_redriven() => "Begin",
+            "IsRedriven" => "Replaced",
             "Replaced" => {
                 return Ok(Next::End(Status::Succeeded("Replaced".to_owned())));
             }
             "NormalizeFailure" => "RecordFailure",
             "RecordFailure" => {
-                let failure = self.failure.clone();
+                let failure = self.at.failure.clone();
                 self.record(state, Some(failure)).await?;
                 "PublishFailure"
             }
@@ -175,8 +229,14 @@ impl<'a> Run<'a> {
                     .await?;
                 "Notify"
             }
+            "PublishFailureLater" => {
+                self.task(state, async |_| self.publish_later(PushStatus::Failed).await)
+                    .await?;
+                "Notify"
+            }
             "Notify" => "Failed",
-            _ => return Ok(Next::End(Status::Failed(self.failure.error.clone()))),
+            "Failed" if self.is_redriven() => "Begin",
+            _ => return Ok(Next::End(Status::Failed(self.at.failure.error.clone()))),
         };
         Ok(Next::State(next))
     }
@@ -237,7 +297,7 @@ impl<'a> Run<'a> {
         let function = invocation.task;
         world
             .machine
-            .change(&self.execution.id, |execution| execution.functions.push(function));
+            .change(&self.arn, |execution| execution.functions.push(function));
         let is_lost = core.goes_wrong(core.weather.lost_answers);
         let limit = world
             .machine
@@ -291,22 +351,36 @@ impl<'a> Run<'a> {
     }
 
     async fn publish(&self, status: PushStatus) -> Result<(), Error> {
-        let world = &self.simulation.world;
+        publish(self.simulation, self.push.push_id, status).await
+    }
+
+    /// Starts an execution of the other state machine, which publishes how the push ended as soon as the bus responds.
+    async fn publish_later(&self, status: PushStatus) -> Result<(), Error> {
+        let core = &self.simulation.world.core;
         let failed = |trouble: Trouble| match trouble.transient {
-            true => Error::new("EventBridge.SdkClientException"),
-            false => Error::new("EventBridge.AccessDeniedException"),
+            true => Error::new("StepFunctions.SdkClientException"),
+            false => Error::new("StepFunctions.AccessDeniedException"),
         };
-        let what = || "tells the event bus".to_owned();
+        let what = || "hands the event on".to_owned();
         let possible = &[Fault::NoAnswer, Fault::AnswerLost, Fault::Refused];
-        let fate = world.core.call(Port::Bus, possible, what).await.map_err(failed)?;
-        world.announce(self.push.push_id, status);
-        world.core.answer(fate).await.map_err(failed)
+        let fate = core
+            .call(Port::Executions, possible, what)
+            .await
+            .map_err(failed)?;
+        let (simulation, push_id) = (self.simulation.clone(), self.push.push_id);
+        self.simulation.outside("an event", async move {
+            while publish(&simulation, push_id, status).await.is_err() {
+                tokio::time::sleep(Duration::from_secs(1_800)).await;
+            }
+        });
+        core.answer(fate).await.map_err(failed)
     }
 
     async fn validate(&self, state: &str) -> Result<Validated, Caught> {
         let work = async |attempt| {
-            let settings = self.settings.clone();
-            let envelope = self.envelope(attempt, ValidateInput { settings });
+            let settings = self.at.settings.clone();
+            let mut envelope = self.envelope(attempt, ValidateInput { settings });
+            envelope.execution.id = self.begun();
             self.lambda(state, || self.simulation.validate(envelope)).await
         };
         self.task(state, work).await
@@ -315,7 +389,7 @@ impl<'a> Run<'a> {
     async fn fetch(&self, state: &str) -> Result<FetchedCommit, Caught> {
         let work = async |attempt| {
             let input = FetchInput {
-                deliver: self.deliver.clone().ok_or_else(runtime)?,
+                deliver: self.at.deliver.clone().ok_or_else(runtime)?,
             };
             let envelope = self.envelope(attempt, input);
             self.lambda(state, || self.simulation.fetch(envelope)).await
@@ -326,8 +400,8 @@ impl<'a> Run<'a> {
     async fn package(&self, state: &str) -> Result<Archive, Caught> {
         let work = async |attempt| {
             let input = PackageInput {
-                deliver: self.deliver.clone().ok_or_else(runtime)?,
-                fetched: self.fetched.clone().ok_or_else(runtime)?,
+                deliver: self.at.deliver.clone().ok_or_else(runtime)?,
+                fetched: self.at.fetched.clone().ok_or_else(runtime)?,
             };
             let envelope = self.envelope(attempt, input);
             self.lambda(state, || self.simulation.package(envelope)).await
@@ -338,9 +412,9 @@ impl<'a> Run<'a> {
     async fn upload(&self, state: &str) -> Result<(), Caught> {
         let work = async |attempt| {
             let input = UploadInput {
-                deliver: self.deliver.clone().ok_or_else(runtime)?,
-                fetched: self.fetched.clone().ok_or_else(runtime)?,
-                archive: self.archive.clone().ok_or_else(runtime)?,
+                deliver: self.at.deliver.clone().ok_or_else(runtime)?,
+                fetched: self.at.fetched.clone().ok_or_else(runtime)?,
+                archive: self.at.archive.clone().ok_or_else(runtime)?,
             };
             let envelope = self.envelope(attempt, input);
             self.lambda(state, || self.simulation.upload(envelope)).await
@@ -353,11 +427,28 @@ impl<'a> Run<'a> {
             let input = RecordInput {
                 failure: failure.clone(),
             };
-            let envelope = self.envelope(attempt, input);
+            let mut envelope = self.envelope(attempt, input);
+            if failure.is_some() {
+                envelope.execution.id = self.begun();
+            }
             self.lambda(state, || self.simulation.record(envelope)).await
         };
         self.task(state, work).await
     }
+}
+
+/// Sends the event of how a push ended.
+async fn publish(simulation: &Simulation, push_id: PushId, status: PushStatus) -> Result<(), Error> {
+    let world = &simulation.world;
+    let failed = |trouble: Trouble| match trouble.transient {
+        true => Error::new("EventBridge.SdkClientException"),
+        false => Error::new("EventBridge.AccessDeniedException"),
+    };
+    let what = || "tells the event bus".to_owned();
+    let possible = &[Fault::NoAnswer, Fault::AnswerLost, Fault::Refused];
+    let fate = world.core.call(Port::Bus, possible, what).await.map_err(failed)?;
+    world.announce(push_id, status);
+    world.core.answer(fate).await.map_err(failed)
 }
 
 /// Returns the error of Step Functions for a variable without a value.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use domain::contract::Execution;
 use domain::push::{Push, PushId};
 use domain::source::Options;
 
@@ -262,7 +263,7 @@ impl Simulation {
         });
     }
 
-    /// Lets a person send webhooks again, and start executions in the console.
+    /// Lets a person send webhooks again, and start and redrive executions in the console.
     fn meddle(&self, plan: &Arc<Plan>) {
         let (simulation, plan) = (self.clone(), plan.clone());
         let times = *self.world.core.dice.pick(&[0, 1, 2, 5]);
@@ -278,22 +279,23 @@ impl Simulation {
                     continue;
                 }
                 let delivery = dice.pick(&deliveries);
-                if dice.happens(500) {
-                    simulation.send(&plan, delivery).await;
-                } else {
-                    simulation.start_again(delivery.push_id);
+                match dice.between(0, 2) {
+                    0 => simulation.send(&plan, delivery).await,
+                    1 => drop(simulation.start_again(delivery.push_id)),
+                    _ => drop(simulation.redrive(delivery.push_id)),
                 }
             }
         });
     }
 
     /// Lets a person change how zips are made, and start an execution while another one runs.
-    fn begin_otherwise(&self, arn: &str) {
+    fn begin_otherwise(&self, id: &str) {
         {
             let mut settings = lock(&self.world.settings);
             settings.options.build_info = !settings.options.build_info;
         }
         let executions = self.world.machine.executions();
+        let arn = Execution::arn(id);
         let execution = executions.iter().find(|execution| execution.arn == arn);
         let push = execution.and_then(|execution| serde_json::from_str::<Push>(&execution.input).ok());
         if let Some(push) = push {
@@ -301,7 +303,7 @@ impl Simulation {
         }
     }
 
-    /// Lets a person do what the remedies say, which is to send again what has failed, in any order.
+    /// Lets a person do what the remedies say, which is to redrive or to send again what has failed, in any order.
     fn repair(&self, plan: &Arc<Plan>) {
         let dice = &self.world.core.dice;
         let mut known = lock(&plan.known).clone();
@@ -312,9 +314,13 @@ impl Simulation {
                 continue;
             }
             let in_console = known.is_accepted && (dice.happens(300) || self.has_failed_in_console(push_id));
+            let redrives = known.is_accepted && dice.happens(300);
             let (simulation, plan) = (self.clone(), plan.clone());
             self.outside("a person", async move {
                 simulation.wait(&[0, 1, 300]).await;
+                if redrives && simulation.redrive(push_id) {
+                    return;
+                }
                 if !(in_console && simulation.start_again(push_id)) {
                     simulation.send(&plan, &known.delivery).await;
                 }

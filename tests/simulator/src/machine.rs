@@ -8,6 +8,7 @@ use aws::AwsFailure;
 
 use crate::core::{Core, OF_READS, OF_WRITES};
 use crate::definition::Definition;
+use crate::execution::Place;
 use crate::scheduler::{TaskId, lock};
 use crate::weather::Port;
 
@@ -51,6 +52,10 @@ pub struct Execution {
     pub status: Status,
     /// When it began, since the history began.
     pub begun: Duration,
+    /// How often it was redriven.
+    pub redrive_count: u64,
+    /// Where it is, or where it has ended.
+    pub at: Place,
     /// The task that goes through its states. `None` if it has not begun yet.
     pub task: Option<TaskId>,
     /// The tasks of its functions.
@@ -100,6 +105,19 @@ impl Machine {
         }
     }
 
+    /// Redrives an execution that has failed or was stopped. Returns `false` if it is no such execution.
+    pub fn redrive(&self, arn: &str) -> bool {
+        let mut executions = lock(&self.executions);
+        let execution = executions.iter_mut().find(|execution| execution.arn == arn);
+        let Some(execution) = execution.filter(|execution| execution.status.is_failed()) else {
+            return false;
+        };
+        execution.status = Status::Running;
+        execution.redrive_count += 1;
+        execution.task = None;
+        true
+    }
+
     /// Starts an execution. Returns its ARN, also if an execution of this name and input is running, or `None` if there
     /// was another one of this name.
     pub fn start_now(&self, name: &str, input: &str) -> Option<String> {
@@ -115,6 +133,8 @@ impl Machine {
             input: input.to_owned(),
             status: Status::Running,
             begun: self.core.now(),
+            redrive_count: 0,
+            at: Place::default(),
             task: None,
             functions: Vec::new(),
         });

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use domain::contract::Execution;
 use domain::git::ObjectId;
 use domain::push::{DeliveryId, PushId, SourceName};
 use serde_json::{Value, json};
@@ -123,16 +124,35 @@ impl Simulation {
         machine.start_now(&name, input).is_some()
     }
 
-    /// Returns whether the push has failed in an execution that was started in the console, of which the webhook does
-    /// not know.
+    /// Redrives the last execution of a push that has failed or was stopped. Returns `false` if there is none.
+    pub fn redrive(&self, push_id: PushId) -> bool {
+        let machine = &self.world.machine;
+        let executions = machine.executions();
+        let mut failed = executions
+            .iter()
+            .rev()
+            .filter(|execution| is_of(&execution.input, push_id) && execution.status.is_failed());
+        failed.next().is_some_and(|execution| {
+            let name = short(&execution.arn);
+            self.world.core.say(|| format!("REDRIVES {name}"));
+            machine.redrive(&execution.arn)
+        })
+    }
+
+    /// Returns whether the push has failed in an execution that was started or redriven in the console. The webhook does not
+    /// know of the former, and may have started a later one than the latter.
     pub fn has_failed_in_console(&self, push_id: PushId) -> bool {
         let failure = self.world.trail.model_of(push_id).and_then(|state| state.failure);
-        failure.is_some_and(|failed| short(&failed.execution_id).starts_with(CONSOLE))
+        failure.is_some_and(|failed| {
+            let id = &failed.execution_id;
+            short(id).starts_with(CONSOLE) || Execution::arn(id) != id
+        })
     }
 
     /// Stops a running execution. Its function continues or dies, and the event that reports the stop comes some time
     /// later.
-    pub fn stop(&self, arn: &str) {
+    pub fn stop(&self, id: &str) {
+        let arn = Execution::arn(id);
         let world = self.world.clone();
         let Some(execution) = world
             .machine
@@ -165,6 +185,7 @@ impl Simulation {
             "detail": {
                 "executionArn": arn,
                 "status": status,
+                "redriveCount": execution.redrive_count,
                 "startDate": time_of(execution.begun).timestamp_millis(),
                 "input": execution.input,
             },

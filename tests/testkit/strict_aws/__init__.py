@@ -3,6 +3,7 @@
 - Each request is checked against botocore's model of the service: required members, types, lengths, ranges, patterns and
   enumerations. So are the calls of state machines.
 - `s3.py` has the rules of S3 that are in no model.
+- `redrive.py` adds an operation that the local AWS lacks.
 
 Each refusal is also written to the file `refused-requests.jsonl` in the working folder, as one JSON object per line, because
 the code under test might swallow it. Calls of services that `calls.py` does not name pass through unchanged.
@@ -18,7 +19,7 @@ from xml.sax.saxutils import escape
 # The guard is the main program.
 from __main__ import read, replay
 
-from . import kills, s3, state_machines
+from . import kills, redrive, s3, state_machines
 from .calls import Refused, check_model, identify
 
 REFUSED = Path.cwd() / "refused-requests.jsonl"
@@ -31,6 +32,7 @@ def wrap(app):
     REFUSED.touch()
     state_machines.check_calls(write_down)
     kills.watch()
+    redrive.add()
 
     async def strict(scope, receive, send):
         service = scope["type"] == "http" and identify(scope)

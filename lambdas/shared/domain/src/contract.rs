@@ -83,10 +83,28 @@ impl<T: Sync> Payload for Envelope<T> {
 /// A Step Functions execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Execution {
-    /// Its ARN.
+    /// Its ARN. If it was redriven, `#` and the number of the redrive follow, because a redriven execution takes the push
+    /// over like another one, and Step Functions runs it under the same ARN.
     pub id: String,
     /// When it started.
     pub started_at: DateTime<Utc>,
+}
+
+impl Execution {
+    /// Returns the id of a redrive of the execution with this ARN. The redrive 0 is the execution as it was started.
+    #[must_use]
+    pub fn redriven(arn: String, redrive_count: u64) -> String {
+        match redrive_count {
+            0 => arn,
+            count => format!("{arn}#{count}"),
+        }
+    }
+
+    /// Returns the ARN in an execution's id. The name of an execution has no `#`.
+    #[must_use]
+    pub fn arn(id: &str) -> &str {
+        id.split_once('#').map_or(id, |(arn, _)| arn)
+    }
 }
 
 /// An object in the staging bucket.
@@ -429,9 +447,15 @@ pub struct Failure {
     pub cause: String,
 }
 
+/// The version of the schema of the EventBridge events. Fields may be added to a version, but none is removed from it or
+/// gets another meaning.
+pub const EVENT_SCHEMA: u32 = 1;
+
 /// The output of `Record`, which is a summary of the push, and the detail of the EventBridge event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closed {
+    /// The version of the event's schema, [`EVENT_SCHEMA`].
+    pub schema_version: u32,
     /// The push.
     pub push_id: PushId,
     /// How the push ended.

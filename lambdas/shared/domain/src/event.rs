@@ -92,7 +92,7 @@ pub struct PushRetried {
 /// The data of [`PushEvent::PushFailed`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushFailed {
-    /// The execution's ARN.
+    /// The execution's id.
     pub execution_id: String,
     /// Its first failure.
     #[serde(flatten)]

@@ -18,7 +18,7 @@ pub trait Flow: Aggregate {
     /// Returns the event that an attempt of a stage has failed.
     fn attempt_failed(failed: AttemptFailed<Self::Stage>) -> Self::Event;
 
-    /// Returns the ARNs of the executions that have begun, in this order.
+    /// Returns the ids of the executions that have begun, in this order.
     fn executions(state: &Self::State) -> &[String];
 
     /// Returns whether an execution is over, so that its stages must have no effect.
@@ -71,7 +71,7 @@ pub struct AttemptFailed<S> {
     pub stage: S,
     /// The number of the attempt in this execution, from 0.
     pub attempt: u32,
-    /// The execution's ARN.
+    /// The execution's id.
     pub execution_id: String,
     /// The error's code.
     pub error: String,

@@ -74,7 +74,7 @@ pub struct PushState {
     pub received_at: DateTime<Utc>,
     /// When its last event was recorded.
     pub updated_at: DateTime<Utc>,
-    /// The ARNs of its executions. The last one is in charge of the push.
+    /// The ids of its executions and their redrives. The last one is in charge of the push.
     #[serde(default)]
     pub executions: Vec<String>,
     /// What `Validate` has decided.
@@ -207,15 +207,16 @@ impl PushState {
         }
     }
 
-    /// Returns whether an execution is over, because another one has taken over the push or it has failed. Its stages
-    /// may still run, because stopping an execution does not stop its functions, but they must have no effect.
+    /// Returns whether an execution is over, because another one is in charge of the push or it has failed. Its stages may
+    /// still run, because stopping an execution does not stop its functions, but they must have no effect. A redriven
+    /// execution is over as well until it has taken over the push, wherever Step Functions lets it go on.
     #[must_use]
     pub fn is_over_for(&self, execution_id: &str) -> bool {
         let has_failed = self
             .failure
             .as_ref()
             .is_some_and(|failed| failed.execution_id == execution_id);
-        has_failed || self.was_taken_over_from(execution_id)
+        has_failed || !self.is_in_charge(execution_id)
     }
 
     /// Returns whether another execution has taken over the push from this one.

@@ -608,7 +608,7 @@ fn an_execution_is_over_when_it_has_failed_or_another_has_taken_over_the_push() 
             )
         })
     };
-    let (in_charge, not_heard_of) = ((true, false, false), (false, false, false));
+    let (in_charge, not_heard_of) = ((true, false, false), (false, false, true));
     assert_eq!(who(vec![received()]), [in_charge, not_heard_of, not_heard_of]);
     assert_eq!(
         who(vec![received(), failed()]),

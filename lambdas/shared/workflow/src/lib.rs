@@ -181,9 +181,13 @@ impl ExecutionOver {
     /// Creates the error, with a reason that follows from the state of the push or deployment.
     #[must_use]
     pub fn new<F: Flow>(execution: &str, state: &F::State) -> Self {
-        let reason = match F::executions(state).last() {
-            Some(last) if last != execution => format!("{last} has taken over the {}", F::noun()),
-            _ => "it has failed, or was stopped".to_owned(),
+        let executions = F::executions(state);
+        let reason = match executions.last() {
+            Some(last) if last == execution => "it has failed, or was stopped".to_owned(),
+            Some(last) if executions.iter().any(|begun| begun == execution) => {
+                format!("{last} has taken over the {}", F::noun())
+            }
+            _ => format!("it has not taken over the {}", F::noun()),
         };
         Self {
             execution: execution.to_owned(),

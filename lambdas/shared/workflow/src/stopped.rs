@@ -19,6 +19,8 @@ pub struct StoppedExecution<I> {
     pub input: I,
     /// The execution.
     pub execution: Execution,
+    /// How often it was redriven.
+    pub redrive_count: u64,
     /// Whether it has failed by itself. Otherwise it was stopped, or reached its time limit.
     pub has_failed: bool,
     /// The error's name.
@@ -37,6 +39,8 @@ struct Detail {
     /// The execution's input as JSON text. EventBridge leaves out inputs that are too long, but those of this project never
     /// are.
     input: Option<String>,
+    #[serde(default)]
+    redrive_count: Option<u64>,
     #[serde(default)]
     error: Option<String>,
     #[serde(default)]
@@ -79,6 +83,7 @@ impl<I: DeserializeOwned> StoppedExecution<I> {
                 id: detail.execution_arn,
                 started_at,
             },
+            redrive_count: detail.redrive_count.unwrap_or_default(),
             has_failed,
             error,
             cause: said.map_or_else(|| what.to_owned(), |said| format!("{what} {said}")),
