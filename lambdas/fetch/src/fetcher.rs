@@ -7,8 +7,9 @@ use aws::staging::{Staging, StorageError};
 use domain::contract::StagedObject;
 use domain::destination::staging_key;
 use domain::push::PushId;
+use domain::remote_url::RemoteUrl;
 use domain::source::Limits;
-use remote::{FetchRequest, FetchedPack, Target, TransferProgram};
+use remote::{Connection, FetchRequest, FetchedPack, Target, TransferProgram};
 use reporter::ProgressReporter;
 use tempfile::TempDir;
 
@@ -70,18 +71,22 @@ impl<'a, S: Staging> Fetcher<'a, S> {
     }
 
     /// Fetches one commit, and puts its pack into the repository.
-    pub async fn fetch(&mut self, target: Target) -> Result<FetchedPack, Error> {
+    pub async fn fetch(&mut self, url: &RemoteUrl, target: Target) -> Result<FetchedPack, Error> {
         self.fetches += 1;
-        let request = FetchRequest {
-            folder: self.folder.path().join(self.fetches.to_string()),
-            // The reporter here keeps the longer interval.
-            interval: self.progress.interval() / 10,
-            access: self.secret.credentials().access(target.url.origin())?,
+        let connection = Connection {
+            url: url.clone(),
+            access: self.secret.credentials().access(url.origin())?,
             authorities: self.secret.authorities().to_vec(),
-            target,
-            pack_bytes: self.limits.pack_bytes.saturating_sub(self.bytes),
             limits: self.limits.transfer(),
             deadline: self.deadline,
+            folder: self.folder.path().join(self.fetches.to_string()),
+        };
+        let request = FetchRequest {
+            connection,
+            target,
+            pack_bytes: self.limits.pack_bytes.saturating_sub(self.bytes),
+            // The reporter here keeps the longer interval.
+            interval: self.progress.interval() / 10,
         };
         let report = |progress| self.progress.report(|| Progress::Transfer(progress));
         let mut fetched = self.program.fetch(&request, &report).await?;
@@ -91,7 +96,7 @@ impl<'a, S: Staging> Fetcher<'a, S> {
             std::fs::rename(from, to).map_err(Error::Workspace)?;
         }
         // Only the pack is used.
-        let _ = std::fs::remove_dir_all(request.folder);
+        let _ = std::fs::remove_dir_all(request.connection.folder);
         self.bytes += fetched.bytes;
         fetched.pack = pack;
         fetched.index = index;

@@ -80,13 +80,12 @@ async fn fetch(
         deps.progress.clone(),
     )?;
     let target = Target {
-        url: url.clone(),
         object: after.clone(),
         ref_name: Some(push.ref_name.clone()),
         on_ref: options.commits == CommitPolicy::OnRef,
         history: options.full_clone,
     };
-    let fetched = fetcher.fetch(target).await?;
+    let fetched = fetcher.fetch(url, target).await?;
     let signature = match options.signature {
         SignaturePolicy::Any => None,
         // The signature of a commit covers the ids of its submodules.

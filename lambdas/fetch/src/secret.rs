@@ -1,16 +1,16 @@
 //! The git secret: how to log in at each host of a source, whom to trust, and who may sign.
 
 use aws::secrets::SecretError;
-use credentials::{Credentials, GitSecretJson};
+use credentials::Credentials;
 use domain::push::SourceName;
 use openssl::x509::X509;
-use secrecy::{ExposeSecret, SecretString};
+use remote::HostSecret;
+use secrecy::SecretString;
 use signatures::Signers;
 
 /// What the secret says.
 pub struct GitSecret {
-    credentials: Credentials,
-    authorities: Vec<X509>,
+    hosts: HostSecret,
     signers: Signers,
 }
 
@@ -20,40 +20,28 @@ impl GitSecret {
     /// # Errors
     /// [`SecretError::Invalid`].
     pub fn parse(source: &SourceName, secret: &SecretString) -> Result<Self, SecretError> {
-        let invalid = |reason: String| SecretError::Invalid {
+        let mut json = HostSecret::parse_json(source, secret)?;
+        let allowed_signers = json.allowed_signers.take().unwrap_or_default();
+        let openpgp_keys = json.openpgp_keys.take().unwrap_or_default();
+        let hosts = HostSecret::of(source, json)?;
+        let signers = Signers::parse(&allowed_signers, &openpgp_keys);
+        let signers = signers.map_err(|reason| SecretError::Invalid {
             name: format!("{source}/git"),
             reason,
-        };
-        let json: GitSecretJson = serde_json::from_str(secret.expose_secret()).map_err(|error| {
-            // serde's own message may quote what it met.
-            invalid(format!("see line {}, column {}", error.line(), error.column()))
         })?;
-        let pem = json.ca_certificates.unwrap_or_default();
-        let authorities = X509::stack_from_pem(pem.as_bytes()).unwrap_or_default();
-        if authorities.is_empty() && !pem.trim().is_empty() {
-            return Err(invalid(
-                "ca_certificates is not certificates in PEM form".to_owned(),
-            ));
-        }
-        let allowed_signers = json.allowed_signers.unwrap_or_default();
-        let openpgp_keys = json.openpgp_keys.unwrap_or_default();
-        Ok(Self {
-            credentials: json.credentials.into(),
-            authorities,
-            signers: Signers::parse(&allowed_signers, &openpgp_keys).map_err(invalid)?,
-        })
+        Ok(Self { hosts, signers })
     }
 
     /// How to log in at each host.
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
-        &self.credentials
+        &self.hosts.credentials
     }
 
     /// Certificates of authorities that are trusted besides the system's.
     #[must_use]
     pub fn authorities(&self) -> &[X509] {
-        &self.authorities
+        &self.hosts.authorities
     }
 
     /// The keys that may sign commits and tags.

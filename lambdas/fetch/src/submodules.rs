@@ -108,13 +108,12 @@ async fn one<S: Staging>(
     number: usize,
 ) -> Result<FetchedSubmodule, Error> {
     let target = Target {
-        url: url.clone(),
         object: submodule.commit,
         ref_name: None,
         on_ref: false,
         history: false,
     };
-    let fetched = fetcher.fetch(target).await?;
+    let fetched = fetcher.fetch(url, target).await?;
     let (pack, index) = fetcher.stage(&fetched, &format!("submodules/{number}")).await?;
     Ok(FetchedSubmodule {
         path: submodule.path,

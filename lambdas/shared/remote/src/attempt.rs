@@ -8,8 +8,8 @@ use credentials::{Access, MissingCredentials};
 use domain::git::{ObjectId, RefName};
 use domain::remote_url::Origin;
 use git2::{
-    AutotagOption, CertificateCheckStatus, Cred, CredentialType, ErrorClass, ErrorCode, FetchOptions,
-    RemoteCallbacks, RemoteRedirect, Repository, RepositoryInitOptions,
+    AutotagOption, CertificateCheckStatus, Cred, CredentialType, ErrorClass, ErrorCode, FetchOptions, Remote,
+    RemoteCallbacks, RemoteHead, RemoteRedirect, Repository, RepositoryInitOptions,
 };
 use reporter::ProgressReporter;
 use secrecy::ExposeSecret;
@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::known_hosts::{self, Verdict};
 use crate::meaning::{self, Meaning};
 use crate::progress::Progress;
-use crate::request::FetchRequest;
+use crate::request::Connection;
 use crate::side_band::SideBand;
 
 /// The user if an SSH URL names none.
@@ -36,7 +36,9 @@ pub enum FetchError {
 
 /// A new repository, which has one pack for each fetch into it.
 pub struct Attempt<'a> {
-    request: &'a FetchRequest,
+    connection: &'a Connection,
+    /// The most bytes that the host may send.
+    pack_bytes: u64,
     progress: &'a ProgressReporter<Progress>,
     repository: Repository,
     /// The bytes that the host has sent in earlier fetches.
@@ -51,21 +53,41 @@ pub struct Attempt<'a> {
     side_band: RefCell<SideBand>,
 }
 
+/// What the host has said of its refs.
+pub struct Heads<'a>(Remote<'a>);
+
+impl Heads<'_> {
+    /// Returns all refs with what they point to. A tag's own object is followed by the one that it is of, whose name is no
+    /// ref's: it ends with `^{}`.
+    pub fn list(&self) -> Result<&[RemoteHead<'_>], git2::Error> {
+        self.0.list()
+    }
+
+    /// Returns what a ref points to, or `None` if the host does not say.
+    pub fn find(&self, ref_name: &RefName) -> Option<ObjectId> {
+        let heads = self.list().ok()?;
+        let head = heads.iter().find(|head| head.name() == ref_name.as_str())?;
+        head.oid().to_string().parse().ok()
+    }
+}
+
 impl<'a> Attempt<'a> {
     /// Creates the repository in the new folder `folder`.
     pub fn new(
-        request: &'a FetchRequest,
+        connection: &'a Connection,
+        pack_bytes: u64,
         progress: &'a ProgressReporter<Progress>,
         folder: &Path,
     ) -> Result<Self, Error> {
         let mut init = RepositoryInitOptions::new();
         init.bare(true).external_template(false).no_reinit(true);
         let repository = Repository::init_opts(folder, &init).map_err(|source| Error::Invalid {
-            url: request.url(),
+            url: connection.url(),
             source,
         })?;
         Ok(Self {
-            request,
+            connection,
+            pack_bytes,
             progress,
             repository,
             received: Cell::new(0),
@@ -77,8 +99,8 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    pub fn request(&self) -> &'a FetchRequest {
-        self.request
+    pub fn connection(&self) -> &'a Connection {
+        self.connection
     }
 
     pub fn repository(&self) -> &Repository {
@@ -91,15 +113,14 @@ impl<'a> Attempt<'a> {
     }
 
     /// Fetches `from`, which is an object's id or a ref, into the ref `to`, with `depth` generations of commits. A
-    /// `depth` of 0 fetches all that are missing. Returns what the target's ref points to, or `None` if the host does
-    /// not say.
-    pub fn fetch(&self, from: &str, to: &str, depth: i32) -> Result<Option<ObjectId>, FetchError> {
+    /// `depth` of 0 fetches all that are missing. Returns what the host has said of its refs.
+    pub fn fetch(&self, from: &str, to: &str, depth: i32) -> Result<Heads<'_>, FetchError> {
         let mut remote = self
             .repository
-            .remote_anonymous(self.request.target.url.as_str())
+            .remote_anonymous(self.connection.url.as_str())
             .map_err(|source| {
                 FetchError::Other(Error::Invalid {
-                    url: self.request.url(),
+                    url: self.connection.url(),
                     source,
                 })
             })?;
@@ -116,16 +137,7 @@ impl<'a> Attempt<'a> {
             .map_err(|error| self.classify(error))?;
         self.received
             .set(self.received.get() + remote.stats().received_bytes() as u64);
-        Ok(self.ref_now(&remote))
-    }
-
-    /// Returns what the target's ref points to, or `None` if the host does not say.
-    fn ref_now(&self, remote: &git2::Remote<'_>) -> Option<ObjectId> {
-        let heads = remote.list().ok()?;
-        let head = heads
-            .iter()
-            .find(|head| Some(head.name()) == self.request.target.ref_name.as_ref().map(RefName::as_str))?;
-        head.oid().to_string().parse().ok()
+        Ok(Heads(remote))
     }
 
     fn callbacks(&self) -> RemoteCallbacks<'_> {
@@ -165,12 +177,12 @@ impl<'a> Attempt<'a> {
         allowed: CredentialType,
     ) -> Result<Cred, git2::Error> {
         // libgit2 follows redirects to another port of the same host.
-        let target = self.request.target.url.origin();
+        let target = self.connection.url.origin();
         if Url::parse(url).ok().as_ref().and_then(Origin::of).as_ref() != Some(target) {
             let text = "another host asks for the credentials";
             let error = || git2::Error::new(ErrorCode::Auth, ErrorClass::Http, text);
             self.stop(Error::Redirected {
-                url: self.request.url(),
+                url: self.connection.url(),
                 source: error(),
             });
             return Err(error());
@@ -183,12 +195,12 @@ impl<'a> Attempt<'a> {
         if self.credentials_asked.replace(true) {
             let error = git2::Error::new(ErrorCode::Auth, ErrorClass::Http, "the credentials were refused");
             self.stop(Error::Authentication {
-                url: self.request.url(),
+                url: self.connection.url(),
                 source: git2::Error::new(error.code(), error.class(), error.message()),
             });
             return Err(error);
         }
-        match &self.request.access {
+        match &self.connection.access {
             Access::Password { username, password } => {
                 Cred::userpass_plaintext(username, password.expose_secret())
             }
@@ -214,8 +226,8 @@ impl<'a> Attempt<'a> {
     }
 
     fn check_certificate(&self, host: &str, certificate: &[u8]) -> CertificateCheckStatus {
-        if !self.request.authorities.is_empty() {
-            match certificates::check(&self.request.authorities, host, certificate) {
+        if !self.connection.authorities.is_empty() {
+            match certificates::check(&self.connection.authorities, host, certificate) {
                 Ok(()) => return CertificateCheckStatus::CertificateOk,
                 Err(reason) => *self.untrusted.borrow_mut() = Some(reason),
             }
@@ -225,20 +237,20 @@ impl<'a> Attempt<'a> {
     }
 
     fn check_host_key(&self, host: &str, key: &[u8]) -> Result<CertificateCheckStatus, git2::Error> {
-        let Access::Key { known_hosts, .. } = &self.request.access else {
+        let Access::Key { known_hosts, .. } = &self.connection.access else {
             return Err(git2::Error::new(
                 ErrorCode::Certificate,
                 ErrorClass::Ssh,
                 "no host key is pinned",
             ));
         };
-        let port = self.request.target.url.port().unwrap_or(22);
+        let port = self.connection.url.port().unwrap_or(22);
         match known_hosts::check(known_hosts, host, port, key) {
             Verdict::Pinned => Ok(CertificateCheckStatus::CertificateOk),
             Verdict::Refused(reason) => {
                 let error = git2::Error::new(ErrorCode::Certificate, ErrorClass::Ssh, &reason);
                 self.stop(Error::HostKey {
-                    url: self.request.url(),
+                    url: self.connection.url(),
                     reason,
                 });
                 Err(error)
@@ -247,30 +259,27 @@ impl<'a> Attempt<'a> {
     }
 
     fn check_limits(&self, progress: &git2::Progress<'_>) -> Result<(), Error> {
-        let request = self.request;
+        let limits = self.connection.limits;
         let received = self.received.get() + progress.received_bytes() as u64;
-        let (limit, reason) = if received > request.pack_bytes {
-            let reason = format!("the host sends more than {} bytes", request.limits.pack_bytes);
+        let (limit, reason) = if received > self.pack_bytes {
+            let reason = format!("the host sends more than {} bytes", limits.pack_bytes);
             ("pack_bytes", reason)
-        } else if progress.total_objects() as u64 > request.limits.objects {
+        } else if progress.total_objects() as u64 > limits.objects {
             let objects = progress.total_objects();
-            let reason = format!(
-                "the pack has {objects} objects, more than {}",
-                request.limits.objects
-            );
+            let reason = format!("the pack has {objects} objects, more than {}", limits.objects);
             ("objects", reason)
         } else {
             return Ok(());
         };
         Err(Error::Limit {
-            url: request.url(),
+            url: self.connection.url(),
             limit,
             reason,
         })
     }
 
     fn in_time(&self) -> bool {
-        match self.request.check_time() {
+        match self.connection.check_time() {
             Ok(()) => true,
             Err(error) => {
                 self.stop(error);
@@ -289,7 +298,7 @@ impl<'a> Attempt<'a> {
         if let Some(reason) = self.stopped.take() {
             return FetchError::Other(reason);
         }
-        let url = self.request.url();
+        let url = self.connection.url();
         FetchError::Other(match Meaning::of(&error) {
             Meaning::Refused => return FetchError::Refused(error),
             Meaning::Unconnected => Error::Unreachable { url, source: error },
@@ -319,13 +328,13 @@ impl<'a> Attempt<'a> {
 
     /// Returns how long the host may be silent.
     fn silence(&self) -> Duration {
-        Duration::from_secs(self.request.limits.silence_seconds)
+        Duration::from_secs(self.connection.limits.silence_seconds)
     }
 
     fn silent(&self, source: git2::Error) -> Error {
         Error::Silent {
-            url: self.request.url(),
-            seconds: self.request.limits.silence_seconds,
+            url: self.connection.url(),
+            seconds: self.connection.limits.silence_seconds,
             source,
         }
     }
@@ -336,16 +345,16 @@ impl<'a> Attempt<'a> {
             Some(own) => format!("{}; ca_certificates: {own}", error.message()),
         };
         Error::Certificate {
-            url: self.request.url(),
+            url: self.connection.url(),
             reason,
         }
     }
 
     fn unauthenticated(&self, source: git2::Error) -> Error {
-        match self.request.access {
-            Access::Anonymous => MissingCredentials::of(self.request.target.url.origin()).into(),
+        match self.connection.access {
+            Access::Anonymous => MissingCredentials::of(self.connection.url.origin()).into(),
             Access::Password { .. } | Access::Key { .. } => Error::Authentication {
-                url: self.request.url(),
+                url: self.connection.url(),
                 source,
             },
         }

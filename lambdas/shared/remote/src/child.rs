@@ -22,8 +22,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::error::Error;
+use crate::list::{self, ListedRef};
 use crate::progress::Progress;
-use crate::request::FetchRequest;
+use crate::request::{Connection, FetchRequest, ListRequest};
 use crate::transfer::{self, FetchedPack};
 
 /// The first argument of a transfer process.
@@ -52,14 +53,35 @@ pub struct TransferProgram {
 enum Line {
     Progress(Progress),
     Fetched(Box<FetchedPack>),
+    Listed(Vec<ListedRef>),
     Failed { code: String, cause: String },
 }
 
-/// The request, and the memory limit of the process.
+/// What a transfer process has to do, and its memory limit.
 #[derive(Serialize, Deserialize)]
 struct Job<R> {
     request: R,
     memory: u64,
+}
+
+/// A request as it is written.
+#[derive(Serialize)]
+enum Asked<'a> {
+    Fetch(&'a FetchRequest),
+    List(&'a ListRequest),
+}
+
+/// A request as it is read.
+#[derive(Deserialize)]
+enum Request {
+    Fetch(FetchRequest),
+    List(ListRequest),
+}
+
+/// What a transfer process has done.
+enum Done {
+    Fetched(Box<FetchedPack>),
+    Listed(Vec<ListedRef>),
 }
 
 impl TransferProgram {
@@ -94,6 +116,37 @@ impl TransferProgram {
         request: &FetchRequest,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<FetchedPack, Error> {
+        let connection = &request.connection;
+        match self.run(Asked::Fetch(request), connection, progress).await? {
+            Some(Done::Fetched(fetched)) => Ok(*fetched),
+            Some(Done::Listed(_)) => Err(died(connection, "it has listed refs")),
+            None => Err(connection.too_slow()),
+        }
+    }
+
+    /// Lists the refs of a repository, in a process of its own, as [`fetch`](Self::fetch) does.
+    ///
+    /// # Errors
+    /// Returns an [`Error`] if the refs cannot be listed.
+    pub async fn list(&self, request: &ListRequest) -> Result<Vec<ListedRef>, Error> {
+        let connection = &request.connection;
+        match self.run(Asked::List(request), connection, &|_| ()).await? {
+            Some(Done::Listed(refs)) => Ok(refs),
+            Some(Done::Fetched(_)) => Err(died(connection, "it has fetched")),
+            None => Err(Error::ListTooSlow {
+                url: connection.url(),
+                seconds: connection.limits.fetch_seconds,
+            }),
+        }
+    }
+
+    /// Runs a transfer process. Returns `None` if it has not ended in time.
+    async fn run(
+        &self,
+        request: Asked<'_>,
+        connection: &Connection,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Option<Done>, Error> {
         let mut command = Command::new(&self.path);
         let certificates = CERTIFICATES
             .into_iter()
@@ -113,11 +166,18 @@ impl TransferProgram {
             memory: self.memory,
         };
         let job = serde_json::to_string(&job).map_err(|error| Error::Workspace(error.into()))?;
-        let timeout = request.deadline.saturating_duration_since(Instant::now()) + GRACE;
-        let answer = converse(&mut child, (stdin, stdout), &job, request, progress);
+        let timeout = connection.deadline.saturating_duration_since(Instant::now()) + GRACE;
+        let answer = converse(&mut child, (stdin, stdout), &job, connection, progress);
         let answer = tokio::time::timeout(timeout, answer).await;
         child.kill().await.map_err(Error::Workspace)?;
-        answer.unwrap_or_else(|_| Err(request.too_slow()))
+        answer.ok().transpose()
+    }
+}
+
+fn died(connection: &Connection, how: impl Into<String>) -> Error {
+    Error::Died {
+        url: connection.url(),
+        how: how.into(),
     }
 }
 
@@ -126,20 +186,18 @@ async fn converse(
     child: &mut Child,
     (mut stdin, stdout): (ChildStdin, ChildStdout),
     job: &str,
-    request: &FetchRequest,
+    connection: &Connection,
     progress: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<FetchedPack, Error> {
+) -> Result<Done, Error> {
     // If this fails the process has died, and its exit status says more. The pipe stays open until there is a result.
     let _ = stdin.write_all(format!("{job}\n").as_bytes()).await;
     let mut lines = BufReader::new(stdout.take(MAX_OUTPUT_BYTES)).lines();
-    let died = |how: String| Error::Died {
-        url: request.url(),
-        how,
-    };
+    let died = |how: String| died(connection, how);
     while let Some(line) = lines.next_line().await.map_err(|error| died(error.to_string()))? {
         match serde_json::from_str(&line).map_err(|error| died(error.to_string()))? {
             Line::Progress(news) => progress(news),
-            Line::Fetched(fetched) => return Ok(*fetched),
+            Line::Fetched(fetched) => return Ok(Done::Fetched(fetched)),
+            Line::Listed(refs) => return Ok(Done::Listed(refs)),
             Line::Failed { code, cause } => {
                 let known = Code::ALL.iter().find(|known| known.as_str() == code);
                 let code = *known.ok_or_else(|| died(format!("it says {code}")))?;
@@ -166,7 +224,7 @@ pub fn transfer_if_asked() {
 fn transfer() -> io::Result<()> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
-    let Job { request, memory }: Job<FetchRequest> = serde_json::from_str(&line)?;
+    let Job { request, memory }: Job<Request> = serde_json::from_str(&line)?;
     // No core dump, because it would contain the login.
     limit(Resource::Core, 0)?;
     limit(Resource::Data, memory)?;
@@ -174,16 +232,20 @@ fn transfer() -> io::Result<()> {
         let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
         let _ = kill_process(getpid(), Signal::KILL);
     });
-    let progress = ProgressReporter::every(request.interval, |progress| {
-        // If the output is closed this process is about to end.
-        let _ = say(&Line::Progress(progress));
-    });
-    say(&match transfer::fetch(&request, &progress) {
-        Ok(fetched) => Line::Fetched(Box::new(fetched)),
-        Err(error) => Line::Failed {
-            code: error.code().to_string(),
-            cause: chain(&error),
-        },
+    let failed = |error: Error| Line::Failed {
+        code: error.code().to_string(),
+        cause: chain(&error),
+    };
+    say(&match request {
+        Request::Fetch(request) => {
+            let progress = ProgressReporter::every(request.interval, |progress| {
+                // If the output is closed this process is about to end.
+                let _ = say(&Line::Progress(progress));
+            });
+            let fetched = transfer::fetch(&request, &progress);
+            fetched.map_or_else(failed, |fetched| Line::Fetched(Box::new(fetched)))
+        }
+        Request::List(request) => list::list(&request).map_or_else(failed, Line::Listed),
     })
 }
 

@@ -80,6 +80,12 @@ pub enum Error {
         limit: &'static str,
         reason: String,
     },
+    /// The host has not listed its refs in time.
+    #[error("{url} has not listed its refs within {seconds} s")]
+    ListTooSlow { url: String, seconds: u64 },
+    /// The host lists more refs than are compared.
+    #[error("{url} lists {refs} refs, and at most {most} are compared")]
+    TooManyRefs { url: String, refs: usize, most: usize },
     /// The host's response or its objects are damaged.
     #[error("what {url} sent cannot be used")]
     Invalid { url: String, source: git2::Error },
@@ -105,7 +111,8 @@ impl Coded for Error {
             Self::NotOnRef { .. } => Code::CommitNotOnRef,
             Self::Sha256 { .. } => Code::RepositoryUnsupported,
             Self::NotACommit { .. } | Self::Invalid { .. } => Code::RepositoryInvalid,
-            Self::Limit { .. } => Code::LimitExceeded,
+            Self::ListTooSlow { .. } => Code::GitHostTimedOut,
+            Self::Limit { .. } | Self::TooManyRefs { .. } => Code::LimitExceeded,
             Self::Workspace(_) => Code::WorkspaceFailed,
         }
     }

@@ -1,4 +1,4 @@
-//! Fetches one commit from a git host, as one pack, by HTTP(S) or SSH.
+//! Fetches one commit from a git host, as one pack, or lists its refs, by HTTP(S) or SSH.
 //!
 //! The host is not trusted and may send anything, so libgit2 speaks to it in a process of its own, by a
 //! [`TransferProgram`], which has at most one login. A [`FetchRequest`] says what to fetch, how to log in and which
@@ -16,15 +16,19 @@ pub mod gitmodules;
 mod known_hosts;
 mod libgit2;
 mod lineage;
+mod list;
 mod meaning;
 mod progress;
 mod request;
+mod secret;
 mod side_band;
 mod transfer;
 
 pub use child::{TransferProgram, transfer_if_asked};
 pub use error::Error;
 pub use libgit2::ignore_configuration;
+pub use list::ListedRef;
 pub use progress::{Phase, Progress};
-pub use request::{FetchRequest, Target};
+pub use request::{Connection, FetchRequest, ListRequest, Target};
+pub use secret::HostSecret;
 pub use transfer::FetchedPack;

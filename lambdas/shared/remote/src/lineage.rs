@@ -26,11 +26,11 @@ const THE_REST: [i32; 1] = [0];
 /// annotated or not, stands for one object: a tag that was moved does not lead to its former one.
 pub fn find_on_ref(
     attempt: &Attempt<'_>,
+    pushed: &ObjectId,
     ref_name: &RefName,
     mut ref_now: Option<ObjectId>,
 ) -> Result<ObjectId, Error> {
-    let request = attempt.request();
-    let pushed = &request.target.object;
+    let connection = attempt.connection();
     let mut depths = if attempt.repository().is_shallow() {
         DEPTHS.iter()
     } else {
@@ -38,7 +38,7 @@ pub fn find_on_ref(
     };
     loop {
         let not_on_ref = |source| Error::NotOnRef {
-            url: request.url(),
+            url: connection.url(),
             object: pushed.to_string(),
             ref_name: ref_name.to_string(),
             ref_now: ref_now.as_ref().map(ToString::to_string),
@@ -58,9 +58,9 @@ pub fn find_on_ref(
         let Some(&depth) = depths.next() else {
             return Err(not_on_ref(None));
         };
-        request.check_time()?;
+        connection.check_time()?;
         ref_now = match attempt.fetch(ref_name.as_str(), LOCAL_TIP, depth) {
-            Ok(ref_now) => ref_now,
+            Ok(heads) => heads.find(ref_name),
             // The ref was deleted a moment ago.
             Err(FetchError::Refused(error)) => return Err(not_on_ref(Some(error))),
             Err(FetchError::Other(error)) => return Err(error),
@@ -79,9 +79,9 @@ enum Lineage {
 ///
 /// libgit2's own search fails if the history is cut off.
 fn leads_to(attempt: &Attempt<'_>, tip: &ObjectId, object: &ObjectId) -> Result<Lineage, Error> {
-    let request = attempt.request();
+    let connection = attempt.connection();
     let invalid = |source| Error::Invalid {
-        url: request.url(),
+        url: connection.url(),
         source,
     };
     let parse = |id: &ObjectId| Oid::from_str(id.as_str()).map_err(invalid);
@@ -95,7 +95,7 @@ fn leads_to(attempt: &Attempt<'_>, tip: &ObjectId, object: &ObjectId) -> Result<
         if id == object {
             return Ok(Lineage::Yes);
         }
-        request.check_time()?;
+        connection.check_time()?;
         match repository.find_commit(id) {
             Ok(commit) => next.extend(commit.parent_ids().filter(|&parent| seen.insert(parent))),
             Err(_) => is_whole = false,

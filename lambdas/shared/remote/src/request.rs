@@ -1,4 +1,4 @@
-//! The request for a fetch.
+//! The requests for a fetch, and for the refs of a repository.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -12,11 +12,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
+/// Which repository to speak to, and how.
+#[derive(Serialize, Deserialize)]
+pub struct Connection {
+    /// The URL of the repository.
+    pub url: RemoteUrl,
+    /// How to log in.
+    pub access: Access,
+    /// The authorities that are trusted besides the public ones.
+    #[serde(with = "pem")]
+    pub authorities: Vec<X509>,
+    /// The limits of the transfer.
+    pub limits: TransferLimits,
+    /// When the transfer must have ended.
+    #[serde(with = "from_now")]
+    pub deadline: Instant,
+    /// The folder for the transfer's files, which must not exist yet.
+    pub folder: PathBuf,
+}
+
 /// What to fetch.
 #[derive(Serialize, Deserialize)]
 pub struct Target {
-    /// The URL of the repository.
-    pub url: RemoteUrl,
     /// The commit or annotated tag.
     pub object: ObjectId,
     /// The ref that leads to it, if it is known.
@@ -27,33 +44,32 @@ pub struct Target {
     pub history: bool,
 }
 
-/// What to fetch, and how.
+/// What to fetch, and from where.
 #[derive(Serialize, Deserialize)]
 pub struct FetchRequest {
+    /// The repository.
+    pub connection: Connection,
     /// What to fetch.
     pub target: Target,
-    /// How to log in.
-    pub access: Access,
-    /// The authorities that are trusted besides the public ones.
-    #[serde(with = "pem")]
-    pub authorities: Vec<X509>,
     /// The rest of the limit `pack_bytes`.
     pub pack_bytes: u64,
-    /// The limits of the transfer.
-    pub limits: TransferLimits,
-    /// When the fetch must have ended.
-    #[serde(with = "from_now")]
-    pub deadline: Instant,
-    /// The folder to fetch into, which must not exist yet.
-    pub folder: PathBuf,
     /// How often progress is reported.
     pub interval: Duration,
 }
 
-impl FetchRequest {
+/// A request for the refs of a repository.
+#[derive(Serialize, Deserialize)]
+pub struct ListRequest {
+    /// The repository.
+    pub connection: Connection,
+    /// How many refs the host may list, peeled tags included.
+    pub max_refs: usize,
+}
+
+impl Connection {
     /// Returns the URL for messages.
     pub(crate) fn url(&self) -> String {
-        self.target.url.to_string()
+        self.url.to_string()
     }
 
     /// Returns an error if the deadline has passed.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::attempt::{Attempt, FetchError};
 use crate::error::Error;
 use crate::progress::Progress;
-use crate::request::FetchRequest;
+use crate::request::{Connection, FetchRequest};
 use crate::{libgit2, lineage};
 
 /// The local ref that a fetch writes.
@@ -57,17 +57,13 @@ pub struct FetchedPack {
 /// # Errors
 /// Returns an [`Error`] if the object cannot be fetched, or is not a commit or a tag of one.
 pub fn fetch(request: &FetchRequest, progress: &ProgressReporter<Progress>) -> Result<FetchedPack, Error> {
-    let target = &request.target;
+    let (connection, target) = (&request.connection, &request.target);
     if target.object.as_str().len() == 64 {
         return Err(Error::Sha256 {
-            url: target.url.to_string(),
+            url: connection.url(),
         });
     }
-    libgit2::ignore_configuration();
-    libgit2::set_timeouts(request.limits.silence_seconds).map_err(|source| Error::Invalid {
-        url: request.url(),
-        source,
-    })?;
+    prepare(connection)?;
     let depth = if target.history { 0 } else { 1 };
     let mut attempts = vec![("exact", target.object.as_str(), LOCAL_REF, depth)];
     match &target.ref_name {
@@ -80,16 +76,19 @@ pub fn fetch(request: &FetchRequest, progress: &ProgressReporter<Progress>) -> R
     }
     let mut refused = None;
     for (name, from, to, depth) in attempts {
-        request.check_time()?;
-        let attempt = Attempt::new(request, progress, &request.folder.join(name))?;
+        connection.check_time()?;
+        let folder = connection.folder.join(name);
+        let attempt = Attempt::new(connection, request.pack_bytes, progress, &folder)?;
         match attempt.fetch(from, to, depth) {
-            Ok(ref_now) => match find(request, attempt.repository()) {
+            Ok(heads) => match find(request, attempt.repository()) {
                 Err(Error::CommitNotFound { source, .. }) => refused = source,
                 Err(error) => return Err(error),
                 Ok(mut fetched) => {
+                    let ref_now = target.ref_name.as_ref().and_then(|name| heads.find(name));
                     fetched.ref_now = match &target.ref_name {
                         Some(ref_name) if target.on_ref => {
-                            Some(lineage::find_on_ref(&attempt, ref_name, ref_now)?)
+                            let pushed = &target.object;
+                            Some(lineage::find_on_ref(&attempt, pushed, ref_name, ref_now)?)
                         }
                         _ => ref_now,
                     };
@@ -101,15 +100,24 @@ pub fn fetch(request: &FetchRequest, progress: &ProgressReporter<Progress>) -> R
             Err(FetchError::Other(error)) => return Err(error),
         }
         // The disk may only have room for one repository, and this one is of no use.
-        let _ = std::fs::remove_dir_all(request.folder.join(name));
+        let _ = std::fs::remove_dir_all(&folder);
     }
     Err(not_found(request, refused))
+}
+
+/// Prepares libgit2 for the only transfer of this process.
+pub(crate) fn prepare(connection: &Connection) -> Result<(), Error> {
+    libgit2::ignore_configuration();
+    libgit2::set_timeouts(connection.limits.silence_seconds).map_err(|source| Error::Invalid {
+        url: connection.url(),
+        source,
+    })
 }
 
 fn not_found(request: &FetchRequest, source: Option<git2::Error>) -> Error {
     let target = &request.target;
     Error::CommitNotFound {
-        url: target.url.to_string(),
+        url: request.connection.url(),
         object: target.object.to_string(),
         from: target
             .ref_name
@@ -121,7 +129,7 @@ fn not_found(request: &FetchRequest, source: Option<git2::Error>) -> Error {
 
 /// Describes the commit that was fetched.
 fn find(request: &FetchRequest, repository: &Repository) -> Result<FetchedPack, Error> {
-    let url = || request.url();
+    let url = || request.connection.url();
     let oid = Oid::from_str(request.target.object.as_str())
         .map_err(|source| Error::Invalid { url: url(), source })?;
     let object = repository

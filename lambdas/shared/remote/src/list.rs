@@ -1,0 +1,60 @@
+//! The refs of a repository, as `git ls-remote` lists them.
+
+use domain::git::{ObjectId, RefName};
+use reporter::ProgressReporter;
+use serde::{Deserialize, Serialize};
+
+use crate::attempt::{Attempt, FetchError};
+use crate::error::Error;
+use crate::request::ListRequest;
+use crate::transfer;
+
+/// A refspec that no ref matches, so that the host lists its refs and nothing is fetched. In this way a listing is
+/// connected, logged in and judged as a fetch is.
+const NOTHING: [&str; 2] = ["refs/push-code/nothing/*", "refs/push/nothing/*"];
+
+/// A ref, and what it points to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedRef {
+    /// Its name.
+    #[serde(rename = "ref")]
+    pub name: RefName,
+    /// The commit, or the object of an annotated tag.
+    pub object: ObjectId,
+}
+
+/// Lists the refs of a repository. A name that is no ref's, such as `HEAD`, is left out.
+///
+/// # Errors
+/// Returns an [`Error`] if the host does not list them, or lists too many.
+pub fn list(request: &ListRequest) -> Result<Vec<ListedRef>, Error> {
+    let connection = &request.connection;
+    transfer::prepare(connection)?;
+    connection.check_time()?;
+    let progress = ProgressReporter::silent();
+    let attempt = Attempt::new(connection, 0, &progress, &connection.folder)?;
+    let invalid = |source| Error::Invalid {
+        url: connection.url(),
+        source,
+    };
+    let [from, to] = NOTHING;
+    let heads = attempt.fetch(from, to, 1).map_err(|error| match error {
+        FetchError::Refused(source) => invalid(source),
+        FetchError::Other(error) => error,
+    })?;
+    let heads = heads.list().map_err(invalid)?;
+    if heads.len() > request.max_refs {
+        return Err(Error::TooManyRefs {
+            url: connection.url(),
+            refs: heads.len(),
+            most: request.max_refs,
+        });
+    }
+    let refs = heads.iter().filter_map(|head| {
+        Some(ListedRef {
+            name: head.name().parse().ok()?,
+            object: head.oid().to_string().parse().ok()?,
+        })
+    });
+    Ok(refs.collect())
+}
