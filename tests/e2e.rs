@@ -24,13 +24,14 @@ mod remedies;
 mod roles;
 mod sample;
 mod strict;
+mod sweep;
 
 use chrono::Utc;
 use domain::contract::{
     Archive, Deliver, Envelope, Execution, FetchInput, FetchedCommit, PackageInput, RecordInput, UploadInput,
     ValidateInput,
 };
-use domain::push::{Push, PushId};
+use domain::push::{Push, PushId, Trigger};
 use domain::state::Status;
 use fixtures::archive;
 use fixtures::aws::Caller;
@@ -766,6 +767,8 @@ impl Calls {
                 before: id(&hook.before),
                 after: id(&hook.after),
                 pusher: None,
+                trigger: Trigger::Webhook,
+                missed: None,
             },
             execution: Execution {
                 id: "arn:aws:states:us-east-1:000000000000:execution:by-hand:1".to_owned(),
@@ -1097,6 +1100,7 @@ async fn the_trail_in_dynamodb_passes_the_tests_of_every_trail() {
     audit::conformance::check_all(&trail).await;
     audit::conformance::check_events(&trail.of::<audit::samples::Job>()).await;
     audit::conformance::check_deliveries(&trail).await;
+    audit::conformance::check_sources(&trail).await;
     audit::conformance::check_deployments(&trail.of()).await;
     audit::conformance::check_queries(&trail).await;
     audit::conformance::check_index(&trail.of::<audit::samples::Job>()).await;
@@ -1329,6 +1333,7 @@ async fn every_function_is_a_small_stripped_binary_that_runs_on_al2023() {
         ("Fetch", 179),
         ("Package", 99),
         ("Record", 72),
+        ("Sweep", 150),
         ("Upload", 77),
         ("Validate", 66),
     ];

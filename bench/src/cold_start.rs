@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::report::Spread;
 
 /// The environment variables that Lambda and the template set.
-const ENVIRONMENT: [(&str, &str); 20] = [
+const ENVIRONMENT: [(&str, &str); 21] = [
     ("ALARM_ROLLBACK_MINUTES", "0"),
     ("APPLICATION", "application"),
     ("ARTIFACT_BUCKET", "artifacts"),
@@ -33,6 +33,7 @@ const ENVIRONMENT: [(&str, &str); 20] = [
     ),
     ("SEARCH_URL", "https://search.example.com"),
     ("SECRET_PREFIX", "push-code/sources/"),
+    ("SOURCES_PATH", "/push-code/sources"),
     ("STAGING_BUCKET", "staging"),
     (
         "STATE_MACHINE_ARN",

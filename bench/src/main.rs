@@ -15,6 +15,7 @@ mod report;
 mod repository;
 mod results;
 mod stage;
+mod sweep;
 mod synthetic;
 mod trail;
 
@@ -74,6 +75,8 @@ enum Command {
     Trail(trail::TrailArgs),
     /// Run a command on a terminal and draw its screen as an animated SVG.
     Record(record::RecordArgs),
+    /// Measure one run of the sweep over many repositories.
+    Sweep(sweep::SweepArgs),
     /// Run one stage once.
     #[command(hide = true)]
     Stage(stage::StageArgs),
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         Some(Command::Trail(args)) => trail::run(args),
         Some(Command::Record(args)) => record::run(args),
         Some(Command::Stage(args)) => stage::run(args),
+        Some(Command::Sweep(args)) => sweep::run(args),
         Some(Command::OldWay(args)) => old_way::run(args),
         None => run(&cli),
     };

@@ -20,7 +20,7 @@ use domain::contract::{
 use domain::destination::KeyTemplate;
 use domain::error::{Code, Coded};
 use domain::flow::StageOutput;
-use domain::push::{DeliveryId, Push, PushId, SourceName};
+use domain::push::{DeliveryId, Push, PushId, SourceName, Trigger};
 use domain::remote_url::RemoteUrl;
 use domain::source::GitHost;
 use fetch::TransferProgram;
@@ -159,6 +159,8 @@ pub(crate) fn push(
         before: before.map(str::parse).transpose().map_err(usage)?,
         after: Some(tip.object.parse().map_err(usage)?),
         pusher: None,
+        trigger: Trigger::default(),
+        missed: None,
     })
 }
 

@@ -108,6 +108,7 @@ async fn the_trail_sends_no_request_that_dynamodb_refuses() {
     conformance::check_all(&trail).await;
     conformance::check_events(&trail.of::<audit::samples::Job>()).await;
     conformance::check_deliveries(&trail).await;
+    conformance::check_sources(&trail).await;
     conformance::check_deployments(&trail.of()).await;
     conformance::check_queries(&trail).await;
     conformance::check_index(&trail.of::<audit::samples::Job>()).await;

@@ -78,14 +78,15 @@ fn every_function_has_the_same_libraries_that_are_for_c_too() {
 
 /// Only `remote` needs libgit2's TLS and SSH: functions that only read objects do not contain the libraries for them.
 #[test]
-fn only_fetch_is_built_with_openssl_and_libssh2() {
+fn only_what_speaks_to_git_hosts_is_built_with_openssl_and_libssh2() {
     let speaks = |verb: &String| {
         let tree = DependencyTree::of(verb);
         ["openssl-sys ", "libssh2-sys "]
             .map(|library| tree.features.keys().any(|name| name.starts_with(library)))
     };
     for verb in verbs() {
-        assert_eq!(speaks(&verb), [verb == "fetch"; 2], "{verb}");
+        let expected = ["fetch", "sweep"].contains(&verb.as_str());
+        assert_eq!(speaks(&verb), [expected; 2], "{verb}");
     }
 }
 

@@ -33,6 +33,16 @@ pub fn edge(template: &Value) -> BTreeSet<String> {
         .collect()
 }
 
+/// Returns the functions that EventBridge Scheduler runs, such as `Sweep`.
+pub fn scheduled(template: &Value) -> BTreeSet<String> {
+    resources(template, "AWS::Scheduler::Schedule")
+        .map(|(_, schedule)| {
+            let function = schedule["Target"]["Arn"]["Fn::GetAtt"].as_str().unwrap();
+            function.strip_suffix("Function.Arn").unwrap().to_owned()
+        })
+        .collect()
+}
+
 /// Returns the timeout of a function, such as `Fetch`, in seconds.
 pub fn timeout_of(template: &Value, function: &str) -> u64 {
     let own = &template["Resources"][format!("{function}Function")]["Properties"]["Timeout"];
@@ -173,6 +183,8 @@ fn every_function_has_an_event_that_it_can_read() {
     let package: Envelope<PackageInput> = event("package");
     let upload: Envelope<UploadInput> = event("upload");
     let record: Envelope<RecordInput> = event("record");
+    let sweep: ::sweep::Request = event("sweep");
+    assert_eq!(sweep.sources, Some(vec![push.source.clone()]));
     for other in [&fetch.push, &package.push, &upload.push, &record.push] {
         assert_eq!(*other, push);
     }

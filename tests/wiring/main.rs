@@ -23,4 +23,5 @@ mod functions;
 mod rights;
 mod roles;
 mod settings;
+mod sweep;
 mod webhook;

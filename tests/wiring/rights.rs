@@ -85,6 +85,7 @@ fn calls(action: &str) -> &'static [&'static str] {
         "s3:ListBucket" => &[".list_objects_v2()", ".get_object()", ".head_object()"],
         "secretsmanager:GetSecretValue" => &[".get_secret_value()"],
         "kms:Sign" => &[".sign()"],
+        "ssm:GetParametersByPath" => &[".get_parameters_by_path()"],
         "states:StartExecution" => &[".start_execution()"],
         "states:DescribeExecution" => &[".describe_execution()"],
         "states:SendTaskFailure" => &[".send_task_failure()"],
@@ -145,6 +146,13 @@ fn no_function_may_do_what_no_code_does() {
                     || action == "cloudformation:DescribeStackDriftDetectionStatus";
                 let anything = items(&statement["Resource"]).any(|resource| resource == "*");
                 assert_eq!(anything, of_no_resource, "{name}: {action}");
+                // Lambda sends the result of a function to the bus.
+                let invoked = &template["Resources"][&name]["Properties"]["EventInvokeConfig"];
+                if action == "events:PutEvents" {
+                    let bus = &invoked["DestinationConfig"]["OnSuccess"]["Destination"];
+                    assert_eq!(statement["Resource"], *bus, "{name}");
+                    continue;
+                }
                 let calls = calls(action);
                 assert!(
                     !calls.is_empty(),
@@ -183,7 +191,19 @@ fn a_function_reaches_only_its_own_items_of_the_trail() {
             "accept" | "authorize" => ("", &[]),
             "fetch" | "package" => ("PUSH#*", &[]),
             "record" => ("PUSH#*", &[(&["PutItem"], "DELIVERED#*")]),
-            "validate" => ("PUSH#*", &[(&["GetItem", "PutItem"], "REF#*")]),
+            "validate" => (
+                "PUSH#*",
+                &[(&["GetItem", "PutItem"], "REF#*"), (&["PutItem"], "SOURCE#*")],
+            ),
+            "sweep" => (
+                "PUSH#*",
+                &[
+                    (&["Query"], "STATUS#Open#*"),
+                    (&["GetItem", "PutItem", "Query"], "SOURCE#*"),
+                    (&["GetItem"], "REF#*"),
+                    (&["GetItem"], "DESTINATION#*"),
+                ],
+            ),
             "upload" => ("PUSH#*", &[(&["GetItem", "PutItem"], "DESTINATION#*")]),
             "admit" => (
                 "DEPLOYMENT#*",
@@ -224,20 +244,27 @@ fn a_function_reaches_only_its_own_items_of_the_trail() {
 
 /// Returns the operations on a table, each with the partition keys to which its condition confines it.
 fn items_reached(statements: &[&Value]) -> BTreeSet<String> {
-    // An index would be a resource of its own.
     let table = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${AuditTableName}";
     let tables = [
         json!({ "Fn::Sub": table }),
         json!({ "Fn::GetAtt": "AuditTable.Arn" }),
     ];
+    // An index is a resource of its own, whose keys begin otherwise.
+    let index = json!({ "Fn::Sub": "${AuditTable.Arn}/index/PushesByStatus" });
     let mut reached = BTreeSet::new();
     for statement in statements {
         for action in texts(&statement["Action"]) {
             let Some(operation) = action.strip_prefix("dynamodb:") else {
                 continue;
             };
-            assert!(tables.contains(&statement["Resource"]), "{action}");
             let keys = &statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
+            let is_of_index =
+                items(keys).any(|key| key.as_str().is_some_and(|key| key.starts_with("STATUS#")));
+            let resource = &statement["Resource"];
+            match is_of_index {
+                true => assert_eq!(*resource, index, "{action}"),
+                false => assert!(tables.contains(resource), "{action}"),
+            }
             reached.extend(items(keys).map(|key| {
                 let key = key["Fn::Sub"].as_str().or(key.as_str()).unwrap();
                 format!("{operation} {key}")
@@ -258,6 +285,8 @@ fn a_function_may_use_a_resource_whose_name_it_gets() {
                 "TABLE_NAME" => vec!["dynamodb"],
                 "STAGING_BUCKET" | "ARTIFACT_BUCKET" => vec!["s3"],
                 "SECRET_PREFIX" => vec!["secretsmanager"],
+                // The settings of the sources name the buckets.
+                "SOURCES_PATH" => vec!["ssm", "s3"],
                 "STATE_MACHINE_ARN" => vec!["states"],
                 "BUILD_PROJECT" => vec!["codebuild"],
                 "EVIDENCE_ROLE_ARN" => vec!["sts"],
@@ -284,6 +313,10 @@ fn a_function_may_use_a_resource_whose_name_it_gets() {
         if !told.contains("states") {
             // A task's token is part of the event.
             used.remove("states");
+        }
+        // Lambda sends the result of a function to the bus.
+        if !function["EventInvokeConfig"].is_null() {
+            used.remove("events");
         }
         // The application's names are part of the event.
         used.retain(|service| !["cloudformation", "lambda"].contains(service));
@@ -322,14 +355,16 @@ fn nobody_may_sign_but_the_function_that_delivers() {
 #[test]
 fn the_destination_bucket_is_of_the_account_that_was_named() {
     let template = template();
-    let upload = &template["Resources"]["UploadFunction"]["Properties"];
-    let mut statements = statements(&template, upload);
-    statements.retain(|statement| {
-        let resources = serde_json::to_string(&statement["Resource"]).unwrap();
-        resources.contains("DestinationBucket")
+    let statements = ["UploadFunction", "SweepFunction"].map(|function| {
+        let mut statements = statements(&template, &template["Resources"][function]["Properties"]);
+        statements.retain(|statement| {
+            let resources = serde_json::to_string(&statement["Resource"]).unwrap();
+            resources.contains("DestinationBucket")
+        });
+        assert_eq!(statements.len(), 2, "of objects and of the list");
+        statements
     });
-    assert_eq!(statements.len(), 2, "of objects and of the list");
-    for statement in statements {
+    for statement in statements.concat() {
         let account = &statement["Condition"]["StringEqualsIfExists"]["aws:ResourceAccount"];
         let expected = json!({
             "Fn::If": ["InOwnAccount", { "Ref": "AWS::AccountId" }, { "Ref": "DestinationAccount" }]

@@ -37,6 +37,7 @@ pub const PUSH_CODE: Application = Application {
         "fetch",
         "package",
         "record",
+        "sweep",
         "upload",
         "validate",
     ],

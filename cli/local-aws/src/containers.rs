@@ -89,12 +89,13 @@ impl Containers {
 }
 
 /// The variables of all functions. `sam local invoke` passes to each function those that the template sets for it.
-pub const VARIABLES: [&str; 8] = [
+pub const VARIABLES: [&str; 9] = [
     "AUDIT_RETENTION_DAYS",
     "CHECKPOINT_KEY_ARN",
     "LOCAL_ENDPOINT_URL",
     "SECRET_PREFIX",
     "SIGNING_KEY_ARN",
+    "SOURCES_PATH",
     "STAGING_BUCKET",
     "STATE_MACHINE_ARN",
     "TABLE_NAME",
@@ -108,6 +109,7 @@ fn variables(stack: &Stack, endpoint: String) -> Result<BTreeMap<&'static str, S
         endpoint,
         stack.secret_prefix()?,
         output("ProvenanceKeyArn")?,
+        stack.sources_path()?,
         output("StagingBucketName")?,
         output("StateMachineArn")?,
         output("TableName")?,

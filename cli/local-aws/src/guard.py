@@ -271,11 +271,14 @@ def evaluate_trust_policy_for_service(document, caller, context=None):
     return evaluate_trust_policy(document, caller, context)
 
 
-def extract_resource_arn_with_stream(service, method, path, headers, body, *rest):
+def extract_resource_arn_of_more(service, method, path, headers, body, *rest):
     """Return the ARN of what a request is about. For ministack, a stream of a log is its group; for AWS, and so for a policy
-    with `!GetAtt LogGroup.Arn`, which ends in `:*`, it is below the group."""
-    arn = extract_resource_arn(service, method, path, headers, body, *rest)
+    with `!GetAtt LogGroup.Arn`, which ends in `:*`, it is below the group. ministack knows no resource of a request for the
+    parameters below a path; for AWS it is the path, as if that were a parameter."""
     action = headers.get("x-amz-target", "").rpartition(".")[2]
+    if action == "GetParametersByPath":
+        body = json.dumps({"Name": json.loads(body)["Path"]}).encode()
+    arn = extract_resource_arn(service, method, path, headers, body, *rest)
     if action not in ("CreateLogStream", "PutLogEvents", "GetLogEvents") or ":log-group:" not in arn:
         return arn
     return f"{arn}:log-stream:{json.loads(body)['logStreamName']}"
@@ -325,7 +328,7 @@ lambda_runtime.ProvidedWorker._pump_output = lambda worker, stream, lines: pump_
 )
 lambda_svc._execute_function_dispatch = run_in_a_place
 iam.evaluate_trust_policy = evaluate_trust_policy_for_service
-iam_actions.extract_resource_arn = extract_resource_arn_with_stream
+iam_actions.extract_resource_arn = extract_resource_arn_of_more
 for module in (lambda_runtime, lambda_svc):
     module.execution_credentials = execution_credentials
 # How many connections may wait to be accepted. With hypercorn's own 100, the rest of a burst would be reset.

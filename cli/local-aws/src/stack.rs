@@ -177,6 +177,17 @@ impl Stack {
         Ok(())
     }
 
+    /// Returns the path of the SSM parameters of all sources.
+    ///
+    /// # Errors
+    /// Returns [`Error::OutputMissing`] if an output does not name the settings of a source.
+    pub fn sources_path(&self) -> Result<String, Error> {
+        let name = self.output("SourceSettingsName")?;
+        Ok(name
+            .rsplit_once('/')
+            .map_or_else(String::new, |(path, _)| path.to_owned()))
+    }
+
     /// Returns the prefix of the names of all sources' secrets.
     ///
     /// # Errors

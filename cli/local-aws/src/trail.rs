@@ -118,7 +118,13 @@ pub fn summary(event: &PushEvent) -> String {
                 .after
                 .as_ref()
                 .map_or("nothing", |after| short(after.as_str()));
-            format!("{} of {} is now {after}", push.ref_name, push.repository)
+            let found_by = push.found_by().map(|found_by| format!(", {found_by}"));
+            format!(
+                "{} of {} is now {after}{}",
+                push.ref_name,
+                push.repository,
+                found_by.unwrap_or_default()
+            )
         }
         PushEvent::PushRetried(retried) => format!("by {}", retried.execution.id),
         PushEvent::PushValidated(deliver) => format!(

@@ -43,6 +43,7 @@ enum Function {
     Package,
     Upload,
     Record,
+    Sweep,
 }
 
 /// Which function to run, for which push.
@@ -103,6 +104,10 @@ pub(super) async fn run(
                     deliver(&mut local, &origin, &tip, git_port, results, progress, send).await?;
                 Ok(json!(delivered))
             }
+            // The function lists the refs of the local source, and reports what it could not reach.
+            Function::Sweep => Ok(containers
+                .invoke("Sweep", &json!({ "sources": [SOURCE] }))
+                .await?),
             _ => {
                 let run = Run::new(&mut local, &containers, &origin, &tip, git_port).await?;
                 run.through(args.function).await

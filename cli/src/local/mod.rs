@@ -200,6 +200,8 @@ fn up_options(
                 ("AllowedRepositories", "**"),
                 ("WantedRefs", "refs/**"),
                 ("GitHosts", &hosts),
+                // Its git host is there only while a push is made.
+                ("SweepRate", ""),
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         ),

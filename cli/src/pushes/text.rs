@@ -19,7 +19,12 @@ pub fn table(pushes: &[PushState]) -> String {
         "PUSH", "RECEIVED", "STATUS", "COMMIT"
     );
     for push in pushes {
-        let mut what = one_line(&trail::outcome(push));
+        let mut what = one_line(&trail::outcome(push)).to_string();
+        if !push.push.trigger.is_webhook() {
+            let separator = if what.is_empty() { "" } else { " " };
+            what.push_str(separator);
+            what.push_str("(found by the sweep)");
+        }
         if !what.is_empty() {
             what.insert_str(0, ": ");
         }
@@ -84,6 +89,9 @@ pub fn describe(push: &PushState, trail: &Trail, console: Option<&str>) -> Strin
         trail.lines(),
         took.as_seconds_f64(),
     );
+    if let Some(found_by) = push.push.found_by() {
+        let _ = writeln!(text, "No webhook came: it was {found_by}.");
+    }
     if let Some(failed) = &push.failure {
         let failure = &failed.failure;
         let _ = writeln!(
@@ -111,6 +119,7 @@ fn seconds(time: DateTime<Utc>) -> String {
 #[cfg(test)]
 mod tests {
     use domain::event::PushEvent;
+    use domain::push::{Missed, Trigger};
     use domain::samples::{self, deliver, delivered, fetched, ignored, push, push_failed, received};
 
     use super::*;
@@ -155,6 +164,22 @@ mod tests {
             ]
         );
         assert_eq!(super::table(&[]), "There are no such pushes.");
+    }
+
+    #[test]
+    fn a_push_that_the_sweep_found_says_so_and_why_no_webhook_came() {
+        let mut found = state("d1", []);
+        found.push.trigger = Trigger::Sweep;
+        let line = table(std::slice::from_ref(&found));
+        assert!(line.ends_with("heads/main: (found by the sweep)"), "{line}");
+        found.push.missed = Some(Missed::PushEventHooksLimit);
+        let trail = Trail {
+            events: vec![],
+            state: None,
+        };
+        let text = describe(&found, &trail, None);
+        let says = "No webhook came: it was found by the sweep (GitLab sends no webhook for a push of more than three";
+        assert!(text.contains(says), "{text}");
     }
 
     #[test]

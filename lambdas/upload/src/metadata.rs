@@ -15,6 +15,7 @@ use domain::contract::FetchedCommit;
 use domain::destination::ObjectKey;
 use domain::git::ObjectId;
 use domain::order::DeliveredPush;
+use domain::push::Trigger;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 /// The longest encoded author or subject, in bytes. Both fit beside a repository and a ref of ordinary length.
@@ -75,6 +76,8 @@ pub fn write(
     }
     // The trail has these too, so a zip without them is still delivered.
     for (name, value) in [
+        // Without it a webhook that comes late may deliver the same zip once more.
+        ("trigger", trigger(mine).to_owned()),
         // CodePipeline shows this name as the revision's summary.
         (
             "codepipeline-artifact-revision-summary",
@@ -90,6 +93,13 @@ pub fn write(
         }
     }
     Ok(metadata)
+}
+
+fn trigger(mine: &DeliveredPush) -> &'static str {
+    match mine.trigger {
+        Trigger::Webhook => "",
+        Trigger::Sweep => "sweep",
+    }
 }
 
 /// Returns the push that the metadata names, or `None` if this project has not written the object.
@@ -110,6 +120,10 @@ pub fn read(metadata: &HashMap<String, String>) -> Option<DeliveredPush> {
         ref_now: object("ref-now")?,
         committed_at: text("commit-time").and_then(|time| time.parse().ok()),
         sha256: text("sha256")?.into_owned(),
+        trigger: match metadata.get("trigger") {
+            Some(trigger) if trigger == "sweep" => Trigger::Sweep,
+            _ => Trigger::Webhook,
+        },
     })
 }
 
@@ -216,12 +230,16 @@ mod tests {
             repository: " group/project ".parse().unwrap(),
             ..first.clone()
         };
+        let swept = DeliveredPush {
+            trigger: Trigger::Sweep,
+            ..first.clone()
+        };
         let long = DeliveredPush {
             repository: "r".repeat(512).parse().unwrap(),
             ref_name: format!("refs/heads/{}", "x".repeat(989)).parse().unwrap(),
             ..gone.clone()
         };
-        for mine in [first, gone, of_any_script, with_spaces_around, long] {
+        for mine in [first, gone, of_any_script, with_spaces_around, swept, long] {
             let metadata = written(&mine, "p");
             assert_eq!(read(&metadata), Some(mine));
             assert!(bytes(&metadata) <= MAX_METADATA_BYTES);

@@ -10,6 +10,7 @@ mod deliveries;
 mod deployments;
 mod events;
 mod queries;
+mod sources;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -24,6 +25,7 @@ pub use deliveries::check_deliveries;
 pub use deployments::check_deployments;
 pub use events::{Samples, check_events};
 pub use queries::{check_index, check_queries};
+pub use sources::check_sources;
 
 /// Runs all tests of the trail of pushes concurrently, which takes as long as a writer waits for a destination's lease:
 /// some seconds.
@@ -74,6 +76,7 @@ pub async fn the_pushes_of_a_ref_are_numbered_upwards(trail: &impl PushTrail) {
         before: None,
         after: push.after.clone(),
         last_deletion: None,
+        clone_urls: push.clone_urls.clone(),
     };
     assert_eq!(last, expected);
 
@@ -128,6 +131,7 @@ pub async fn a_last_push_is_replaced_only_by_a_writer_that_has_seen_it(trail: &i
         before: push.before.clone(),
         after: push.after.clone(),
         last_deletion: Some(2),
+        clone_urls: vec![],
     };
     let second = LastPush {
         sequence: 4,

@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::builders::PutBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, Put, TransactWriteItem};
 use chrono::{NaiveDate, SecondsFormat, TimeDelta};
 use delivery::deployment::{Deployment, DeploymentId};
@@ -17,16 +18,18 @@ use delivery::slot::{ApprovalToken, Release, Slot, SlotKey};
 use domain::aggregate::{Aggregate, RecordedEvent};
 use domain::delivered::Delivery;
 use domain::destination::Destination;
+use domain::digest::Digest;
+use domain::git::RepositoryPath;
 use domain::index::Index;
-use domain::push::{Push, PushId};
-use serde::Serialize;
+use domain::push::{Push, PushId, SourceName};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::checkpoints::{Checkpoints, StoredCheckpoint};
 use super::error::partition_key;
 use super::{
     AuditError, Deliveries, DeploymentTrail, DestinationRecord, EventStore, LastPush, PushTrail, RefKey,
-    SortKeys, StateIndex,
+    SortKeys, SourceRef, SourceRefs, StateIndex,
 };
 use aws::AwsFailure;
 
@@ -36,6 +39,9 @@ pub use read_models::{Continuation, Difference};
 
 /// The sort key of what a push has delivered, and how its partition key begins.
 const DELIVERED: &str = "DELIVERED";
+
+/// The sort key of how the next sweep of a source goes on.
+const SWEEP: &str = "SWEEP";
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -87,7 +93,7 @@ impl<A> DynamoTrail<A> {
         }
     }
 
-    fn put(&self, item: Item) -> aws_sdk_dynamodb::types::builders::PutBuilder {
+    fn put(&self, item: Item) -> PutBuilder {
         Put::builder().table_name(&self.table).set_item(Some(item))
     }
 
@@ -121,6 +127,36 @@ impl<A> DynamoTrail<A> {
         let put = put.send().await;
         put.map_err(|error| self.failed(AwsFailure::new("dynamodb:PutItem", &error)))?;
         Ok(())
+    }
+
+    /// Writes all of these items or none of them. Returns `false` if a condition does not hold, or if others write to the same
+    /// items. `what` is for messages.
+    async fn put_all(
+        &self,
+        what: &str,
+        puts: impl IntoIterator<Item = PutBuilder>,
+    ) -> Result<bool, AuditError> {
+        let mut request = self.client.transact_write_items();
+        for put in puts {
+            let put = put.build().map_err(|error| unreadable(what, &error))?;
+            request = request.transact_items(TransactWriteItem::builder().put(put).build());
+        }
+        match request.send().await {
+            Ok(_) => Ok(true),
+            Err(error) => {
+                let failure = AwsFailure::new("dynamodb:TransactWriteItems", &error);
+                let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) =
+                    error.as_service_error()
+                else {
+                    return Err(self.failed(failure));
+                };
+                let reasons = canceled.cancellation_reasons();
+                if is_conflict(reasons) {
+                    return Ok(false);
+                }
+                Err(self.failed(failure.or_transient(is_throttled(reasons))))
+            }
+        }
     }
 
     /// Writes an item if the number `field` of the existing item is `before`, or if `before` is `None` and there is no
@@ -250,27 +286,8 @@ impl<A: Aggregate> EventStore<A> for DynamoTrail<A> {
             .map(|delivered| delivered_item(&delivered))
             .transpose()?;
         let put_delivered = put_delivered.map(|item| self.put(item));
-        let mut request = self.client.transact_write_items();
-        for put in [put_event, put_model].into_iter().chain(put_delivered) {
-            let put = put.build().map_err(|error| unreadable(&pk, &error))?;
-            request = request.transact_items(TransactWriteItem::builder().put(put).build());
-        }
-        match request.send().await {
-            Ok(_) => Ok(true),
-            Err(error) => {
-                let failure = AwsFailure::new("dynamodb:TransactWriteItems", &error);
-                let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) =
-                    error.as_service_error()
-                else {
-                    return Err(self.failed(failure));
-                };
-                let reasons = canceled.cancellation_reasons();
-                if is_conflict(reasons) {
-                    return Ok(false);
-                }
-                Err(self.failed(failure.or_transient(is_throttled(reasons))))
-            }
-        }
+        let puts = [put_event, put_model].into_iter().chain(put_delivered);
+        self.put_all(&pk, puts).await
     }
 }
 
@@ -321,9 +338,19 @@ impl PushTrail for DynamoTrail<Push> {
         before: Option<&LastPush>,
         next: &LastPush,
     ) -> Result<bool, AuditError> {
-        let item = to_item(next, &key.to_string(), "SEQUENCE")?;
-        self.put_if(item, "sequence", before.map(|before| before.sequence))
-            .await
+        let pk = key.to_string();
+        let put = self.put(to_item(next, &pk, "SEQUENCE")?);
+        let put = match before {
+            None => put.condition_expression("attribute_not_exists(pk)"),
+            Some(before) => put
+                .condition_expression("#field = :before")
+                .expression_attribute_names("#field", "sequence")
+                .expression_attribute_values(":before", AttributeValue::N(before.sequence.to_string())),
+        };
+        // A sort key has at most 1,024 bytes, which the names of a repository and a ref may exceed.
+        let sk = format!("REF#{}", Digest::of(&pk));
+        let of_source = to_item(&SourceRef::of(key, next), &source_key(&key.source), &sk)?;
+        self.put_all(&pk, [put, self.put(of_source)]).await
     }
 
     async fn destination(&self, destination: &Destination) -> Result<Option<DestinationRecord>, AuditError> {
@@ -339,6 +366,50 @@ impl PushTrail for DynamoTrail<Push> {
         let before = next.version - 1;
         self.put_if(item, "version", (before > 0).then_some(before)).await
     }
+}
+
+impl SourceRefs for DynamoTrail<Push> {
+    async fn refs(&self, source: &SourceName) -> Result<Vec<SourceRef>, AuditError> {
+        let pk = source_key(source);
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :ref)")
+            .expression_attribute_values(":pk", text(&pk))
+            .expression_attribute_values(":ref", text("REF#"))
+            .into_paginator()
+            .items()
+            .send();
+        let mut refs = Vec::new();
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(|error| self.failed(AwsFailure::new("dynamodb:Query", &error)))?;
+            refs.push(from_item(item, &pk)?);
+        }
+        Ok(refs)
+    }
+
+    async fn sweep_begins_with(&self, source: &SourceName) -> Result<Option<RepositoryPath>, AuditError> {
+        let next: Option<NextSweep> = self.item(&source_key(source), SWEEP).await?;
+        Ok(next.and_then(|next| next.begins_with))
+    }
+
+    async fn put_sweep_begins_with(
+        &self,
+        source: &SourceName,
+        repository: Option<&RepositoryPath>,
+    ) -> Result<(), AuditError> {
+        let next = NextSweep {
+            begins_with: repository.cloned(),
+        };
+        self.put_always(to_item(&next, &source_key(source), SWEEP)?).await
+    }
+}
+
+/// How the next sweep of a source goes on.
+#[derive(Serialize, Deserialize)]
+struct NextSweep {
+    begins_with: Option<RepositoryPath>,
 }
 
 impl DeploymentTrail for DynamoTrail<Deployment> {
@@ -404,6 +475,10 @@ fn delivered_item(delivered: &Delivery) -> Result<Item, AuditError> {
 
 fn delivered_key(id: impl std::fmt::Display) -> String {
     format!("{DELIVERED}#{id}")
+}
+
+fn source_key(source: &SourceName) -> String {
+    format!("SOURCE#{source}")
 }
 
 fn slot_key(key: &SlotKey) -> String {

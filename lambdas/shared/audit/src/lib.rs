@@ -19,6 +19,7 @@ mod memory;
 mod queries;
 #[cfg(any(test, feature = "conformance"))]
 pub mod samples;
+mod sources;
 
 use std::time::Duration;
 
@@ -41,6 +42,7 @@ pub use error::AuditError;
 pub use lease::{DestinationRecord, Lease};
 pub use memory::MemoryTrail;
 pub use queries::{Filter, Page, PushQueries};
+pub use sources::{SourceRef, SourceRefs};
 
 /// The most attempts of a conditional write, if others write at the same time.
 pub const MAX_ATTEMPTS: u32 = 8;
@@ -180,7 +182,8 @@ pub trait PushTrail: EventStore<Push> {
     /// Returns the last numbered push of a ref, or `None` if there is none.
     fn last_push(&self, key: &RefKey) -> impl Future<Output = Result<Option<LastPush>, AuditError>> + Send;
 
-    /// Replaces `before` by `next`. Returns `false` if the trail has something else than `before`.
+    /// Replaces `before` by `next`, also among the refs of its source ([`SourceRefs`]). Returns `false` if the trail has
+    /// something else than `before`.
     fn replace_last_push(
         &self,
         key: &RefKey,
@@ -254,14 +257,20 @@ pub struct RefKey {
 }
 
 impl RefKey {
+    /// Creates the key of a ref.
+    #[must_use]
+    pub fn new(source: &SourceName, repository: &RepositoryPath, ref_name: &RefName) -> Self {
+        Self {
+            source: source.clone(),
+            repository: repository.clone(),
+            ref_name: ref_name.clone(),
+        }
+    }
+
     /// Returns the ref of `push`.
     #[must_use]
     pub fn of(push: &Push) -> Self {
-        Self {
-            source: push.source.clone(),
-            repository: push.repository.clone(),
-            ref_name: push.ref_name.clone(),
-        }
+        Self::new(&push.source, &push.repository, &push.ref_name)
     }
 }
 
@@ -289,6 +298,9 @@ pub struct LastPush {
     /// The number of the last push that deleted the ref, if any.
     #[serde(default)]
     pub last_deletion: Option<u64>,
+    /// The URLs to clone the repository that the push came with.
+    #[serde(default)]
+    pub clone_urls: Vec<String>,
 }
 
 impl LastPush {
@@ -305,6 +317,7 @@ impl LastPush {
             before: push.before.clone(),
             after: push.after.clone(),
             last_deletion,
+            clone_urls: push.clone_urls.clone(),
         }
     }
 }

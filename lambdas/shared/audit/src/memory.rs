@@ -9,13 +9,14 @@ use delivery::slot::{ApprovalToken, Release, Slot, SlotKey};
 use domain::aggregate::{Aggregate, RecordedEvent};
 use domain::delivered::Delivery;
 use domain::destination::Destination;
+use domain::git::RepositoryPath;
 use domain::index::Index;
-use domain::push::{Push, PushId};
+use domain::push::{Push, PushId, SourceName};
 
 use super::checkpoints::{Checkpoints, StoredCheckpoint};
 use super::{
     AuditError, Deliveries, DeploymentTrail, DestinationRecord, EventStore, LastPush, PushTrail, RefKey,
-    SortKeys, StateIndex,
+    SortKeys, SourceRef, SourceRefs, StateIndex,
 };
 
 /// A trail that lives as long as the process, of pushes or of another kind of aggregate.
@@ -31,6 +32,7 @@ struct Items<A: Aggregate> {
     delivered: HashMap<PushId, Delivery>,
     last_pushes: HashMap<RefKey, LastPush>,
     destinations: HashMap<String, DestinationRecord>,
+    sweeps_begin_with: HashMap<SourceName, RepositoryPath>,
     slots: HashMap<SlotKey, Slot>,
     releases: HashMap<SlotKey, BTreeMap<DateTime<Utc>, Release>>,
     approvals: HashMap<DeploymentId, ApprovalToken>,
@@ -45,6 +47,7 @@ impl<A: Aggregate> Default for MemoryTrail<A> {
                 delivered: HashMap::new(),
                 last_pushes: HashMap::new(),
                 destinations: HashMap::new(),
+                sweeps_begin_with: HashMap::new(),
                 slots: HashMap::new(),
                 releases: HashMap::new(),
                 approvals: HashMap::new(),
@@ -173,6 +176,31 @@ impl PushTrail for MemoryTrail<Push> {
             items.destinations.insert(name, next.clone());
         }
         Ok(is_next)
+    }
+}
+
+impl SourceRefs for MemoryTrail<Push> {
+    async fn refs(&self, source: &SourceName) -> Result<Vec<SourceRef>, AuditError> {
+        let items = self.items();
+        let of_source = items.last_pushes.iter().filter(|(key, _)| key.source == *source);
+        Ok(of_source.map(|(key, last)| SourceRef::of(key, last)).collect())
+    }
+
+    async fn sweep_begins_with(&self, source: &SourceName) -> Result<Option<RepositoryPath>, AuditError> {
+        Ok(self.items().sweeps_begin_with.get(source).cloned())
+    }
+
+    async fn put_sweep_begins_with(
+        &self,
+        source: &SourceName,
+        repository: Option<&RepositoryPath>,
+    ) -> Result<(), AuditError> {
+        let sweeps = &mut self.items().sweeps_begin_with;
+        match repository {
+            Some(repository) => sweeps.insert(source.clone(), repository.clone()),
+            None => sweeps.remove(source),
+        };
+        Ok(())
     }
 }
 

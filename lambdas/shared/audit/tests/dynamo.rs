@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use audit::{
     AuditError, DeploymentTrail, DestinationRecord, DynamoTrail, EventStore, LastPush, Lease, PushTrail,
-    RefKey,
+    RefKey, SourceRefs,
 };
 use chrono::{TimeDelta, Utc};
 use delivery::deployment::{Cause, Deployment};
@@ -17,6 +17,7 @@ use delivery::slot::{ApprovalToken, Release, Slot, SlotKey};
 use domain::aggregate::RecordedEvent;
 use domain::contract::{IgnoreReason, Ignored};
 use domain::destination::Destination;
+use domain::digest::Digest;
 use domain::error::{Class, Code, Coded};
 use domain::event::PushEvent;
 use domain::push::Push;
@@ -322,11 +323,19 @@ async fn events_are_read_page_by_page() {
 
 /// Returns the condition on which an item is written.
 fn condition(request: &testkit::Request) -> Value {
-    let body = json_of(request);
-    assert_eq!(
-        (operation(request), &body["TableName"]),
-        ("PutItem", &json!("trail"))
-    );
+    let body = match (operation(request), json_of(request)) {
+        ("PutItem", body) => body,
+        // The first item of a transaction has the condition of both.
+        ("TransactWriteItems", body) => {
+            assert_eq!(
+                body["TransactItems"][1]["Put"]["ConditionExpression"],
+                Value::Null
+            );
+            body["TransactItems"][0]["Put"].clone()
+        }
+        (other, _) => unreachable!("{other}"),
+    };
+    assert_eq!(body["TableName"], json!("trail"));
     json!([
         body["Item"]["sk"]["S"],
         body["ConditionExpression"],
@@ -347,6 +356,7 @@ async fn numbers_and_leases_are_written_only_if_nothing_has_changed() {
         before: None,
         after: None,
         last_deletion: Some(sequence),
+        clone_urls: vec![],
     };
     let record = |version| DestinationRecord {
         version,
@@ -450,6 +460,7 @@ async fn the_architecture_guide_has_the_keys_of_all_items() {
         before: None,
         after: None,
         last_deletion: None,
+        clone_urls: vec![],
     };
     trail
         .replace_last_push(&RefKey::of(&push), None, &last)
@@ -461,6 +472,11 @@ async fn the_architecture_guide_has_the_keys_of_all_items() {
         last: None,
     };
     trail.put_destination(&destination, &record).await.unwrap();
+    let begins_with = Some(&push.repository);
+    trail
+        .put_sweep_begins_with(&push.source, begins_with)
+        .await
+        .unwrap();
     let (deployment, released_at) = write_deployment(&trail.of()).await;
     write_delivery(&trail).await;
     let requests = service.requests();
@@ -481,6 +497,7 @@ async fn the_architecture_guide_has_the_keys_of_all_items() {
             [pk, sk].map(|key| {
                 key.replace("{push_id}", &push.push_id.to_string())
                     .replace("{version:06}", "000001")
+                    .replace("{sha256}", &Digest::of(RefKey::of(&push).to_string()).to_string())
                     .replace("{source}", push.source.as_str())
                     .replace("{repository}", push.repository.as_str())
                     .replace("{ref}", push.ref_name.as_str())

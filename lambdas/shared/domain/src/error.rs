@@ -190,6 +190,8 @@ catalogue! {
     WorkflowUnavailable: Transient, "Check the AWS Health Dashboard for Step Functions, then start a new execution with the same input.";
     /// Step Functions refuses the request.
     WorkflowRefused: Permanent, "Deploy the template again: the function's role may lack a right.";
+    /// The SSM parameters of the sources cannot be listed. The next sweep tries it again.
+    SourcesUnreadable: Permanent, "Check the AWS Health Dashboard for Systems Manager. If it recurs, deploy the template again: the role of the sweep may lack a right.";
 }
 
 impl std::fmt::Display for Code {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::Superseded;
 use crate::git::{ObjectId, RefName, RepositoryPath};
-use crate::push::{Push, PushId, SourceName};
+use crate::push::{Push, PushId, SourceName, Trigger};
 
 /// A push whose zip was delivered, as the metadata of the object and the destination's record in the audit table name it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ pub struct DeliveredPush {
     pub committed_at: Option<DateTime<Utc>>,
     /// The SHA-256 of its zip, as 64 hexadecimal digits.
     pub sha256: String,
+    /// What has found out about the push.
+    #[serde(default, skip_serializing_if = "Trigger::is_webhook")]
+    pub trigger: Trigger,
 }
 
 impl DeliveredPush {
@@ -56,6 +59,7 @@ impl DeliveredPush {
             ref_now,
             committed_at: None,
             sha256,
+            trigger: push.trigger,
         }
     }
 
@@ -80,9 +84,11 @@ impl DeliveredPush {
     }
 
     /// Returns whether `other` reports the same change of the ref. A push that changes nothing was requested by hand,
-    /// to deliver again, and repeats no other.
+    /// to deliver again, and repeats no other. If the sweep has found one of them, what the ref pointed to before does not
+    /// count, because the trail may lack pushes in between.
     fn repeats(&self, other: &Self) -> bool {
-        self.before != self.after && (&self.before, &self.after) == (&other.before, &other.after)
+        let is_swept = !self.trigger.is_webhook() || !other.trigger.is_webhook();
+        self.before != self.after && self.after == other.after && (is_swept || self.before == other.before)
     }
 }
 

@@ -5,6 +5,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use crate::Invalid;
 use crate::contract::{IgnoreReason, Ignored};
 use crate::destination::Destination;
+use crate::git::RepositoryPath;
 use crate::push::Push;
 use crate::remote_url::RemoteUrl;
 use crate::source::{GitHost, Options, SourceSettings};
@@ -95,13 +96,67 @@ pub fn decide(settings: &SourceSettings, push: &Push) -> Result<Decision, Policy
         );
     }
     Ok(Decision::Deliver(DeliveryPlan {
-        clone_url: choose_url(&settings.git_hosts, push)?,
+        clone_url: choose_url(&settings.git_hosts, &push.repository, &push.clone_urls)?,
         destination: Destination {
             bucket: settings.destination.bucket.clone(),
             key: settings.destination.key_template.render(push)?,
         },
         options: settings.options.clone(),
     }))
+}
+
+/// The globs of a setting, compiled once for many texts.
+#[derive(Debug)]
+pub struct Globs(Vec<GlobMatcher>);
+
+impl Globs {
+    /// Compiles the globs of the setting `repositories`.
+    ///
+    /// # Errors
+    /// Returns [`PolicyError::Glob`] if one is malformed.
+    pub fn of_repositories(settings: &SourceSettings) -> Result<Self, PolicyError> {
+        Self::new("repositories", &settings.repositories)
+    }
+
+    /// Compiles the globs of the setting `refs`.
+    ///
+    /// # Errors
+    /// Returns [`PolicyError::Glob`] if one is malformed.
+    pub fn of_refs(settings: &SourceSettings) -> Result<Self, PolicyError> {
+        Self::new("refs", &settings.refs)
+    }
+
+    fn new(setting: &'static str, globs: &[String]) -> Result<Self, PolicyError> {
+        let matchers = globs.iter().map(|glob| matcher(setting, glob));
+        matchers.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Returns whether a glob matches.
+    #[must_use]
+    pub fn match_any(&self, text: &str) -> bool {
+        self.0.iter().any(|glob| glob.is_match(text))
+    }
+}
+
+/// Returns the repositories that the settings name without a wildcard, so that they are known before their first push.
+#[must_use]
+pub fn named_repositories(settings: &SourceSettings) -> Vec<RepositoryPath> {
+    let named = settings
+        .repositories
+        .iter()
+        .filter(|glob| !glob.contains(['*', '?', '[', ']', '{', '}', '\\', '!']));
+    named.filter_map(|path| path.parse().ok()).collect()
+}
+
+/// Returns the URL of a repository that no push has come from yet, on the most preferred host, as its pushes will name it.
+/// Returns `None` if there is no host, or none on which it would be this repository.
+#[must_use]
+pub fn url_of_named(hosts: &[GitHost], repository: &RepositoryPath) -> Option<RemoteUrl> {
+    let host = hosts.first()?;
+    let url = host
+        .url()
+        .with_path(&format!("{}/{repository}.git", host.prefix()));
+    (host.repository(&url).as_ref() == Some(repository)).then_some(url)
 }
 
 fn matches_any(setting: &'static str, globs: &[String], text: &str) -> Result<bool, PolicyError> {
@@ -131,16 +186,22 @@ fn matcher(setting: &'static str, glob: &str) -> Result<GlobMatcher, PolicyError
 /// Whoever knows the webhook's token can write a payload, so its URL only chooses among the allowed hosts, and never
 /// leads anywhere else. Its path below the host's prefix must be exactly the repository's, or the content of another
 /// repository could be fetched under an allowed name.
-fn choose_url(hosts: &[GitHost], push: &Push) -> Result<RemoteUrl, PolicyError> {
-    let urls: Vec<RemoteUrl> = push
-        .clone_urls
+///
+/// # Errors
+/// Returns [`PolicyError::GitHostNotAllowed`] if no URL is on an allowed host.
+pub fn choose_url(
+    hosts: &[GitHost],
+    repository: &RepositoryPath,
+    clone_urls: &[String],
+) -> Result<RemoteUrl, PolicyError> {
+    let urls: Vec<RemoteUrl> = clone_urls
         .iter()
         .filter_map(|text| RemoteUrl::parse_with_short_form(text).ok())
         .collect();
     for host in hosts {
         let on_host = urls
             .iter()
-            .find(|url| host.repository(url).as_ref() == Some(&push.repository));
+            .find(|url| host.repository(url).as_ref() == Some(repository));
         if let Some(url) = on_host {
             return Ok(url.with_user_of(host.url()));
         }
@@ -395,6 +456,59 @@ mod tests {
         for text in ["git@git.example.com:a/b", "https://git.example.com/root/a/b"] {
             assert_eq!(url(text).unwrap(), "https://git.example.com/root/a/b");
         }
+    }
+
+    #[test]
+    fn a_repository_that_is_named_in_full_has_a_url_before_its_first_push() {
+        let mut settings = settings();
+        settings.repositories = [
+            "group/*",
+            "group/one",
+            "a/[bc]",
+            "x?",
+            "with/a blank",
+            "..",
+            "/b.git",
+        ]
+        .map(str::to_owned)
+        .into();
+        let named = named_repositories(&settings);
+        let paths: Vec<_> = named.iter().map(RepositoryPath::as_str).collect();
+        assert_eq!(paths, ["group/one", "with/a blank", "b"]);
+        let hosts = |host: &str| [host.parse().unwrap()];
+        for (host, expected) in [
+            ("git.example.com", "https://git.example.com/with/a%20blank.git"),
+            (
+                "https://git.example.com/root",
+                "https://git.example.com/root/with/a%20blank.git",
+            ),
+            (
+                "ssh://git@git.example.com",
+                "ssh://git@git.example.com/with/a%20blank.git",
+            ),
+        ] {
+            let url = url_of_named(&hosts(host), &named[1]).unwrap();
+            assert_eq!(url.as_str(), expected);
+        }
+        assert_eq!(url_of_named(&[], &named[0]), None);
+        // The path of a URL would end there.
+        for odd in ["a?b", "a#b", "a%2fb"] {
+            let url = url_of_named(&hosts("git.example.com"), &odd.parse().unwrap());
+            assert!(
+                url.is_none_or(|url| url.repository().unwrap().as_str() == odd),
+                "{odd}"
+            );
+        }
+    }
+
+    #[test]
+    fn globs_that_are_compiled_once_match_what_a_push_would() {
+        let settings = settings();
+        let refs = Globs::of_refs(&settings).unwrap();
+        assert!(refs.match_any("refs/heads/main") && refs.match_any("refs/tags/v1"));
+        assert!(!refs.match_any("refs/heads/main/x") && !refs.match_any("refs/heads/next"));
+        let repositories = Globs::of_repositories(&settings).unwrap();
+        assert!(repositories.match_any("deep/a/b") && !repositories.match_any("group/a/b"));
     }
 
     #[test]

@@ -72,9 +72,66 @@ pub struct Push {
     pub after: Option<ObjectId>,
     /// Who pushed, as the git host names them.
     pub pusher: Option<String>,
+    /// What has found out that the ref moved. It is not written if it was a webhook, as it was not before there was a
+    /// sweep.
+    #[serde(default, skip_serializing_if = "Trigger::is_webhook")]
+    pub trigger: Trigger,
+    /// Why no webhook came, if the sweep knows that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed: Option<Missed>,
+}
+
+/// What has found out that a ref moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// The git host has called the webhook.
+    #[default]
+    Webhook,
+    /// The sweep has compared the host's refs with the trail.
+    Sweep,
+}
+
+impl Trigger {
+    /// Returns whether it was a webhook.
+    #[must_use]
+    pub fn is_webhook(&self) -> bool {
+        *self == Self::Webhook
+    }
+}
+
+/// Why no webhook came for a push that the sweep has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missed {
+    /// More branches, or more tags, have changed than GitLab's limit `push_event_hooks_limit`, which is three. For a
+    /// push of more GitLab sends nothing.
+    PushEventHooksLimit,
+}
+
+impl Missed {
+    /// Returns the reason, for people.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PushEventHooksLimit => {
+                "GitLab sends no webhook for a push of more than three branches or tags"
+            }
+        }
+    }
 }
 
 impl Push {
+    /// Returns what has found out about the push if it was not a webhook, and why none came if that is known, for people.
+    #[must_use]
+    pub fn found_by(&self) -> Option<String> {
+        let reason = self.missed.map(|missed| format!(" ({})", missed.as_str()));
+        match self.trigger {
+            Trigger::Webhook => None,
+            Trigger::Sweep => Some(format!("found by the sweep{}", reason.unwrap_or_default())),
+        }
+    }
+
     /// Checks that the id is the one of this push's source, delivery and ref, because an input that was written by hand
     /// must not end up in another push's trail.
     ///

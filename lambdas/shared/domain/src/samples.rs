@@ -14,7 +14,7 @@ use crate::destination::{Destination, staging_key};
 use crate::event::{PushEvent, PushFailed, PushReceived, PushRetried};
 use crate::flow::AttemptFailed;
 use crate::git::ObjectId;
-use crate::push::{Push, PushId};
+use crate::push::{Push, PushId, Trigger};
 use crate::source::Options;
 use crate::state::PushState;
 
@@ -48,6 +48,8 @@ pub fn push(delivery_id: &str, ref_name: &str) -> Push {
         before: None,
         after: Some(object_id('a')),
         pusher: None,
+        trigger: Trigger::Webhook,
+        missed: None,
     }
 }
 

@@ -15,7 +15,7 @@ use domain::contract::{
 use domain::cost::{Attempt, Total, Used};
 use domain::event::{PushEvent, PushFailed, PushReceived, PushRetried};
 use domain::flow::{AttemptFailed, StageOutput};
-use domain::push::Push;
+use domain::push::{Missed, Push, Trigger};
 use domain::samples;
 use domain::state::Status;
 
@@ -835,6 +835,31 @@ fn every_event_reads_and_writes_as_the_golden_file_says() {
         })
         .collect();
     let golden = include_str!("events.json");
+    let read: Vec<RecordedEvent<PushEvent>> = serde_json::from_str(golden).unwrap();
+    assert_eq!(read, events);
+    let written = serde_json::to_value(&events).unwrap();
+    assert_eq!(
+        written,
+        serde_json::from_str::<serde_json::Value>(golden).unwrap()
+    );
+}
+
+/// The events of a push that a webhook reported have neither field.
+#[test]
+fn the_event_of_a_push_that_the_sweep_found_has_its_golden_form() {
+    let received = PushEvent::PushReceived(PushReceived {
+        push: Push {
+            trigger: Trigger::Sweep,
+            missed: Some(Missed::PushEventHooksLimit),
+            ..samples::push("d1", "refs/heads/main")
+        },
+        execution: Execution {
+            id: EXECUTION.into(),
+            started_at: at(0),
+        },
+    });
+    let events = [RecordedEvent::new(1, None, at(1), received).unwrap()];
+    let golden = include_str!("events-sweep.json");
     let read: Vec<RecordedEvent<PushEvent>> = serde_json::from_str(golden).unwrap();
     assert_eq!(read, events);
     let written = serde_json::to_value(&events).unwrap();

@@ -4,7 +4,7 @@
 mod payload;
 
 use domain::git::ObjectId;
-use domain::push::{DeliveryId, Push, PushId, SourceName};
+use domain::push::{DeliveryId, Push, PushId, SourceName, Trigger};
 use domain::remote_url::public_url;
 use domain::{Invalid, plain};
 use serde::Deserialize;
@@ -130,5 +130,7 @@ pub fn read<'a>(
             .flatten()
             .find(|name| !name.is_empty())
             .map(|name| plain(&name, MAX_PUSHER_CHARACTERS)),
+        trigger: Trigger::Webhook,
+        missed: None,
     }))
 }

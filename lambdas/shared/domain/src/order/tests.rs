@@ -257,6 +257,26 @@ fn the_same_change_whose_zip_is_there_is_a_duplicate() {
     assert_eq!(judge(&recorded, &second), Verdict::Duplicate(first.push_id));
 }
 
+/// The trail may lack pushes in between.
+#[test]
+fn what_the_sweep_found_is_the_same_change_if_the_ref_ends_at_the_same_object() {
+    let swept = |sequence| DeliveredPush {
+        trigger: Trigger::Sweep,
+        ..push(Some('a'), 'c', sequence, Some('c'))
+    };
+    let reported = |sequence| push(Some('b'), 'c', sequence, Some('c'));
+    for (first, second) in [(swept(1), reported(2)), (reported(1), swept(2))] {
+        assert_eq!(judge(&known(&first), &second), Verdict::Duplicate(first.push_id));
+        let moved_on = DeliveredPush {
+            ref_now: Some(object_id('d')),
+            ..second
+        };
+        assert_eq!(judge(&known(&first), &moved_on), Verdict::Write);
+    }
+    let by_hand = push(Some('c'), 'c', 2, Some('c'));
+    assert_eq!(judge(&known(&swept(1)), &by_hand), Verdict::Write);
+}
+
 #[test]
 fn a_push_that_changes_something_is_not_a_duplicate() {
     let first = push(Some('a'), 'b', 1, Some('b'));

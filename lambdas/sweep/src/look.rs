@@ -1,0 +1,252 @@
+//! The look at one repository: what never arrived is started, and destinations are compared.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use audit::{AuditError, LastPush, PushTrail, RefKey};
+use aws::AwsFailure;
+use aws::failure::{Failed, chain};
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::destination::Destination;
+use domain::error::Code;
+use domain::git::RefName;
+use domain::policy::{self, Decision};
+use futures::{StreamExt, stream};
+
+use crate::Deps;
+use crate::destinations::{self, Destinations};
+use crate::executions::Executions;
+use crate::hosts::Hosts;
+use crate::missed::{self, Listed};
+use crate::report::{DifferingDestination, StartedPush};
+use crate::watched::{Repository, Source};
+
+/// How long a host may take to list the refs of a repository.
+const LIST_TIMEOUT: Duration = Duration::from_secs(15);
+/// How many refs of a repository are read from the trail at once, and how many destinations are looked at.
+const CONCURRENT_READS: usize = 8;
+/// How many destinations of a repository are looked at in one run. Each run begins with another one.
+const MOST_DESTINATIONS: usize = 25;
+
+/// One run of the sweep.
+pub struct Run<'a, T, S, H, E, D> {
+    pub deps: &'a Deps<'a, T, S, H, E, D>,
+    /// When the run has to end.
+    pub deadline: Instant,
+    /// The time of the run.
+    pub now: DateTime<Utc>,
+    /// How long a webhook may be on its way.
+    pub grace: TimeDelta,
+    /// How many more pushes may be started.
+    pub starts_left: AtomicUsize,
+}
+
+/// What a look has found.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub started: Vec<StartedPush>,
+    pub started_before: usize,
+    pub left: usize,
+    pub differing: Vec<DifferingDestination>,
+    pub failed: Vec<Failed>,
+}
+
+impl<T, S, H, E, D> Run<'_, T, S, H, E, D>
+where
+    T: PushTrail,
+    H: Hosts,
+    E: Executions,
+    D: Destinations,
+{
+    /// Looks at a repository. Returns `None` if there is no time for it.
+    pub async fn look(&self, source: &Source<H::Login>, repository: &Repository) -> Option<Found> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        let mut found = Found::default();
+        let looked = tokio::time::timeout(left, self.look_into(source, repository, &mut found)).await;
+        match looked {
+            Ok(Ok(())) => {}
+            Ok(Err(failed)) => found.failed.push(failed),
+            // What was started is reported. The others are looked at again.
+            Err(_) if found.started.is_empty() => return None,
+            Err(_) => {}
+        }
+        Some(found)
+    }
+
+    async fn look_into(
+        &self,
+        source: &Source<H::Login>,
+        repository: &Repository,
+        found: &mut Found,
+    ) -> Result<(), Failed> {
+        let clone_urls = repository.clone_urls(&source.settings);
+        let url = repository.url(&source.name, &source.settings, &clone_urls)?;
+        let listed = self.deps.hosts.list(&source.login, &url, LIST_TIMEOUT).await?;
+        let moved = missed::compare(&repository.known, listed, &source.wanted);
+        let changed: BTreeSet<RefName> = moved.iter().map(|(name, _)| name.clone()).collect();
+        Box::pin(self.start(source, repository, &clone_urls, moved, found)).await;
+        Box::pin(self.compare_destinations(source, repository, &changed, found)).await;
+        Ok(())
+    }
+
+    /// Starts the pushes of the refs that have moved without one.
+    async fn start(
+        &self,
+        source: &Source<H::Login>,
+        repository: &Repository,
+        clone_urls: &[String],
+        moved: Vec<Listed>,
+        found: &mut Found,
+    ) {
+        // What the trail has now decides: a push may have been numbered since its refs were read.
+        let mut last: Vec<(Listed, Result<Option<LastPush>, AuditError>)> = stream::iter(moved)
+            .map(async |listed| {
+                let key = RefKey::new(&source.name, &repository.path, &listed.0);
+                let last = self.deps.trail.last_push(&key).await;
+                (listed, last)
+            })
+            .buffered(CONCURRENT_READS)
+            .collect()
+            .await;
+        last.retain(|((_, listed), last)| match last {
+            Ok(last) => missed::is_missed(last.as_ref(), listed.as_ref(), self.now, self.grace),
+            Err(_) => true,
+        });
+        let all: Vec<Listed> = last.iter().map(|(listed, _)| listed.clone()).collect();
+        for (listed, last) in last {
+            let last = match last {
+                Ok(last) => last,
+                Err(error) => {
+                    found.failed.push(Failed::new(&error));
+                    continue;
+                }
+            };
+            let take = |left: usize| left.checked_sub(1);
+            let order = Ordering::Relaxed;
+            if self.starts_left.fetch_update(order, order, take).is_err() {
+                found.left += 1;
+                continue;
+            }
+            let reason = missed::reason(source.settings.provider, &listed.0, &all);
+            let path = &repository.path;
+            let push = missed::push(&source.name, path, clone_urls, listed, last.as_ref(), reason);
+            let input = match serde_json::to_string(&push) {
+                Ok(input) => input,
+                Err(error) => {
+                    found
+                        .failed
+                        .push(Failed::with_cause(Code::InputInvalid, &chain(&error)));
+                    continue;
+                }
+            };
+            match self
+                .deps
+                .executions
+                .start(&push.push_id.to_string(), &input)
+                .await
+            {
+                Ok(true) => {
+                    tracing::info!(push_id = %push.push_id, repository = %path, "started");
+                    found.started.push(StartedPush::of(push));
+                }
+                Ok(false) => {
+                    self.starts_left.fetch_add(1, order);
+                    found.started_before += 1;
+                }
+                Err(error) => found.failed.push(workflow_failed(&error)),
+            }
+        }
+    }
+
+    /// Compares the destinations of the refs that are as the trail says.
+    async fn compare_destinations(
+        &self,
+        source: &Source<H::Login>,
+        repository: &Repository,
+        changed: &BTreeSet<RefName>,
+        found: &mut Found,
+    ) {
+        let mut refs: Vec<_> = repository
+            .known
+            .iter()
+            .filter(|known| known.last.after.is_some() && !changed.contains(&known.ref_name))
+            .collect();
+        if refs.len() > MOST_DESTINATIONS {
+            let mut hasher = DefaultHasher::new();
+            self.now.timestamp().hash(&mut hasher);
+            let begin = usize::try_from(hasher.finish() % refs.len() as u64).unwrap_or_default();
+            refs.rotate_left(begin);
+            refs.truncate(MOST_DESTINATIONS);
+        }
+        let mut keys = BTreeSet::new();
+        let mut places = Vec::new();
+        for known in refs {
+            let listed = (known.ref_name.clone(), known.last.after.clone());
+            let urls = &known.last.clone_urls;
+            let push = missed::push(&source.name, &repository.path, urls, listed, None, None);
+            // Settings that cannot be applied were reported, and a push that they do not want has no destination.
+            if let Ok(Decision::Deliver(plan)) = policy::decide(&source.settings, &push)
+                && keys.insert(plan.destination.key.to_string())
+            {
+                places.push((push.ref_name, plan.destination));
+            }
+        }
+        let compared: Vec<_> = stream::iter(places)
+            .map(async |(ref_name, destination)| {
+                let compared = self.compare_destination(&destination).await;
+                compared.map(|difference| difference.map(|difference| (ref_name, destination, difference)))
+            })
+            .buffered(CONCURRENT_READS)
+            .collect()
+            .await;
+        for compared in compared {
+            match compared {
+                Ok(None) => {}
+                Ok(Some((ref_name, destination, (difference, push_id)))) => {
+                    found.differing.push(DifferingDestination {
+                        source: source.name.clone(),
+                        repository: repository.path.clone(),
+                        ref_name,
+                        bucket: destination.bucket,
+                        key: destination.key.to_string(),
+                        difference,
+                        push_id,
+                    });
+                }
+                // All destinations of a repository are in one bucket, and most likely fail for one reason.
+                Err(failed) => return found.failed.push(failed),
+            }
+        }
+    }
+
+    async fn compare_destination(
+        &self,
+        destination: &Destination,
+    ) -> Result<Option<(destinations::Difference, domain::push::PushId)>, Failed> {
+        let record = self.deps.trail.destination(destination).await;
+        let Some(record) = record.map_err(|error| Failed::new(&error))? else {
+            return Ok(None);
+        };
+        let is_being_written = record.lease.is_some_and(|lease| lease.until > self.now);
+        let Some(last) = record.last.filter(|_| !is_being_written) else {
+            return Ok(None);
+        };
+        let metadata = self.deps.destinations.metadata(destination).await;
+        let metadata = metadata.map_err(|error| Failed::new(&error))?;
+        let difference = destinations::compare(&last, metadata.as_ref());
+        Ok(difference.map(|difference| (difference, last.push_id)))
+    }
+}
+
+fn workflow_failed(error: &AwsFailure) -> Failed {
+    let code = match error.transient {
+        true => Code::WorkflowUnavailable,
+        false => Code::WorkflowRefused,
+    };
+    Failed::with_cause(code, &chain(error))
+}

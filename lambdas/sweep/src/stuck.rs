@@ -1,0 +1,111 @@
+//! Pushes that are open although their execution has ended.
+//!
+//! An execution closes its push, and a rule closes those of executions that were stopped or reached their time limit. A push
+//! stays open only if neither could write to the trail. (A push without an execution cannot be: a webhook is accepted only
+//! after its execution was started, and a push is in the trail only after its execution has run.)
+
+use audit::{AuditError, EventStore, SortKeys, StateIndex};
+use aws::failure::{Failed, chain};
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::contract::Failure;
+use domain::error::Code;
+use domain::event::{PushEvent, PushFailed};
+use domain::index::{Category, Index, category_partition, days_back};
+use domain::push::Push;
+use domain::state::PushState;
+use futures::future::try_join_all;
+
+use crate::executions::{Ended, Executions};
+use crate::report::{Report, StuckPush, Trouble};
+
+/// How far back open pushes are looked for.
+const SINCE: TimeDelta = TimeDelta::days(31);
+/// How many open pushes of one day are looked at in one run.
+const MOST_OF_A_DAY: usize = 100;
+
+/// Closes the open pushes whose execution has ended, as far as they are `concerned`. They are closed as failed, as the rule
+/// for stopped executions does it, so that they can be started again.
+pub async fn close<T, E>(
+    trail: &T,
+    executions: &E,
+    concerned: impl Fn(&Push) -> bool,
+    (now, grace): (DateTime<Utc>, TimeDelta),
+    report: &mut Report,
+) where
+    T: EventStore<Push> + StateIndex<Push>,
+    E: Executions,
+{
+    let open = match open(trail, now).await {
+        Ok(open) => open,
+        Err(error) => return report.failed.push(Trouble::of_sweep(&Failed::new(&error))),
+    };
+    for push in open {
+        // The event of its end may be on its way.
+        if now - push.updated_at < grace || !concerned(&push.push) {
+            continue;
+        }
+        match close_one(trail, executions, &push).await {
+            Ok(Some(stuck)) => report.stuck.push(stuck),
+            Ok(None) => {}
+            Err(failed) => report.failed.push(Trouble::of_push(&push.push, &failed)),
+        }
+    }
+}
+
+/// Returns the open pushes, as far as the index knows.
+async fn open(trail: &impl StateIndex<Push>, now: DateTime<Utc>) -> Result<Vec<PushState>, AuditError> {
+    let partitions: Vec<_> = days_back(now, now - SINCE)
+        .map(|day| category_partition(Category::Open, day))
+        .collect();
+    let days = partitions
+        .iter()
+        .map(|partition| trail.find(Index::Status, partition, SortKeys::All, MOST_OF_A_DAY));
+    Ok(try_join_all(days).await?.into_iter().flatten().collect())
+}
+
+async fn close_one(
+    trail: &impl EventStore<Push>,
+    executions: &impl Executions,
+    push: &PushState,
+) -> Result<Option<StuckPush>, Failed> {
+    let Some(execution) = push.executions.last() else {
+        return Ok(None);
+    };
+    let ended = executions.ended(execution).await;
+    let ended = ended.map_err(|error| {
+        let code = match error.transient {
+            true => Code::WorkflowUnavailable,
+            false => Code::WorkflowRefused,
+        };
+        Failed::with_cause(code, &chain(&error))
+    })?;
+    let Some(Ended { error, cause }) = ended else {
+        return Ok(None);
+    };
+    let failed = PushFailed {
+        execution_id: execution.clone(),
+        failure: Failure {
+            stage: "Execution".to_owned(),
+            error: error.clone(),
+            cause: cause.clone(),
+        },
+    };
+    // The index may be behind the trail.
+    let appended = trail
+        .append(push.push_id(), |state| {
+            let is_stuck = state
+                .is_some_and(|state| Category::of(state) == Category::Open && state.is_in_charge(execution));
+            is_stuck.then(|| PushEvent::PushFailed(failed.clone()))
+        })
+        .await;
+    let (_, is_closed) = appended.map_err(|error| Failed::new(&error))?;
+    Ok(is_closed.then(|| StuckPush {
+        push_id: push.push_id(),
+        source: push.push.source.clone(),
+        repository: push.push.repository.clone(),
+        ref_name: push.push.ref_name.clone(),
+        execution: execution.clone(),
+        error,
+        cause,
+    }))
+}
