@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::contract::Execution;
-use domain::index::{Category, CommitPrefix};
+use domain::index::CommitPrefix;
 use domain::state::PushState;
 use local_aws::trail::{self, Trail, short};
 use shell::output::one_line;

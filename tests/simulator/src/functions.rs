@@ -139,14 +139,14 @@ impl World {
             .await?;
         Ok(FetchedCommit {
             tree: commit.as_str().parse().map_err(|_| WorkError::Pack)?,
+            // In another order than that of the pushes.
+            committed_at: chrono::DateTime::UNIX_EPOCH
+                + chrono::TimeDelta::days(i64::from(commit.as_str().as_bytes()[0])),
             commit,
             author: Author {
                 name: "A".to_owned(),
                 email: "a@example.com".to_owned(),
             },
-            // In another order than that of the pushes.
-            committed_at: chrono::DateTime::UNIX_EPOCH
-                + chrono::TimeDelta::days(i64::from(commit.as_str().as_bytes()[0])),
             subject: "A commit".to_owned(),
             url: envelope.input.deliver.clone_url.to_string(),
             ref_now,
