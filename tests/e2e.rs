@@ -1283,6 +1283,31 @@ async fn record_may_remove_staged_objects_and_not_read_delivered_ones() {
     assert!(read_secret(stack, &role, "GitSecretName").await.is_denied());
 }
 
+#[tokio::test]
+async fn sweep_may_read_the_git_secret_and_the_table_and_write_no_object() {
+    let stack = stack().await;
+    let role = stack.role_of("Sweep").await;
+    assert_eq!(read_secret(stack, &role, "GitSecretName").await.status, 200);
+    assert_eq!(read_table(stack, &role).await.status, 200);
+    assert!(read_secret(stack, &role, "WebhookSecretName").await.is_denied());
+    for bucket in ["DestinationBucket", "StagingBucketName"] {
+        let written = object(stack, &role, Method::PUT, bucket, "pushes/role-of-sweep").await;
+        assert!(written.is_denied(), "{bucket}: {written:?}");
+    }
+    // Only the open pushes are found by their status.
+    let open = async |status: &str| {
+        let query = json!({
+            "TableName": stack.output("TableName"),
+            "IndexName": "PushesByStatus",
+            "KeyConditionExpression": "gsi2pk = :key",
+            "ExpressionAttributeValues": {":key": {"S": format!("STATUS#{status}#2026-01-01")}},
+        });
+        role.json("dynamodb", "DynamoDB_20120810.Query", &query).await
+    };
+    assert_eq!(open("Open").await.status, 200);
+    assert!(open("Delivered").await.is_denied());
+}
+
 /// Returns the `N` of `2.N`, the newest version of glibc that a binary's symbols need.
 fn needed_glibc(binary: &[u8]) -> u32 {
     let prefix = b"GLIBC_2.";

@@ -46,6 +46,22 @@ fn what_the_trail_costs_is_the_same_in_a_table_of_twice_as_many_pushes() {
 }
 
 #[test]
+fn a_sweep_finds_what_was_missed_in_its_first_run_alone() {
+    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(["sweep", "--repositories", "20", "--missed", "2", "--runs", "2"])
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    for row in ["| 1 | 20 | 2 | 0 |", "| 2 | 20 | 0 | 0 |"] {
+        assert!(
+            stdout.contains(row),
+            "{stdout}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+#[test]
 fn a_folder_that_is_no_repository_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_bench"))

@@ -14,6 +14,7 @@ mod sources;
 mod stuck;
 mod watched;
 
+use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
@@ -150,6 +151,7 @@ where
         now: Utc::now(),
         grace: request.grace(),
         starts_left: AtomicUsize::new(MOST_STARTS),
+        unanswered: Mutex::default(),
     };
     let mut report = Report::default();
     let sources = Box::pin(read_sources(deps, request, &mut report)).await?;

@@ -1,8 +1,9 @@
 //! The look at one repository: what never arrived is started, and destinations are compared.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use audit::{AuditError, LastPush, PushTrail, RefKey};
@@ -13,7 +14,9 @@ use domain::destination::Destination;
 use domain::error::Code;
 use domain::git::RefName;
 use domain::policy::{self, Decision};
+use domain::remote_url::{Origin, RemoteUrl};
 use futures::{StreamExt, stream};
+use remote::ListedRef;
 
 use crate::Deps;
 use crate::destinations::{self, Destinations};
@@ -27,6 +30,8 @@ use crate::watched::{Repository, Source};
 const LIST_TIMEOUT: Duration = Duration::from_secs(15);
 /// How many refs of a repository are read from the trail at once, and how many destinations are looked at.
 const CONCURRENT_READS: usize = 8;
+/// After how many repositories that it has not answered for a host is not asked for others in the same run.
+const MOST_UNANSWERED: usize = 3;
 /// How many destinations of a repository are looked at in one run. Each run begins with another one.
 const MOST_DESTINATIONS: usize = 25;
 
@@ -41,6 +46,8 @@ pub struct Run<'a, T, S, H, E, D> {
     pub grace: TimeDelta,
     /// How many more pushes may be started.
     pub starts_left: AtomicUsize,
+    /// For how many repositories each host has not answered since it last did.
+    pub unanswered: Mutex<HashMap<Origin, usize>>,
 }
 
 /// What a look has found.
@@ -86,12 +93,35 @@ where
     ) -> Result<(), Failed> {
         let clone_urls = repository.clone_urls(&source.settings);
         let url = repository.url(&source.name, &source.settings, &clone_urls)?;
-        let listed = self.deps.hosts.list(&source.login, &url, LIST_TIMEOUT).await?;
+        let listed = self.list(source, &url).await?;
         let moved = missed::compare(&repository.known, listed, &source.wanted);
         let changed: BTreeSet<RefName> = moved.iter().map(|(name, _)| name.clone()).collect();
         Box::pin(self.start(source, repository, &clone_urls, moved, found)).await;
         Box::pin(self.compare_destinations(source, repository, &changed, found)).await;
         Ok(())
+    }
+
+    /// Lists the refs at a URL, unless its host has not answered for some repositories already. It would take all the time
+    /// from the others.
+    async fn list(&self, source: &Source<H::Login>, url: &RemoteUrl) -> Result<Vec<ListedRef>, Failed> {
+        let origin = url.origin();
+        let unanswered = || self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        if unanswered()
+            .get(origin)
+            .is_some_and(|count| *count >= MOST_UNANSWERED)
+        {
+            let cause =
+                format!("{url} was not asked, because {origin} has not answered for other repositories");
+            return Err(Failed::with_cause(Code::GitHostUnreachable, &cause));
+        }
+        let listed = self.deps.hosts.list(&source.login, url, LIST_TIMEOUT).await;
+        match &listed {
+            Err(failed) if [Code::GitHostUnreachable, Code::GitHostTimedOut].contains(&failed.code) => {
+                *unanswered().entry(origin.clone()).or_default() += 1;
+            }
+            _ => drop(unanswered().remove(origin)),
+        }
+        listed
     }
 
     /// Starts the pushes of the refs that have moved without one.

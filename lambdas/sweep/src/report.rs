@@ -13,7 +13,7 @@ const MOST_NAMED: usize = 100;
 /// What a sweep has found and done.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// The number of repositories whose refs were compared.
+    /// The number of repositories that were looked at.
     pub repositories: usize,
     /// The repositories for which there was no time. The next sweep begins with them.
     pub skipped: Listing<SkippedRepository>,

@@ -14,6 +14,7 @@ use domain::index::{Category, Index, category_partition, days_back};
 use domain::push::Push;
 use domain::state::PushState;
 use futures::future::try_join_all;
+use futures::{StreamExt, stream};
 
 use crate::executions::{Ended, Executions};
 use crate::report::{Report, StuckPush, Trouble};
@@ -22,6 +23,8 @@ use crate::report::{Report, StuckPush, Trouble};
 const SINCE: TimeDelta = TimeDelta::days(31);
 /// How many open pushes of one day are looked at in one run.
 const MOST_OF_A_DAY: usize = 100;
+/// How many executions are looked at at once.
+const CONCURRENT_READS: usize = 8;
 
 /// Closes the open pushes whose execution has ended, as far as they are `concerned`. They are closed as failed, as the rule
 /// for stopped executions does it, so that they can be started again.
@@ -39,15 +42,19 @@ pub async fn close<T, E>(
         Ok(open) => open,
         Err(error) => return report.failed.push(Trouble::of_sweep(&Failed::new(&error))),
     };
-    for push in open {
-        // The event of its end may be on its way.
-        if now - push.updated_at < grace || !concerned(&push.push) {
-            continue;
-        }
-        match close_one(trail, executions, &push).await {
+    // The event of an end may be on its way.
+    let is_old = |push: &PushState| now - push.updated_at >= grace && concerned(&push.push);
+    let mut closed = stream::iter(open.into_iter().filter(is_old))
+        .map(async |push| {
+            let closed = close_one(trail, executions, &push).await;
+            closed.map_err(|failed| Trouble::of_push(&push.push, &failed))
+        })
+        .buffered(CONCURRENT_READS);
+    while let Some(closed) = closed.next().await {
+        match closed {
             Ok(Some(stuck)) => report.stuck.push(stuck),
             Ok(None) => {}
-            Err(failed) => report.failed.push(Trouble::of_push(&push.push, &failed)),
+            Err(trouble) => report.failed.push(trouble),
         }
     }
 }

@@ -219,6 +219,29 @@ async fn a_repository_that_cannot_be_asked_is_reported_and_does_not_stop_the_oth
     assert_eq!((report.repositories, report.started.count), (4, 1));
 }
 
+/// Otherwise a host with many repositories would take all the time from the others.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_does_not_answer_for_some_repositories_is_not_asked_for_others() {
+    let scene = Scene::new();
+    for number in 0..100 {
+        let repository = format!("group/{number:02}");
+        scene.pushed(&repository, MAIN, Some('a')).await;
+        scene.answer(&repository, Answer::Hangs);
+    }
+    let report = scene.sweep().await;
+    assert_eq!(
+        (report.repositories, report.failed.count, report.skipped.count),
+        (100, 100, 0)
+    );
+    assert_eq!(scene.asked.lock().unwrap().len(), CONCURRENCY);
+    let last = &report.failed.first[99];
+    assert_eq!(last.error, "GitHostUnreachable");
+    assert!(
+        last.cause.contains("https://git.example.com has not answered"),
+        "{last:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_repository_is_never_asked_on_a_host_that_the_settings_do_not_name() {
     let scene = Scene::new();

@@ -121,14 +121,32 @@ async fn other_errors_of_a_transaction_are_classified_by_code() {
 
 #[tokio::test]
 async fn a_number_is_written_again_if_another_writer_was_first() {
-    for name in ["TransactionConflictException", "ConditionalCheckFailedException"] {
+    for reasons in [
+        ["ConditionalCheckFailed", "None"],
+        ["TransactionConflict", "None"],
+    ] {
         let looked = || AwsResponse::json(&json!({}));
-        let service =
-            Service::in_turn(vec![looked(), AwsResponse::exception(name), looked(), looked()]).await;
+        let service = Service::in_turn(vec![looked(), canceled(&reasons), looked(), looked()]).await;
         trail_of(&service).number(&push()).await.unwrap();
         let requests = service.requests();
         let operations: Vec<_> = requests.iter().map(operation).collect();
-        assert_eq!(operations, ["GetItem", "PutItem", "GetItem", "PutItem"], "{name}");
+        let once = ["GetItem", "TransactWriteItems"];
+        assert_eq!(operations, [once, once].concat(), "{reasons:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_destination_is_not_written_if_another_writer_was_first() {
+    let record = DestinationRecord {
+        version: 2,
+        lease: None,
+        last: None,
+    };
+    for name in ["TransactionConflictException", "ConditionalCheckFailedException"] {
+        let service = Service::always(AwsResponse::exception(name)).await;
+        let written = trail_of(&service).put_destination(&destination(), &record).await;
+        assert!(!written.unwrap(), "{name}");
+        assert_eq!(operation(&service.requests()[0]), "PutItem");
     }
 }
 
