@@ -43,7 +43,10 @@ async fn is_running(stack: &Stack, execution: &str) -> Result<bool, Error> {
         .describe_execution()
         .execution_arn(Execution::arn(execution));
     match describe.send().await {
-        Ok(described) => Ok(described.status == ExecutionStatus::Running),
+        Ok(described) => Ok(matches!(
+            described.status,
+            ExecutionStatus::Running | ExecutionStatus::PendingRedrive
+        )),
         Err(error)
             if error
                 .as_service_error()

@@ -625,6 +625,27 @@ fn an_execution_is_over_when_it_has_failed_or_another_has_taken_over_the_push() 
     );
 }
 
+/// Step Functions runs a redriven execution under the same ARN, and the trail knows it by another id.
+#[test]
+fn a_redriven_execution_takes_the_push_over_like_another_one() {
+    let redriven = Execution::redriven(EXECUTION.to_owned(), 1);
+    let PushEvent::PushRetried(mut again) = retried() else {
+        unreachable!()
+    };
+    again.execution.id.clone_from(&redriven);
+    let failed_trail = vec![received(), validated(), fetched(), failed()];
+    let before = state(failed_trail.clone());
+    assert!(before.is_over_for(EXECUTION) && before.is_over_for(&redriven));
+    assert!(before.may_be_retried_by(&redriven) && !before.may_be_retried_by(EXECUTION));
+    let events = [failed_trail, vec![PushEvent::PushRetried(again), validated()]].concat();
+    let after = state(events);
+    assert!(after.is_over_for(EXECUTION) && !after.is_over_for(&redriven));
+    assert_eq!((after.status, after.failure), (Status::Validated, None));
+    assert!(after.fetched.is_some(), "it goes on with what was staged");
+    assert_eq!(Execution::arn(&redriven), EXECUTION);
+    assert_eq!(Execution::redriven(EXECUTION.to_owned(), 0), EXECUTION);
+}
+
 #[test]
 fn a_push_that_has_failed_stays_so_until_it_is_taken_over_or_closed() {
     // A function of an execution that was stopped may still record its output.
