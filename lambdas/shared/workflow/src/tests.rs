@@ -219,7 +219,9 @@ fn assert_over(result: Result<impl std::fmt::Debug, Failed>, reason: &str) {
     assert_eq!(failed.code, Code::ExecutionOver);
     assert_eq!(failed.class(), Class::Permanent);
     assert!(
-        failed.cause.contains("the execution e1 is over") && failed.cause.contains(reason),
+        failed.cause.contains("the execution e1")
+            && failed.cause.contains(" is over: ")
+            && failed.cause.contains(reason),
         "{failed}"
     );
 }
@@ -320,33 +322,33 @@ async fn a_failure_of_record_is_recorded_for_an_execution_that_is_over() {
     );
 }
 
+/// A redriven execution goes on in the stage that it was stopped in, and has to take the push over first.
 #[tokio::test]
-async fn an_unknown_execution_may_join_at_a_later_stage() {
-    let scene = Scene::validated().await;
-    let fetched = samples::fetched(7);
-    let output = scene
-        .run(Stage::Fetch, "unknown", async || Ok(fetched.clone()))
-        .await;
-    assert_eq!(output.unwrap(), fetched);
-    let state = scene.state().await.unwrap();
-    assert_eq!(
-        (state.fetched, state.executions),
-        (Some(fetched), vec!["e1".to_owned()])
-    );
-}
-
-#[tokio::test]
-async fn only_the_first_stage_takes_over_a_failed_push() {
-    let scene = Scene::validated().await;
-    scene.happens(samples::push_failed("e1")).await;
-    scene
-        .run(Stage::Fetch, "e2", async || Ok(samples::fetched(7)))
-        .await
-        .unwrap();
-    assert_eq!(
-        scene.event_names(),
-        ["PushReceived", "PushValidated", "PushFailed", "CommitFetched"]
-    );
+async fn only_the_first_stage_takes_over_a_push() {
+    for has_failed in [false, true] {
+        let scene = Scene::validated().await;
+        if has_failed {
+            scene.happens(samples::push_failed("e1")).await;
+        }
+        let before = scene.event_names();
+        for stage in [Stage::Fetch, Stage::Package, Stage::Upload] {
+            let refused = scene.run_idle::<WrittenBefore>(stage, "e1#1").await;
+            assert_over(refused, "it has not taken over the push");
+        }
+        assert_eq!(scene.event_names(), before);
+        scene
+            .run(Stage::Validate, "e1#1", async || {
+                Ok(Validated::Deliver(samples::deliver()))
+            })
+            .await
+            .unwrap();
+        let fetched = samples::fetched(7);
+        let output = scene
+            .run(Stage::Fetch, "e1#1", async || Ok(fetched.clone()))
+            .await;
+        assert_eq!(output.unwrap(), fetched);
+        assert_eq!(scene.state().await.unwrap().executions, ["e1", "e1#1"]);
+    }
 }
 
 #[tokio::test]
