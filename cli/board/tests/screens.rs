@@ -57,6 +57,9 @@ for (const element of all) {
   const ratio = contrast(getComputedStyle(element).color, ground(element));
   if (ratio < 4.5) wrong.push(`the contrast is ${ratio.toFixed(2)}: ${name(element)}`);
 }
+for (const timeline of document.querySelectorAll(".bar svg")) {
+  if (timeline.clientWidth < 200) wrong.push(`a bar has ${timeline.clientWidth} px`);
+}
 for (const bar of document.querySelectorAll("rect")) {
   const ratio = contrast(getComputedStyle(bar).fill, ground(bar));
   if (ratio < 3) wrong.push(`the contrast of a bar is ${ratio.toFixed(2)}: ${bar.getAttribute("class")}`);
@@ -117,6 +120,9 @@ async fn each_page_fits_its_screen_and_can_be_read_in_light_and_in_dark() {
             (360, Scheme::Light),
             (360, Scheme::Dark),
             (820, Scheme::Light),
+            (1000, Scheme::Dark),
+            (1280, Scheme::Light),
+            (1610, Scheme::Dark),
             (1920, Scheme::Light),
             (1920, Scheme::Dark),
         ] {
