@@ -38,8 +38,10 @@ pub enum Command {
     /// Ask the audit trail about pushes, and start one again.
     #[command(subcommand)]
     Pushes(PushesCommand),
-    /// Serve a page on this machine that shows the pushes and follows them: what runs, what has failed and what to do, each
-    /// push's timeline, where a commit is, and replay. It prints the URL to open.
+    /// Serve a page on this machine that shows the pushes and follows them.
+    ///
+    /// It has what runs, what has failed and what to do, the timeline of each push, where a commit is, and replay. The command
+    /// prints the URL to open, and ends with Ctrl-C.
     Board(BoardArgs),
     /// Check the audit trail, and write its events for other programs.
     #[command(subcommand)]
