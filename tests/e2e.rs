@@ -10,6 +10,7 @@
 
 mod board;
 mod burst;
+mod checkpoints;
 mod deepest;
 mod deployments;
 mod fixtures;
@@ -1355,6 +1356,7 @@ async fn every_function_is_a_small_stripped_binary_that_runs_on_al2023() {
     let limits = [
         ("Accept", 54),
         ("Authorize", 50),
+        ("Checkpoint", 72),
         ("Fetch", 179),
         ("Package", 99),
         ("Record", 72),

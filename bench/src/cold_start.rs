@@ -12,10 +12,15 @@ use crate::error::Error;
 use crate::report::Spread;
 
 /// The environment variables that Lambda and the template set.
-const ENVIRONMENT: [(&str, &str); 21] = [
+const ENVIRONMENT: [(&str, &str); 24] = [
     ("ALARM_ROLLBACK_MINUTES", "0"),
     ("APPLICATION", "application"),
     ("ARTIFACT_BUCKET", "artifacts"),
+    ("AUDIT_RETENTION_DAYS", "0"),
+    (
+        "CHECKPOINT_KEY_ARN",
+        "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-4000-8000-000000000000",
+    ),
     ("AWS_ACCESS_KEY_ID", "key"),
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"),
     ("AWS_LAMBDA_FUNCTION_NAME", "function"),
@@ -33,6 +38,10 @@ const ENVIRONMENT: [(&str, &str); 21] = [
     ),
     ("SEARCH_URL", "https://search.example.com"),
     ("SECRET_PREFIX", "push-code/sources/"),
+    (
+        "SIGNING_KEY_ARN",
+        "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-4000-8000-000000000000",
+    ),
     ("SOURCES_PATH", "/push-code/sources"),
     ("STAGING_BUCKET", "staging"),
     (

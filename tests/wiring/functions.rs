@@ -183,6 +183,7 @@ fn every_function_has_an_event_that_it_can_read() {
     let package: Envelope<PackageInput> = event("package");
     let upload: Envelope<UploadInput> = event("upload");
     let record: Envelope<RecordInput> = event("record");
+    assert_eq!(event::<::checkpoint::Request>("checkpoint").settled_seconds, None);
     let sweep: ::sweep::Request = event("sweep");
     assert_eq!(sweep.sources, Some(vec![push.source.clone()]));
     for other in [&fetch.push, &package.push, &upload.push, &record.push] {

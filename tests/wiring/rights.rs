@@ -195,6 +195,14 @@ fn a_function_reaches_only_its_own_items_of_the_trail() {
                 "PUSH#*",
                 &[(&["GetItem", "PutItem"], "REF#*"), (&["PutItem"], "SOURCE#*")],
             ),
+            "checkpoint" => (
+                "",
+                &[
+                    (&["Query"], "PUSH#*"),
+                    (&["PutItem", "Query"], "CHECKPOINT"),
+                    (&["Query"], "STATUS#*"),
+                ],
+            ),
             "sweep" => (
                 "PUSH#*",
                 &[

@@ -91,7 +91,7 @@ pub fn delivered(name: &str) -> (Push, [PushEvent; EVENTS]) {
 fn named(name: &str, repository: &str, commit: &str) -> Push {
     Push {
         repository: repository.parse().unwrap(),
-        clone_urls: vec![format!("https://gitlab.example.com/{repository}.git").into()],
+        clone_urls: vec![format!("https://gitlab.example.com/{repository}.git")],
         before: Some(samples::object_id('b')),
         after: Some(commit.parse().unwrap()),
         pusher: Some("Jo Developer <jo.developer@example.com>".into()),

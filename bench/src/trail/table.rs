@@ -23,7 +23,7 @@ const CONCURRENT: usize = 4;
 pub async fn create(config: &SdkConfig, name: &str) -> Result<(), Error> {
     let keys = [["pk", "sk"]]
         .into_iter()
-        .chain(INDEXES.map(|index| index.attributes()));
+        .chain(INDEXES.map(domain::index::Index::attributes));
     let mut create = Client::new(config)
         .create_table()
         .table_name(name)

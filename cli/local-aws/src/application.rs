@@ -34,6 +34,7 @@ pub const PUSH_CODE: Application = Application {
     functions: &[
         "accept",
         "authorize",
+        "checkpoint",
         "fetch",
         "package",
         "record",

@@ -44,6 +44,7 @@ enum Function {
     Upload,
     Record,
     Sweep,
+    Checkpoint,
 }
 
 /// Which function to run, for which push.
@@ -108,6 +109,7 @@ pub(super) async fn run(
             Function::Sweep => Ok(containers
                 .invoke("Sweep", &json!({ "sources": [SOURCE] }))
                 .await?),
+            Function::Checkpoint => Ok(containers.invoke("Checkpoint", &json!({})).await?),
             _ => {
                 let run = Run::new(&mut local, &containers, &origin, &tip, git_port).await?;
                 run.through(args.function).await

@@ -7,10 +7,10 @@ use audit::{AuditError, EventStore, StateIndex};
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use domain::error::{Code, Coded};
 use domain::push::Push;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// How long after it was recorded an event counts. By then it is in the table and in its indexes, or it never comes.
-const SETTLED: TimeDelta = TimeDelta::minutes(10);
+/// How long after it was recorded an event counts, in seconds. By then it is in the table and in its indexes, or it never comes.
+const SETTLED_SECONDS: u32 = 600;
 
 /// How far back the last checkpoint of an earlier day is looked for.
 const LOOK_BACK: Days = Days::new(400);
@@ -39,6 +39,14 @@ impl Coded for Error {
     }
 }
 
+/// The event of the function.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub struct Request {
+    /// How long after it was recorded an event counts, in seconds, if not 600.
+    #[serde(default)]
+    pub settled_seconds: Option<u32>,
+}
+
 /// What was signed.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -55,9 +63,11 @@ pub struct Report {
 pub async fn handle(
     trail: &(impl EventStore<Push> + StateIndex<Push> + Checkpoints),
     signer: &impl Signer,
+    request: Request,
     now: DateTime<Utc>,
 ) -> Result<Report, Error> {
-    let up_to = now - SETTLED;
+    let settled = request.settled_seconds.unwrap_or(SETTLED_SECONDS);
+    let up_to = now - TimeDelta::seconds(settled.into());
     let today = now.date_naive();
     let yesterday = today.checked_sub_days(Days::new(1)).unwrap_or(today);
     let mut previous = last_before(trail, yesterday).await?;

@@ -3,10 +3,10 @@
 use attestation::KmsSigner;
 use audit::DynamoTrail;
 use aws::{failure::Failed, settings, telemetry};
+use checkpoint::Request;
 use chrono::Utc;
 use domain::push::Push;
 use lambda_runtime::{LambdaEvent, service_fn};
-use serde_json::Value;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
@@ -17,8 +17,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let trail = DynamoTrail::<Push>::new(&config, table);
     let signer = KmsSigner::new(&config, signing_key);
     let (trail, signer) = (&trail, &signer);
-    lambda_runtime::run(service_fn(async move |_: LambdaEvent<Value>| {
-        let report = checkpoint::handle(trail, signer, Utc::now()).await;
+    lambda_runtime::run(service_fn(async move |event: LambdaEvent<Request>| {
+        let report = checkpoint::handle(trail, signer, event.payload, Utc::now()).await;
         let report = report.map_err(|error| Failed::new(&error))?;
         tracing::info!(pushes = report.pushes, "signed");
         Ok::<_, Failed>(report)

@@ -52,7 +52,9 @@ impl Scene {
 
     /// Signs at a time at which everything that was recorded so far counts.
     async fn sign(&self, now: DateTime<Utc>) -> Report {
-        handle(&self.trail, &self.signer, now).await.unwrap()
+        handle(&self.trail, &self.signer, Request::default(), now)
+            .await
+            .unwrap()
     }
 
     fn trails(&self) -> Trails {
