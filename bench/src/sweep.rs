@@ -24,6 +24,9 @@ use crate::peers;
 /// The time that the function has.
 const TIME_LIMIT: Duration = Duration::from_secs(115);
 
+/// The unit of times in /proc, on all processors that Linux runs on today.
+const TICKS_PER_SECOND: f64 = 100.0;
+
 /// How many repositories to sweep.
 #[derive(Debug, clap::Args)]
 pub struct SweepArgs {
@@ -93,20 +96,33 @@ async fn measure(args: &SweepArgs) -> Result<(), Error> {
         grace_seconds: Some(0),
     };
     let mut table =
-        "| Run | Repositories | Started | Failed or skipped | Time |\n|---|---|---|---|---|\n".to_owned();
+        "| Run | Repositories | Started | Failed or skipped | Time | Processor time |\n|---|---|---|---|---|---|\n".to_owned();
     for number in 1..=args.runs {
-        let begun = Instant::now();
+        let (begun, used) = (Instant::now(), processor_time()?);
         let report = sweep::handle(&deps, &request, TIME_LIMIT).await;
         let report: Report = report.map_err(failed)?;
         table += &format!(
-            "| {number} | {} | {} | {} | {:.1} s |\n",
+            "| {number} | {} | {} | {} | {:.1} s | {:.1} s |\n",
             report.repositories,
             report.started.count,
             report.failed.count + report.skipped.count,
             begun.elapsed().as_secs_f64(),
+            processor_time()? - used,
         );
     }
     write!(std::io::stdout(), "{table}").map_err(Error::io("write to", Path::new("standard output")))
+}
+
+/// Returns the processor time of this process and of the processes that it has started and that have ended, in seconds. They
+/// are those that list refs, and git's, which serve them.
+fn processor_time() -> Result<f64, Error> {
+    let path = Path::new("/proc/self/stat");
+    let stat = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+    // The name, in parentheses, may have spaces. The times are the 14th to the 17th field.
+    let (_, fields) = stat.rsplit_once(')').unwrap_or_default();
+    let times = fields.split_whitespace().skip(11).take(4);
+    let ticks: f64 = times.filter_map(|time| time.parse::<f64>().ok()).sum();
+    Ok(ticks / TICKS_PER_SECOND)
 }
 
 fn name(number: u32) -> String {
