@@ -207,7 +207,7 @@ fn a_failed_execution_has_the_first_failure() {
 #[test]
 fn a_redriven_execution_of_a_push_begins_again() {
     let machine = Machine::read("push");
-    let redriven = "$states.context.Execution.RedriveCount > $redrive_count";
+    let redriven = "$sum([$states.context.Execution.RedriveCount]) > $redrive_count";
     let begin = machine.state("Begin");
     assert_eq!(machine.definition["StartAt"], "Begin");
     assert!(begin["Assign"]["redrive_count"].is_string());
