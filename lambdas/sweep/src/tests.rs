@@ -285,17 +285,13 @@ async fn a_host_that_lists_a_ref_twice_or_far_too_many_starts_no_more_than_one_r
     assert!(of_main <= 1, "{of_main}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn what_there_was_no_time_for_is_named_and_the_next_sweep_begins_with_it() {
     let scene = Scene::new();
     let names: Vec<_> = (0..40).map(|number| format!("group/{number:02}")).collect();
     for name in &names {
         scene.pushed(name, MAIN, Some('a')).await;
         scene.list(name, &[(MAIN, 'a')]);
-    }
-    // As many as are asked at once.
-    for name in &names[..CONCURRENCY] {
-        scene.answer(name, Answer::Hangs);
     }
     let report = scene.sweep_for(REPORT_MARGIN).await;
     assert_eq!(
