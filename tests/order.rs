@@ -25,8 +25,8 @@ use crate::fixtures::scene::Scene;
 /// The stages, of which one is killed for each push.
 const STAGES: [&str; 5] = ["Validate", "Fetch", "Package", "Upload", "Record"];
 
-/// A function is killed at most this many seconds after it has begun. Most are done by then: they lose their response.
-const LATEST_KILL: f64 = 0.3;
+/// A function is killed at most this many seconds after it has begun. One that is done by then loses its response.
+const LATEST_KILL: f64 = 0.15;
 
 /// A lease that somebody has for this long is that of a function that was killed. A living one has it for less than a second.
 const LONGEST_LEASE: Duration = Duration::from_secs(10);

@@ -158,11 +158,11 @@ async fn measure(args: &TrailArgs) -> Result<(), Error> {
     let now = Utc::now();
     let mut small = Scene::new(&config, "small", args.small, now).await?;
     let mut large = Scene::new(&config, "large", args.large, now).await?;
-
     let mut report = format!(
-        "| Operation | Requests | Items read | Read units | Write units | $ per million | {} / {} pushes: units | time | |\n\
-         |---|---|---|---|---|---|---|---|---|\n",
-        args.large, args.small
+        "| Operation | Requests | Items read | Read units | Write units | $ per million | Units, {large} / {small} pushes | \
+         Time, {large} / {small} pushes | Time, {large} pushes |\n|---|---|---|---|---|---|---|---|---|\n",
+        large = args.large,
+        small = args.small,
     );
     let mut grows = Vec::new();
     for operation in Operation::ALL {

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, PutRequest, ScalarAttributeType, WriteRequest,
 };
+use domain::index::Index;
 use domain::push::Push;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -21,9 +22,7 @@ const CONCURRENT: usize = 4;
 
 /// Creates the table `name`, with the keys and indexes of the template's.
 pub async fn create(config: &SdkConfig, name: &str) -> Result<(), Error> {
-    let keys = [["pk", "sk"]]
-        .into_iter()
-        .chain(INDEXES.map(domain::index::Index::attributes));
+    let keys = [["pk", "sk"]].into_iter().chain(INDEXES.map(Index::attributes));
     let mut create = Client::new(config)
         .create_table()
         .table_name(name)

@@ -5,6 +5,8 @@
 //! git host's own state. Decision 6 (`docs/decisions`) has the proof of the rules, and `tests/interleavings.rs`
 //! explores them.
 
+use std::cmp::Ordering;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -218,17 +220,17 @@ fn decide(current: &DeliveredPush, mine: &DeliveredPush) -> Verdict {
                 superseded(format!("push {} began where this one ended", current.push_id))
             };
         }
-        if let (Some(mine_at), Some(current_at)) = (mine.committed_at, current.committed_at)
-            && mine_at != current_at
-        {
-            return if mine_at > current_at {
-                Verdict::Write
-            } else {
-                superseded(format!(
-                    "push {} is of a commit of {current_at}, this one is of {mine_at}",
-                    current.push_id
-                ))
-            };
+        if let (Some(mine_at), Some(current_at)) = (mine.committed_at, current.committed_at) {
+            match mine_at.cmp(&current_at) {
+                Ordering::Greater => return Verdict::Write,
+                Ordering::Less => {
+                    return superseded(format!(
+                        "push {} is of a commit of {current_at}, this one is of {mine_at}",
+                        current.push_id
+                    ));
+                }
+                Ordering::Equal => {}
+            }
         }
     }
     if mine_is_later {
