@@ -186,7 +186,7 @@ mod tests {
             };
             Ledger::default().units(&[exchange]).unwrap()
         };
-        let event = json!({"pk": {"S": "p"}, "sk": {"S": "s"}, "a": {"S": "x".repeat(1_100)}});
+        let event = json!({"pk": {"S": "p"}, "sk": {"S": "e"}, "a": {"S": "x".repeat(1_100)}});
         let transaction =
             json!({"TransactItems": [{"Put": {"Item": event}}, {"Put": {"Item": item(10, "Open")}}]});
         assert_eq!(

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
+use audit::checkpoints::{Checkpoints as _, StoredCheckpoint};
 use audit::{
     AuditError, DeploymentTrail, DestinationRecord, DynamoTrail, EventStore, LastPush, Lease, PushTrail,
     RefKey, SourceRefs,
@@ -495,6 +496,12 @@ async fn the_architecture_guide_has_the_keys_of_all_items() {
         .put_sweep_begins_with(&push.source, begins_with)
         .await
         .unwrap();
+    let checkpoint = StoredCheckpoint {
+        day: samples::time().date_naive(),
+        part: 0,
+        envelope: "{}".to_owned(),
+    };
+    trail.put_checkpoint(&checkpoint).await.unwrap();
     let (deployment, released_at) = write_deployment(&trail.of()).await;
     write_delivery(&trail).await;
     let requests = service.requests();
@@ -525,6 +532,8 @@ async fn the_architecture_guide_has_the_keys_of_all_items() {
                     .replace("{environment}", deployment.environment.as_str())
                     .replace("{application}", deployment.application.as_str())
                     .replace("{time}", released_at)
+                    .replace("{day}", &checkpoint.day.to_string())
+                    .replace("{part:04}", "0000")
             })
         })
         .collect();

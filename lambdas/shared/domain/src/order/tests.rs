@@ -114,9 +114,9 @@ fn of_second(push: DeliveredPush, second: i64) -> DeliveredPush {
 
 #[test]
 fn the_later_commit_takes_precedence_over_the_number_of_an_outdated_push() {
-    // a -> ... -> h is on the host before any of its webhooks has come.
-    let earlier = push(Some('a'), 'b', 2, Some('h'));
-    let later = push(Some('d'), 'e', 1, Some('h'));
+    // a -> ... -> f is on the host before any of its webhooks has come.
+    let earlier = push(Some('a'), 'b', 2, Some('f'));
+    let later = push(Some('d'), 'e', 1, Some('f'));
     assert_newer(
         &of_second(later.clone(), 20),
         &of_second(earlier.clone(), 10),
@@ -136,18 +136,18 @@ fn the_later_commit_takes_precedence_over_the_number_of_an_outdated_push() {
 fn lineage_and_the_ref_itself_take_precedence_over_the_later_commit() {
     // Forced back to an earlier commit, before a third push.
     assert_newer(
-        &of_second(push(Some('b'), 'a', 2, Some('h')), 10),
-        &of_second(push(Some('d'), 'b', 1, Some('h')), 20),
+        &of_second(push(Some('b'), 'a', 2, Some('f')), 10),
+        &of_second(push(Some('d'), 'b', 1, Some('f')), 20),
         "began where",
     );
     // Nothing is newer than the last push of a ref, whatever its committer's clock says.
-    let last = of_second(push(Some('g'), 'h', 1, Some('h')), 0);
+    let last = of_second(push(Some('e'), 'f', 1, Some('f')), 0);
     assert_newer(
         &last,
-        &of_second(push(Some('a'), 'b', 2, Some('h')), 20),
+        &of_second(push(Some('a'), 'b', 2, Some('f')), 20),
         "already pointed to",
     );
-    let last = of_second(push(Some('g'), 'h', 2, Some('h')), 0);
+    let last = of_second(push(Some('e'), 'f', 2, Some('f')), 0);
     assert_newer(
         &last,
         &of_second(push(Some('a'), 'b', 1, Some('b')), 20),
