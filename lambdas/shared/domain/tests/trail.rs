@@ -822,6 +822,17 @@ fn every_event() -> Vec<PushEvent> {
     ]
 }
 
+/// Checks that events are read from a golden file, and written as it has them.
+fn assert_golden(events: &[RecordedEvent<PushEvent>], golden: &str) {
+    let read: Vec<RecordedEvent<PushEvent>> = serde_json::from_str(golden).unwrap();
+    assert_eq!(read, events);
+    let written = serde_json::to_value(events).unwrap();
+    assert_eq!(
+        written,
+        serde_json::from_str::<serde_json::Value>(golden).unwrap()
+    );
+}
+
 /// The file has one event of each kind. What it has once pinned was written to tables, and must stay readable for ever.
 /// A change needs a new schema version, and a reader for the old one.
 #[test]
@@ -855,14 +866,7 @@ fn every_event_reads_and_writes_as_the_golden_file_says() {
             recorded
         })
         .collect();
-    let golden = include_str!("events.json");
-    let read: Vec<RecordedEvent<PushEvent>> = serde_json::from_str(golden).unwrap();
-    assert_eq!(read, events);
-    let written = serde_json::to_value(&events).unwrap();
-    assert_eq!(
-        written,
-        serde_json::from_str::<serde_json::Value>(golden).unwrap()
-    );
+    assert_golden(&events, include_str!("events.json"));
 }
 
 /// The events of a push that a webhook reported have neither field.
@@ -880,14 +884,7 @@ fn the_event_of_a_push_that_the_sweep_found_has_its_golden_form() {
         },
     });
     let events = [RecordedEvent::new(1, None, at(1), received).unwrap()];
-    let golden = include_str!("events-sweep.json");
-    let read: Vec<RecordedEvent<PushEvent>> = serde_json::from_str(golden).unwrap();
-    assert_eq!(read, events);
-    let written = serde_json::to_value(&events).unwrap();
-    assert_eq!(
-        written,
-        serde_json::from_str::<serde_json::Value>(golden).unwrap()
-    );
+    assert_golden(&events, include_str!("events-sweep.json"));
 }
 
 /// Those of schema 1 do not name the event before them.
