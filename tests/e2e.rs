@@ -1361,11 +1361,11 @@ async fn every_function_is_a_small_stripped_binary_that_runs_on_al2023() {
     let limits = [
         ("Accept", 54),
         ("Authorize", 50),
-        ("Checkpoint", 72),
+        ("Checkpoint", 59),
         ("Fetch", 179),
         ("Package", 99),
         ("Record", 72),
-        ("Sweep", 150),
+        ("Sweep", 160),
         ("Upload", 77),
         ("Validate", 66),
     ];
