@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 /// How long after it was recorded an event counts, in seconds. By then it is in the table and in its indexes, or it never comes.
 const SETTLED_SECONDS: u32 = 600;
 
-/// How far back the last checkpoint of an earlier day is looked for.
-const LOOK_BACK: Days = Days::new(400);
+/// How far back the last checkpoint of an earlier day is looked for. It is that of the day before, unless none was signed
+/// for days, and a year of checkpoints is too much to read each hour.
+const LOOK_BACK: [Days; 2] = [Days::new(1), Days::new(400)];
 
 /// Why there is no checkpoint.
 #[derive(Debug, thiserror::Error)]
@@ -97,12 +98,16 @@ pub async fn handle(
 }
 
 async fn last_before(trail: &impl Checkpoints, day: NaiveDate) -> Result<Option<PreviousDay>, Error> {
-    let since = day.checked_sub_days(LOOK_BACK).unwrap_or(day);
-    let mut stored = trail.checkpoints(since).await?;
-    stored.retain(|stored| stored.day < day);
-    let last = stored.last().map(|last| last.day);
-    stored.retain(|stored| Some(stored.day) == last);
-    Ok(PreviousDay::of(&stored))
+    for look_back in LOOK_BACK {
+        let since = day.checked_sub_days(look_back).unwrap_or(day);
+        let mut stored = trail.checkpoints(since).await?;
+        stored.retain(|stored| stored.day < day);
+        if let Some(last) = stored.last().map(|last| last.day) {
+            stored.retain(|stored| stored.day == last);
+            return Ok(PreviousDay::of(&stored));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

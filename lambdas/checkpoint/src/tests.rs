@@ -181,6 +181,22 @@ async fn a_trail_that_was_added_for_a_day_that_was_signed_is_found() {
     );
 }
 
+#[tokio::test]
+async fn the_last_checkpoint_is_named_also_after_days_without_one() {
+    let scene = Scene::new();
+    let first = later() - TimeDelta::days(30);
+    scene.sign(first).await;
+    scene.sign(later()).await;
+    let mut stored = scene.stored().await;
+    assert_eq!(scene.findings_in(&stored, &Trails::new()), []);
+    stored.retain(|stored| stored.day != first.date_naive());
+    let found = scene.findings_in(&stored, &Trails::new());
+    assert!(
+        matches!(&found[..], [Finding::PreviousMissing { previous, .. }] if *previous == first.date_naive()),
+        "{found:?}"
+    );
+}
+
 /// What was recorded a moment ago may not be in the index yet, so that it would be missing from the checkpoint.
 #[tokio::test]
 async fn events_count_only_after_they_have_settled() {

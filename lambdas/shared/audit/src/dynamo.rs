@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::builders::PutBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, Put, TransactWriteItem};
@@ -115,6 +116,13 @@ impl<A> DynamoTrail<A> {
             .await
             .map_err(|error| self.failed(AwsFailure::new("dynamodb:GetItem", &error)))?;
         Ok(output.item)
+    }
+
+    /// Returns all items that a query of the table finds.
+    async fn query_all(&self, query: QueryFluentBuilder) -> Result<Vec<Item>, AuditError> {
+        let pages = query.table_name(&self.table).into_paginator().items().send();
+        let items: Result<Vec<Item>, _> = pages.collect().await;
+        items.map_err(|error| self.failed(AwsFailure::new("dynamodb:Query", &error)))
     }
 
     /// Writes an item, whether or not it exists.
@@ -244,23 +252,15 @@ fn is_throttled(reasons: &[CancellationReason]) -> bool {
 impl<A: Aggregate> EventStore<A> for DynamoTrail<A> {
     async fn events(&self, id: A::Id) -> Result<Vec<RecordedEvent<A::Event>>, AuditError> {
         let pk = partition_key::<A>(id);
-        let mut pages = self
+        let query = self
             .client
             .query()
-            .table_name(&self.table)
             .key_condition_expression("pk = :pk AND begins_with(sk, :event)")
             .expression_attribute_values(":pk", text(&pk))
             .expression_attribute_values(":event", text("EVENT#"))
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send();
-        let mut events = Vec::new();
-        while let Some(item) = pages.next().await {
-            let item = item.map_err(|error| self.failed(AwsFailure::new("dynamodb:Query", &error)))?;
-            events.push(event_of(item, &pk)?);
-        }
-        Ok(events)
+            .consistent_read(true);
+        let items = self.query_all(query).await?.into_iter();
+        items.map(|item| event_of(item, &pk)).collect()
     }
 
     fn retention(&self) -> Option<TimeDelta> {
@@ -307,23 +307,15 @@ impl Checkpoints for DynamoTrail<Push> {
     }
 
     async fn checkpoints(&self, since: NaiveDate) -> Result<Vec<StoredCheckpoint>, AuditError> {
-        let mut items = self
+        let query = self
             .client
             .query()
-            .table_name(&self.table)
             .key_condition_expression("pk = :pk AND sk >= :since")
             .expression_attribute_values(":pk", text(CHECKPOINT))
             .expression_attribute_values(":since", text(&since.to_string()))
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send();
-        let mut stored = Vec::new();
-        while let Some(item) = items.next().await {
-            let item = item.map_err(|error| self.failed(AwsFailure::new("dynamodb:Query", &error)))?;
-            stored.push(from_item(item, CHECKPOINT)?);
-        }
-        Ok(stored)
+            .consistent_read(true);
+        let items = self.query_all(query).await?.into_iter();
+        items.map(|item| from_item(item, CHECKPOINT)).collect()
     }
 }
 
@@ -371,22 +363,14 @@ impl PushTrail for DynamoTrail<Push> {
 impl SourceRefs for DynamoTrail<Push> {
     async fn refs(&self, source: &SourceName) -> Result<Vec<SourceRef>, AuditError> {
         let pk = source_key(source);
-        let mut pages = self
+        let query = self
             .client
             .query()
-            .table_name(&self.table)
             .key_condition_expression("pk = :pk AND begins_with(sk, :ref)")
             .expression_attribute_values(":pk", text(&pk))
-            .expression_attribute_values(":ref", text("REF#"))
-            .into_paginator()
-            .items()
-            .send();
-        let mut refs = Vec::new();
-        while let Some(item) = pages.next().await {
-            let item = item.map_err(|error| self.failed(AwsFailure::new("dynamodb:Query", &error)))?;
-            refs.push(from_item(item, &pk)?);
-        }
-        Ok(refs)
+            .expression_attribute_values(":ref", text("REF#"));
+        let items = self.query_all(query).await?.into_iter();
+        items.map(|item| from_item(item, &pk)).collect()
     }
 
     async fn sweep_begins_with(&self, source: &SourceName) -> Result<Option<RepositoryPath>, AuditError> {
