@@ -8,9 +8,13 @@
     reason = "a fixture that cannot do its work has failed the test"
 )]
 
+mod attempts;
+mod bases;
 mod board;
 mod burst;
 mod checkpoints;
+mod commit_status;
+mod credentials;
 mod deepest;
 mod deployments;
 mod fixtures;
@@ -19,13 +23,19 @@ mod hostile;
 mod listeners;
 mod options;
 mod order;
+mod providers;
 mod read_models;
 mod redrives;
 mod remedies;
 mod roles;
+mod rollbacks;
+mod routing;
 mod sample;
+mod sources;
 mod strict;
 mod sweep;
+mod unhappy;
+mod watch;
 
 use chrono::Utc;
 use domain::contract::{
@@ -765,11 +775,13 @@ impl Calls {
                 repository: hook.repository.parse().unwrap(),
                 clone_urls: vec![hook.git_http_url.clone()],
                 ref_name: hook.ref_name.parse().unwrap(),
+                destination: None,
                 before: id(&hook.before),
                 after: id(&hook.after),
                 pusher: None,
                 trigger: Trigger::Webhook,
                 missed: None,
+                rollback_to: None,
             },
             execution: Execution {
                 id: "arn:aws:states:us-east-1:000000000000:execution:by-hand:1".to_owned(),
@@ -816,7 +828,10 @@ impl Calls {
     }
 
     fn record(&self) -> Value {
-        self.envelope(RecordInput { failure: None })
+        self.envelope(RecordInput {
+            failure: None,
+            failed_attempts: 0,
+        })
     }
 }
 
@@ -879,16 +894,21 @@ async fn each_stage_of_a_finished_push_returns_its_result_again_and_writes_nothi
     assert_eq!(scene.object(run.delivered()).await.metadata, object.metadata);
 }
 
-/// Returns the output of a stage without the versions of its staged objects, because a stage that died before it could
-/// return them stages the same bytes again.
+/// Returns the output of a stage without the versions of its staged objects and what the host has sent, because a stage that died
+/// before it could return them fetches and stages the same bytes again.
 fn without_staged_versions(output: &Value) -> Value {
     let mut output = output.clone();
     match &mut output {
         Value::Object(fields) => {
-            let is_staged = |key: &Value| key.as_str().is_some_and(|key| key.starts_with("pushes/"));
+            let is_staged = |key: &Value| {
+                key.as_str()
+                    .is_some_and(|key| key.starts_with("pushes/") || key.starts_with("bases/"))
+            };
             if fields.get("key").is_some_and(is_staged) {
                 assert!(fields.remove("version_id").is_some(), "{fields:?}");
             }
+            // A host also sends how far it is.
+            fields.remove("received_bytes");
             fields
                 .values_mut()
                 .for_each(|value| *value = without_staged_versions(value));
@@ -948,13 +968,13 @@ async fn a_stage_that_is_run_again_returns_the_same_result_and_writes_one_event(
     let staged: Vec<&str> = [&fetched.index.key, &fetched.pack.key, &packed.object.key]
         .map(domain::destination::ObjectKey::as_str)
         .to_vec();
-    assert_eq!(scene.staged_keys(id).await.len(), staged.len());
+    assert_eq!(scene.left_keys(id).await.len(), staged.len());
     // The result contains the zip's version, so there is no second version.
     run("Upload", calls.upload(&deliver, &fetched, &packed)).await;
     let closed = run("Record", calls.record()).await;
     assert_eq!(closed["status"], "Delivered");
     assert_eq!(names(&scene.trail(id).await), DELIVERED);
-    assert_eq!(scene.staged_keys(id).await, [""; 0]);
+    assert_eq!(scene.left_keys(id).await.len(), staged.len());
     assert_eq!(scene.delivered_keys().await, [deliver.destination.key.as_str()]);
 }
 
@@ -992,7 +1012,8 @@ async fn a_source_without_settings_fails_the_push_before_validate() {
     let error = run.ended.error.clone().unwrap();
     assert!(error.starts_with("Ssm.ParameterNotFound"), "{run:#?}");
     scene.assert_failed(&run, "ReadSource", &error).await;
-    assert_eq!(run.events(), ["PushReceived", "PushFailed"]);
+    assert_eq!(run.events(), ["PushReceived", "AttemptFailed", "PushFailed"]);
+    assert_eq!(run.failed_attempts(), [("ReadSource".to_owned(), 0, &*error)]);
 }
 
 #[tokio::test]
@@ -1034,7 +1055,7 @@ async fn a_destination_that_may_not_be_written_to_fails_the_push_in_upload() {
     scene.assert_failed(&run, "Upload", "StorageRefused").await;
     assert!(run.ended.cause.as_ref().unwrap().contains(bucket), "{run:#?}");
     let archive = run.state().archive.as_ref().unwrap();
-    let staged = scene.staged_keys(run.push_id).await;
+    let staged = scene.left_keys(run.push_id).await;
     assert!(
         staged.contains(&archive.object.key.to_string()),
         "kept for another execution: {staged:?}"
@@ -1143,7 +1164,7 @@ async fn authorize_may_read_the_webhook_secret_and_not_the_git_secret() {
 }
 
 #[tokio::test]
-async fn accept_may_read_executions_and_not_the_table() {
+async fn accept_may_read_executions_and_the_webhook_secret_and_not_the_table() {
     let stack = stack().await;
     let role = stack.role_of("Accept").await;
     let execution = json!({"executionArn": stack.handle().execution_arn("none").unwrap()});
@@ -1152,7 +1173,8 @@ async fn accept_may_read_executions_and_not_the_table() {
         .await;
     assert!(answer.text.contains("ExecutionDoesNotExist"), "{answer:?}");
     assert!(read_table(stack, &role).await.is_denied());
-    assert!(read_secret(stack, &role, "WebhookSecretName").await.is_denied());
+    assert_eq!(read_secret(stack, &role, "WebhookSecretName").await.status, 200);
+    assert!(read_secret(stack, &role, "GitSecretName").await.is_denied());
 }
 
 #[tokio::test]
@@ -1241,21 +1263,26 @@ async fn package_may_stage_objects_and_not_read_secrets() {
 }
 
 #[tokio::test]
-async fn upload_may_deliver_objects_and_not_remove_them() {
+async fn upload_may_deliver_and_hide_objects_and_remove_no_version() {
     let stack = stack().await;
     let role = stack.role_of("Upload").await;
     let delivered = object(stack, &role, Method::PUT, "DestinationBucket", "role-of-upload").await;
     assert_eq!(delivered.status, 200);
+    // The zip of a deleted ref is hidden by a delete marker. Its versions stay.
+    let hide = object(
+        stack,
+        &role,
+        Method::DELETE,
+        "DestinationBucket",
+        "role-of-upload",
+    )
+    .await;
+    assert_eq!(hide.status, 204);
+    let version = "role-of-upload?versionId=null";
     assert!(
-        object(
-            stack,
-            &role,
-            Method::DELETE,
-            "DestinationBucket",
-            "role-of-upload"
-        )
-        .await
-        .is_denied()
+        object(stack, &role, Method::DELETE, "DestinationBucket", version)
+            .await
+            .is_denied()
     );
     assert!(
         object(stack, &role, Method::DELETE, "StagingBucketName", "pushes/any")
@@ -1314,6 +1341,21 @@ async fn sweep_may_read_the_git_secret_and_the_table_and_write_no_object() {
     );
 }
 
+#[tokio::test]
+async fn report_may_read_the_git_secret_and_write_no_object() {
+    let stack = stack().await;
+    let role = stack.role_of("Report").await;
+    assert_eq!(read_secret(stack, &role, "GitSecretName").await.status, 200);
+    assert!(read_secret(stack, &role, "WebhookSecretName").await.is_denied());
+    assert!(read_table(stack, &role).await.is_denied());
+    for bucket in ["DestinationBucket", "StagingBucketName"] {
+        for method in [Method::GET, Method::PUT] {
+            let answer = object(stack, &role, method, bucket, "pushes/role-of-report").await;
+            assert!(answer.is_denied(), "{bucket}: {answer:?}");
+        }
+    }
+}
+
 /// Returns the `N` of `2.N`, the newest version of glibc that a binary's symbols need.
 fn needed_glibc(binary: &[u8]) -> u32 {
     let prefix = b"GLIBC_2.";
@@ -1359,15 +1401,16 @@ async fn every_function_is_a_small_stripped_binary_that_runs_on_al2023() {
         return;
     }
     let limits = [
-        ("Accept", 54),
-        ("Authorize", 50),
-        ("Checkpoint", 59),
-        ("Fetch", 179),
-        ("Package", 99),
-        ("Record", 72),
-        ("Sweep", 160),
-        ("Upload", 77),
-        ("Validate", 66),
+        ("Accept", 66),
+        ("Authorize", 60),
+        ("Checkpoint", 64),
+        ("Fetch", 200),
+        ("Package", 104),
+        ("Record", 85),
+        ("Report", 130),
+        ("Sweep", 195),
+        ("Upload", 90),
+        ("Validate", 74),
     ];
     check_binaries("build", &limits);
 }

@@ -320,6 +320,10 @@ async fn pushes_in_random_order_of_which_a_stage_is_killed_midway_leave_the_newe
         assert!(midway > 0, "{killed:?}");
         let [uploads, _] = killed.get("Upload").copied().unwrap_or_default();
         assert!(leases <= uploads, "{leases} leases were ended, and {killed:?}");
+        // A function that was killed could not record that.
+        for state in history.closed().await {
+            assert!(state.failed_attempts > 0, "{state:#?}");
+        }
         let delivered = history.check().await;
         println!(
             "seed {seed}: {number} pushes, {delivered} delivered, {} superseded, {midway} stages killed midway and {} when done: \

@@ -117,7 +117,7 @@ async fn a_commit_whose_staged_objects_are_missing_is_fetched_again_in_the_same_
         .await;
     scene.assert_failed(&run, "Upload", "StorageRefused").await;
     scene.configure(|_| ()).await;
-    scene.expire_staged(run.push_id).await;
+    scene.expire_base(run.push_id).await;
     let again = scene.new_execution(run.push_id).await;
     let again = scene.follow(&again).await;
     assert_eq!(scene.object(again.delivered()).await.metadata["commit"], commit);

@@ -16,7 +16,7 @@ use crate::fixtures::scene::{Run, Scene};
 use crate::{Calls, DELIVERED};
 
 /// Sweeps the source of a scene, without waiting for webhooks that may be on their way.
-async fn sweep(scene: &Scene) -> Report {
+pub async fn sweep(scene: &Scene) -> Report {
     let payload = json!({ "sources": [scene.source], "grace_seconds": 0 });
     let answer = scene.stack.invoke("Sweep", &payload).await.value();
     serde_json::from_value(answer.clone()).unwrap_or_else(|error| panic!("{error}: {answer:#}"))

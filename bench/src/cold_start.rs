@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::report::Spread;
 
 /// The environment variables that Lambda and the template set.
-const ENVIRONMENT: [(&str, &str); 24] = [
+const ENVIRONMENT: [(&str, &str); 26] = [
     ("ALARM_ROLLBACK_MINUTES", "0"),
     ("APPLICATION", "application"),
     ("ARTIFACT_BUCKET", "artifacts"),
@@ -28,9 +28,11 @@ const ENVIRONMENT: [(&str, &str); 24] = [
     ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
     ("AWS_REGION", "eu-central-1"),
     ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ("BASE_DAYS", "30"),
     ("BUILD_PROJECT", "build"),
     ("ENVIRONMENT", "dev"),
     ("EXECUTION_ROLE_ARN", "arn:aws:iam::123456789012:role/execution"),
+    ("EXECUTIONS_URL", "https://console.example.com/"),
     ("ITEMS_URL", "https://items.example.com"),
     (
         "PERMISSIONS_BOUNDARY_ARN",

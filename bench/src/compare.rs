@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::measure::{self, Cost};
 use crate::old_way::Cloner;
 use crate::repository::{self, Tip};
-use crate::stage::{self, Stage, StageResult};
+use crate::stage::{self, Stage, this_program};
 use crate::{Cli, peers};
 
 /// The served repository's name.
@@ -178,18 +178,7 @@ impl Bench {
         input: I,
         staging: &Path,
     ) -> Result<(O, Cost), Error> {
-        let envelope = self.folder.join("envelope.json");
-        let result = self.folder.join("result.json");
-        stage::write(&envelope, &self.envelope(input)?)?;
-        let mut command = this_program()?;
-        command
-            .args(["stage", stage.name()])
-            .args([&envelope, &result])
-            .arg(staging);
-        let mut cost = self.peer(&mut command)?;
-        let result: StageResult<O> = stage::read(&result)?;
-        cost.anonymous = cost.anonymous.max(result.anonymous);
-        Ok((result.output, cost))
+        stage::run_apart(&self.folder, stage, &self.envelope(input)?, staging, &[])
     }
 
     fn peer(&self, command: &mut Command) -> Result<Cost, Error> {
@@ -217,16 +206,11 @@ impl Bench {
     }
 }
 
-fn this_program() -> Result<Command, Error> {
-    let path = std::env::current_exe().map_err(Error::io("find", Path::new("this program")))?;
-    Ok(Command::new(path))
-}
-
 fn size(path: &Path) -> Result<u64, Error> {
     Ok(path.metadata().map_err(Error::io("read", path))?.len())
 }
 
-fn remove(folder: &Path) -> Result<(), Error> {
+pub fn remove(folder: &Path) -> Result<(), Error> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", folder)(error)),
         _ => Ok(()),

@@ -1,6 +1,7 @@
 //! Measures Push Code's stages against git, and against a full clone that is walked and zipped, on any local
 //! repository. `docs/performance.md` describes what is measured and how.
 
+mod accept;
 mod board;
 mod chart;
 mod check;
@@ -10,6 +11,7 @@ mod error;
 mod measure;
 mod old_way;
 mod peers;
+mod pushes;
 mod record;
 mod report;
 mod repository;
@@ -60,6 +62,8 @@ struct Cli {
 /// The hidden commands are those that the tool starts as processes of their own, because the cost of a process is measured.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure how many webhooks are accepted in a second.
+    Accept(accept::AcceptArgs),
     /// Measure how long functions take until they ask for their first event.
     ColdStart(cold_start::ColdStartArgs),
     /// Draw a chart of ratios that were measured before.
@@ -73,6 +77,8 @@ enum Command {
     Board(board::BoardArgs),
     /// Measure what the audit trail costs in a small and in a large table.
     Trail(trail::TrailArgs),
+    /// Measure pushes that are made as the difference from the one before.
+    Pushes(pushes::PushesArgs),
     /// Run a command on a terminal and draw its screen as an animated SVG.
     Record(record::RecordArgs),
     /// Measure one run of the sweep over many repositories.
@@ -92,9 +98,11 @@ fn main() -> ExitCode {
         Some(Command::Chart { results, file }) => {
             Results::read(results).and_then(|results| chart::draw(&results, file))
         }
+        Some(Command::Accept(args)) => accept::run(args),
         Some(Command::ColdStart(args)) => cold_start::run(args),
         Some(Command::Board(args)) => board::run(args),
         Some(Command::Trail(args)) => trail::run(args),
+        Some(Command::Pushes(args)) => pushes::run(args),
         Some(Command::Record(args)) => record::run(args),
         Some(Command::Stage(args)) => stage::run(args),
         Some(Command::Sweep(args)) => sweep::run(args),

@@ -58,12 +58,18 @@ fn record(args: &RecordArgs) -> Result<Vec<Frame>, Error> {
     let (mut pty, pts) = pty_process::blocking::open().map_err(terminal)?;
     pty.resize(pty_process::Size::new(args.rows, args.columns))
         .map_err(terminal)?;
-    let mut child = pty_process::blocking::Command::new(program)
+    let mut command = pty_process::blocking::Command::new(program)
         .args(arguments)
         .env("TERM", "xterm-256color")
-        .env_remove("NO_COLOR")
-        .spawn(pts)
-        .map_err(terminal)?;
+        .env_remove("NO_COLOR");
+    // `cargo run` has set them for this program alone. Build scripts that read them would run again.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command = command.env_remove(&name);
+        }
+    }
+    let mut child = command.spawn(pts).map_err(terminal)?;
     let mut parser = Parser::new(args.rows, args.columns, 0);
     let shown = args.shown.clone().unwrap_or_else(|| {
         let words: Vec<_> = args.command.iter().map(|word| word.to_string_lossy()).collect();

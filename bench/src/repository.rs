@@ -55,6 +55,20 @@ pub fn create_mirror(folder: &Path, tip: &Tip, mirror: &Path) -> Result<(), Erro
     line(mirror, &["update-ref", &tip.ref_name, &tip.object]).map(drop)
 }
 
+/// Returns the last commits that lead to the tip by first parents, the oldest first.
+pub fn last_commits(folder: &Path, tip: &Tip, count: u32) -> Result<Vec<String>, Error> {
+    let most = format!("--max-count={count}");
+    let listed = line(folder, &["rev-list", "--first-parent", &most, &tip.commit])?;
+    let mut commits: Vec<_> = listed.lines().map(str::to_owned).collect();
+    commits.reverse();
+    Ok(commits)
+}
+
+/// Has a ref of a mirror point to a commit.
+pub fn move_ref(mirror: &Path, ref_name: &str, commit: &str) -> Result<(), Error> {
+    line(mirror, &["update-ref", ref_name, commit]).map(drop)
+}
+
 fn line(folder: &Path, arguments: &[&str]) -> Result<String, Error> {
     let output = peers::output(peers::git().arg("-C").arg(folder).args(arguments))?;
     Ok(String::from_utf8_lossy(&output).trim().to_owned())

@@ -1,20 +1,27 @@
 //! Runs one stage in a process of its own, with the same `handle` that its Lambda calls and a folder for a staging
 //! area.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
 
+use audit::{AuditError, EventStore as _, MemoryTrail, PushTrail as _};
 use aws::secrets::{SecretError, Secrets};
 use aws::staging::FolderStaging;
-use domain::contract::{Envelope, FetchInput, FetchedCommit, PackageInput};
+use domain::contract::{Archive, Deliver, Envelope, FetchInput, FetchedCommit, PackageInput};
+use domain::event::PushEvent;
 use domain::flow::StageOutput;
+use domain::order::DeliveredPush;
 use domain::push::{Push, SourceName};
+use domain::samples;
 use reporter::ProgressReporter;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::measure;
+use crate::measure::{self, Cost};
 
 /// The stage, and the files of its input and output.
 #[derive(Debug, clap::Args)]
@@ -27,6 +34,45 @@ pub struct StageArgs {
     result: PathBuf,
     /// The staging area.
     staging: PathBuf,
+    /// Leave what the next push need not fetch again.
+    #[arg(long)]
+    bases: bool,
+    /// The push that was delivered last, as JSON.
+    #[arg(long)]
+    last: Option<PathBuf>,
+}
+
+/// A push that was delivered.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Delivered {
+    pub push: Push,
+    pub deliver: Deliver,
+    pub fetched: FetchedCommit,
+    pub archive: Archive,
+}
+
+impl Delivered {
+    /// Returns a trail of this push.
+    async fn trail(self) -> Result<MemoryTrail, AuditError> {
+        let trail = MemoryTrail::default();
+        let delivered = samples::delivered();
+        let destination = self.deliver.destination.clone();
+        let last = DeliveredPush::new(&self.push, 1, None, self.archive.sha256.clone());
+        for event in [
+            samples::received(&self.push, "bench"),
+            PushEvent::PushValidated(self.deliver),
+            PushEvent::CommitFetched(self.fetched),
+            PushEvent::ArchivePackaged(self.archive),
+            PushEvent::ArchiveUploaded(delivered.clone()),
+            PushEvent::PushDelivered(delivered),
+        ] {
+            trail.append(self.push.push_id, |_| Some(event.clone())).await?;
+        }
+        let mut record = trail.acquire(&destination).await?;
+        record.last = Some(last);
+        trail.release(&destination, record).await?;
+        Ok(trail)
+    }
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -76,10 +122,17 @@ pub fn run(args: &StageArgs) -> Result<(), Error> {
         Stage::Fetch => {
             let envelope: Envelope<FetchInput> = read(&args.envelope)?;
             let program = fetch::TransferProgram::this();
+            let trail = match &args.last {
+                Some(last) => runtime.block_on(read::<Delivered>(last)?.trail()),
+                None => Ok(MemoryTrail::default()),
+            };
             let deps = fetch::Deps {
+                issuer: &Arc::default(),
+                trail: &trail.map_err(|error| failed(error.into()))?,
                 transfer: &program.map_err(Error::io("find", Path::new("this program")))?,
                 secrets: &NoLogin,
                 staging: &staging,
+                bases: args.bases,
                 progress: ProgressReporter::silent(),
             };
             let fetched = runtime.block_on(fetch::handle(&deps, &envelope));
@@ -95,6 +148,34 @@ pub fn run(args: &StageArgs) -> Result<(), Error> {
             write_result(args, archive.map_err(|error| failed(error.into()))?)
         }
     }
+}
+
+/// Runs a stage as a process of its own, with these arguments besides, and its files in `folder`.
+pub fn run_apart<I: Serialize, O: DeserializeOwned>(
+    folder: &Path,
+    stage: Stage,
+    envelope: &Envelope<I>,
+    staging: &Path,
+    more: &[&OsStr],
+) -> Result<(O, Cost), Error> {
+    let [input, result] = ["envelope.json", "result.json"].map(|name| folder.join(name));
+    write(&input, envelope)?;
+    let mut command = this_program()?;
+    command
+        .args(["stage", stage.name()])
+        .args([&input, &result])
+        .arg(staging)
+        .args(more);
+    let mut cost = measure::run(&mut command, &folder.join("stderr"))?;
+    let result: StageResult<O> = read(&result)?;
+    cost.anonymous = cost.anonymous.max(result.anonymous);
+    Ok((result.output, cost))
+}
+
+/// Returns a command that runs this program.
+pub fn this_program() -> Result<Command, Error> {
+    let path = std::env::current_exe().map_err(Error::io("find", Path::new("this program")))?;
+    Ok(Command::new(path))
 }
 
 fn write_result<T: StageOutput<Push> + Serialize>(args: &StageArgs, output: T) -> Result<(), Error> {

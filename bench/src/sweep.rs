@@ -10,6 +10,7 @@ use audit::{MemoryTrail, PushTrail as _};
 use aws::AwsFailure;
 use aws::secrets::{SecretError, Secrets};
 use aws::staging::StorageError;
+use credentials::Issuer;
 use domain::destination::Destination;
 use domain::push::{Push, SourceName};
 use domain::samples;
@@ -87,7 +88,8 @@ async fn measure(args: &SweepArgs) -> Result<(), Error> {
     let deps = Deps {
         trail: &trail,
         sources: &outside,
-        hosts: &GitHosts::new(&outside).map_err(Error::io("find", Path::new("this program")))?,
+        hosts: &GitHosts::new(&outside, Issuer::default())
+            .map_err(Error::io("find", Path::new("this program")))?,
         executions: &outside,
         destinations: &outside,
     };

@@ -13,6 +13,7 @@ use crate::local::LocalCommand;
 use crate::push::PushArgs;
 use crate::pushes::PushesCommand;
 use crate::results::Format;
+use crate::sources::SourcesArgs;
 use crate::verify::VerifyArgs;
 
 /// A git push becomes one zip in S3.
@@ -38,6 +39,11 @@ pub enum Command {
     /// Ask the audit trail about pushes, and start one again.
     #[command(subcommand)]
     Pushes(PushesCommand),
+    /// List the sources, add one, show, try, change or remove it.
+    ///
+    /// Without a command: list them, with what each delivers, from where and where to, and what its git host does not send.
+    /// Exits with 1 if the settings of one cannot be used.
+    Sources(SourcesArgs),
     /// Serve a page on this machine that shows the pushes and follows them.
     ///
     /// It has what runs, what has failed and what to do, the timeline of each push, where a commit is, and replay. The command

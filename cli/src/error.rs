@@ -142,6 +142,12 @@ pub enum Error {
     /// The local AWS, or a stack in it, failed.
     #[error(transparent)]
     LocalAws(#[from] local_aws::Error),
+    /// Something with the sources of a stack failed.
+    #[error(transparent)]
+    Sources(#[from] sources::Error),
+    /// A person did not agree.
+    #[error("nothing was changed, because you did not agree")]
+    NotConfirmed,
     /// A zip is not verified.
     #[error(transparent)]
     Unverified(#[from] Unverified),
@@ -226,6 +232,7 @@ impl Error {
                 }
                 let code = match self {
                     Self::LocalAws(error) => error.as_ref(),
+                    Self::Sources(error) => error.as_ref(),
                     _ => self.as_ref(),
                 };
                 json!({ "code": code, "cause": cause, "remedy": null })
@@ -239,6 +246,7 @@ impl Error {
         match self {
             Self::Usage(_) => 2,
             Self::LocalAws(error) if error.is_wrong_usage() => 2,
+            Self::Sources(error) if error.is_wrong_usage() => 2,
             _ => 1,
         }
     }

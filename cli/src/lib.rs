@@ -11,6 +11,7 @@ pub mod push;
 pub mod pushes;
 pub mod repository;
 pub mod results;
+pub mod sources;
 mod states;
 mod summary;
 pub mod verify;

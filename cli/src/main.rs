@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use push_code::args::{Cli, Command, completions, man};
 use push_code::results::Results;
-use push_code::{Error, audit, board, deployments, local, push, pushes, verify};
+use push_code::{Error, audit, board, deployments, local, push, pushes, sources, verify};
 use shell::output::choose_colours;
 use shell::progress::Progress;
 use shell::report::report;
@@ -55,6 +55,7 @@ async fn run(cli: Cli, results: &mut Results<Stdout>) -> Result<bool, Error> {
         Command::Man { command } => man(&command, results.writer()).map(|()| true),
         Command::Deployments(command) => deployments::run(command, results, progress).await,
         Command::Pushes(command) => pushes::run(command, results, progress).await,
+        Command::Sources(args) => sources::run(args, results, progress).await,
         Command::Board(args) => board::run(args, results, progress).await.map(|()| true),
         Command::Audit(command) => audit::run(command, results, progress).await,
         Command::Verify(args) => verify::run(&args, results, progress).map(|()| true),

@@ -107,10 +107,7 @@ impl Origin {
                 known_hosts: pins(known_hosts, url).await?,
             },
         };
-        Ok(Some(Credential {
-            host: url.with_path("").as_url().clone(),
-            login,
-        }))
+        Ok(Some(Credential::of(url.with_path("").as_url().clone(), login)))
     }
 }
 
@@ -158,13 +155,11 @@ pub fn served_url(host: &str, repository: &str) -> Result<RemoteUrl, Error> {
 /// Returns the login of the git secret for a folder that is served at `url`.
 #[must_use]
 pub fn served_login(url: &RemoteUrl, password: &str) -> Credential {
-    Credential {
-        host: url.with_path("").as_url().clone(),
-        login: credentials::Login::Password {
-            username: GIT_USER.to_owned(),
-            password: password.into(),
-        },
-    }
+    let login = credentials::Login::Password {
+        username: GIT_USER.to_owned(),
+        password: password.into(),
+    };
+    Credential::of(url.with_path("").as_url().clone(), login)
 }
 
 /// Finds the repository and what its ref points to.
@@ -274,6 +269,8 @@ async fn pins(known_hosts: &Path, url: &RemoteUrl) -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use credentials::GitSecretJson;
     use fetch::GitSecret;
 
@@ -358,22 +355,22 @@ mod tests {
         }
         let text = GitSecretJson::of(credentials).expose().unwrap();
 
-        let secret = GitSecret::parse(&"gitlab".parse().unwrap(), &text).unwrap();
-        let access = |url: &str| {
-            let url: RemoteUrl = url.parse().unwrap();
-            serde_json::to_value(secret.credentials().access(url.origin()).unwrap()).unwrap()
+        let secret = GitSecret::parse(&"gitlab".parse().unwrap(), &text, &Arc::default()).unwrap();
+        let access = async |url: &str| {
+            let access = secret.credentials().access(&url.parse().unwrap()).await;
+            serde_json::to_value(access.unwrap()).unwrap()
         };
         let password = |username: &str, password: &str| serde_json::json!({"Password": {"username": username, "password": password}});
-        assert_eq!(access(served.as_str()), password(GIT_USER, "served"));
+        assert_eq!(access(served.as_str()).await, password(GIT_USER, "served"));
         assert_eq!(
-            access("https://git.example.com:8443/other.git"),
+            access("https://git.example.com:8443/other.git").await,
             password("bot", "pass word")
         );
         assert_eq!(
-            access("ssh://git.example.com/other.git"),
+            access("ssh://git.example.com/other.git").await,
             serde_json::json!({"Key": {"private_key": "the key", "passphrase": null, "known_hosts": line}})
         );
-        assert_eq!(access("https://git.example.com/a/b.git"), "Anonymous");
+        assert_eq!(access("https://git.example.com/a/b.git").await, "Anonymous");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use attestation::Unsigned;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use audit::MemoryTrail;
@@ -12,12 +13,12 @@ use aws::secrets::{SecretError, Secrets};
 use aws::staging::{S3Staging, Staging};
 use aws_sdk_s3::config::ProvideCredentials as _;
 use chrono::Utc;
-use credentials::GitSecretJson;
+use credentials::{GitSecretJson, Issuer};
 use domain::contract::{
     Archive, Delivered, Envelope, Execution, FetchInput, Ignored, PackageInput, RecordInput, Stage,
     Superseded, UploadInput, Uploaded, ValidateInput, Validated,
 };
-use domain::destination::KeyTemplate;
+use domain::destination::{KeyTemplate, staging_key};
 use domain::error::{Code, Coded};
 use domain::flow::StageOutput;
 use domain::push::{DeliveryId, Push, PushId, SourceName, Trigger};
@@ -25,6 +26,7 @@ use domain::remote_url::RemoteUrl;
 use domain::source::GitHost;
 use fetch::TransferProgram;
 use local_aws::trail::Trail;
+use record::NoHistories;
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -95,6 +97,7 @@ pub async fn run(args: PushArgs, results: &mut Results<impl Write>, progress: Pr
     let key = args.key.render(&push);
     key.map_err(|error| Error::Usage(error.to_string()))?;
     let run = Run {
+        issuer: Arc::new(Issuer::new(config.credentials_provider())),
         transfer: TransferProgram::this().map_err(Error::io("find", Path::new("this program")))?,
         push,
         trail: MemoryTrail::default(),
@@ -156,11 +159,13 @@ pub(crate) fn push(
         repository: origin.repository().parse().map_err(usage)?,
         clone_urls: vec![clone_url.to_string()],
         ref_name,
+        destination: None,
         before: before.map(str::parse).transpose().map_err(usage)?,
         after: Some(tip.object.parse().map_err(usage)?),
         pusher: None,
         trigger: Trigger::default(),
         missed: None,
+        rollback_to: None,
     })
 }
 
@@ -178,6 +183,7 @@ pub(crate) fn settings(host: &GitHost, bucket: &str, key: &str, options: &Value)
 }
 
 struct Run {
+    issuer: Arc<Issuer>,
     transfer: TransferProgram,
     push: Push,
     trail: MemoryTrail,
@@ -206,7 +212,10 @@ impl Run {
         let fetched = self
             .stage(Stage::Fetch, input, async |envelope, step| {
                 let deps = fetch::Deps {
+                    issuer: &self.issuer,
+                    trail: &self.trail,
                     transfer: &self.transfer,
+                    bases: false,
                     secrets: &self.secrets,
                     staging: &self.staging,
                     progress: step.meter(fetch::Progress::bytes),
@@ -255,8 +264,11 @@ impl Run {
         };
         self.stage(
             Stage::Record,
-            RecordInput { failure: None },
-            async |envelope, _| record::handle(&self.trail, &self.staging, envelope).await,
+            RecordInput {
+                failure: None,
+                failed_attempts: 0,
+            },
+            async |envelope, _| record::handle(&self.trail, &self.staging, &NoHistories, envelope).await,
         )
         .await?;
         Ok((delivered, archive))
@@ -288,7 +300,11 @@ impl Run {
 
     /// Removes what a failed run has staged, because no other run could use it.
     async fn clean(&self) {
-        if let Err(error) = self.staging.remove_all(&self.push.push_id).await {
+        let removed = match staging_key(&self.push.push_id, "") {
+            Ok(prefix) => self.staging.remove_all(&prefix).await,
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = removed {
             self.progress
                 .line(&format!("! intermediate objects are left: {error}"));
         }

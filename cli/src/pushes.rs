@@ -2,22 +2,25 @@
 
 mod filter;
 mod text;
+mod watch;
 
 use std::io::Write;
 
 use audit::{Page, RefKey};
 use clap::Subcommand;
+use domain::git::RefName;
 use domain::index::{Category, CommitPrefix};
 use domain::push::PushId;
 use domain::state::PushState;
 use local_aws::Stack;
 use local_aws::deployments::Deployments;
-use local_aws::replay;
+use local_aws::filter::ref_name;
 use local_aws::trail::{self, Trail};
+use local_aws::{replay, rollback};
 use serde_json::json;
 use shell::progress::Progress;
 
-use self::filter::{CategoryArg, FilterArgs};
+use self::filter::{CategoryArg, FilterArgs, SubjectArgs};
 use crate::Error;
 use crate::deployments::{open_stack, table};
 use crate::results::Results;
@@ -80,6 +83,31 @@ pub enum PushesCommand {
         #[arg(long, conflicts_with = "id")]
         commit: Option<CommitPrefix>,
         /// Its stack.
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// Deliver the zip of an earlier push again, as a push of its own. Only pushes that come after it replace that zip.
+    Rollback {
+        /// The ref whose destination is rolled back: a branch, or a full name such as refs/tags/v1.
+        #[arg(value_name = "REF", value_parser = ref_name)]
+        ref_name: RefName,
+        /// The earlier push of this ref.
+        id: PushId,
+        /// Its stack.
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// Print the events of pushes as they happen, a line each, until Ctrl-C.
+    ///
+    /// With the id of a push: all its events, also those that it has already, until it is closed. Exits with 1 if it has failed.
+    Watch {
+        /// Only this push.
+        #[arg(conflicts_with_all = ["repository", "ref_name", "source"])]
+        id: Option<PushId>,
+        /// Which of them.
+        #[command(flatten)]
+        subject: SubjectArgs,
+        /// Their stack.
         #[command(flatten)]
         stack: StackArgs,
     },
@@ -146,6 +174,31 @@ pub async fn run(
             ))?;
             Ok(true)
         }
+        PushesCommand::Rollback { ref_name, id, stack } => {
+            let stack = stack.open(progress).await?;
+            let (push, _) = state_of(&stack, id).await?;
+            if push.push.ref_name != ref_name {
+                return Err(Error::Usage(format!(
+                    "the push {id} is of {}, not of {ref_name}: `push-code pushes list --ref {ref_name}` shows those that are",
+                    push.push.ref_name
+                )));
+            }
+            let rollback = rollback::roll_back(&stack, &push).await?;
+            results.put(json!({ "push_id": rollback }));
+            results.text(format!(
+                "The push {rollback} delivers the zip of {id} again\nIts end: push-code pushes show {rollback}"
+            ))?;
+            Ok(true)
+        }
+        PushesCommand::Watch { id, subject, stack } => {
+            let stack = stack.open(progress).await?;
+            match id {
+                Some(id) => watch::one(&stack, id, results, progress).await,
+                None => watch::all(&stack, &subject, results, progress)
+                    .await
+                    .map(|()| true),
+            }
+        }
         PushesCommand::Show { id, stack } => show(&stack.open(progress).await?, id, results).await,
     }
 }
@@ -173,11 +226,15 @@ async fn list(
 /// Returns a push and its events.
 async fn state_of(stack: &Stack, id: PushId) -> Result<(PushState, Trail), Error> {
     let trail = trail::read(&stack.trail()?, id).await?;
-    let state = trail.state.clone().ok_or_else(|| Error::NoPush {
+    let state = trail.state.clone().ok_or_else(|| no_push(stack, id))?;
+    Ok((state, trail))
+}
+
+fn no_push(stack: &Stack, id: PushId) -> Error {
+    Error::NoPush {
         push_id: id.to_string(),
         stack: stack.name().to_owned(),
-    })?;
-    Ok((state, trail))
+    }
 }
 
 /// Returns the last push of a commit, which has to be that of one ref.
@@ -207,7 +264,7 @@ async fn show(stack: &Stack, id: PushId, results: &mut Results<impl Write>) -> R
     let (state, shown) = state_of(stack, id).await?;
     let deployments = Deployments::of_push(stack, id).await?;
     results.put(json!({ "push": state, "trail": shown.events, "deployments": deployments }));
-    results.text(text::describe(&state, &shown, stack.console().as_deref()))?;
+    results.text(text::describe(&state, &shown, stack.console().as_ref()))?;
     if !deployments.is_empty() {
         results.text(format!("Deployments\n{}", table(&deployments)))?;
     }

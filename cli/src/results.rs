@@ -16,8 +16,9 @@ use crate::Error;
 pub enum Format {
     /// As text, for people.
     #[default]
+    #[value(alias = "table")]
     Text,
-    /// As one JSON document, of the result or of the error.
+    /// As one JSON document, of the result or of the error. What goes on is a line of JSON for each event.
     Json,
 }
 
@@ -27,6 +28,7 @@ pub struct Results<W> {
     writer: W,
     format: Format,
     document: Map<String, Value>,
+    has_lines: bool,
 }
 
 impl Results<io::Stdout> {
@@ -44,6 +46,7 @@ impl<W: Write> Results<W> {
             writer,
             format,
             document: Map::new(),
+            has_lines: false,
         }
     }
 
@@ -55,6 +58,18 @@ impl<W: Write> Results<W> {
         match self.format {
             Format::Text => self.write(&plain(&text.to_string())),
             Format::Json => Ok(()),
+        }
+    }
+
+    /// Writes something of which more may follow: a line of text, or one of JSON.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn line(&mut self, text: impl Display, document: &Value) -> Result<(), Error> {
+        self.has_lines = true;
+        match self.format {
+            Format::Text => self.write(&one_line(&text.to_string())),
+            Format::Json => self.write(&escape(&document.to_string())),
         }
     }
 
@@ -80,7 +95,13 @@ impl<W: Write> Results<W> {
         if self.document.is_empty() {
             return Ok(());
         }
-        let document = format!("{:#}", Value::Object(std::mem::take(&mut self.document)));
+        let document = Value::Object(std::mem::take(&mut self.document));
+        // After lines it is one too.
+        let document = if self.has_lines {
+            document.to_string()
+        } else {
+            format!("{document:#}")
+        };
         self.write(&escape(&document))
     }
 
@@ -147,6 +168,36 @@ mod tests {
             document,
             json!({ "push_id": 1, "subject": format!("Grüße {HOSTILE}") })
         );
+    }
+
+    #[test]
+    fn what_goes_on_is_a_line_each_and_so_is_the_error_that_ends_it() {
+        let lines = |format| {
+            let mut results = Results::new(Vec::new(), format);
+            for number in 1..=2 {
+                let document = json!({ "number": number, "ref": HOSTILE });
+                results.line(format!("{number}: {HOSTILE}\n"), &document).unwrap();
+            }
+            results.end(Some(&Error::GitMissing)).unwrap();
+            let text = String::from_utf8(results.writer).unwrap();
+            assert_eq!(plain(&text), text);
+            text.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let shown = "\u{fffd}]0;x\u{fffd}\u{fffd} ";
+        assert_eq!(
+            lines(Format::Text),
+            [format!("1: {shown}"), format!("2: {shown}")]
+        );
+        let documents: Vec<Value> = lines(Format::Json)
+            .iter()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(
+            documents[..2],
+            [1, 2].map(|number| json!({ "number": number, "ref": HOSTILE }))
+        );
+        assert_eq!(documents[2]["error"]["code"], "GitMissing");
+        assert_eq!(documents.len(), 3);
     }
 
     #[test]

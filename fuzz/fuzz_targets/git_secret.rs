@@ -2,7 +2,8 @@
 
 #![no_main]
 
-use domain::remote_url::RemoteUrl;
+use std::sync::Arc;
+
 use fetch::GitSecret;
 use libfuzzer_sys::fuzz_target;
 use secrecy::SecretString;
@@ -12,13 +13,7 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let source = "gitlab".parse().expect("a name");
-    if let Ok(secret) = GitSecret::parse(&source, &SecretString::from(text)) {
-        for url in [
-            "https://gitlab.example.com/a/b.git",
-            "ssh://git@gitlab.example.com/a/b.git",
-        ] {
-            let url: RemoteUrl = url.parse().expect("a URL");
-            let _ = secret.credentials().access(url.origin());
-        }
+    if let Ok(secret) = GitSecret::parse(&source, &SecretString::from(text), &Arc::default()) {
+        let _ = secret.credentials().redact(text);
     }
 });

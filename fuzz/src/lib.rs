@@ -3,6 +3,7 @@
 pub mod objects;
 pub mod packs;
 pub mod paths;
+pub mod webhook;
 
 /// Splits an input into its parts, which are separated by the byte 0xff, which no text has. The last part is the rest.
 #[must_use]

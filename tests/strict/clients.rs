@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use accept::{Executions, StepFunctions};
 use audit::{DynamoTrail, MemoryTrail, PushTrail, conformance};
-use aws::destination::{DestinationStore, S3Destination};
+use aws::destination::{DestinationStore, S3Destination, Zip};
 use aws::failure::Failed;
 use aws::secrets::{Secrets, SecretsManager};
 use aws::staging::{PIECE_BYTES, S3Staging, Staging};
@@ -82,9 +82,15 @@ async fn staging_and_destination_send_no_request_that_s3_refuses() {
             continue;
         }
         let metadata = HashMap::from([("text".to_owned(), "=?UTF-8?B?SsO2cmc=?=".to_owned())]);
-        let left = store.prepare(&staged, &destination, &metadata).await.unwrap();
+        let left = store
+            .prepare(Zip::Staged(&staged), &destination, &metadata)
+            .await
+            .unwrap();
         store.abort(&left, &destination).await;
-        let prepared = store.prepare(&staged, &destination, &metadata).await.unwrap();
+        let prepared = store
+            .prepare(Zip::Staged(&staged), &destination, &metadata)
+            .await
+            .unwrap();
         let delivered = store.complete_if_unchanged(&prepared, &destination, expected.as_deref());
         let delivered = delivered.await.unwrap().unwrap();
         let head = store.head(&destination).await.unwrap().unwrap();
@@ -96,7 +102,10 @@ async fn staging_and_destination_send_no_request_that_s3_refuses() {
         .put(&destination, "application/json", b"{}".into())
         .await
         .unwrap();
-    staging.remove_all(&push_id).await.unwrap();
+    staging
+        .remove_all(&staging_key(&push_id, "").unwrap())
+        .await
+        .unwrap();
     assert_eq!(aws.refused(), []);
 }
 

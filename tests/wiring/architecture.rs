@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use audit::{EventStore, MemoryTrail, samples};
 use aws::staging::FolderStaging;
-use domain::contract::{Envelope, Failure, RecordInput, Stage, Uploaded, Validated};
+use domain::commit_status::{CommitStatus, CommitStatusSet, Reported};
+use domain::contract::{
+    Envelope, Expire, Expiry, Failure, FetchedCommit, FoundRef, RecordInput, Stage, Uploaded, Validated,
+};
 use domain::error::{Code, Coded};
 use domain::event::PushEvent;
 use domain::flow::StageOutput;
 use domain::push::Push;
+use record::NoHistories;
 use serde::Serialize;
 use serde_json::json;
 
@@ -118,10 +122,18 @@ impl Trail {
 
     async fn record(&mut self, state: &'static str, execution: &str, failure: Option<Failure>) {
         let before = self.count().await;
-        let envelope = self.envelope(execution, RecordInput { failure });
+        let envelope = self.envelope(
+            execution,
+            RecordInput {
+                failure,
+                failed_attempts: 0,
+            },
+        );
         let folder = tempfile::tempdir().unwrap();
         let staging = FolderStaging::new(folder.path().to_owned());
-        record::handle(&self.trail, &staging, &envelope).await.unwrap();
+        record::handle(&self.trail, &staging, &NoHistories, &envelope)
+            .await
+            .unwrap();
         self.note(state, before).await;
     }
 }
@@ -133,6 +145,7 @@ async fn what_the_table_of_states_says_of_the_trail_is_what_the_stages_write() {
     const FETCH: (&str, Stage) = ("Fetch", Stage::Fetch);
     const PACKAGE: (&str, Stage) = ("Package", Stage::Package);
     const UPLOAD: (&str, Stage) = ("Upload", Stage::Upload);
+    const REPORTS: [&str; 3] = ["ReportPending", "Report", "ReportFailure"];
     let deliver = || Validated::Deliver(samples::deliver());
     let ignore = || Validated::Ignore(samples::ignored());
     let failure = || Failure {
@@ -167,9 +180,68 @@ async fn what_the_table_of_states_says_of_the_trail_is_what_the_stages_write() {
         trail.run(PACKAGE, "e3", Some(samples::archive())).await;
         trail.run(UPLOAD, "e3", Some(ending)).await;
         trail.record("Record", "e3", None).await;
+        for state in REPORTS {
+            let set = CommitStatusSet {
+                status: CommitStatus::Success,
+                commit: "a".repeat(40).parse().unwrap(),
+                url: "https://git.example.com/api/v4".to_owned().try_into().unwrap(),
+                execution_id: "e3".to_owned(),
+            };
+            let reported = Some(Reported::Set(set));
+            trail.run((state, Stage::Report), "e3", reported).await;
+        }
         for (state, events) in trail.written {
             written.entry(state.to_owned()).or_default().extend(events);
         }
+    }
+    for ending in [
+        Uploaded::Superseded(samples::superseded()),
+        Uploaded::Ignored(samples::ignored()),
+    ] {
+        let mut unchanged = Trail::new();
+        unchanged.run(VALIDATE, "e1", Some(deliver())).await;
+        let fetched = FetchedCommit {
+            unchanged_since: Some(samples::push().push_id),
+            ..samples::fetched(7)
+        };
+        unchanged.run(FETCH, "e1", Some(fetched)).await;
+        unchanged.run(("Keep", Stage::Keep), "e1", Some(ending)).await;
+        for (state, events) in unchanged.written {
+            written.entry(state.to_owned()).or_default().extend(events);
+        }
+    }
+    let found = domain::samples::found_version();
+    for ending in [
+        Expiry::Expired(domain::samples::expired()),
+        Expiry::Ignored(samples::ignored()),
+    ] {
+        let mut deletion = Trail::new();
+        let expire = Expire {
+            clone_url: found.deliver.clone_url.clone(),
+            destination: found.deliver.destination.clone(),
+            sequence: 1,
+            further: vec![],
+        };
+        deletion
+            .run(VALIDATE, "e1", Some(Validated::Expire(expire)))
+            .await;
+        let found = Some(FoundRef { ref_now: None });
+        deletion.run(("FindRef", Stage::FindRef), "e1", found).await;
+        deletion.run(("Expire", Stage::Expire), "e1", Some(ending)).await;
+        for (state, events) in deletion.written {
+            written.entry(state.to_owned()).or_default().extend(events);
+        }
+    }
+    written.remove("FindRef");
+    let mut rollback = Trail::new();
+    rollback
+        .run(VALIDATE, "e1", Some(Validated::Deliver(found.deliver.clone())))
+        .await;
+    rollback
+        .run(("FindVersion", Stage::FindVersion), "e1", Some(found))
+        .await;
+    for (state, events) in rollback.written {
+        written.entry(state.to_owned()).or_default().extend(events);
     }
     let mut told = told();
     for state in [
@@ -177,6 +249,8 @@ async fn what_the_table_of_states_says_of_the_trail_is_what_the_stages_write() {
         "PublishFailure",
         "PublishFailureLater",
         "Notify",
+        "CloseFailure",
+        "RecordFailureAttempts",
         "Failed",
     ] {
         // They share a row with RecordFailure, which alone writes an event.

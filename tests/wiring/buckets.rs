@@ -36,7 +36,14 @@ fn every_bucket_is_versioned_encrypted_private_and_refuses_plain_http() {
     }
     let template = template();
     let staging = &template["Resources"]["StagingBucket"]["Properties"];
-    let rule = &staging["LifecycleConfiguration"]["Rules"][0];
-    assert_eq!(rule["Prefix"], "pushes/");
-    assert_eq!(rule["ExpirationInDays"], json!({ "Ref": "StagedObjectDays" }));
+    let rules = &staging["LifecycleConfiguration"]["Rules"];
+    let expected = [
+        ("pushes/", json!({ "Ref": "StagedObjectDays" })),
+        (
+            "bases/",
+            json!({ "Fn::If": ["KeepsBases", { "Ref": "BaseDays" }, 1] }),
+        ),
+    ];
+    let found = items(rules).map(|rule| (rule["Prefix"].as_str().unwrap(), rule["ExpirationInDays"].clone()));
+    assert!(found.eq(expected), "{rules}");
 }

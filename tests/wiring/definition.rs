@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::functions::{edge, scheduled, timeout_of};
-use crate::machine::{Machine, function_of, machines};
+use crate::machine::{Machine, REPORT, function_of, machines};
 use crate::project::{
     capitalised, entries, items, parse, read, resources, substitutions, template, texts, variants, verbs,
 };
@@ -30,6 +30,16 @@ fn every_stage_is_a_state_of_its_name() {
             .flat_map(Machine::stages)
             .any(|(_, _, function)| function == stage);
         assert!(runs, "{stage}");
+    }
+    let push = machines.iter().find(|machine| machine.name == "push").unwrap();
+    for (name, _, function) in push.stages() {
+        let stage = Stage::of_state(name).unwrap();
+        assert_eq!(capitalised(stage.function()), function, "{name}");
+        let own = stage.to_string();
+        assert!(own == function || own == name, "{name}: {own}");
+    }
+    for (name, _) in push.calls().map(|(name, task, _)| (name, task)) {
+        assert_eq!(Stage::of_state(name), None, "{name}");
     }
     for machine in &machines {
         for (name, task, function) in machine.stages() {
@@ -136,8 +146,12 @@ fn every_complete_status_ends_the_execution_under_its_name() {
         let (unknown, known) = {
             let choices: Vec<_> = items(&machine.state("Close")["Choices"]).cloned().collect();
             let (last, others) = choices.split_last().unwrap();
-            // A redriven execution begins again.
-            let known = others.iter().filter(|choice| choice["Next"] != "Begin");
+            // A redriven execution begins again, what has failed since is recorded first, and the commit shows how the push
+            // ended.
+            let before = ["Begin", "Report", "RecordAttempts"];
+            let known = others
+                .iter()
+                .filter(|choice| before.iter().all(|before| choice["Next"] != *before));
             (last.clone(), known.cloned().collect::<Vec<_>>())
         };
         assert_eq!(unknown["Condition"], "{% true %}");
@@ -237,7 +251,9 @@ fn a_redriven_execution_of_a_push_begins_again() {
         // The stage that takes the push over does so only with the settings that were read since the redrive, and a failure
         // is of the run that had it.
         let count = match name {
-            "Validate" | "RecordFailure" => "$redrive_count",
+            "Validate" | "RecordFailure" | "RecordAttempts" | "RecordFailureAttempts" | "ReportFailure" => {
+                "$redrive_count"
+            }
             _ => "$states.context.Execution.RedriveCount",
         };
         let id =
@@ -298,7 +314,7 @@ fn an_execution_that_was_stopped_is_reported() {
         };
         assert_eq!(pattern["detail"]["status"], statuses, "{name}");
         let after = machine.after_a_failure();
-        let recorder = called_by(template, name);
+        let recorder = called_by(template, name, 0);
         let runs_after_a_failure = machine
             .stages()
             .any(|(name, _, function)| after.contains(name) && recorder == format!("{function}Function"));
@@ -306,10 +322,17 @@ fn an_execution_that_was_stopped_is_reported() {
     }
 }
 
-/// Returns the function that a rule calls, and may call wherever there is the rule.
-fn called_by<'a>(template: &'a Value, name: &str) -> &'a str {
+/// The commit of a push whose execution was stopped would be shown as pending for ever.
+#[test]
+fn the_commit_of_an_execution_that_was_stopped_is_shown_as_failed() {
+    let template = template();
+    assert_eq!(called_by(&template, "StoppedExecutionRule", 1), "ReportFunction");
+}
+
+/// Returns the function that a rule calls at this place of its targets, and may call wherever there is the rule.
+fn called_by<'a>(template: &'a Value, name: &str, target: usize) -> &'a str {
     let rule = &template["Resources"][name];
-    let target = rule["Properties"]["Targets"][0]["Arn"]["Fn::GetAtt"]
+    let target = rule["Properties"]["Targets"][target]["Arn"]["Fn::GetAtt"]
         .as_str()
         .unwrap();
     let function = target.strip_suffix(".Arn").unwrap();
@@ -339,7 +362,7 @@ fn alarms_after_a_release_are_reported() {
         })
     );
     assert_eq!(template["Parameters"]["Alarms"]["Type"], "CommaDelimitedList");
-    assert_eq!(called_by(&template, "AlarmRule"), "AdmitFunction");
+    assert_eq!(called_by(&template, "AlarmRule", 0), "AdmitFunction");
     // Without the rule, nobody calls the function.
     assert_eq!(
         template["Conditions"]["RollsBackByAlarm"],
@@ -406,16 +429,22 @@ fn a_delivered_push_passes_as_many_other_states_as_its_cost_says() {
     let machines = machines();
     let machine = machines.iter().find(|machine| machine.name == "push").unwrap();
     let mut name = machine.definition["StartAt"].as_str().unwrap();
-    let (mut passed, mut others) = (BTreeSet::new(), 0);
-    // A choice goes on to the first state that was not passed: back leads only what is fetched again or redriven.
+    // No attempt has failed, the source has one destination, and the push is neither a deletion nor a rollback, and has changed
+    // something.
+    let not_passed = ["RecordAttempts", "StartFurther", "FindRef", "FindVersion", "Keep"];
+    let (mut passed, mut others) = (BTreeSet::from(not_passed), 0);
+    // A choice goes on to the first state that was not passed: back leads only what is fetched again or redriven. Most sources
+    // show no status of commits.
     loop {
         passed.insert(name);
         let state = machine.state(name);
         let is_stage = function_of(state).is_some_and(|function| function != "Record");
         others += u64::from(!is_stage);
         let choices = items(&state["Choices"]).map(|choice| &choice["Next"]);
-        let mut next = choices.chain([&state["Next"]]).filter_map(Value::as_str);
-        match next.find(|next| !passed.contains(next)) {
+        let mut next = choices
+            .chain([&state["Next"], &state["Default"]])
+            .filter_map(Value::as_str);
+        match next.find(|next| !passed.contains(next) && function_of(machine.state(next)) != Some(REPORT)) {
             Some(next) => name = next,
             None => break,
         }

@@ -1,12 +1,13 @@
 //! Compares the tables of the guides with the code and the template.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use domain::error::Code;
-use domain::source::{Limits, Options, SourceSettings};
+use domain::source::{Limits, Options, Provider, SourceSettings};
 use fetch::GitSecret;
 use serde_json::{Value, json};
-use webhook::WebhookSecret;
+use webhook::{WebhookSecret, not_sent, proof};
 
 use crate::functions::timeout_of;
 use crate::numbers::{grouped, with_unit};
@@ -93,6 +94,40 @@ fn the_table_of_alarms_is_the_templates() {
         });
         assert_rows(guide, "## Alarms", alarms);
     }
+}
+
+#[test]
+fn the_guide_says_of_each_git_host_what_it_does_not_send() {
+    let table = table("docs/operations.md", "## Missed pushes");
+    for provider in Provider::ALL {
+        let row = [provider.name().to_owned(), not_sent(provider).join("; ")];
+        assert!(table.contains(&row.to_vec()), "{table:#?} has no {row:#?}");
+    }
+}
+
+#[test]
+fn the_guide_says_of_each_git_host_how_its_webhooks_are_proven() {
+    let table = table("docs/operations.md", "## Git hosts and their webhooks");
+    assert_eq!(table.len(), Provider::ALL.len());
+    for (row, provider) in table.iter().zip(Provider::ALL) {
+        let [host, name, choose, pushes, proven, id] = &row[..] else {
+            panic!("{row:?}");
+        };
+        assert!(
+            host.starts_with(provider.name()) && !choose.is_empty() && !pushes.is_empty(),
+            "{row:?}"
+        );
+        let code = serde_json::to_value(provider).unwrap();
+        assert_eq!(code_in(name), BTreeSet::from([code.as_str().unwrap().to_owned()]));
+        let headers = code_in(&proven.to_lowercase());
+        let header = proof(provider).header();
+        assert!(header.is_none_or(|header| headers.contains(header)), "{row:?}");
+        assert!(!code_in(id).is_empty(), "{row:?}");
+    }
+    // The template has all of them.
+    let template = template();
+    let allowed = &template["Parameters"]["Provider"]["AllowedValues"];
+    assert_eq!(*allowed, json!(Provider::ALL));
 }
 
 #[test]
@@ -214,12 +249,52 @@ fn the_example_of_settings_is_read_by_the_code_that_reads_them() {
 }
 
 #[test]
+fn the_schema_of_settings_is_that_of_the_code_and_refuses_what_the_code_refuses() {
+    let schema: Value = serde_json::from_str(&read("docs/source.schema.json")).unwrap();
+    assert_eq!(
+        schema,
+        sources::schema(),
+        "write it anew: push-code sources schema > docs/source.schema.json"
+    );
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let example = &examples("docs/operations.md", "## Settings of a source")[0];
+    let example: Value = serde_json::from_str(example).unwrap();
+    assert!(validator.is_valid(&example));
+    for pointer in [
+        "",
+        "/destination",
+        "/options",
+        "/options/limits",
+        "/commit_status",
+    ] {
+        let mut unknown = example.clone();
+        unknown.pointer_mut(pointer).unwrap()["?"] = json!(0);
+        assert!(!validator.is_valid(&unknown), "{pointer}");
+        assert!(
+            unknown.to_string().parse::<SourceSettings>().is_err(),
+            "{pointer}"
+        );
+    }
+    for required in ["provider", "repositories", "refs", "git_hosts", "destination"] {
+        let mut missing = example.clone();
+        missing.as_object_mut().unwrap().remove(required);
+        assert!(!validator.is_valid(&missing), "{required}");
+        assert!(
+            missing.to_string().parse::<SourceSettings>().is_err(),
+            "{required}"
+        );
+    }
+}
+
+#[test]
 fn the_examples_of_secrets_are_read_by_the_code_that_reads_secrets() {
     let secrets = examples("docs/operations.md", "## Secrets");
-    let [webhook, git] = &secrets[..] else {
-        panic!("there are two examples");
+    let [token, signing, git] = &secrets[..] else {
+        panic!("there are three examples");
     };
-    serde_json::from_str::<WebhookSecret>(webhook).unwrap();
+    for webhook in [token, signing] {
+        serde_json::from_str::<WebhookSecret>(webhook).unwrap();
+    }
     // The guide shortens the keys.
     let keys = std::fs::read(root().join("fuzz/corpus/signers/both")).unwrap();
     let keys = String::from_utf8_lossy(&keys);
@@ -227,16 +302,20 @@ fn the_examples_of_secrets_are_read_by_the_code_that_reads_secrets() {
     let ssh = ssh.split_once("ssh-ed25519 ").unwrap().1;
     let ssh = ssh.split_whitespace().next().unwrap();
     let openpgp = json!(format!("-----BEGIN{openpgp}")).to_string();
+    let app = json!(testkit::github::make_key()).to_string();
     let secret = git
+        .replace("\"-----BEGIN RSA PRIVATE KEY-----\\n...\"", &app)
         .replace("ssh-ed25519 AAAA...", &format!("ssh-ed25519 {ssh}"))
         .replace("\"-----BEGIN PGP PUBLIC KEY BLOCK-----\\n...\"", &openpgp);
     assert!(
-        !secret.contains("AAAA...") && !secret.contains("BLOCK-----\\n..."),
+        !secret.contains("AAAA...")
+            && !secret.contains("BEGIN RSA PRIVATE KEY-----\\n...")
+            && !secret.contains("BLOCK-----\\n..."),
         "{secret}"
     );
     let source = "gitlab".parse().unwrap();
     for secret in examples("README.md", "## Deploy").into_iter().chain([secret]) {
-        let read = |text: String| GitSecret::parse(&source, &text.into());
+        let read = |text: String| GitSecret::parse(&source, &text.into(), &Arc::default());
         read(secret.clone()).unwrap_or_else(|error| panic!("{error}: {secret}"));
         let misspelt = secret.replacen("\"credentials\"", "\"credential\"", 1);
         assert!(read(misspelt).is_err());

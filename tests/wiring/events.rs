@@ -49,20 +49,23 @@ fn closed(status: Status) -> Closed {
         source: push.source.to_string(),
         repository: push.repository.to_string(),
         ref_name: push.ref_name.to_string(),
-        commit: Some(samples::fetched().commit),
+        destination: Some("api".to_owned()),
+        commit: (status != Status::Expired).then(|| samples::fetched().commit),
         sequence: Some(7),
         delivered: (delivered || failed).then(samples::delivered),
+        expired: (status == Status::Expired || failed).then(samples::expired),
         sha256: (delivered || failed).then(|| "0f".repeat(32)),
-        reason: (!delivered && !failed).then(|| "it is older".to_owned()),
+        reason: (!delivered && !failed && status != Status::Expired).then(|| "it is older".to_owned()),
         failure: failed.then(|| samples::failure("Fetch", "CommitNotFound")),
         remedy: failed.then(|| "Push again.".to_owned()),
     }
 }
 
-const ENDS: [Status; 4] = [
+const ENDS: [Status; 5] = [
     Status::Delivered,
     Status::Ignored,
     Status::Superseded,
+    Status::Expired,
     Status::Failed,
 ];
 
@@ -97,7 +100,7 @@ fn every_field_of_an_event_is_described() {
         let described = detail(&schema);
         assert_eq!(keys(&described["properties"]), keys(&sent), "{title}");
         assert_eq!(texts(&described["required"]), keys(&sent), "{title}");
-        for field in ["delivered", "failure"] {
+        for field in ["delivered", "expired", "failure"] {
             let part = &described["properties"][field];
             if part["type"] != "null" {
                 let mut all = sent[field].clone();
@@ -248,7 +251,13 @@ fn the_guide_has_every_field_and_an_example_of_every_event() {
         shown.insert(title.to_owned());
     }
     assert_eq!(shown, schemas.into_keys().collect());
-    for file in items(&json!(["delivered", "ignored", "superseded", "failed"])) {
+    for file in items(&json!([
+        "delivered",
+        "ignored",
+        "superseded",
+        "expired",
+        "failed"
+    ])) {
         let link = format!("(events/push-{}.json)", file.as_str().unwrap());
         assert!(text.contains(&link), "{link}");
     }

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::error::{Class, Code};
+use domain::source::MAX_FURTHER_DESTINATIONS;
 use serde_json::{Value, json};
 
 use crate::functions::timeout_of;
-use crate::machine::{Machine, function_of, machines};
+use crate::machine::{Machine, REPORT, function_of, machines};
 use crate::numbers::grouped;
-use crate::project::{items, statements, texts};
+use crate::project::{entries, items, statements, texts};
 
 /// The errors of Lambda itself after which the same call may succeed a moment later.
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception>
@@ -122,6 +123,7 @@ const ONLY_OF: [(&str, &[Code]); 2] = [
             Code::SecretUnavailable,
             Code::SigningUnavailable,
             Code::DestinationContended,
+            Code::CommitStatusUnavailable,
         ],
     ),
     (
@@ -136,11 +138,24 @@ const ONLY_OF: [(&str, &[Code]); 2] = [
     ),
 ];
 
+/// The codes that only the function returns that sets the status of commits.
+const ONLY_OF_REPORTS: [Code; 1] = [Code::CommitStatusUnavailable];
+
+/// The transient codes of the push machine that the function does not return that sets the status of commits.
+const NOT_OF_REPORTS: [Code; 4] = [
+    Code::GitHostUnreachable,
+    Code::GitHostTimedOut,
+    Code::StorageUnavailable,
+    Code::SigningUnavailable,
+];
+
 /// The states that take back what a deployment has done, and where they lead if that fails too.
 const UNDOES: [(&str, &str); 2] = [("RollBack", "RecordFailure"), ("Restore", "RecordFailure")];
 
 /// The errors that single states catch for themselves, and where they lead.
-const OWN_CATCHERS: [(&str, &str, &str); 5] = [
+const OWN_CATCHERS: [(&str, &str, &str); 6] = [
+    // The commit is packaged after all.
+    ("Keep", "ComparisonOutdated", "Package"),
     // People see why without another look.
     ("CheckBuild", "BuildFailed", "ReadBuildLog"),
     ("CheckBuild", "TestsFailed", "ReadBuildLog"),
@@ -177,7 +192,8 @@ fn reads_staged_objects(template: &Value, function: &str) -> bool {
     let properties = &template["Resources"][format!("{function}Function")]["Properties"];
     statements(template, properties).iter().any(|statement| {
         let resource = serde_json::to_string(&statement["Resource"]).unwrap();
-        texts(&statement["Action"]).contains("s3:GetObject") && resource.contains("StagingBucket")
+        texts(&statement["Action"]).contains("s3:GetObject")
+            && resource.contains("StagingBucket.Arn}/pushes/")
     })
 }
 
@@ -218,7 +234,11 @@ fn every_failure_is_caught() {
             };
             if let Some((_, next)) = elsewhere.iter().find(|(state, _)| *state == name) {
                 assert_eq!(last["Next"], *next, "{} {name}", machine.name);
-            } else if after_a_failure.contains(name) || machine.name == "publish" {
+            } else if after_a_failure.contains(name)
+                || machine.name == "publish"
+                || RECORDED_AT_THE_END.iter().any(|(_, recorder)| *recorder == name)
+                || function_of(task) == Some(REPORT)
+            {
                 assert_eq!(last["Next"], task["Next"], "{} {name}", machine.name);
             } else {
                 assert_eq!(last["Next"], "NormalizeFailure", "{} {name}", machine.name);
@@ -226,9 +246,11 @@ fn every_failure_is_caught() {
             let own = OWN_CATCHERS.iter().filter(|(state, ..)| *state == name);
             let own: Vec<_> = own.map(|(_, error, next)| (*error, *next)).collect();
             let expected = match function_of(task) {
-                Some(_) if after_a_failure.contains(name) => vec![],
+                Some(_) if after_a_failure.contains(name) || name == "RecordAttempts" => vec![],
+                // It removes a zip, and needs nothing that was staged.
+                Some(_) if name == "Expire" => vec![(over, replaced)],
                 Some(function) if reads_staged_objects(&machine.template, function) => {
-                    vec![(missing, again), (over, replaced)]
+                    [own, vec![(missing, again), (over, replaced)]].concat()
                 }
                 Some(_) => [own, vec![(over, replaced)]].concat(),
                 None => vec![],
@@ -276,9 +298,15 @@ fn every_catcher_of_the_same_errors_is_the_same() {
                     expected["Output"] = json!("{% $states.input %}");
                 } else if sent_later {
                     expected["Output"] = json!("{% $states.errorOutput %}");
+                } else if function_of(task) == Some(REPORT) && catcher["Next"] == task["Next"] {
+                    // The push goes on as if nothing had been shown.
+                    if !task["Output"].is_null() {
+                        expected["Output"] = task["Output"].clone();
+                    }
                 } else if catcher["Next"] != "Replaced"
                     && catcher["Next"] != "IsRedriven"
                     && !after_a_failure.contains(name)
+                    && name != "RecordAttempts"
                 {
                     // A failure that has its log already is passed on.
                     expected["Output"] = match name {
@@ -286,14 +314,14 @@ fn every_catcher_of_the_same_errors_is_the_same() {
                         _ => output.clone(),
                     };
                 }
-                // What is left to mend, and what is to be taken back, is assigned.
+                // What is left to mend, what is to be taken back, and how many attempts have failed is assigned.
                 for name in catcher["Assign"]
                     .as_object()
                     .into_iter()
                     .flat_map(|assign| assign.keys())
                 {
                     assert!(
-                        ["left", "touched"].contains(&name.as_str()),
+                        ["left", "touched", "failed_attempts"].contains(&name.as_str()),
                         "{} {name}",
                         machine.name
                     );
@@ -305,13 +333,70 @@ fn every_catcher_of_the_same_errors_is_the_same() {
     }
 }
 
-/// An error has the same retrier in every state: with the same errors, number of attempts and waits.
+/// The choices at the end of a push, and what records the attempts that have failed until then.
+const RECORDED_AT_THE_END: &[(&str, &str)] = &[
+    ("Close", "RecordAttempts"),
+    ("CloseFailure", "RecordFailureAttempts"),
+];
+
+/// `Record` and `RecordFailure` record the attempts that have failed, and what has failed after them is recorded at the end.
+/// A failed push always has its history read.
+#[test]
+fn every_task_of_a_push_counts_its_failed_attempts() {
+    let machines = machines();
+    let machine = machines.iter().find(|machine| machine.name == "push").unwrap();
+    let start = machine.definition["StartAt"].as_str().unwrap();
+    assert_eq!(machine.state(start)["Assign"]["failed_attempts"], 0);
+    let retries = "$states.context.State.RetryCount";
+    for (name, task) in machine.tasks().filter(|(name, _)| *name != "Failed") {
+        let expected = match name {
+            "Record" | "RecordFailure" => json!(format!("{{% {retries} %}}")),
+            "RecordAttempts" | "RecordFailureAttempts" => json!(0),
+            _ => json!(format!("{{% $failed_attempts + {retries} %}}")),
+        };
+        assert_eq!(task["Assign"]["failed_attempts"], expected, "{name}");
+        for catcher in items(&task["Catch"]) {
+            let expected = match catcher["Next"].as_str().unwrap() {
+                // The stage has recorded this error, or the push begins again.
+                "NormalizeFailure" | "FetchAgain" | "Package" | "IsRedriven" | "PublishFailure" => {
+                    Value::Null
+                }
+                "Close" if name == "RecordAttempts" => json!(0),
+                "CloseFailure" if name == "RecordFailureAttempts" => json!(0),
+                _ => json!(format!("{{% $failed_attempts + {retries} + 1 %}}")),
+            };
+            assert_eq!(
+                catcher["Assign"]["failed_attempts"], expected,
+                "{name}: {catcher}"
+            );
+        }
+    }
+    for (choice, recorder) in RECORDED_AT_THE_END {
+        let rule = json!({ "Condition": "{% $failed_attempts > 0 %}", "Next": recorder });
+        assert!(
+            items(&machine.state(choice)["Choices"]).any(|choice| *choice == rule),
+            "{choice}"
+        );
+    }
+    for (name, task, function) in machine.stages() {
+        let passed = &task["Arguments"]["Payload"]["input"]["failed_attempts"];
+        let expected = match function {
+            "Record" => json!("{% $failed_attempts %}"),
+            _ => Value::Null,
+        };
+        assert_eq!(*passed, expected, "{name}");
+    }
+}
+
+/// An error has the same retrier in every state: with the same errors, number of attempts and waits. A push does not wait
+/// long for the status of its commit.
 #[test]
 fn every_retrier_of_the_same_errors_is_the_same() {
     let machines = machines();
     let mut retriers: BTreeMap<(&str, &str), (Value, &str)> = BTreeMap::new();
     for machine in &machines {
-        let functions = machine.stages().map(|(name, task, _)| (name, task, "functions"));
+        let functions = machine.stages().filter(|(_, _, function)| *function != REPORT);
+        let functions = functions.map(|(name, task, _)| (name, task, "functions"));
         for (name, task, service) in functions.chain(machine.calls()) {
             for retrier in items(&task["Retry"]) {
                 for error in texts(&retrier["ErrorEquals"]) {
@@ -349,6 +434,11 @@ fn an_expired_commit_is_fetched_again_once() {
         // No other way leads back.
         let mut without = machine.definition.clone();
         without["States"]["FetchAgain"]["Choices"] = json!([]);
+        // Attempts are recorded at the end, and then there are none.
+        for (choice, recorder) in RECORDED_AT_THE_END {
+            assert_eq!(without["States"][recorder]["Next"], *choice);
+            without["States"][recorder] = without["States"]["Delivered"].clone();
+        }
         let without = Machine {
             definition: without,
             ..machine
@@ -372,6 +462,13 @@ fn functions_are_retried_for_transient_errors_and_for_nothing_else() {
             let mut expected: BTreeSet<_> = codes().chain(LAMBDA_TRANSIENT).chain([LAMBDA_BUSY]).collect();
             if !WAITS_FOR_OTHERS.contains(&function) {
                 expected.remove(contended);
+            }
+            let not_returned: &[_] = match function {
+                REPORT => &NOT_OF_REPORTS,
+                _ => &ONLY_OF_REPORTS,
+            };
+            for code in not_returned {
+                expected.remove(code.as_str());
             }
             if timeout_of(&machine.template, function) <= SHORT_SECONDS {
                 expected.extend(OUT_OF_TIME);
@@ -438,7 +535,7 @@ fn retried(task: &Value) -> BTreeSet<&str> {
 #[test]
 fn errors_that_last_longer_are_retried_for_longer() {
     for machine in machines() {
-        for (name, task, function) in machine.stages() {
+        for (name, task, function) in machine.stages().filter(|(_, _, function)| *function != REPORT) {
             let busy = longest_waits(retrier_of(task, LAMBDA_BUSY)) / 2;
             assert!(
                 busy >= 3_600,
@@ -453,6 +550,44 @@ fn errors_that_last_longer_are_retried_for_longer() {
                 );
             }
         }
+    }
+}
+
+/// The status of a commit is not worth more: whatever comes of it, the push goes on.
+#[test]
+fn a_push_is_held_up_by_the_status_of_its_commit_for_seconds() {
+    let machine = Machine::read("push");
+    for (name, attempts) in [("ReportPending", 2), ("Report", 4), ("ReportFailure", 4)] {
+        let task = machine.state(name);
+        assert_eq!(items(&task["Retry"]).count(), 1, "{name}");
+        assert_eq!(task["Retry"][0]["MaxAttempts"], attempts - 1, "{name}");
+        let seconds = attempts * timeout_of(&machine.template, REPORT) + longest_waits(&task["Retry"][0]);
+        assert!(seconds <= 31 || name != "ReportPending", "{name}: {seconds} s");
+        assert!(seconds <= 75, "{name}: {seconds} s");
+    }
+    // What is not to be shown passes none of these states.
+    let due = |state: &str, assigned: &str| machine.state(state)["Assign"][assigned].clone();
+    assert_eq!(due("Begin", "commit_status_due"), "{% false %}");
+    let validated = "{% $type($states.result.Payload.commit_status) = 'object' %}";
+    assert_eq!(due("Validate", "commit_status_due"), validated);
+    for (state, index) in [("Decide", 3), ("Close", 1), ("CloseFailure", 0)] {
+        let choice = &machine.state(state)["Choices"][index];
+        assert!(
+            choice["Condition"]
+                .as_str()
+                .unwrap()
+                .contains("$commit_status_due"),
+            "{state}"
+        );
+        assert_eq!(
+            function_of(machine.state(choice["Next"].as_str().unwrap())),
+            Some(REPORT),
+            "{state}"
+        );
+    }
+    let once = json!({ "commit_status_due": "{% false %}" });
+    for (state, index) in [("Close", 1), ("CloseFailure", 0)] {
+        assert_eq!(machine.state(state)["Choices"][index]["Assign"], once, "{state}");
     }
 }
 
@@ -484,6 +619,16 @@ fn the_timeout_is_more_than_the_worst_case_that_the_comment_states() {
         let comment = machine.definition["Comment"].as_str().unwrap();
         let repeated = machine.repeated();
         let mut sum = 0;
+        for (name, map) in machine.states().filter(|(_, state)| state["Type"] == "Map") {
+            let rounds = (MAX_FURTHER_DESTINATIONS as u64).div_ceil(map["MaxConcurrency"].as_u64().unwrap());
+            let tasks = entries(&map["ItemProcessor"]["States"]).filter(|(_, state)| state["Type"] == "Task");
+            let seconds = rounds * tasks.map(|(_, task)| worst_case(task).2).sum::<u64>();
+            assert!(
+                comment.contains(&grouped(seconds)),
+                "{name}: the comment lacks {seconds}"
+            );
+            sum += seconds;
+        }
         for (name, task) in machine.tasks() {
             let (tries, waits, seconds) = worst_case(task);
             sum += if repeated.contains(name) {

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::project::{capitalised, entries, items, read, resources, root, templates};
 
+/// The function that shows the status of commits on the git host. The push goes on whatever comes of it.
+pub const REPORT: &str = "Report";
+
 /// A state machine.
 pub struct Machine {
     /// The file's name without its ending, as `push`.
@@ -136,6 +139,8 @@ impl Machine {
     /// Returns the tasks that may be entered again in one execution, besides their retries.
     pub fn repeated(&self) -> BTreeSet<&str> {
         self.tasks()
+            // It leads back to the choice that leads to it once.
+            .filter(|(_, task)| function_of(task) != Some(REPORT))
             .map(|(name, _)| name)
             .filter(|name| self.after(name).contains(name))
             .collect()

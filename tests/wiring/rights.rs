@@ -59,6 +59,18 @@ fn every_state_machine_may_call_what_it_calls_and_nothing_else() {
     }
 }
 
+/// A push starts those to the further destinations, which run the same state machine.
+#[test]
+fn a_push_may_start_others() {
+    let template = template();
+    let policy = &template["Resources"]["FurtherDestinationsPolicy"]["Properties"];
+    assert_eq!(policy["Roles"], json!([{ "Ref": "PushStateMachineRole" }]));
+    let statement = json!({
+        "Effect": "Allow", "Action": "states:StartExecution", "Resource": { "Ref": "PushStateMachine" }
+    });
+    assert_eq!(policy["PolicyDocument"]["Statement"], json!([statement]));
+}
+
 /// Reads all Rust files below these folders.
 fn code_of(folders: impl IntoIterator<Item = PathBuf>) -> String {
     folders
@@ -80,7 +92,7 @@ fn calls(action: &str) -> &'static [&'static str] {
         "s3:GetObjectVersion" => &[".set_version_id(", "?versionId="],
         "s3:PutObject" => &[".put_object()", ".create_multipart_upload()"],
         "s3:AbortMultipartUpload" => &[".abort_multipart_upload()"],
-        "s3:DeleteObject" => &[".delete_objects()"],
+        "s3:DeleteObject" => &[".delete_objects()", ".delete_object()"],
         // It also changes the response for a missing object.
         "s3:ListBucket" => &[".list_objects_v2()", ".get_object()", ".head_object()"],
         "secretsmanager:GetSecretValue" => &[".get_secret_value()"],
@@ -189,11 +201,19 @@ fn a_function_reaches_only_its_own_items_of_the_trail() {
         let statements = statements_of(&template, &name);
         let (events, more): (&str, &[(&[&str], &str)]) = match verb.as_str() {
             "accept" | "authorize" => ("", &[]),
-            "fetch" | "package" => ("PUSH#*", &[]),
+            "package" | "report" => ("PUSH#*", &[]),
             "record" => ("PUSH#*", &[(&["PutItem"], "DELIVERED#*")]),
             "validate" => (
                 "PUSH#*",
                 &[(&["GetItem", "PutItem"], "REF#*"), (&["PutItem"], "SOURCE#*")],
+            ),
+            "fetch" => (
+                "PUSH#*",
+                &[
+                    (&["GetItem", "PutItem"], "REF#*"),
+                    (&["PutItem"], "SOURCE#*"),
+                    (&["GetItem"], "DESTINATION#*"),
+                ],
             ),
             "checkpoint" => (
                 "",
@@ -212,7 +232,13 @@ fn a_function_reaches_only_its_own_items_of_the_trail() {
                     (&["GetItem"], "DESTINATION#*"),
                 ],
             ),
-            "upload" => ("PUSH#*", &[(&["GetItem", "PutItem"], "DESTINATION#*")]),
+            "upload" => (
+                "PUSH#*",
+                &[
+                    (&["GetItem", "PutItem"], "DESTINATION#*"),
+                    (&["GetItem"], "REF#*"),
+                ],
+            ),
             "admit" => (
                 "DEPLOYMENT#*",
                 &[
@@ -305,10 +331,12 @@ fn a_function_may_use_a_resource_whose_name_it_gets() {
                 | "ENVIRONMENT"
                 | "ALARM_ROLLBACK_MINUTES"
                 | "AUDIT_RETENTION_DAYS"
+                | "BASE_DAYS"
                 | "CODEBUILD_ENDPOINT_URL"
                 | "EVIDENCE_BUCKET"
                 | "EVIDENCE_EXTERNAL_ID"
                 | "EVIDENCE_TABLE_NAME"
+                | "EXECUTIONS_URL"
                 | "PERMISSIONS_BOUNDARY_ARN" => vec![],
                 other => unreachable!("{name} has {other}: say here what it is for"),
             })
@@ -369,7 +397,11 @@ fn the_destination_bucket_is_of_the_account_that_was_named() {
             let resources = serde_json::to_string(&statement["Resource"]).unwrap();
             resources.contains("DestinationBucket")
         });
-        assert_eq!(statements.len(), 2, "of objects and of the list");
+        assert_eq!(
+            statements.len(),
+            4,
+            "of objects and of the list, each for the bucket and the further ones"
+        );
         statements
     });
     for statement in statements.concat() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use domain::commit_status::StatusApi;
 use domain::destination::KeyTemplate;
 use domain::source::{Options, SourceSettings};
 use serde_json::json;
@@ -25,6 +26,14 @@ fn the_template_makes_settings_that_the_code_reads() {
     assert_eq!(submodules[1]["Fn::Sub"][0], r#""${Globs}""#);
     assert_eq!(submodules[2], "");
     text = text.replace("${Submodules}", r#""third-party/**""#);
+    let status = &substitution[1]["Status"]["Fn::If"];
+    assert_eq!(status[0], "ShowCommitStatus");
+    let shown = status[1]["Fn::Sub"].as_str().unwrap();
+    assert_eq!(status[2], "");
+    text = text.replace(
+        "${Status}",
+        &shown.replace("${CommitStatus}", r#"{"api":"gitlab"}"#),
+    );
     for name in substitutions(&text.clone()) {
         let given = &substitution[1][name];
         let value = match given["Fn::Join"].as_array() {
@@ -41,6 +50,7 @@ fn the_template_makes_settings_that_the_code_reads() {
     assert_eq!(settings.destination.bucket, "zips");
     assert_eq!(settings.destination.key_template, KeyTemplate::default());
     assert_eq!(settings.options, Options::default());
+    assert_eq!(settings.commit_status.unwrap().api, StatusApi::GitLab);
     assert_eq!(settings.repositories, ["group/project", "group/**"]);
     assert_eq!(settings.submodule_repositories, ["third-party/**"]);
     assert_eq!(settings.refs, ["refs/heads/**", "refs/tags/**"]);

@@ -1,8 +1,10 @@
 //! Tests the gateway: its authorization, metrics and throttling.
 
+use ::webhook::{WebhookSecret, codecommit};
+use domain::source::Provider;
 use serde_json::{Value, json};
 
-use crate::project::{capitalised, resources, template};
+use crate::project::{capitalised, read, resources, template};
 
 #[test]
 fn no_response_of_authorize_is_cached() {
@@ -11,6 +13,8 @@ fn no_response_of_authorize_is_cached() {
         .next()
         .unwrap();
     assert_eq!(authorizer["AuthorizerResultTtlInSeconds"], 0);
+    // Each kind of git host sends another header, and a request without one that is named here would be refused.
+    assert_eq!(authorizer["IdentitySource"], json!(["$context.routeKey"]));
     for (name, route) in resources(&template, "AWS::ApiGatewayV2::Route") {
         assert_eq!(route["AuthorizationType"], "CUSTOM", "{name} is open to all");
     }
@@ -62,6 +66,59 @@ fn a_burst_of_webhooks_is_not_refused_and_uses_reserved_concurrency() {
             assert_eq!(function["ReservedConcurrentExecutions"], expected, "{verb}");
         }
     }
+}
+
+/// Secrets of the form that each host has, made by Secrets Manager.
+#[test]
+fn the_webhook_secret_that_is_made_is_read_by_the_code_that_reads_it() {
+    let template = template();
+    let made = &template["Resources"]["WebhookSecret"]["Properties"]["GenerateSecretString"];
+    assert_eq!(
+        template["Conditions"]["SendsToken"],
+        json!({ "Fn::Equals": [{ "Ref": "Provider" }, "gitlab"] })
+    );
+    for provider in Provider::ALL {
+        let (branch, name) = match provider {
+            Provider::GitLab => (1, json!("gitlab")),
+            _ => (2, json!(provider)),
+        };
+        let chosen = |property: &str| {
+            assert_eq!(made[property]["Fn::If"][0], "SendsToken");
+            let chosen = &made[property]["Fn::If"][branch];
+            let text = chosen["Fn::Sub"].as_str().or(chosen.as_str()).unwrap();
+            text.replace("${Provider}", name.as_str().unwrap())
+        };
+        let mut secret: Value = serde_json::from_str(&chosen("SecretStringTemplate")).unwrap();
+        secret[chosen("GenerateStringKey")] = json!("random");
+        let secret: WebhookSecret = serde_json::from_value(secret).unwrap();
+        assert_eq!(secret.provider, provider);
+    }
+}
+
+/// What a rule sends is what the function reads, whether the template has made the rule or a person by the guide.
+#[test]
+fn the_rule_of_codecommit_sends_what_accept_reads() {
+    let template = template();
+    let rule = &template["Resources"]["SourceRule"]["Properties"];
+    let input = rule["Targets"][0]["InputTransformer"]["InputTemplate"]["Fn::Sub"]
+        .as_str()
+        .unwrap();
+    let event = codecommit::event(&::webhook::sample("refs/heads/main")).to_string();
+    let sent = input
+        .replace("${SourceName}", "codecommit")
+        .replace("<aws.events.event.json>", &event);
+    serde_json::from_str::<accept::event::SourceEvent>(&sent).unwrap();
+    // A request of the gateway has other members, and none of these.
+    let request = r#"{"version":"2.0","source_name":"codecommit","event":{}}"#;
+    assert!(serde_json::from_str::<accept::event::SourceEvent>(request).is_err());
+
+    let guide = read("docs/operations.md");
+    let escaped = input.replace("${SourceName}", "NAME").replace('"', "\\\"");
+    assert!(guide.contains(&escaped), "{escaped}");
+    let name = rule["Name"]["Fn::Sub"].as_str().unwrap();
+    let allowed = &template["Resources"]["SourceRulePermission"]["Properties"]["SourceArn"]["Fn::Sub"];
+    let allowed = allowed.as_str().unwrap().rsplit_once('/').unwrap().1;
+    assert_eq!(name.replace("${SourceName}", "*"), allowed);
 }
 
 /// Asserts that a metric filter of this name counts these responses of the webhook, and no others.

@@ -152,14 +152,15 @@ fn events(push: &Push, received_at: DateTime<Utc>, of_hundred: usize) -> [PushEv
         version_id: Some("3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY".to_owned()),
         etag: "\"0123456789abcdef0123456789abcdef-1\"".to_owned(),
     };
-    let attempt_failed = |stage, attempt| {
+    let attempt_failed = |stage: Stage, attempt| {
         PushEvent::AttemptFailed(AttemptFailed {
-            stage,
+            stage: stage.to_string(),
             attempt,
             execution_id: execution.id.clone(),
             error: "StorageUnavailable".to_owned(),
             cause: "s3:PutObject has failed: SlowDown (HTTP 503): Please reduce your request rate."
                 .to_owned(),
+            failed_at: None,
         })
     };
     let [before, last] = match of_hundred {
@@ -177,6 +178,7 @@ fn events(push: &Push, received_at: DateTime<Utc>, of_hundred: usize) -> [PushEv
                 reason: IgnoreReason::Duplicate,
                 detail: "another push has already delivered the same change of refs/heads/main".to_owned(),
                 duplicate_of: Some(push.push_id),
+                further: vec![],
             }),
         ],
         98 => [

@@ -5,7 +5,7 @@ mod list;
 pub mod message;
 mod parts;
 mod push;
-mod replay;
+mod question;
 
 use axum::http::StatusCode;
 use domain::index::CommitPrefix;
@@ -13,6 +13,7 @@ use domain::push::PushId;
 use url::form_urlencoded;
 
 use crate::Pushes;
+use crate::actions::Action;
 use crate::page::Page;
 use crate::query::Query;
 
@@ -25,8 +26,8 @@ pub enum Target {
     Commit(String),
     /// A push.
     Push(PushId),
-    /// The question whether a push is to be replayed.
-    Replay(PushId),
+    /// The question whether this is to be done with a push.
+    Question(Action, PushId),
 }
 
 impl Target {
@@ -53,7 +54,7 @@ impl Target {
                 Some(format!("/commits/live?{}", query.finish()))
             }
             Self::Push(id) => Some(format!("/pushes/{id}/live")),
-            Self::Replay(_) => None,
+            Self::Question(..) => None,
         }
     }
 }
@@ -70,7 +71,7 @@ pub async fn render(pushes: &impl Pushes, target: &Target) -> Page {
             }
         },
         Target::Push(id) => push::page(pushes, *id).await,
-        Target::Replay(id) => replay::page(pushes, *id).await,
+        Target::Question(action, id) => question::page(pushes, *action, *id).await,
     };
     let mut page = page.unwrap_or_else(|error| message::unreadable(&error));
     // A question that cannot be answered now cannot be later.

@@ -5,17 +5,18 @@ use delivery::state::DeploymentState;
 use domain::index::CommitPrefix;
 use domain::push::PushId;
 use domain::state::PushState;
+use local_aws::console::Console;
 use local_aws::deployments::Deployments;
 use local_aws::trail::{self, Trail};
-use local_aws::{Error, Stack, replay};
+use local_aws::{Error, Stack, replay, rollback};
 
 /// The pushes of a stack: what is asked about them, and what starts one again.
 pub trait Pushes: Send + Sync + 'static {
     /// Returns the stack's name.
     fn stack(&self) -> &str;
 
-    /// Returns the URL of the console of Step Functions, or `None` if there is none.
-    fn console(&self) -> Option<String>;
+    /// Returns the AWS console, or `None` if there is none.
+    fn console(&self) -> Option<Console>;
 
     /// Returns a page of the pushes that a filter lets pass.
     fn list(&self, filter: &Filter, most: usize) -> impl Future<Output = Result<Page, Error>> + Send;
@@ -31,6 +32,9 @@ pub trait Pushes: Send + Sync + 'static {
 
     /// Starts another execution of a push, which takes it over. Returns its ARN.
     fn replay(&self, push: &PushState) -> impl Future<Output = Result<String, Error>> + Send;
+
+    /// Starts the push that delivers the zip of this one again. Returns its id.
+    fn roll_back(&self, push: &PushState) -> impl Future<Output = Result<PushId, Error>> + Send;
 }
 
 impl Pushes for Stack {
@@ -38,7 +42,7 @@ impl Pushes for Stack {
         self.name()
     }
 
-    fn console(&self) -> Option<String> {
+    fn console(&self) -> Option<Console> {
         Self::console(self)
     }
 
@@ -60,5 +64,9 @@ impl Pushes for Stack {
 
     async fn replay(&self, push: &PushState) -> Result<String, Error> {
         replay::replay(self, push).await
+    }
+
+    async fn roll_back(&self, push: &PushState) -> Result<PushId, Error> {
+        rollback::roll_back(self, push).await
     }
 }

@@ -20,7 +20,9 @@ use domain::push::{Push, PushId};
 use domain::samples;
 use domain::state::PushState;
 use local_aws::Error;
+use local_aws::console::Console;
 use local_aws::trail::Trail;
+use uuid::Uuid;
 
 use crate::Pushes;
 
@@ -80,7 +82,7 @@ impl<T: Pushes> Pushes for std::sync::Arc<T> {
         T::stack(self)
     }
 
-    fn console(&self) -> Option<String> {
+    fn console(&self) -> Option<Console> {
         T::console(self)
     }
 
@@ -103,6 +105,10 @@ impl<T: Pushes> Pushes for std::sync::Arc<T> {
     async fn replay(&self, push: &PushState) -> Result<String, Error> {
         T::replay(self, push).await
     }
+
+    async fn roll_back(&self, push: &PushState) -> Result<PushId, Error> {
+        T::roll_back(self, push).await
+    }
 }
 
 impl Pushes for MemoryPushes {
@@ -110,8 +116,9 @@ impl Pushes for MemoryPushes {
         "push-code"
     }
 
-    fn console(&self) -> Option<String> {
-        Some("https://eu-central-1.console.aws.amazon.com/states/home?region=eu-central-1".to_owned())
+    fn console(&self) -> Option<Console> {
+        let cloudwatch = "https://eu-central-1.console.aws.amazon.com/cloudwatch/home?region=eu-central-1#";
+        Console::of(cloudwatch, "push-code")
     }
 
     async fn list(&self, filter: &Filter, most: usize) -> Result<Page, Error> {
@@ -146,6 +153,25 @@ impl Pushes for MemoryPushes {
         let event = PushEvent::PushRetried(PushRetried { execution });
         let _ = self.record(id, Utc::now(), event).await;
         Ok(arn)
+    }
+
+    async fn roll_back(&self, push: &PushState) -> Result<PushId, Error> {
+        self.ask()?;
+        if push.delivered.is_none() {
+            return Err(Error::NoVersion {
+                push_id: push.push_id().to_string(),
+                reason: "it was not delivered".to_owned(),
+            });
+        }
+        let rollback = push.push.rolled_back_to(Uuid::new_v4(), None);
+        let event = PushEvent::PushReceived(PushReceived {
+            push: rollback.clone(),
+            execution: execution(&rollback.push_id.to_string(), Utc::now()),
+        });
+        self.record(rollback.push_id, Utc::now(), event)
+            .await
+            .map_err(Error::audit("record the rollback"))?;
+        Ok(rollback.push_id)
     }
 }
 
@@ -188,6 +214,7 @@ impl Story<'_> {
                 email: format!("{}@example.com", self.author.to_lowercase().replace(' ', ".")),
             },
             subject: self.subject.to_owned(),
+            unchanged_since: None,
             pack: StagedObject {
                 size: bytes,
                 ..fetched.pack
@@ -335,6 +362,7 @@ pub async fn made_up(now: DateTime<Utc>) -> (MemoryPushes, PushId) {
         reason: IgnoreReason::RefNotWanted,
         detail: "no glob of the source's refs matches refs/heads/draft/rename".to_owned(),
         duplicate_of: None,
+        further: vec![],
     });
     ignored
         .tell(&pushes, now, vec![(190, ignored.received(now)), (300, reason)])
@@ -436,11 +464,12 @@ pub async fn made_up(now: DateTime<Utc>) -> (MemoryPushes, PushId) {
 
 fn attempt(execution: &str, attempt: u32, error: &str) -> PushEvent {
     PushEvent::AttemptFailed(AttemptFailed {
-        stage: Stage::Fetch,
+        stage: Stage::Fetch.to_string(),
         attempt,
         execution_id: format!("{MACHINE}:{execution}"),
         error: error.to_owned(),
         cause: "connection refused".to_owned(),
+        failed_at: None,
     })
 }
 

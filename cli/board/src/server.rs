@@ -10,15 +10,15 @@ use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use domain::push::PushId;
 use tokio::net::TcpListener;
 use url::form_urlencoded;
 
 use crate::access::{self, Access};
+use crate::actions::{Action, Actions, Done};
 use crate::page::Page;
 use crate::pages::{self, Target, message};
-use crate::replays::{Replayed, Replays};
 use crate::{Pushes, assets, live};
 
 /// Why a board cannot be served.
@@ -43,7 +43,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Board<P> {
     pub(crate) pushes: P,
-    replays: Replays,
+    actions: Actions,
 }
 
 /// A board that listens, and serves once it is asked to.
@@ -60,7 +60,7 @@ impl<P: Pushes> Board<P> {
     pub fn of(pushes: P) -> Self {
         Self {
             pushes,
-            replays: Replays::default(),
+            actions: Actions::default(),
         }
     }
 
@@ -94,6 +94,47 @@ impl<P: Pushes> Board<P> {
         self.page(target).await.response(self.pushes.stack())
     }
 
+    /// Does what was confirmed.
+    async fn act(&self, action: Action, id: &str, form: &[u8]) -> Response {
+        let Ok(id) = id.parse::<PushId>() else {
+            return unknown_push(self, id);
+        };
+        let title = match action {
+            Action::Replay => "Not replayed",
+            Action::RollBack => "Not rolled back",
+        };
+        let mut fields = form_urlencoded::parse(form);
+        let version = fields.find(|(name, _)| name == "version");
+        let Some(version) = version.and_then(|(_, version)| version.parse().ok()) else {
+            let text = "The form lacks the version of the push. Open the page of the push, and choose there what to do.";
+            return self.message(StatusCode::BAD_REQUEST, title, text);
+        };
+        let (status, text) = match self.actions.act(action, &self.pushes, id, version).await {
+            Ok(Done::Started(push)) => {
+                let to = match action {
+                    Action::Replay => format!("/pushes/{id}?replayed"),
+                    Action::RollBack => format!("/pushes/{id}?rolled-back={push}"),
+                };
+                return Redirect::to(&to).into_response();
+            }
+            Ok(Done::Unknown) => return unknown_push(self, &id.to_string()),
+            Ok(Done::Changed) => {
+                let text = "Something has happened to the push since you were asked, such as another replay. See its page, and choose again if that is still wanted.";
+                (StatusCode::CONFLICT, text.to_owned())
+            }
+            Err(error) => {
+                let status = match error {
+                    local_aws::Error::StillRunning { .. } | local_aws::Error::NoVersion { .. } => {
+                        StatusCode::CONFLICT
+                    }
+                    _ => StatusCode::BAD_GATEWAY,
+                };
+                (status, message::of(&error))
+            }
+        };
+        message::of_push(status, title, &text, id).response(self.pushes.stack())
+    }
+
     fn message(&self, status: StatusCode, title: &str, text: &str) -> Response {
         message::page(status, title, text).response(self.pushes.stack())
     }
@@ -124,7 +165,8 @@ pub(crate) fn router<P: Pushes>(board: Board<P>, access: Arc<Access>) -> Router 
         .route("/commits/live", get(live_commit))
         .route("/pushes/{id}", get(push))
         .route("/pushes/{id}/live", get(live_push))
-        .route("/pushes/{id}/replay", get(confirm).merge(post(replay)))
+        .route("/pushes/{id}/replay", question(Action::Replay))
+        .route("/pushes/{id}/rollback", question(Action::RollBack))
         .route("/board.css", get(assets::style))
         .route("/board.js", get(assets::script))
         .route("/icon.svg", get(assets::icon))
@@ -178,8 +220,11 @@ async fn push<P: Pushes>(
         return unknown_push(&board, &id);
     };
     let mut page = board.page(&Target::Push(id)).await;
-    if query.as_deref() == Some("replayed") {
+    let query = query.as_deref().unwrap_or_default();
+    if query == "replayed" {
         page.blocks.insert(1, message::replayed());
+    } else if let Some(Ok(rollback)) = query.strip_prefix("rolled-back=").map(str::parse) {
+        page.blocks.insert(1, message::rolled_back(rollback));
     }
     page.response(board.pushes.stack())
 }
@@ -196,41 +241,16 @@ async fn live_push<P: Pushes>(
     }
 }
 
-async fn confirm<P: Pushes>(State(board): Shared<P>, Path(id): Path<String>) -> Response {
-    match id.parse() {
-        Ok(id) => board.response(&Target::Replay(id)).await,
+/// Returns the question whether something is to be done with a push, and what the answer does.
+fn question<P: Pushes>(action: Action) -> MethodRouter<Arc<Board<P>>> {
+    let ask = async move |State(board): Shared<P>, Path(id): Path<String>| match id.parse() {
+        Ok(id) => board.response(&Target::Question(action, id)).await,
         Err(_) => unknown_push(&board, &id),
-    }
-}
-
-async fn replay<P: Pushes>(State(board): Shared<P>, Path(id): Path<String>, body: Bytes) -> Response {
-    let Ok(id) = id.parse::<PushId>() else {
-        return unknown_push(&board, &id);
     };
-    let mut fields = form_urlencoded::parse(&body);
-    let version = fields.find(|(name, _)| name == "version");
-    let Some(version) = version.and_then(|(_, version)| version.parse().ok()) else {
-        let text =
-            "The form lacks the version of the push. Open the page of the push and ask for the replay there.";
-        return board.message(StatusCode::BAD_REQUEST, "Not replayed", text);
+    let act = async move |State(board): Shared<P>, Path(id): Path<String>, body: Bytes| {
+        board.act(action, &id, &body).await
     };
-    match board.replays.replay(&board.pushes, id, version).await {
-        Ok(Replayed::Started(_)) => Redirect::to(&format!("/pushes/{id}?replayed")).into_response(),
-        Ok(Replayed::Unknown) => unknown_push(&board, &id.to_string()),
-        Ok(Replayed::Changed) => {
-            let text = "Something has happened to the push since you were asked, such as another replay. See its page, and replay it again if that is still wanted.";
-            let page = message::of_push(StatusCode::CONFLICT, "Not replayed", text, id);
-            page.response(board.pushes.stack())
-        }
-        Err(error) => {
-            let status = match error {
-                local_aws::Error::StillRunning { .. } => StatusCode::CONFLICT,
-                _ => StatusCode::BAD_GATEWAY,
-            };
-            let page = message::of_push(status, "Not replayed", &message::of(&error), id);
-            page.response(board.pushes.stack())
-        }
-    }
+    get(ask).merge(post(act))
 }
 
 async fn unknown<P: Pushes>(State(board): Shared<P>) -> Response {

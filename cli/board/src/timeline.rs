@@ -3,6 +3,8 @@
 //! An event says when something ended. Each part of an execution begins where the one before it ended, so an attempt that
 //! follows a failed one includes the wait between them.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::aggregate::RecordedEvent;
 use domain::contract::{Execution, FetchedCommit, Stage};
@@ -115,8 +117,7 @@ impl Run {
 pub fn of(events: &[RecordedEvent<PushEvent>], push: &PushState, now: DateTime<Utc>) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     let mut progress = Progress::default();
-    for recorded in events {
-        let at = recorded.recorded_at;
+    for (at, recorded) in in_order(events) {
         if let Some(execution) = execution_of(&recorded.event) {
             progress.begin_again();
             if let Some(before) = runs.last_mut().filter(|before| before.end == End::Running) {
@@ -132,6 +133,7 @@ pub fn of(events: &[RecordedEvent<PushEvent>], push: &PushState, now: DateTime<U
         let index = match &recorded.event {
             PushEvent::AttemptFailed(failed) => of(&failed.execution_id, &runs),
             PushEvent::PushFailed(failed) => of(&failed.execution_id, &runs),
+            PushEvent::CommitStatusSet(set) => of(&set.execution_id, &runs),
             _ => None,
         };
         let last = runs.len().saturating_sub(1);
@@ -168,19 +170,64 @@ pub fn of(events: &[RecordedEvent<PushEvent>], push: &PushState, now: DateTime<U
     runs
 }
 
+/// Returns the events with the times at which they happened, in this order. An attempt that no function could record then
+/// has its own time, but is not before its execution.
+fn in_order(events: &[RecordedEvent<PushEvent>]) -> Vec<(DateTime<Utc>, &RecordedEvent<PushEvent>)> {
+    let mut begun = HashMap::new();
+    let mut timed: Vec<_> = events
+        .iter()
+        .map(|recorded| {
+            let at = recorded.recorded_at;
+            if let Some(execution) = execution_of(&recorded.event) {
+                begun.insert(execution.id.as_str(), at);
+            }
+            let failed_at = match &recorded.event {
+                PushEvent::AttemptFailed(failed) => {
+                    let begun = begun.get(failed.execution_id.as_str()).copied();
+                    failed
+                        .failed_at
+                        .map(|failed_at| begun.map_or(failed_at, |begun| failed_at.max(begun)))
+                }
+                _ => None,
+            };
+            (failed_at.unwrap_or(at), recorded)
+        })
+        .collect();
+    timed.sort_by_key(|(at, _)| *at);
+    timed
+}
+
 /// Returns the stage that an open push is in.
 pub fn stage_after(push: &PushState) -> Stage {
-    let is_decided = push.delivered.is_some() || push.superseded.is_some() || push.ignored.is_some();
+    let is_decided = push.delivered.is_some()
+        || push.superseded.is_some()
+        || push.expired.is_some()
+        || push.ignored.is_some();
     if is_decided {
-        Stage::Record
-    } else if push.deliver.is_none() {
-        Stage::Validate
-    } else if push.fetched.is_none() {
-        Stage::Fetch
-    } else if push.archive.is_none() {
-        Stage::Package
-    } else {
+        return Stage::Record;
+    }
+    if push.expire.is_some() {
+        return Stage::Expire;
+    }
+    let Some(deliver) = &push.deliver else {
+        return Stage::Validate;
+    };
+    if push.fetched.is_none() {
+        if deliver.rollback.is_some() {
+            Stage::FindVersion
+        } else {
+            Stage::Fetch
+        }
+    } else if push.archive.is_some() {
         Stage::Upload
+    } else if push
+        .fetched
+        .as_ref()
+        .is_some_and(|fetched| fetched.unchanged_since.is_some())
+    {
+        Stage::Keep
+    } else {
+        Stage::Package
     }
 }
 
@@ -193,11 +240,24 @@ fn execution_of(event: &PushEvent) -> Option<&Execution> {
 }
 
 /// What the events until now say, as far as it decides which stage has written the next one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Progress {
     archive: Option<u64>,
+    /// The stage that decides next whether the push is ignored.
+    decides: Stage,
     is_ended: bool,
     is_ended_for_good: bool,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            archive: None,
+            decides: Stage::Validate,
+            is_ended: false,
+            is_ended_for_good: false,
+        }
+    }
 }
 
 impl Progress {
@@ -208,33 +268,49 @@ impl Progress {
     /// Returns the stage that has written an event, and the bytes that it has staged or delivered.
     fn follow(&mut self, event: &PushEvent) -> (Stage, Option<u64>) {
         match event {
-            PushEvent::CommitFetched(fetched) => (Stage::Fetch, Some(staged(fetched))),
+            PushEvent::CommitFetched(fetched) => {
+                self.decides = Stage::Keep;
+                (Stage::Fetch, Some(staged(fetched)))
+            }
             PushEvent::ArchivePackaged(archive) => {
                 self.archive = Some(archive.object.size);
+                self.decides = Stage::Upload;
                 (Stage::Package, self.archive)
+            }
+            PushEvent::VersionFound(found) => {
+                self.archive = Some(found.archive.object.size);
+                self.decides = Stage::Upload;
+                (Stage::FindVersion, None)
             }
             PushEvent::ArchiveUploaded(_) => {
                 (self.is_ended, self.is_ended_for_good) = (true, true);
                 (Stage::Upload, self.archive)
             }
             // How a push ended is recorded once more if it could not be published.
-            PushEvent::PushIgnored(_) | PushEvent::PushSuperseded(_) if self.is_ended => {
+            PushEvent::PushIgnored(_) | PushEvent::PushSuperseded(_) | PushEvent::PushExpired(_)
+                if self.is_ended =>
+            {
                 (Stage::Record, None)
             }
             PushEvent::PushSuperseded(_) => {
                 (self.is_ended, self.is_ended_for_good) = (true, true);
-                (Stage::Upload, None)
+                (self.decides, None)
+            }
+            PushEvent::PushExpired(_) => {
+                (self.is_ended, self.is_ended_for_good) = (true, true);
+                (Stage::Expire, None)
+            }
+            PushEvent::DeletionValidated(_) => {
+                self.decides = Stage::Expire;
+                (Stage::Validate, None)
             }
             PushEvent::PushIgnored(_) => {
                 self.is_ended = true;
-                let stage = if self.archive.take().is_some() {
-                    Stage::Upload
-                } else {
-                    Stage::Validate
-                };
-                (stage, None)
+                self.archive = None;
+                (std::mem::replace(&mut self.decides, Stage::Validate), None)
             }
             PushEvent::PushDelivered(_) => (Stage::Record, None),
+            PushEvent::CommitStatusSet(_) => (Stage::Report, None),
             PushEvent::PushValidated(_)
             | PushEvent::PushReceived(_)
             | PushEvent::PushRetried(_)

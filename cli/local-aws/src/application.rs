@@ -38,6 +38,7 @@ pub const PUSH_CODE: Application = Application {
         "fetch",
         "package",
         "record",
+        "report",
         "sweep",
         "upload",
         "validate",

@@ -89,9 +89,11 @@ impl Containers {
 }
 
 /// The variables of all functions. `sam local invoke` passes to each function those that the template sets for it.
-pub const VARIABLES: [&str; 9] = [
+pub const VARIABLES: [&str; 11] = [
     "AUDIT_RETENTION_DAYS",
+    "BASE_DAYS",
     "CHECKPOINT_KEY_ARN",
+    "EXECUTIONS_URL",
     "LOCAL_ENDPOINT_URL",
     "SECRET_PREFIX",
     "SIGNING_KEY_ARN",
@@ -101,11 +103,16 @@ pub const VARIABLES: [&str; 9] = [
     "TABLE_NAME",
 ];
 
+/// The URL of executions in the console, which the local AWS does not have.
+const EXECUTIONS_URL: &str = "https://console.aws.amazon.com/states/home#/v2/executions/details/";
+
 fn variables(stack: &Stack, endpoint: String) -> Result<BTreeMap<&'static str, String>, Error> {
     let output = |name| stack.output(name).map(str::to_owned);
     let values = [
         "0".to_owned(),
+        "30".to_owned(),
         output("CheckpointKeyArn")?,
+        EXECUTIONS_URL.to_owned(),
         endpoint,
         stack.secret_prefix()?,
         output("ProvenanceKeyArn")?,

@@ -151,7 +151,7 @@ impl Deployments {
         };
         let decision = Decision {
             approved,
-            by: self.caller().await?,
+            by: self.stack.caller().await?,
             comment,
         };
         let output = serde_json::to_string(&decision).map_err(|error| Error::Aws {
@@ -193,7 +193,7 @@ impl Deployments {
             cause: Cause::Rollback {
                 rollback_to: to,
                 request: Uuid::new_v4(),
-                by: self.caller().await?,
+                by: self.stack.caller().await?,
                 takes_back: None,
             },
             ..shown.state.deployment
@@ -240,16 +240,6 @@ impl Deployments {
             action: action(),
             message: error.to_string(),
         })
-    }
-
-    /// Returns the ARN of the caller.
-    async fn caller(&self) -> Result<String, Error> {
-        let identity = aws_sdk_sts::Client::new(self.stack.config())
-            .get_caller_identity()
-            .send()
-            .await
-            .map_err(Error::aws("find out who you are"))?;
-        Ok(identity.arn.unwrap_or_else(|| "unknown".to_owned()))
     }
 }
 

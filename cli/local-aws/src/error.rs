@@ -92,6 +92,24 @@ pub enum Error {
     /// The stack is not deployed in the local AWS.
     #[error("the stack {0} is not deployed in the local AWS: `push-code local up` deploys push-code")]
     NotDeployed(String),
+    /// AWS does not know who asks.
+    #[error(
+        "{0}: log in (`aws sso login`), name a profile with AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
+    Login(String),
+    /// No region is set.
+    #[error("no AWS region is set: set AWS_REGION, or name a profile that has one with AWS_PROFILE")]
+    NoRegion,
+    /// There is no such stack.
+    #[error(
+        "there is no stack {stack} in {region}: name another one with --stack, or another region with AWS_REGION (`aws cloudformation describe-stacks` shows those that there are)"
+    )]
+    NoStack {
+        /// The stack.
+        stack: String,
+        /// The region.
+        region: String,
+    },
     /// There is no such deployment.
     #[error(
         "there is no deployment {id} in {stack}: `push-code deployments list` shows those that there are"
@@ -189,11 +207,37 @@ pub enum Error {
         /// The ARN of the execution in charge.
         execution: String,
     },
+    /// The push cannot be rolled back to.
+    #[error(
+        "the push {push_id} cannot be rolled back to, because {reason}: `push-code pushes list` shows those that were delivered"
+    )]
+    NoVersion {
+        /// The push.
+        push_id: String,
+        /// What it lacks.
+        reason: String,
+    },
     /// The stack is older than the index that was asked for.
     #[error(
         "the table of the stack {stack} lacks an index, because an earlier version of Push Code has deployed it: deploy this one (`sam build`, `sam deploy`)"
     )]
     IndexMissing {
+        /// The stack.
+        stack: String,
+    },
+    /// The stack is older than the stream of its table.
+    #[error(
+        "the table of the stack {stack} has no stream to watch, because an earlier version of Push Code has deployed it: deploy this one (`sam build`, `sam deploy`)"
+    )]
+    StreamMissing {
+        /// The stack.
+        stack: String,
+    },
+    /// The stream was turned off.
+    #[error(
+        "the stream of the table of the stack {stack} was turned off, so there is nothing more to watch: deploy the stack again (`sam build`, `sam deploy`)"
+    )]
+    StreamOver {
         /// The stack.
         stack: String,
     },
@@ -252,6 +296,6 @@ impl Error {
     /// Returns whether the command line is wrong, and nothing has failed.
     #[must_use]
     pub fn is_wrong_usage(&self) -> bool {
-        matches!(self, Self::RunsAlready { .. } | Self::NoGateway)
+        matches!(self, Self::RunsAlready { .. } | Self::NoGateway | Self::NoRegion)
     }
 }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use aws_config::SdkConfig;
-use aws_sdk_s3::config::ProvideCredentials as _;
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -18,6 +17,7 @@ use crate::Error;
 use crate::application::Application;
 use crate::checkout::Checkout;
 use crate::environment::only_local_aws;
+use crate::login;
 use crate::tools::Tools;
 use crate::{ACCESS_KEY, REGION};
 
@@ -159,9 +159,7 @@ pub async fn outputs(
     let mut sam = sam(tools);
     let stack = ["list", "stack-outputs", "--output", "json", "--stack-name", name];
     sam.args(stack);
-    if let Some(provider) = config.credentials_provider() {
-        let credentials = provider.provide_credentials().await;
-        let credentials = credentials.map_err(Error::aws("log in to AWS"))?;
+    if let Some(credentials) = login::credentials(config).await? {
         sam.env("AWS_ACCESS_KEY_ID", credentials.access_key_id())
             .env("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key())
             .envs(
@@ -170,14 +168,22 @@ pub async fn outputs(
                     .map(|token| ("AWS_SESSION_TOKEN", token)),
             );
     }
-    if let Some(region) = config.region() {
-        sam.args(["--region", region.as_ref()]);
-    }
+    let region = config.region().ok_or(Error::NoRegion)?;
+    sam.args(["--region", region.as_ref()]);
     sam.envs(config.endpoint_url().map(|url| ("AWS_ENDPOINT_URL", url)));
     let output = sam.output().await.map_err(Error::io("run", Path::new("sam")))?;
-    parse_outputs(&output.stdout).ok_or_else(|| Error::Aws {
-        action: format!("read the outputs of the stack {name}"),
-        message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    parse_outputs(&output.stdout).ok_or_else(|| {
+        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        if message.contains("does not exist on Cloudformation") {
+            return Error::NoStack {
+                stack: name.to_owned(),
+                region: region.to_string(),
+            };
+        }
+        login::error_of(&message).unwrap_or_else(|| Error::Aws {
+            action: format!("read the outputs of the stack {name}"),
+            message,
+        })
     })
 }
 

@@ -10,6 +10,7 @@ use secrecy::ExposeSecret as _;
 use webhook::WebhookSecret;
 
 use crate::Error;
+use crate::console::Console;
 use crate::sam;
 use crate::tools::Tools;
 use crate::webhook_client::Webhook;
@@ -41,6 +42,19 @@ impl Stack {
     pub async fn deployed(name: &str, config: SdkConfig, tools: &Tools) -> Result<Self, Error> {
         let outputs = sam::outputs(tools, &config, name).await?;
         Ok(Self::new(name, outputs, config))
+    }
+
+    /// Returns the ARN of the caller, by the credentials.
+    ///
+    /// # Errors
+    /// Returns an error if the credentials are not valid.
+    pub(crate) async fn caller(&self) -> Result<String, Error> {
+        let identity = aws_sdk_sts::Client::new(&self.config)
+            .get_caller_identity()
+            .send()
+            .await
+            .map_err(Error::aws("find out who you are"))?;
+        Ok(identity.arn.unwrap_or_else(|| "unknown".to_owned()))
     }
 
     /// Returns the SDK's configuration that it was given.
@@ -105,15 +119,13 @@ impl Stack {
         ))
     }
 
-    /// Returns the URL of the console of Step Functions, or `None` if the stack is in a local AWS, which has none.
+    /// Returns the console of the stack's region, or `None` if the stack is in a local AWS, which has none.
     #[must_use]
-    pub fn console(&self) -> Option<String> {
+    pub fn console(&self) -> Option<Console> {
         if self.config.endpoint_url().is_some() {
             return None;
         }
-        let dashboard = self.output("DashboardUrl").ok()?;
-        let (console, _) = dashboard.split_once('#')?;
-        Some(console.replace("/cloudwatch/", "/states/"))
+        Console::of(self.output("DashboardUrl").ok()?, &*self.name)
     }
 
     /// Returns the ARN of the execution `name` of the state machine.
@@ -138,10 +150,14 @@ impl Stack {
         let text = secret.secret_string.unwrap_or_default();
         let secret: WebhookSecret = serde_json::from_str(&text).map_err(|error| Error::Aws {
             action: format!("read the secret {name}"),
-            message: format!("it is not JSON with a token: {error}"),
+            message: format!(
+                "it is not JSON with a token: see line {}, column {}",
+                error.line(),
+                error.column()
+            ),
         })?;
         let url = self.output("WebhookUrl")?.to_owned();
-        let webhook = Webhook::new(url, secret.token.expose_secret().to_owned());
+        let webhook = Webhook::new(url, secret.secret.expose_secret().to_owned());
         Ok(match self.local_account().await {
             Some(account) => webhook.in_account(account),
             None => webhook,

@@ -6,9 +6,10 @@ use audit::{AuditError, DynamoTrail, EventStore as _, Filter, Page, PushQueries 
 use aws::failure::chain;
 use chrono::SecondsFormat;
 use domain::aggregate::{Aggregate, RecordedEvent};
+use domain::contract::BaseUse;
 use domain::event::PushEvent;
 use domain::index::{Category, CommitPrefix};
-use domain::push::{Push, PushId};
+use domain::push::{Push, PushId, Trigger};
 use domain::state::PushState;
 use shell::output::one_line;
 
@@ -91,7 +92,7 @@ impl Trail {
 }
 
 /// Returns what an event says of times and costs.
-fn measured(recorded: &RecordedEvent<PushEvent>) -> String {
+pub(crate) fn measured(recorded: &RecordedEvent<PushEvent>) -> String {
     let mut text = String::new();
     if let Some(attempt) = &recorded.attempt {
         let _ = write!(text, ", in {}", seconds(attempt.milliseconds));
@@ -118,12 +119,19 @@ pub fn summary(event: &PushEvent) -> String {
                 .after
                 .as_ref()
                 .map_or("nothing", |after| short(after.as_str()));
-            let found_by = push.found_by().map(|found_by| format!(", {found_by}"));
+            let change = if push.trigger == Trigger::Rollback {
+                "goes back to"
+            } else {
+                "is now"
+            };
+            let destination = push.destination.as_ref().map(|name| format!(", for {name}"));
+            let started_by = push.started_by().map(|started_by| format!(", {started_by}"));
             format!(
-                "{} of {} is now {after}{}",
+                "{} of {} {change} {after}{}{}",
                 push.ref_name,
                 push.repository,
-                found_by.unwrap_or_default()
+                destination.unwrap_or_default(),
+                started_by.unwrap_or_default()
             )
         }
         PushEvent::PushRetried(retried) => format!("by {}", retried.execution.id),
@@ -131,18 +139,43 @@ pub fn summary(event: &PushEvent) -> String {
             "push {} of this ref, to s3://{}/{}",
             deliver.sequence, deliver.destination.bucket, deliver.destination.key
         ),
+        PushEvent::DeletionValidated(expire) => format!(
+            "push {} of this ref, whose zip is s3://{}/{}",
+            expire.sequence, expire.destination.bucket, expire.destination.key
+        ),
+        PushEvent::PushExpired(expired) => format!(
+            "s3://{}/{} of push {}, version {}",
+            expired.bucket,
+            expired.key,
+            expired.push_id,
+            expired.version_id.as_deref().unwrap_or("none")
+        ),
         PushEvent::PushIgnored(ignored) => ignored.detail.clone(),
         PushEvent::CommitFetched(fetched) => format!(
-            "commit {} \"{}\", a pack of {} bytes",
+            "commit {} \"{}\", a pack of {} bytes{}",
             fetched.commit.short(),
             fetched.subject,
-            fetched.pack.size
+            fetched.pack.size,
+            fetched.base.as_ref().map(of_base).unwrap_or_default()
         ),
-        PushEvent::ArchivePackaged(archive) => format!(
-            "{} entries, {} bytes, SHA-256 {}",
-            archive.entries,
-            archive.object.size,
-            short(&archive.sha256)
+        PushEvent::ArchivePackaged(archive) => {
+            let taken = archive
+                .taken_entries
+                .map(|taken| format!(", of which {taken} have not changed"));
+            format!(
+                "{} entries{}, {} bytes, SHA-256 {}",
+                archive.entries,
+                taken.unwrap_or_default(),
+                archive.object.size,
+                short(&archive.sha256)
+            )
+        }
+        PushEvent::VersionFound(found) => format!(
+            "the zip of commit {} \"{}\", {} bytes, SHA-256 {}",
+            found.fetched.commit.short(),
+            found.fetched.subject,
+            found.archive.object.size,
+            short(&found.archive.sha256)
         ),
         PushEvent::ArchiveUploaded(delivered) | PushEvent::PushDelivered(delivered) => format!(
             "s3://{}/{}, version {}",
@@ -160,6 +193,12 @@ pub fn summary(event: &PushEvent) -> String {
             )
         }
         PushEvent::PushFailed(failed) => format!("{}: {}", failed.failure.stage, failed.failure.error),
+        PushEvent::CommitStatusSet(set) => format!(
+            "{} at {}, by {}",
+            set.status,
+            set.commit.short(),
+            set.url.as_str()
+        ),
     }
 }
 
@@ -193,6 +232,14 @@ pub fn outcome(push: &PushState) -> String {
         (Some(fetched), _) => fetched.subject.clone(),
         (None, None) => "deleted".to_owned(),
         (None, Some(_)) => String::new(),
+    }
+}
+
+/// Returns what a commit was fetched from besides the host.
+fn of_base(base: &BaseUse) -> String {
+    match base {
+        BaseUse::Used(base) => format!(", besides what push {} has left", base.push_id),
+        BaseUse::WhyNot(reason) => format!(", the whole commit: {reason}"),
     }
 }
 

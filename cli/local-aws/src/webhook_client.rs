@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::push::PushId;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use webhook::Request;
 use webhook::gitlab::{self, Delivery, PushHook};
 
 use crate::{Error, REGION};
@@ -103,6 +104,20 @@ impl Webhook {
     /// Returns an error if there is no response, or if it is an error.
     pub async fn send(&self, hook: &PushHook, delivery: &Delivery) -> Result<Accepted, Error> {
         let response = self.post(hook.event(), delivery, &hook.payload()).await?;
+        self.read(response).await
+    }
+
+    /// Sends a request of any git host.
+    ///
+    /// # Errors
+    /// Returns an error if there is no response, or if it is an error.
+    pub async fn send_request(&self, request: &Request) -> Result<Accepted, Error> {
+        let headers = request.headers.iter().cloned();
+        let response = self.post_bytes(headers, request.body.clone()).await?;
+        self.read(response).await
+    }
+
+    async fn read(&self, response: reqwest::Response) -> Result<Accepted, Error> {
         let status = response.status();
         let text = response
             .text()
@@ -134,7 +149,7 @@ impl Webhook {
         event["type"] = "REQUEST".into();
         event["routeArn"] =
             "arn:aws:execute-api:us-east-1:000000000000:local/$default/POST/hooks/{source}".into();
-        event["identitySource"] = json!([self.token]);
+        event["identitySource"] = json!([event["routeKey"]]);
         event["body"].take();
         event
     }
@@ -192,13 +207,23 @@ impl Webhook {
         delivery: &Delivery,
         payload: &Value,
     ) -> Result<reqwest::Response, Error> {
+        let mut headers = delivery.headers(event, &self.token, payload);
+        headers.push(("content-type", "application/json".to_owned()));
+        self.post_bytes(headers, payload.to_string().into_bytes()).await
+    }
+
+    async fn post_bytes(
+        &self,
+        headers: impl IntoIterator<Item = (&'static str, String)>,
+        body: Vec<u8>,
+    ) -> Result<reqwest::Response, Error> {
         let action = || format!("send the webhook to {}", self.url);
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(Duration::from_secs(60))
             .build();
         let mut request = client.map_err(Error::http(action()))?.post(&self.url);
-        for (name, value) in delivery.headers(event, &self.token, payload) {
+        for (name, value) in headers {
             request = request.header(name, value);
         }
         if let Some(account) = &self.account {
@@ -208,7 +233,7 @@ impl Webhook {
             );
             request = request.header("authorization", signature);
         }
-        request.json(payload).send().await.map_err(Error::http(action()))
+        request.body(body).send().await.map_err(Error::http(action()))
     }
 }
 

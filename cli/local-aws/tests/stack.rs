@@ -1,6 +1,7 @@
 //! Tests that there is a handle for any deployed stack, by its name. The stack here has a single bucket, in the local
 //! AWS.
 
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use local_aws::ministack::{Ministack, Settings};
 use local_aws::stack::Stack;
 use local_aws::tools::Tools;
@@ -48,7 +49,19 @@ async fn a_deployed_stack_is_found_by_its_name_with_its_outputs() {
 
     let unknown = Stack::deployed("unknown", aws.sdk_config(), &tools).await;
     let unknown = unknown.unwrap_err().to_string();
-    assert!(unknown.contains("stack unknown"), "{unknown}");
+    assert!(
+        unknown.starts_with("there is no stack unknown in us-east-1: "),
+        "{unknown}"
+    );
+    let wrong = Credentials::new(ACCESS_KEY, "wrong", None, None, "test");
+    let config = aws.sdk_config().into_builder();
+    let config = config.credentials_provider(SharedCredentialsProvider::new(wrong));
+    let refused = Stack::deployed("small", config.build(), &tools).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(
+        refused.starts_with("AWS does not accept the credentials: log in"),
+        "{refused}"
+    );
     process.kill().unwrap();
     process.wait().unwrap();
 }

@@ -1,6 +1,7 @@
 //! What the programs that people run have in common: progress and errors on a terminal, running other programs, and
 //! files that only the user can read.
 
+pub mod ask;
 mod io_error;
 pub mod lock;
 pub mod output;

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use chrono::Utc;
 use clap::ValueEnum;
+use domain::commit_status::ReportInput;
 use domain::contract::{
     Archive, Deliver, Envelope, Execution, FetchInput, FetchedCommit, PackageInput, RecordInput, Stage,
     UploadInput, ValidateInput,
@@ -43,6 +44,7 @@ enum Function {
     Package,
     Upload,
     Record,
+    Report,
     Sweep,
     Checkpoint,
 }
@@ -225,7 +227,19 @@ impl<'a> Run<'a> {
         if last == Function::Upload {
             return Ok(answer);
         }
-        self.stage(Stage::Record, RecordInput { failure: None }).await
+        let answer = self
+            .stage(
+                Stage::Record,
+                RecordInput {
+                    failure: None,
+                    failed_attempts: 0,
+                },
+            )
+            .await?;
+        if last == Function::Record {
+            return Ok(answer);
+        }
+        self.stage(Stage::Report, ReportInput { failure: None }).await
     }
 
     async fn stage(&self, stage: Stage, input: impl Serialize) -> Result<Value, Error> {

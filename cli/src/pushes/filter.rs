@@ -7,10 +7,11 @@ use domain::git::{RefName, RepositoryPath};
 use domain::index::{Category, Position};
 use domain::push::SourceName;
 use local_aws::filter::{ref_name, since};
+use local_aws::watch::WatchedEvent;
 
-/// Which pushes are listed.
+/// What pushes are about.
 #[derive(Debug, Clone, clap::Args)]
-pub struct FilterArgs {
+pub struct SubjectArgs {
     /// Only pushes of this repository, such as group/project.
     #[arg(long, value_name = "PATH")]
     repository: Option<RepositoryPath>,
@@ -20,6 +21,25 @@ pub struct FilterArgs {
     /// Only pushes of this source.
     #[arg(long, value_name = "SOURCE")]
     source: Option<SourceName>,
+}
+
+impl SubjectArgs {
+    /// Returns whether an event is of such a push.
+    pub fn contain(&self, event: &WatchedEvent) -> bool {
+        self.repository
+            .as_ref()
+            .is_none_or(|only| *only == event.repository)
+            && self.ref_name.as_ref().is_none_or(|only| *only == event.ref_name)
+            && self.source.as_ref().is_none_or(|only| *only == event.source)
+    }
+}
+
+/// Which pushes are listed.
+#[derive(Debug, Clone, clap::Args)]
+pub struct FilterArgs {
+    /// What they are about.
+    #[command(flatten)]
+    subject: SubjectArgs,
     /// Only pushes that were received since then: so long ago, such as 90min, 12h or 7d, or a date or time of UTC, such as
     /// 2026-01-31 or 2026-01-31T10:00:00Z.
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = since)]
@@ -35,9 +55,9 @@ pub struct FilterArgs {
 impl FilterArgs {
     pub fn filter(&self) -> Filter {
         Filter {
-            repository: self.repository.clone(),
-            ref_name: self.ref_name.clone(),
-            source: self.source.clone(),
+            repository: self.subject.repository.clone(),
+            ref_name: self.subject.ref_name.clone(),
+            source: self.subject.source.clone(),
             before: self.before,
             ..Filter::since(self.since)
         }
@@ -59,6 +79,8 @@ pub enum CategoryArg {
     Delivered,
     /// Superseded by a newer push.
     Superseded,
+    /// The deletion of a ref, whose zip was removed.
+    Expired,
     /// Not to be delivered.
     Ignored,
 }
@@ -70,6 +92,7 @@ impl From<CategoryArg> for Category {
             CategoryArg::Failed => Self::Failed,
             CategoryArg::Delivered => Self::Delivered,
             CategoryArg::Superseded => Self::Superseded,
+            CategoryArg::Expired => Self::Expired,
             CategoryArg::Ignored => Self::Ignored,
         }
     }

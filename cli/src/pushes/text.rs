@@ -6,6 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use domain::contract::Execution;
 use domain::index::CommitPrefix;
 use domain::state::PushState;
+use local_aws::console::Console;
 use local_aws::trail::{self, Trail, short};
 use shell::output::one_line;
 
@@ -20,10 +21,9 @@ pub fn table(pushes: &[PushState]) -> String {
     );
     for push in pushes {
         let mut what = one_line(&trail::outcome(push)).to_string();
-        if !push.push.trigger.is_webhook() {
+        if let Some(by) = push.push.trigger.by() {
             let separator = if what.is_empty() { "" } else { " " };
-            what.push_str(separator);
-            what.push_str("(found by the sweep)");
+            let _ = write!(what, "{separator}({by})");
         }
         if !what.is_empty() {
             what.insert_str(0, ": ");
@@ -77,8 +77,8 @@ pub fn places(commit: &CommitPrefix, pushes: &[PushState]) -> String {
     text
 }
 
-/// Returns a push with its events, and where to look further: in the console of Step Functions, if there is one.
-pub fn describe(push: &PushState, trail: &Trail, console: Option<&str>) -> String {
+/// Returns a push with its events, and where to look further: in the AWS console, if there is one.
+pub fn describe(push: &PushState, trail: &Trail, console: Option<&Console>) -> String {
     let took = push.updated_at - push.received_at;
     let mut text = format!(
         "Push {} of {} {}: {}\n{}  {:.1} s from its start to its last event\n",
@@ -89,8 +89,8 @@ pub fn describe(push: &PushState, trail: &Trail, console: Option<&str>) -> Strin
         trail.lines(),
         took.as_seconds_f64(),
     );
-    if let Some(found_by) = push.push.found_by() {
-        let _ = writeln!(text, "No webhook came: it was {found_by}.");
+    if let Some(started_by) = push.push.started_by() {
+        let _ = writeln!(text, "No webhook: {started_by}");
     }
     if let Some(failed) = &push.failure {
         let failure = &failed.failure;
@@ -102,11 +102,17 @@ pub fn describe(push: &PushState, trail: &Trail, console: Option<&str>) -> Strin
             one_line(&failure.cause)
         );
     }
-    if let Some(execution) = push.executions.last().map(|id| Execution::arn(id)) {
-        let _ = writeln!(text, "Execution: {execution}");
+    if let Some(id) = push.executions.last() {
+        let _ = writeln!(text, "Execution: {}", Execution::arn(id));
         if let Some(console) = console {
-            let _ = writeln!(text, "Console:   {console}#/v2/executions/details/{execution}");
+            let _ = writeln!(text, "Console:   {}", console.execution(id));
         }
+    }
+    let failed = push.failure.as_ref().zip(console);
+    let log = failed
+        .and_then(|(failed, console)| console.log(&failed.failure.stage, push.push_id(), push.received_at));
+    if let Some(log) = log {
+        let _ = writeln!(text, "Log:       {log}");
     }
     text.truncate(text.trim_end().len());
     text
@@ -178,7 +184,7 @@ mod tests {
             state: None,
         };
         let text = describe(&found, &trail, None);
-        let says = "No webhook came: it was found by the sweep (GitLab sends no webhook for a push of more than three";
+        let says = "No webhook: found by the sweep (GitLab sends no webhook for a push of more than three";
         assert!(text.contains(says), "{text}");
     }
 
@@ -188,11 +194,8 @@ mod tests {
             events: vec![],
             state: None,
         };
-        let text = describe(
-            &state("d1", [push_failed("e1")]),
-            &trail,
-            Some("https://console/states/home"),
-        );
+        let console = Console::of("https://console/cloudwatch/home#", "push-code").unwrap();
+        let text = describe(&state("d1", [push_failed("e1")]), &trail, Some(&console));
         let lines: Vec<_> = text.lines().collect();
         assert!(
             lines[0].starts_with("Push ") && lines[0].ends_with(" of group/project refs/heads/main: Failed")
@@ -206,6 +209,10 @@ mod tests {
         assert_eq!(
             lines[4],
             "Console:   https://console/states/home#/v2/executions/details/e1"
+        );
+        assert!(
+            lines[5].starts_with("Log:       https://console/cloudwatch/home#logsV2:"),
+            "{text}"
         );
     }
 

@@ -1,44 +1,68 @@
-//! The webhook: turns a delivery into pushes, and starts one execution for each.
+//! The webhook: turns a delivery into pushes, and starts one execution for each. CodeCommit, which calls no webhook, comes by an
+//! [`event`] instead.
 //!
-//! The gateway's authorizer has already let the request in. An event that is not for us gets the status 200 and a
-//! reason, because git hosts disable webhooks that respond with errors.
+//! The gateway's authorizer has already let the request in by its headers. The host's signature is over the body, which only
+//! this function has, so it is checked here, before anything is parsed. An event that is not for us gets the status 200 and
+//! a reason, because git hosts disable webhooks that respond with errors.
 
+pub mod event;
 mod executions;
 mod start;
 
 use aws::failure::chain;
+use aws::secrets::{SecretCache, SecretError, Secrets};
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
+use aws_lambda_events::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::push::SourceName;
-use serde::Serialize;
+use chrono::Utc;
+use domain::push::{Push, SourceName};
+use domain::source::Provider;
+use futures::StreamExt as _;
+use lambda_runtime::Diagnostic;
+use serde::{Deserialize, Serialize};
 
 pub use executions::{ExecutionStatus, Executions, StepFunctions};
-use webhook::{Report, gitlab};
+use webhook::{Report, WebhookSecret};
+
+use crate::event::SourceEvent;
 
 /// The largest body, in bytes. A Lambda request has at most 6 MB, in which the body may be Base64.
 const MAX_BODY_BYTES: usize = 4 << 20;
 
+/// How many executions are started at the same time, so that those of all refs of a hook are before its host stops waiting.
+const STARTS_AT_ONCE: usize = 32;
+
 /// The response to a webhook.
 #[derive(Debug, Serialize, PartialEq, Eq)]
 #[serde(untagged)]
-enum Response {
+pub enum Response {
     /// Executions were started, or exist already.
-    Accepted { pushes: Vec<Started> },
+    Accepted {
+        /// The pushes, in the order of the request.
+        pushes: Vec<Started>,
+    },
     /// There is nothing to do.
-    NothingToDo { pushes: [(); 0], reason: String },
+    NothingToDo {
+        /// None.
+        pushes: [(); 0],
+        /// Why there is nothing to do.
+        reason: String,
+    },
     /// The request was refused.
     Refused {
+        /// The HTTP status.
         #[serde(skip)]
         status: i64,
+        /// Why it was refused.
         error: String,
     },
 }
 
 /// A push and its execution.
 #[derive(Debug, Serialize, PartialEq, Eq)]
-struct Started {
+pub struct Started {
     push_id: String,
     #[serde(rename = "ref")]
     ref_name: String,
@@ -46,38 +70,86 @@ struct Started {
     execution: String,
 }
 
+/// What the function is called with.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Invocation {
+    /// An event, sent by a rule.
+    Event(SourceEvent),
+    /// A request, passed on by the gateway.
+    Request(Box<ApiGatewayV2httpRequest>),
+}
+
+/// What the function answers.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// To an event.
+    Event(Response),
+    /// To a request.
+    Request(Box<ApiGatewayV2httpResponse>),
+}
+
+/// Handles what the function is called with.
+///
+/// # Errors
+/// See [`event::handle`]. The refusal of a request is a response.
+pub async fn invoke(
+    executions: &impl Executions,
+    secrets: &SecretCache<impl Secrets, WebhookSecret>,
+    invocation: &Invocation,
+) -> Result<Answer, Diagnostic> {
+    Ok(match invocation {
+        Invocation::Event(event) => Answer::Event(event::handle(executions, event).await?),
+        // Without the box the type of the whole future is too deep for the compiler.
+        Invocation::Request(request) => {
+            let response = Box::pin(handle(executions, secrets, request)).await;
+            Answer::Request(Box::new(response))
+        }
+    })
+}
+
 /// Handles one request.
 pub async fn handle(
     executions: &impl Executions,
+    secrets: &SecretCache<impl Secrets, WebhookSecret>,
     request: &ApiGatewayV2httpRequest,
 ) -> ApiGatewayV2httpResponse {
-    let response = respond(executions, request)
+    let response = respond(executions, secrets, request)
         .await
         .unwrap_or_else(|refused| refused);
-    let status = match &response {
-        Response::Accepted { pushes } => {
-            for push in pushes {
-                tracing::info!(push_id = push.push_id, execution = push.execution, "accepted");
-            }
-            202
-        }
-        Response::NothingToDo { reason, .. } => {
-            tracing::info!(reason, "nothing to do");
-            200
-        }
-        Response::Refused { status, error } => {
-            tracing::error!(status, error, "refused");
-            *status
-        }
-    };
+    response.log();
     let mut http = ApiGatewayV2httpResponse::default();
-    http.status_code = status;
+    http.status_code = response.status();
     http.headers.insert(
         "content-type",
         aws_lambda_events::http::HeaderValue::from_static("application/json"),
     );
     http.body = serde_json::to_string(&response).ok().map(Body::Text);
     http
+}
+
+impl Response {
+    /// Returns the HTTP status.
+    fn status(&self) -> i64 {
+        match self {
+            Self::Accepted { .. } => 202,
+            Self::NothingToDo { .. } => 200,
+            Self::Refused { status, .. } => *status,
+        }
+    }
+
+    fn log(&self) {
+        match self {
+            Self::Accepted { pushes } => {
+                for push in pushes {
+                    tracing::info!(push_id = push.push_id, execution = push.execution, "accepted");
+                }
+            }
+            Self::NothingToDo { reason, .. } => tracing::info!(reason, "nothing to do"),
+            Self::Refused { status, error } => tracing::error!(status, error, "refused"),
+        }
+    }
 }
 
 fn refused(status: i64, error: &impl ToString) -> Response {
@@ -89,29 +161,72 @@ fn refused(status: i64, error: &impl ToString) -> Response {
 
 async fn respond(
     executions: &impl Executions,
+    secrets: &SecretCache<impl Secrets, WebhookSecret>,
     request: &ApiGatewayV2httpRequest,
 ) -> Result<Response, Response> {
     let source = request.path_parameters.get("source").map_or("", String::as_str);
     let source: SourceName = source.parse().map_err(|error| refused(404, &error))?;
     let body = body(request)?;
-    let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
-    let push = match gitlab::read(&source, header, &body) {
-        Ok(Report::Push(push)) => push,
+    let headers = &request.headers;
+    let provider = match secrets
+        .check(&source, |secret| secret.check(headers, &body, Utc::now()))
+        .await
+        .map_err(|error| unknown(&error))?
+    {
+        Some(Ok(provider)) => provider,
+        Some(Err(refusal)) => return Err(refused(401, &refusal)),
+        None => return Err(refused(401, &"there is no such source")),
+    };
+    start_all(executions, provider, &source, headers, &body).await
+}
+
+/// Starts the executions of what a git host reports, which was proven to be from it. All of them are tried: if one cannot be
+/// started, the others are found when the host sends the delivery again.
+async fn start_all(
+    executions: &impl Executions,
+    provider: Provider,
+    source: &SourceName,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response, Response> {
+    let pushes = match webhook::read(provider, source, headers, body) {
+        Ok(Report::Pushes(pushes)) => pushes,
         Ok(Report::NotForUs(reason)) => return Ok(Response::NothingToDo { pushes: [], reason }),
         Err(error) => return Err(refused(400, &error)),
     };
-    let execution = start::start(executions, &push).await.map_err(|error| {
+    let starts = pushes.iter().map(|push| started(executions, push));
+    let started: Vec<Result<Started, Response>> = futures::stream::iter(starts)
+        .buffered(STARTS_AT_ONCE)
+        .collect()
+        .await;
+    let pushes = started.into_iter().collect::<Result<_, _>>()?;
+    Ok(Response::Accepted { pushes })
+}
+
+async fn started(executions: &impl Executions, push: &Push) -> Result<Started, Response> {
+    let execution = start::start(executions, push).await.map_err(|error| {
         // Whoever has set up the hook sees the response, which must not show them roles and accounts.
         tracing::error!(error = chain(&error), "not started");
         refused(error.status(), &error)
     })?;
-    Ok(Response::Accepted {
-        pushes: vec![Started {
-            push_id: push.push_id.to_string(),
-            ref_name: push.ref_name.to_string(),
-            execution,
-        }],
+    Ok(Started {
+        push_id: push.push_id.to_string(),
+        ref_name: push.ref_name.to_string(),
+        execution,
     })
+}
+
+/// Returns the response if it is not known whether the request is from the git host.
+fn unknown(error: &SecretError) -> Response {
+    tracing::error!(error = chain(error), "the webhook secret cannot be used");
+    let status = match error {
+        SecretError::Unavailable { .. } => 503,
+        SecretError::Refused { .. } | SecretError::Invalid { .. } => 500,
+    };
+    refused(
+        status,
+        &"the webhook secret of the source cannot be used: the log of the function accept says why",
+    )
 }
 
 fn body(request: &ApiGatewayV2httpRequest) -> Result<Vec<u8>, Response> {

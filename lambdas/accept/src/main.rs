@@ -1,19 +1,20 @@
-//! The Lambda function behind `POST /hooks/{source}`.
+//! The Lambda function behind `POST /hooks/{source}`, which also takes the events of sources that call no webhook.
 
-use accept::StepFunctions;
+use accept::{Invocation, StepFunctions};
+use aws::secrets::{SecretCache, SecretsManager};
 use aws::{settings, telemetry};
-use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     telemetry::init();
     let state_machine_arn = settings::required("STATE_MACHINE_ARN")?;
-    let executions = &StepFunctions::new(&aws::config().await, state_machine_arn);
-    lambda_runtime::run(service_fn(
-        |event: LambdaEvent<ApiGatewayV2httpRequest>| async move {
-            Ok::<_, Error>(accept::handle(executions, &event.payload).await)
-        },
-    ))
+    let secret_prefix = settings::required("SECRET_PREFIX")?;
+    let config = aws::config().await;
+    let executions = &StepFunctions::new(&config, state_machine_arn);
+    let secrets = &SecretCache::new(SecretsManager::new(&config, secret_prefix), "webhook");
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Invocation>| async move {
+        accept::invoke(executions, secrets, &event.payload).await
+    }))
     .await
 }

@@ -1,12 +1,14 @@
 //! Which executions a delivery starts, and what the response is.
 
+mod proofs;
 mod scene;
+mod several;
 
 use domain::push::{DeliveryId, PushId};
 use serde_json::{Value, json};
 
 use super::*;
-use scene::{Memory, Refusal, payload, request, send};
+use scene::{GITLAB, Memory, Refusal, payload, request, secrets, send};
 
 #[tokio::test]
 async fn a_push_hook_starts_an_execution_whose_input_is_the_push() {
@@ -101,11 +103,25 @@ async fn other_events_get_the_status_200_and_a_reason() {
     for (event, body) in [
         ("Issue Hook", r#"{"object_kind":"issue"}"#),
         ("System Hook", r#"{"event_name":"project_create"}"#),
-        ("Push Hook", "{}"),
+        ("Pipeline Hook", "no JSON at all"),
     ] {
         let (status, answer) = send(&executions, &request(Some(event), "d1", body)).await;
         assert_eq!(status, 200, "{answer}");
         assert!(answer["reason"].as_str().unwrap().contains(event));
+    }
+    // A push whose payload template lacks something is no other event: nobody would see that it is not delivered.
+    for (event, body) in [
+        ("Push Hook", "{}"),
+        ("Tag Push Hook", r#"{"object_kind":"issue"}"#),
+    ] {
+        let (status, answer) = send(&executions, &request(Some(event), "d1", body)).await;
+        assert_eq!(status, 400, "{answer}");
+        assert!(
+            answer["error"]
+                .as_str()
+                .unwrap()
+                .contains("missing field `before`")
+        );
     }
     assert_eq!(executions.names().len(), 0);
 }
@@ -488,6 +504,6 @@ async fn a_body_that_is_too_long_is_not_decoded() {
 #[tokio::test]
 async fn a_response_is_json_and_says_so() {
     let executions = Memory::default();
-    let response = handle(&executions, &delivery(&payload())).await;
+    let response = handle(&executions, &secrets(GITLAB), &delivery(&payload())).await;
     assert_eq!(response.headers["content-type"], "application/json");
 }

@@ -1,11 +1,13 @@
 //! Why a commit cannot be fetched.
 
+use audit::AuditError;
 use aws::failure::chain;
 use aws::secrets::SecretError;
 use aws::staging::StorageError;
-use credentials::MissingCredentials;
+use credentials::AccessError;
 use domain::error::{Code, Coded};
 use domain::policy::PolicyError;
+use domain::push::PushId;
 use signatures::NotVerified;
 
 use crate::secret::GitSecret;
@@ -21,9 +23,18 @@ pub enum Error {
     /// The input is a deletion, which Validate ignores.
     #[error("the push deleted its ref: there is nothing to fetch")]
     NothingPushed,
-    /// There is no login for the host.
+    /// The input is no rollback.
+    #[error("the push is no rollback: there is no version to find")]
+    NoRollback,
+    /// The trail of the push to roll back to does not say what was delivered.
+    #[error("the trail of push {push_id} does not say what its zip was made of")]
+    VersionUnknown { push_id: PushId },
+    /// The audit trail failed.
     #[error(transparent)]
-    Credentials(#[from] MissingCredentials),
+    Audit(#[from] AuditError),
+    /// There is no login for the repository.
+    #[error(transparent)]
+    Credentials(#[from] AccessError),
     /// The commit is not signed by a key of the source.
     #[error("{object} in {url} is not verified")]
     NotVerified {
@@ -76,7 +87,9 @@ pub enum Error {
 impl Coded for Error {
     fn code(&self) -> Code {
         match self {
-            Self::NothingPushed => Code::InputInvalid,
+            Self::NothingPushed | Self::NoRollback => Code::InputInvalid,
+            Self::VersionUnknown { .. } => Code::VersionMissing,
+            Self::Audit(error) => error.code(),
             Self::Credentials(error) => error.code(),
             Self::Remote(error) => error.code(),
             Self::NotVerified { .. } => Code::CommitNotVerified,

@@ -1,11 +1,12 @@
 //! Fetches the pushed commit, then its submodules, within the same limits.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use aws::failure::chain;
 use aws::staging::{Staging, StorageError};
-use domain::contract::StagedObject;
-use domain::destination::staging_key;
+use domain::contract::StagedPack;
+use domain::destination::{base_key, staging_key};
 use domain::push::PushId;
 use domain::remote_url::RemoteUrl;
 use domain::source::Limits;
@@ -72,11 +73,31 @@ impl<'a, S: Staging> Fetcher<'a, S> {
 
     /// Fetches one commit, and puts its pack into the repository.
     pub async fn fetch(&mut self, url: &RemoteUrl, target: Target) -> Result<FetchedPack, Error> {
+        let without_base = Target {
+            base: None,
+            ..target.clone()
+        };
+        let base = target.base.clone();
+        match (self.fetch_once(url, target).await, base) {
+            // It may have had no memory for the objects of the base.
+            (Err(Error::Remote(error @ remote::Error::Died { .. })), Some(base)) => {
+                remote::remove_packs(&base.packs);
+                let fetched = self.fetch_once(url, without_base).await?;
+                Ok(FetchedPack {
+                    base_unused: Some(chain(&error)),
+                    ..fetched
+                })
+            }
+            (fetched, _) => fetched,
+        }
+    }
+
+    async fn fetch_once(&mut self, url: &RemoteUrl, target: Target) -> Result<FetchedPack, Error> {
         self.fetches += 1;
         let connection = Connection {
             url: url.clone(),
-            access: self.secret.credentials().access(url.origin())?,
-            authorities: self.secret.authorities().to_vec(),
+            access: self.secret.credentials().access(url).await?,
+            authorities: self.secret.credentials().authorities().to_vec(),
             limits: self.limits.transfer(),
             deadline: self.deadline,
             folder: self.folder.path().join(self.fetches.to_string()),
@@ -90,32 +111,41 @@ impl<'a, S: Staging> Fetcher<'a, S> {
         };
         let report = |progress| self.progress.report(|| Progress::Transfer(progress));
         let mut fetched = self.program.fetch(&request, &report).await?;
-        let pack = tree::pack_path(&self.repository(), &fetched.commit).map_err(Error::Workspace)?;
-        let index = pack.with_extension("idx");
-        for (from, to) in [(&fetched.pack, &pack), (&fetched.index, &index)] {
-            std::fs::rename(from, to).map_err(Error::Workspace)?;
+        let pack = self.pack_path(&self.fetches.to_string())?;
+        for extension in ["pack", "idx"] {
+            std::fs::rename(
+                fetched.pack.with_extension(extension),
+                pack.with_extension(extension),
+            )
+            .map_err(Error::Workspace)?;
         }
         // Only the pack is used.
         let _ = std::fs::remove_dir_all(request.connection.folder);
         self.bytes += fetched.bytes;
         fetched.pack = pack;
-        fetched.index = index;
         Ok(fetched)
     }
 
-    /// Stages a pack and its index as `name`.
-    pub async fn stage(
-        &self,
-        fetched: &FetchedPack,
-        name: &str,
-    ) -> Result<(StagedObject, StagedObject), Error> {
-        let pack = self.stage_file(&fetched.pack, &format!("{name}.pack")).await?;
-        let index = self.stage_file(&fetched.index, &format!("{name}.idx")).await?;
-        Ok((pack, index))
+    /// Returns the path of a pack of this name in the repository.
+    pub fn pack_path(&self, name: &str) -> Result<PathBuf, Error> {
+        tree::pack_path(&self.repository(), name).map_err(Error::Workspace)
     }
 
-    async fn stage_file(&self, file: &Path, name: &str) -> Result<StagedObject, Error> {
-        let key = staging_key(&self.push_id, name).map_err(StorageError::Key)?;
-        Ok(self.staging.store_file(&key, file).await?)
+    /// Stages the pack of what was fetched, and its index, as `name`. With `as_base`, they are left for the next pushes too.
+    pub async fn stage(&self, fetched: &FetchedPack, name: &str, as_base: bool) -> Result<StagedPack, Error> {
+        let stage = async |extension: &str| {
+            let name = format!("{name}.{extension}");
+            let key = if as_base { base_key } else { staging_key };
+            let key = key(&self.push_id, &name).map_err(StorageError::Key)?;
+            Ok::<_, Error>(
+                self.staging
+                    .store_file(&key, &fetched.pack.with_extension(extension))
+                    .await?,
+            )
+        };
+        Ok(StagedPack {
+            pack: stage("pack").await?,
+            index: stage("idx").await?,
+        })
     }
 }

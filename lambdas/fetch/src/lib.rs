@@ -1,31 +1,44 @@
-//! `Fetch`: fetches exactly the pushed commit from the git host into the staging bucket, as one pack.
+//! `Fetch`: fetches exactly the pushed commit from the git host into the staging bucket, as one pack, and compares it with
+//! what is at the destination if that watches paths. `FindVersion`, for a
+//! rollback, and `FindRef`, for a deletion, ask the git host only what the ref points to.
 
+mod base;
 mod error;
 mod fetcher;
+mod last;
 mod listing;
 mod pointers;
 mod progress;
+mod ref_now;
 mod secret;
 mod submodules;
+mod version;
 
 use std::path::Path;
+use std::sync::Arc;
 
+use audit::PushTrail;
 use aws::secrets::Secrets;
 use aws::staging::Staging;
-use domain::contract::{Envelope, FetchInput, FetchedCommit, VerifiedSignature};
+use credentials::Issuer;
+use domain::contract::{Envelope, FetchInput, FetchedCommit, StagedPack, VerifiedSignature};
 use domain::git::{CommitId, ObjectId, RefName};
 use domain::remote_url::RemoteUrl;
 use domain::source::{CommitPolicy, SignaturePolicy, Submodules};
 use git2::Oid;
-use remote::Target;
+use remote::{Difference, Target};
 use reporter::ProgressReporter;
 use signatures::Signers;
 
 pub use error::Error;
+pub use last::{Last, find as find_last};
 pub use progress::Progress;
+pub use ref_now::find_ref;
 pub use remote::{TransferProgram, transfer_if_asked};
 pub use secret::GitSecret;
+pub use version::find_version;
 
+use base::Offer;
 use fetcher::Fetcher;
 use listing::blocking;
 use pointers::{Allowed, Pushed};
@@ -33,13 +46,19 @@ use submodules::Sources;
 
 /// What [`handle`] needs besides its input.
 #[derive(Debug)]
-pub struct Deps<'a, A, B> {
+pub struct Deps<'a, T, A, B> {
+    /// The audit trail, which knows what was delivered before.
+    pub trail: &'a T,
     /// The store of the git secrets.
     pub secrets: &'a A,
+    /// Issues what logins are exchanged for. The same one for all calls, because it keeps tokens.
+    pub issuer: &'a Arc<Issuer>,
     /// The staging area that receives the pack.
     pub staging: &'a B,
     /// The program that speaks to the git host.
     pub transfer: &'a TransferProgram,
+    /// Whether pushes leave what the next ones need not fetch again.
+    pub bases: bool,
     /// Reports how far the fetch is.
     pub progress: ProgressReporter<Progress>,
 }
@@ -49,27 +68,28 @@ pub struct Deps<'a, A, B> {
 /// # Errors
 /// Returns an [`Error`] if the commit cannot be fetched.
 pub async fn handle(
-    deps: &Deps<'_, impl Secrets, impl Staging>,
+    deps: &Deps<'_, impl PushTrail, impl Secrets, impl Staging>,
     envelope: &Envelope<FetchInput>,
 ) -> Result<FetchedCommit, Error> {
     remote::ignore_configuration();
     let push = &envelope.push;
     let after = push.after.clone().ok_or(Error::NothingPushed)?;
     let secret = deps.secrets.read(&push.source, "git").await?;
-    let secret = GitSecret::parse(&push.source, &secret)?;
+    let secret = GitSecret::parse(&push.source, &secret, deps.issuer)?;
     fetch(deps, envelope, after, &secret)
         .await
         .map_err(|error| error.without(&secret))
 }
 
 async fn fetch(
-    deps: &Deps<'_, impl Secrets, impl Staging>,
+    deps: &Deps<'_, impl PushTrail, impl Secrets, impl Staging>,
     envelope: &Envelope<FetchInput>,
     after: ObjectId,
     secret: &GitSecret,
 ) -> Result<FetchedCommit, Error> {
     let (push, input) = (&envelope.push, &envelope.input);
     let (url, options) = (&input.deliver.clone_url, &input.deliver.options);
+    let last = last::find(deps.trail, push, &input.deliver).await?;
     deps.progress.begin();
     let mut fetcher = Fetcher::new(
         deps.transfer,
@@ -79,11 +99,27 @@ async fn fetch(
         &options.limits,
         deps.progress.clone(),
     )?;
+    let comparison = last
+        .as_ref()
+        .and_then(|last| last.comparison(push, &input.deliver));
+    let compared_with = last.as_ref().map(|last| last.push_id);
+    // A commit with its history needs that of the base, which is cut off.
+    let offer = if deps.bases && !options.full_clone {
+        let base = match last {
+            None => Err("no push of this ref was delivered".to_owned()),
+            Some(last) => last.base(&input.deliver),
+        };
+        Offer::load(&fetcher, base).await
+    } else {
+        Offer::OFF
+    };
     let target = Target {
         object: after.clone(),
         ref_name: Some(push.ref_name.clone()),
         on_ref: options.commits == CommitPolicy::OnRef,
         history: options.full_clone,
+        comparison,
+        base: offer.for_transfer(),
     };
     let fetched = fetcher.fetch(url, target).await?;
     let signature = match options.signature {
@@ -99,7 +135,8 @@ async fn fetch(
             )
         }
     };
-    let (pack, index) = fetcher.stage(&fetched, "commit").await?;
+    let base = offer.used(&fetched, secret);
+    let StagedPack { pack, index } = fetcher.stage(&fetched, "commit", base.is_some()).await?;
     let submodules = match options.submodules {
         Submodules::None => Vec::new(),
         Submodules::Recursive => {
@@ -133,12 +170,28 @@ async fn fetch(
         subject: fetched.subject,
         url: url.to_string(),
         ref_now: fetched.ref_now,
+        unchanged_since: compared_with.filter(|_| is_unchanged(secret, fetched.difference.as_ref())),
         pack,
         index,
+        received_bytes: Some(fetched.bytes),
+        base,
         submodules,
         lfs,
         signature,
     })
+}
+
+/// Returns whether no path that concerns the destination has changed. If that is not known the push is delivered.
+fn is_unchanged(secret: &GitSecret, difference: Option<&Difference>) -> bool {
+    if let Some(Difference::Unknown(reason)) = difference {
+        // A host may send back what it was sent.
+        let reason = secret.credentials().redact(reason);
+        tracing::warn!(
+            reason,
+            "the commit cannot be compared with what is at the destination"
+        );
+    }
+    difference == Some(&Difference::Unchanged)
 }
 
 /// Verifies the signature of `object`, which was pushed, or of its `commit`.

@@ -1,11 +1,15 @@
-//! The Lambda function of the state `Fetch`.
+//! The Lambda function of the states `Fetch`, `FindVersion` and `FindRef`.
+
+use std::sync::Arc;
 
 use audit::DynamoTrail;
 use aws::secrets::SecretsManager;
 use aws::staging::S3Staging;
 use aws::{settings, telemetry};
-use domain::contract::Stage;
+use credentials::Issuer;
+use domain::contract::{Envelope, FetchInput, FindRefInput, Stage};
 use reporter::ProgressReporter;
+use workflow::Call;
 
 fn main() -> Result<(), lambda_runtime::Error> {
     fetch::transfer_if_asked();
@@ -19,17 +23,37 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
     let staging_bucket = settings::required("STAGING_BUCKET")?;
     let secret_prefix = settings::required("SECRET_PREFIX")?;
     let config = aws::config().await;
+    let issuer = Arc::new(Issuer::new(config.credentials_provider()));
+    let trail = &DynamoTrail::new(&config, table);
     let deps = fetch::Deps {
+        trail,
+        issuer: &issuer,
         secrets: &SecretsManager::new(&config, secret_prefix),
         staging: &S3Staging::new(&config, staging_bucket),
         transfer: &fetch::TransferProgram::this()?,
+        bases: settings::required("BASE_DAYS")? != "0",
         progress: ProgressReporter::new(|progress: fetch::Progress| {
             tracing::info!(%progress, bytes = progress.bytes(), "fetching");
         }),
     };
-    let trail = DynamoTrail::new(&config, table);
-    workflow::run(Stage::Fetch, trail, async |envelope| {
-        fetch::handle(&deps, envelope).await
+    workflow::serve(Stage::Fetch, async |payload, time_limit| {
+        let is_rollback = !payload["input"]["deliver"]["rollback"].is_null();
+        let is_deletion = !payload["input"]["expire"].is_null();
+        let call = Call::new(payload, time_limit);
+        if is_deletion {
+            let work = async |envelope: &Envelope<FindRefInput>| {
+                fetch::find_ref(deps.secrets, deps.issuer, deps.transfer, envelope).await
+            };
+            call.run(Stage::FindRef, trail, work).await
+        } else if is_rollback {
+            let work = async |envelope: &Envelope<FetchInput>| {
+                fetch::find_version(deps.secrets, deps.issuer, deps.transfer, trail, envelope).await
+            };
+            call.run(Stage::FindVersion, trail, work).await
+        } else {
+            let work = async |envelope: &Envelope<FetchInput>| fetch::handle(&deps, envelope).await;
+            call.run(Stage::Fetch, trail, work).await
+        }
     })
     .await
 }

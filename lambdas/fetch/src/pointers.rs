@@ -82,7 +82,6 @@ async fn one<S: Staging>(
         repositories: allowed.repositories,
         lfsconfig,
         credentials: fetcher.secret.credentials(),
-        authorities: fetcher.secret.authorities(),
         limits,
         deadline: fetcher.deadline(),
         push_id: &fetcher.push_id,

@@ -1,16 +1,16 @@
 //! The git secret: how to log in at each host of a source, whom to trust, and who may sign.
 
+use std::sync::Arc;
+
 use aws::secrets::SecretError;
-use credentials::Credentials;
+use credentials::{Credentials, GitSecretJson, Issuer};
 use domain::push::SourceName;
-use openssl::x509::X509;
-use remote::HostSecret;
 use secrecy::SecretString;
 use signatures::Signers;
 
 /// What the secret says.
 pub struct GitSecret {
-    hosts: HostSecret,
+    credentials: Credentials,
     signers: Signers,
 }
 
@@ -19,29 +19,27 @@ impl GitSecret {
     ///
     /// # Errors
     /// [`SecretError::Invalid`].
-    pub fn parse(source: &SourceName, secret: &SecretString) -> Result<Self, SecretError> {
-        let mut json = HostSecret::parse_json(source, secret)?;
-        let allowed_signers = json.allowed_signers.take().unwrap_or_default();
-        let openpgp_keys = json.openpgp_keys.take().unwrap_or_default();
-        let hosts = HostSecret::of(source, json)?;
-        let signers = Signers::parse(&allowed_signers, &openpgp_keys);
+    pub fn parse(
+        source: &SourceName,
+        secret: &SecretString,
+        issuer: &Arc<Issuer>,
+    ) -> Result<Self, SecretError> {
+        let json = GitSecretJson::parse(source, secret)?;
+        let allowed_signers = json.allowed_signers.as_deref().unwrap_or_default();
+        let openpgp_keys = json.openpgp_keys.as_deref().unwrap_or_default();
+        let credentials = Credentials::of(source, &json, issuer)?;
+        let signers = Signers::parse(allowed_signers, openpgp_keys);
         let signers = signers.map_err(|reason| SecretError::Invalid {
             name: format!("{source}/git"),
             reason,
         })?;
-        Ok(Self { hosts, signers })
+        Ok(Self { credentials, signers })
     }
 
-    /// How to log in at each host.
+    /// How to log in at each host, and whom to trust there.
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
-        &self.hosts.credentials
-    }
-
-    /// Certificates of authorities that are trusted besides the system's.
-    #[must_use]
-    pub fn authorities(&self) -> &[X509] {
-        &self.hosts.authorities
+        &self.credentials
     }
 
     /// The keys that may sign commits and tags.
@@ -58,7 +56,11 @@ mod tests {
     use super::*;
 
     fn secret(json: &str) -> Result<GitSecret, SecretError> {
-        GitSecret::parse(&"gitlab".parse().unwrap(), &json.to_owned().into())
+        GitSecret::parse(
+            &"gitlab".parse().unwrap(),
+            &json.to_owned().into(),
+            &Arc::default(),
+        )
     }
 
     #[test]

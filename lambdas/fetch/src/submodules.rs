@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use aws::staging::Staging;
-use domain::contract::FetchedSubmodule;
+use domain::contract::{FetchedSubmodule, StagedPack};
 use domain::git::ObjectId;
 use domain::policy;
 use domain::remote_url::{RemoteUrl, without_login};
@@ -112,9 +112,12 @@ async fn one<S: Staging>(
         ref_name: None,
         on_ref: false,
         history: false,
+        comparison: None,
+        base: None,
     };
     let fetched = fetcher.fetch(url, target).await?;
-    let (pack, index) = fetcher.stage(&fetched, &format!("submodules/{number}")).await?;
+    let name = format!("submodules/{number}");
+    let StagedPack { pack, index } = fetcher.stage(&fetched, &name, false).await?;
     Ok(FetchedSubmodule {
         path: submodule.path,
         url: url.clone(),

@@ -17,6 +17,7 @@ use git2::{Odb, Oid, Repository};
 use reporter::ProgressReporter;
 
 use crate::conversion::{self, Converter};
+use crate::earlier::{Earlier, Place};
 use crate::entry::{Content, Entry};
 use crate::error::Error;
 use crate::format::{Writer, dos_time};
@@ -48,7 +49,7 @@ enum Compressed<'a> {
 pub fn write(
     repository: &Path,
     entries: &[Entry],
-    converter: &Converter,
+    (converter, earlier): (&Converter, Option<&Earlier>),
     time: DateTime<Utc>,
     limits: ArchiveLimits,
     progress: &ProgressReporter<Progress>,
@@ -59,6 +60,7 @@ pub fn write(
         repository,
         entries,
         converter,
+        earlier,
         time: dos_time(time),
         limits,
         workers: workers.min(MAX_WORKERS),
@@ -72,6 +74,7 @@ struct Work<'a> {
     repository: &'a Path,
     entries: &'a [Entry],
     converter: &'a Converter,
+    earlier: Option<&'a Earlier>,
     time: (u16, u16),
     limits: ArchiveLimits,
     workers: usize,
@@ -159,6 +162,7 @@ impl<'a> Work<'a> {
             odb: repository.odb().map_err(tree::Error::Pack)?,
             builder: RecordBuilder::new(self.time),
             converter: self.converter,
+            earlier: self.earlier,
             limits: self.limits,
             large: self.large,
         })
@@ -170,6 +174,7 @@ struct EntryCompressor<'r, 'a> {
     odb: Odb<'r>,
     builder: RecordBuilder,
     converter: &'a Converter,
+    earlier: Option<&'a Earlier>,
     limits: ArchiveLimits,
     large: u64,
 }
@@ -210,10 +215,15 @@ impl<'a> EntryCompressor<'_, 'a> {
     /// # Errors
     /// Returns [`tree::Error::Limit`] if the content is larger than a file may be.
     fn size(&self, entry: &Entry) -> Result<u64, Error> {
+        if let Some((_, place, _)) = self.unchanged(entry) {
+            return Ok(place.size);
+        }
         let size = match &entry.content {
             Content::Blob { id, .. } | Content::Symlink { id } => {
                 let header = self.odb.read_header(*id);
-                header.map_err(tree::unreadable(*id, &entry.path))?.0 as u64
+                let (size, kind) = header.map_err(tree::unreadable(*id, &entry.path))?;
+                tree::check_blob(kind, *id, &entry.path)?;
+                size as u64
             }
             Content::Disk { file, .. } => file.metadata().map_err(Error::Workspace)?.len(),
             Content::Folder | Content::Made(_) => 0,
@@ -232,6 +242,21 @@ impl<'a> EntryCompressor<'_, 'a> {
         Ok(size)
     }
 
+    /// Returns the earlier zip, the place of an unchanged file in it, and whether the file is executable. A converted file may
+    /// name the commit.
+    fn unchanged(&self, entry: &Entry) -> Option<(&'a Earlier, Place, bool)> {
+        let Content::Blob {
+            conversion: None,
+            executable,
+            ..
+        } = entry.content
+        else {
+            return None;
+        };
+        let earlier = self.earlier?;
+        Some((earlier, earlier.find(&entry.path)?, executable))
+    }
+
     /// Writes a large file. Returns its size after conversion.
     fn large(
         &self,
@@ -242,6 +267,12 @@ impl<'a> EntryCompressor<'_, 'a> {
     ) -> Result<u64, Error> {
         let path = entry.path.as_slice();
         let fields = |executable| self.builder.unread(path, size, executable);
+        if let Some((earlier, place, executable)) = self.unchanged(entry) {
+            let fields = self.builder.unchanged(path, &place, executable);
+            files.taken(&fields, earlier, &place)?;
+            earlier.count();
+            return Ok(size);
+        }
         match &entry.content {
             Content::Blob {
                 id,
@@ -286,6 +317,11 @@ impl<'a> EntryCompressor<'_, 'a> {
         let path = entry.path.as_slice();
         let odb = &self.odb;
         let read = |blob: Oid| odb.read(blob).map_err(tree::unreadable(blob, path));
+        if let Some((earlier, place, executable)) = self.unchanged(entry) {
+            let taken = self.builder.taken(records, path, (earlier, &place), executable);
+            earlier.count();
+            return taken.map_err(Error::Workspace);
+        }
         match &entry.content {
             Content::Blob {
                 id,
@@ -353,6 +389,7 @@ mod tests {
             repository,
             entries,
             converter: &Converter::default(),
+            earlier: None,
             time: (0, 33),
             limits,
             workers,

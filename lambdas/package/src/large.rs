@@ -10,10 +10,14 @@ use git2::{Odb, OdbObject, Oid};
 use gix_hash::Kind;
 use gix_pack::data::entry::Header;
 
+use crate::earlier::{Earlier, Place};
 use crate::error::Error;
 use crate::format::{Fields, Method, Writer};
 use crate::progress::Meter;
 use crate::segments::{self, DeflateError};
+
+/// How many bytes of an earlier zip are held at a time.
+const TAKEN_BYTES: usize = 1 << 20;
 
 /// Reads the blobs of packs.
 pub struct Packs {
@@ -98,6 +102,21 @@ impl<W: Write> LargeFiles<'_, W> {
         }
         let held = HeldBlob(odb.read(id).map_err(unreadable)?);
         self.write(fields, Cursor::new(held), damaged)
+    }
+
+    /// Writes a file whose data are those of an earlier zip.
+    pub fn taken(&mut self, fields: &Fields<'_>, earlier: &Earlier, place: &Place) -> Result<(), Error> {
+        self.zip.begin(fields).map_err(Error::Zip)?;
+        let mut piece = vec![0; TAKEN_BYTES];
+        let mut at = 0;
+        while at < place.compressed {
+            let length = (place.compressed - at).min(TAKEN_BYTES as u64);
+            let data = &mut piece[..length as usize];
+            earlier.read(place, at, data).map_err(Error::Workspace)?;
+            self.zip.data(data).map_err(Error::Zip)?;
+            at += length;
+        }
+        self.zip.end(fields).map_err(Error::Zip)
     }
 
     /// Writes a file that is on disk.

@@ -7,6 +7,7 @@ mod build_info;
 mod clone;
 mod compress;
 mod conversion;
+mod earlier;
 mod entry;
 mod error;
 mod format;
@@ -22,10 +23,13 @@ mod sink;
 
 use std::path::{Path, PathBuf};
 
+use aws::failure::chain;
 use aws::staging::{Staging, StorageError};
 use chrono::{DateTime, Utc};
-use domain::contract::{Archive, Envelope, FetchedCommit, PackageInput, StagedObject};
-use domain::destination::{lfs_key, staging_key};
+use domain::contract::{
+    Archive, BaseUse, BaseZip, Envelope, FetchedCommit, PackageInput, StagedObject, StagedPack,
+};
+use domain::destination::{base_key, lfs_key, staging_key};
 use domain::limits::ArchiveLimits;
 use domain::push::PushId;
 use reporter::ProgressReporter;
@@ -35,9 +39,13 @@ pub use build_info::BUILD_INFO;
 pub use error::Error;
 pub use progress::Progress;
 
+use earlier::Earlier;
 use plan::{Plan, REPOSITORY};
 use sink::{Sink, Sum};
 
+/// The version of how files become entries. Raise it with any change of their bytes, also by another version of libdeflate or
+/// zlib-rs: entries are taken from an earlier zip of the same version alone.
+pub const FORMAT: u32 = 1;
 /// The most warnings that are written into the trail.
 const MAX_WARNINGS: usize = 50;
 /// The most characters of a warning that are written into the trail.
@@ -67,13 +75,22 @@ pub async fn handle(
     let (work, path, progress) = (envelope.clone(), folder.path().to_owned(), deps.progress.clone());
     let plan = blocking(move || plan::plan(&work, &path, &progress)).await?;
     load_lfs_objects(deps.staging, &envelope.push.push_id, &plan).await?;
+    // It comes last, because it is the only one that is not needed.
+    let earlier = open_earlier(deps.staging, &envelope.input, folder.path()).await?;
 
-    let key = staging_key(&envelope.push.push_id, "archive.zip").map_err(StorageError::Key)?;
+    // The next push takes from it what does not change.
+    let key = if fetched.base.is_some() {
+        base_key
+    } else {
+        staging_key
+    };
+    let key = key(&envelope.push.push_id, "archive.zip").map_err(StorageError::Key)?;
     // At most one piece waits while the next is made, to leave the memory to the staging area and the compressors.
     let (sender, receiver) = mpsc::channel(1);
     let work = Work {
         repository: folder.path().join(REPOSITORY),
         plan,
+        earlier,
         committed_at: fetched.committed_at,
         limits: envelope.input.deliver.options.limits.archive(),
         progress: deps.progress.clone(),
@@ -92,8 +109,49 @@ pub async fn handle(
         object,
         sha256: zipped.sum.sha256,
         entries: zipped.entries,
+        format: Some(FORMAT),
+        taken_entries: zipped.taken_entries,
         warnings: zipped.warnings,
     })
+}
+
+/// Opens the zip of the base, or returns `None` if there is none or it cannot be used.
+async fn open_earlier(
+    staging: &impl Staging,
+    input: &PackageInput,
+    folder: &Path,
+) -> Result<Option<Earlier>, Error> {
+    let Some(BaseUse::Used(base)) = &input.fetched.base else {
+        return Ok(None);
+    };
+    // What is in a submodule has no path in the commit's own tree.
+    let is_usable = |zip: &&BaseZip| zip.format == FORMAT && input.fetched.submodules.is_empty();
+    let Some(earlier) = base.zip.as_ref().filter(is_usable) else {
+        return Ok(None);
+    };
+    let zip = folder.join("earlier.zip");
+    let put_aside = |reason: &dyn std::error::Error| {
+        tracing::warn!(reason = chain(reason), "the zip of the base is not used");
+        // The disk may have no room for it.
+        let _ = std::fs::remove_file(&zip);
+    };
+    if let Err(error) = staging.load(&earlier.object, &zip).await {
+        put_aside(&error);
+        return Ok(None);
+    }
+    let options = &input.deliver.options;
+    let with_attributes = options.attributes || options.lfs;
+    let (repository, base, tree) = (
+        folder.join(REPOSITORY),
+        base.commit.clone(),
+        input.fetched.tree.clone(),
+    );
+    let file = zip.clone();
+    let opened = blocking(move || {
+        let repository = tree::open(&repository)?;
+        Ok(Earlier::open(&repository, &base, &tree, with_attributes, &file))
+    });
+    Ok(opened.await?.inspect_err(|error| put_aside(error)).ok())
 }
 
 /// Runs `work` on a thread for blocking work.
@@ -108,13 +166,17 @@ async fn blocking<T: Send + 'static>(
 /// Loads the packs of the commit and its submodules into `repository`.
 async fn load_packs(staging: &impl Staging, fetched: &FetchedCommit, repository: &Path) -> Result<(), Error> {
     let submodules = fetched.submodules.iter();
-    let packs = submodules.map(|module| (&module.commit, &module.pack, &module.index));
-    for (commit, pack, index) in packs.chain([(&fetched.commit, &fetched.pack, &fetched.index)]) {
-        let path = tree::pack_path(repository, commit).map_err(Error::Workspace)?;
+    let submodules = submodules.map(|module| StagedPack {
+        pack: module.pack.clone(),
+        index: module.index.clone(),
+    });
+    for staged in submodules.chain(fetched.packs()) {
+        let name = staged.pack.key.as_str().replace('/', "-");
+        let path = tree::pack_path(repository, &name).map_err(Error::Workspace)?;
         // Two submodules of one commit share their pack.
         if !path.exists() {
-            staging.load(pack, &path).await?;
-            staging.load(index, &path.with_extension("idx")).await?;
+            staging.load(&staged.pack, &path).await?;
+            staging.load(&staged.index, &path.with_extension("idx")).await?;
         }
     }
     Ok(())
@@ -142,6 +204,7 @@ async fn load_lfs_objects(staging: &impl Staging, push_id: &PushId, plan: &Plan)
 struct Work {
     repository: PathBuf,
     plan: Plan,
+    earlier: Option<Earlier>,
     committed_at: DateTime<Utc>,
     limits: ArchiveLimits,
     progress: ProgressReporter<Progress>,
@@ -150,6 +213,7 @@ struct Work {
 struct Zipped {
     sum: Sum,
     entries: u64,
+    taken_entries: Option<u64>,
     warnings: Vec<String>,
 }
 
@@ -175,7 +239,7 @@ impl Work {
         let sum = compress::write(
             &self.repository,
             &plan.entries,
-            &plan.converter,
+            (&plan.converter, self.earlier.as_ref()),
             self.committed_at,
             self.limits,
             &self.progress,
@@ -187,6 +251,7 @@ impl Work {
         Ok(Zipped {
             sum,
             entries: plan.entries.len() as u64,
+            taken_entries: self.earlier.map(|earlier| earlier.taken()),
             warnings,
         })
     }

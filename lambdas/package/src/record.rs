@@ -1,7 +1,10 @@
 //! Builds the records of a zip, each a local header and data, apart from the archive.
 
+use std::io;
+
 use libdeflater::{CompressionLvl, Compressor, crc32};
 
+use crate::earlier::{Earlier, Place};
 use crate::format::{Fields, Method};
 
 /// libdeflate's level 6, whose output is about as small as that of zlib's level 6, the one of `git archive`. Level 5
@@ -51,6 +54,32 @@ impl RecordBuilder {
         let unused = fields.size - fields.compressed;
         records.bytes.truncate(records.bytes.len() - unused as usize);
         records.fields.push(fields);
+    }
+
+    /// Appends a file whose data are those of an earlier zip.
+    pub fn taken<'a>(
+        &self,
+        records: &mut Records<'a>,
+        path: &'a [u8],
+        (earlier, place): (&Earlier, &Place),
+        executable: bool,
+    ) -> io::Result<()> {
+        let fields = self.unchanged(path, place, executable);
+        let (header, room) = append(&mut records.bytes, &fields);
+        earlier.read(place, 0, room)?;
+        fields.write_local_header(header);
+        records.fields.push(fields);
+        Ok(())
+    }
+
+    /// Returns the fields of a file whose data are those of an earlier zip.
+    pub fn unchanged<'a>(&self, path: &'a [u8], place: &Place, executable: bool) -> Fields<'a> {
+        Fields {
+            time: self.time,
+            date: self.date,
+            mode: file_mode(executable),
+            ..place.fields(path)
+        }
     }
 
     /// Appends a symbolic link, whose data are its target, stored.

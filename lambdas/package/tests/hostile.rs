@@ -387,3 +387,17 @@ fn a_large_file_that_becomes_nothing_is_an_empty_file() {
         String::from_utf8_lossy(&tested.stdout)
     );
 }
+
+/// git would not check it out either.
+#[test]
+fn a_file_or_link_that_is_no_blob_is_an_error() {
+    let scene = Scene::new();
+    let folder = scene.tree(&[("100644", &scene.blob(b"content"), b"file")]);
+    for mode in ["100644", "100755", "120000"] {
+        let tree = scene.tree(&[(mode, &folder, b"a")]);
+        let error = refused(&scene, &tree, Options::default());
+        assert_eq!(error.code(), Code::RepositoryInvalid, "{mode}");
+        let told = aws::failure::chain(&error);
+        assert!(told.contains("tree and not a blob"), "{told}");
+    }
+}

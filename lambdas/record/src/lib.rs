@@ -1,19 +1,24 @@
 //! `Record` and `RecordFailure`: write the closing event, remove the staged objects, and return a summary of how the
 //! push ended.
 
+mod history;
 mod stopped;
 
 use std::time::Duration;
 
 use audit::{AuditError, EventStore};
-use aws::staging::Staging;
-use domain::contract::{Closed, EVENT_SCHEMA, Envelope, Failure, RecordInput};
+use aws::staging::{Staging, StorageError};
+use domain::contract::{
+    BaseUse, Closed, EVENT_SCHEMA, Envelope, Execution, Failure, RecordInput, StagedObject,
+};
+use domain::destination::{base_key, staging_key};
 use domain::error::{self, Code, Coded};
 use domain::event::{PushEvent, PushFailed};
 use domain::push::Push;
-use domain::state::PushState;
+use domain::state::{PushState, Status};
 use workflow::ExecutionOver;
 
+pub use history::{Histories, NoHistories, StepFunctions};
 pub use stopped::parse;
 
 /// How long the removal of staged objects may take. Objects that are left after it expire.
@@ -55,9 +60,18 @@ impl Coded for Error {
 pub async fn handle(
     trail: &impl EventStore<Push>,
     staging: &impl Staging,
+    histories: &impl Histories,
     envelope: &Envelope<RecordInput>,
 ) -> Result<Closed, Error> {
     let (push_id, execution_id) = (envelope.push.push_id, &envelope.execution.id);
+    if envelope.input.failed_attempts > 0 || envelope.input.failure.is_some() {
+        let arn = Execution::arn(execution_id);
+        match histories.read(arn).await {
+            Ok(history) => history::record_attempts(trail, push_id, &history, arn).await?,
+            // The end of the push is more important than all that has led to it.
+            Err(failure) => tracing::warn!(%push_id, %failure, "the failed attempts cannot be read"),
+        }
+    }
     let unfinished = |status: String| Error::Unfinished {
         push_id: push_id.to_string(),
         status,
@@ -100,14 +114,33 @@ fn failed_event(state: &PushState, execution_id: &str, failure: &Failure) -> Opt
     (!is_anothers && state.failure.as_ref() != Some(&failed)).then_some(PushEvent::PushFailed(failed))
 }
 
-/// Removes the staged objects. If they cannot be removed in time the push is closed all the same, and they expire. (The
+/// Removes the staged objects, and what no later push begins from: all that a push has left that was not delivered. If they cannot be removed in time the push is closed all the same, and they expire. (The
 /// staged objects of a failed push are kept for its next execution.)
 async fn remove_staged(staging: &impl Staging, state: &PushState) {
     let push_id = &state.push.push_id;
-    match tokio::time::timeout(REMOVAL_TIMEOUT, staging.remove_all(push_id)).await {
+    let removal = async {
+        if state.status == Status::Delivered {
+            if let Some(zip) = zip_of_base(state) {
+                staging.remove(&zip.key).await?;
+            }
+        } else {
+            staging.remove_all(&base_key(push_id, "")?).await?;
+        }
+        staging.remove_all(&staging_key(push_id, "")?).await?;
+        Ok::<_, StorageError>(())
+    };
+    match tokio::time::timeout(REMOVAL_TIMEOUT, removal).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%push_id, %error, "staged objects are left to expire"),
         Err(_) => tracing::warn!(%push_id, "there are too many staged objects: the rest is left to expire"),
+    }
+}
+
+/// Returns the zip that a delivered push has taken files from. The next push takes them from its own.
+fn zip_of_base(state: &PushState) -> Option<&StagedObject> {
+    match state.fetched.as_ref()?.base.as_ref()? {
+        BaseUse::Used(base) => Some(&base.zip.as_ref()?.object),
+        BaseUse::WhyNot(_) => None,
     }
 }
 
@@ -121,14 +154,20 @@ fn close(state: &PushState, failure: Option<&Failure>) -> Closed {
         source: push.source.to_string(),
         repository: push.repository.to_string(),
         ref_name: push.ref_name.to_string(),
+        destination: push.destination.as_ref().map(ToString::to_string),
         commit: state.fetched.as_ref().map(|fetched| fetched.commit.clone()),
-        sequence: state.deliver.as_ref().map(|deliver| deliver.sequence),
+        sequence: state
+            .deliver
+            .as_ref()
+            .map(|deliver| deliver.sequence)
+            .or_else(|| state.expire.as_ref().map(|expire| expire.sequence)),
         sha256: state
             .delivered
             .as_ref()
             .and(state.archive.as_ref())
             .map(|archive| archive.sha256.clone()),
         delivered: state.delivered.clone(),
+        expired: state.expired.clone(),
         reason: state.reason(),
         remedy: failure.map(|failure| error::remedy(&failure.error).to_owned()),
         failure: failure.cloned(),

@@ -13,8 +13,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let config = aws::config().await;
     let trail = DynamoTrail::new(&config, table);
     let staging = S3Staging::new(&config, staging_bucket);
+    let histories = record::StepFunctions::new(&config);
     workflow::run_with(Stage::Record, trail.clone(), record::parse, async |envelope| {
-        record::handle(&trail, &staging, envelope).await
+        record::handle(&trail, &staging, &histories, envelope).await
     })
     .await
 }

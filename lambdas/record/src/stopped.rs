@@ -1,40 +1,22 @@
 //! Reads the event of an execution that could not record its own end, because it was stopped or reached its time limit.
 
-use domain::contract::{Envelope, Execution, Failure, RecordInput};
-use domain::push::Push;
+use domain::contract::{Envelope, RecordInput};
 use serde_json::Value;
-use workflow::{StoppedExecution, records_its_end_itself};
 
 /// Parses the payload that the state machine or EventBridge calls the function with.
 ///
 /// # Errors
 /// Returns the parser's error if the payload has neither form.
 pub fn parse(payload: Value) -> Result<Envelope<RecordInput>, serde_json::Error> {
-    let Some(stopped) = StoppedExecution::<Push>::parse(&payload)? else {
-        return serde_json::from_value(payload);
-    };
-    if stopped.has_failed {
-        return Err(records_its_end_itself("FAILED"));
-    }
-    Ok(Envelope {
-        push: stopped.input,
-        execution: Execution {
-            id: Execution::redriven(stopped.execution.id, stopped.redrive_count),
-            ..stopped.execution
-        },
-        attempt: 0,
-        input: RecordInput {
-            failure: Some(Failure {
-                stage: "Execution".to_owned(),
-                error: stopped.error,
-                cause: stopped.cause,
-            }),
-        },
+    workflow::parse_push(payload, |failure| RecordInput {
+        failure: Some(failure),
+        failed_attempts: 0,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use domain::contract::{Execution, Failure};
     use domain::state::Status;
     use serde_json::json;
 
@@ -100,6 +82,7 @@ mod tests {
                         cause: cause.to_owned(),
                         ..failure("Execution", error)
                     }),
+                    failed_attempts: 0,
                 },
             };
             assert_eq!(parse(event(status)).unwrap(), expected);

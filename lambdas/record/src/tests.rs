@@ -4,6 +4,7 @@ pub(crate) mod scene;
 
 use std::time::Duration;
 
+use domain::contract::{Archive, Base, BaseZip, FetchedCommit};
 use domain::event::PushEvent;
 use domain::flow::StageOutput;
 use domain::samples::{archive, delivered, failure, fetched, ignored, retried, superseded};
@@ -22,9 +23,11 @@ fn closed(scene: &Scene, status: Status) -> Closed {
         source: "gitlab".to_owned(),
         repository: "group/project".to_owned(),
         ref_name: "refs/tags/v1".to_owned(),
+        destination: None,
         commit: None,
         sequence: None,
         delivered: None,
+        expired: None,
         sha256: None,
         reason: None,
         failure: None,
@@ -48,7 +51,7 @@ async fn a_push_whose_zip_is_at_its_destination_is_closed_as_delivered() {
         }
     );
     assert_eq!(scene.last_event(), PushEvent::PushDelivered(delivered()));
-    assert_eq!(scene.staging.removed(), [scene.push.push_id]);
+    assert_eq!(scene.staging.removed(), [folder("pushes")]);
 }
 
 #[tokio::test]
@@ -83,7 +86,62 @@ async fn a_push_that_was_ignored_or_superseded_has_its_event_already() {
         };
         assert_eq!(recorded, expected);
         assert_eq!(scene.events().len(), events_before);
-        assert_eq!(scene.staging.removed(), [scene.push.push_id]);
+        assert_eq!(scene.staging.removed(), [folder("bases"), folder("pushes")]);
+    }
+}
+
+/// Returns where a push has its objects.
+fn folder(kind: &str) -> String {
+    format!("{kind}/{}/", scene::push().push_id)
+}
+
+/// The next push begins from the one that was delivered last, and what failed may be tried again.
+#[tokio::test]
+async fn what_a_push_leaves_stays_if_it_was_delivered_last() {
+    let left = |name: &str| StagedObject {
+        key: format!("bases/{name}/archive.zip").parse().unwrap(),
+        ..archive().object
+    };
+    let base = Base {
+        push_id: scene::push().push_id,
+        commit: fetched().commit,
+        packs: Vec::new(),
+        zip: Some(BaseZip {
+            object: left("before"),
+            format: 1,
+        }),
+    };
+    let mut delivered = uploaded();
+    delivered[1] = PushEvent::CommitFetched(FetchedCommit {
+        base: Some(BaseUse::Used(base)),
+        ..fetched()
+    });
+    delivered[2] = PushEvent::ArchivePackaged(Archive {
+        object: left("own"),
+        ..archive()
+    });
+    let mut late = delivered.clone();
+    *late.last_mut().unwrap() = PushEvent::PushSuperseded(superseded());
+    let failed = delivered[..3].to_vec();
+    let mut first = delivered.clone();
+    first[1] = PushEvent::CommitFetched(FetchedCommit {
+        base: Some(BaseUse::WhyNot("it is the first".to_owned())),
+        ..fetched()
+    });
+    let failure = || Some(failure("Upload", "StorageRefused"));
+    let [own, staged] = ["bases", "pushes"].map(folder);
+    let before = "bases/before/archive.zip".to_owned();
+    for (events, failure, removed) in [
+        (delivered, None, vec![before, staged.clone()]),
+        (late, None, vec![own, staged.clone()]),
+        (first, None, vec![staged.clone()]),
+        (failed, failure(), vec![]),
+        (uploaded(), None, vec![staged]),
+    ] {
+        let scene = Scene::received().await;
+        scene.append_all(events).await;
+        scene.record("e1", failure).await.unwrap();
+        assert_eq!(scene.staging.removed(), removed);
     }
 }
 
@@ -112,7 +170,7 @@ async fn a_failure_is_written_down_once_and_keeps_what_is_staged() {
             failure: failed.clone().unwrap(),
         })
     );
-    assert_eq!(scene.staging.removed(), []);
+    assert_eq!(scene.staging.removed(), [""; 0]);
     let events = scene.events().len();
     assert_eq!(scene.record("e1", failed).await.unwrap(), recorded);
     assert_eq!(scene.events().len(), events);
@@ -202,7 +260,7 @@ async fn an_execution_that_was_replaced_cannot_close_the_push() {
         "{error}"
     );
     assert_eq!(scene.state().await, before);
-    assert_eq!(scene.staging.removed(), []);
+    assert_eq!(scene.staging.removed(), [""; 0]);
     // The other execution closes it.
     scene.record("e2", None).await.unwrap();
     let after = scene.state().await;
@@ -301,7 +359,7 @@ async fn a_push_that_has_not_ended_cannot_be_closed() {
             .starts_with(&format!("push {push_id} is Fetched: ")),
         "{error}"
     );
-    assert_eq!(scene.staging.removed(), []);
+    assert_eq!(scene.staging.removed(), [""; 0]);
     // A failed push has not ended either.
     scene
         .record("e1", Some(failure("Package", "LimitExceeded")))
@@ -343,7 +401,7 @@ async fn a_push_is_closed_even_if_its_staged_objects_cannot_be_removed() {
     scene.staging.set(Removal::Fails);
     let recorded = scene.record("e1", None).await.unwrap();
     assert_eq!(recorded.status, Status::Delivered);
-    assert_eq!(scene.staging.removed(), [scene.push.push_id]);
+    assert_eq!(scene.staging.removed(), [folder("pushes")]);
 }
 
 #[tokio::test]

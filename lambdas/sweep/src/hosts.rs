@@ -1,20 +1,18 @@
 //! The refs that git hosts list.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use aws::failure::{Failed, chain};
+use aws::failure::Failed;
 use aws::secrets::Secrets;
-use domain::error::Coded as _;
-use domain::limits::TransferLimits;
+use credentials::{Credentials, GitSecretJson, Issuer};
 use domain::push::SourceName;
 use domain::remote_url::RemoteUrl;
-use remote::{Connection, HostSecret, ListRequest, ListedRef, TransferProgram};
+use remote::{ListedRef, TransferProgram};
 
 /// The memory of a process that lists refs, in bytes. As many as run at once have less together than the function has.
 const LIST_MEMORY: u64 = 96 << 20;
-/// How many refs a host may list. Their names and ids fit into that memory.
-const MAX_REFS: usize = 50_000;
 
 /// The git hosts of all sources.
 pub trait Hosts: Send + Sync {
@@ -37,6 +35,7 @@ pub trait Hosts: Send + Sync {
 #[derive(Debug)]
 pub struct GitHosts<S> {
     secrets: S,
+    issuer: Arc<Issuer>,
     program: TransferProgram,
 }
 
@@ -46,61 +45,41 @@ impl<S> GitHosts<S> {
     ///
     /// # Errors
     /// Returns an error if the path of this program cannot be found.
-    pub fn new(secrets: S) -> io::Result<Self> {
+    pub fn new(secrets: S, issuer: Issuer) -> io::Result<Self> {
         Ok(Self::with_program(
             secrets,
+            issuer,
             TransferProgram::new(std::env::current_exe()?, LIST_MEMORY),
         ))
     }
 
     /// Creates a client that lists by another program.
-    pub fn with_program(secrets: S, program: TransferProgram) -> Self {
-        Self { secrets, program }
+    pub fn with_program(secrets: S, issuer: Issuer, program: TransferProgram) -> Self {
+        Self {
+            secrets,
+            issuer: Arc::new(issuer),
+            program,
+        }
     }
 }
 
 impl<S: Secrets> Hosts for GitHosts<S> {
-    type Login = HostSecret;
+    type Login = Credentials;
 
-    async fn login(&self, source: &SourceName) -> Result<HostSecret, Failed> {
+    async fn login(&self, source: &SourceName) -> Result<Credentials, Failed> {
         let secret = self.secrets.read(source, "git").await;
         let secret = secret.map_err(|error| Failed::new(&error))?;
-        let json = HostSecret::parse_json(source, &secret);
+        let json = GitSecretJson::parse(source, &secret);
         let json = json.map_err(|error| Failed::new(&error))?;
-        HostSecret::of(source, json).map_err(|error| Failed::new(&error))
+        Credentials::of(source, &json, &self.issuer).map_err(|error| Failed::new(&error))
     }
 
     async fn list(
         &self,
-        login: &HostSecret,
+        login: &Credentials,
         url: &RemoteUrl,
         time_limit: Duration,
     ) -> Result<Vec<ListedRef>, Failed> {
-        let access = login.credentials.access(url.origin());
-        let access = access.map_err(|error| Failed::new(&error))?;
-        let folder = tempfile::tempdir();
-        let folder = folder.map_err(|error| Failed::new(&remote::Error::Workspace(error)))?;
-        let seconds = time_limit.as_secs().max(1);
-        let request = ListRequest {
-            connection: Connection {
-                url: url.clone(),
-                access,
-                authorities: login.authorities.clone(),
-                limits: TransferLimits {
-                    pack_bytes: 0,
-                    objects: 0,
-                    fetch_seconds: seconds,
-                    silence_seconds: seconds,
-                },
-                deadline: Instant::now() + time_limit,
-                folder: folder.path().join("repository.git"),
-            },
-            max_refs: MAX_REFS,
-        };
-        // A host may send back what it was sent.
-        self.program
-            .list(&request)
-            .await
-            .map_err(|error| Failed::with_cause(error.code(), &login.credentials.redact(&chain(&error))))
+        self.program.list_with(login, url, time_limit).await
     }
 }

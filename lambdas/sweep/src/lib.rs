@@ -10,7 +10,6 @@ mod hosts;
 mod look;
 mod missed;
 mod report;
-mod sources;
 mod stuck;
 mod watched;
 
@@ -27,12 +26,12 @@ use domain::push::{Push, SourceName};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 
+pub use aws::sources::{Sources, StoredSource, StoredSources};
 pub use destinations::{Destinations, Difference};
 pub use executions::{Ended, Executions, StateMachine};
 pub use hosts::{GitHosts, Hosts};
 pub use remote::{ListedRef, transfer_if_asked};
 pub use report::{DifferingDestination, Listing, Report, SkippedRepository, StartedPush, StuckPush, Trouble};
-pub use sources::{Sources, StoredSource, StoredSources};
 
 use look::{Found, Run};
 use watched::{Repository, Source};
@@ -227,7 +226,7 @@ where
     for stored in stored.iter().filter(|stored| request.is_about(stored)) {
         let login = async |name: &SourceName| deps.hosts.login(name).await;
         match Source::read(stored, deps.trail, login).await {
-            Ok(source) => sources.push(source),
+            Ok(source) => sources.extend(source),
             Err(failed) => report.failed.push(Trouble::of_source(&stored.name, &failed)),
         }
     }

@@ -14,6 +14,7 @@ use domain::destination::Destination;
 use domain::error::Code;
 use domain::git::RefName;
 use domain::policy::{self, Decision};
+use domain::push::DestinationName;
 use domain::remote_url::{Origin, RemoteUrl};
 use futures::{StreamExt, stream};
 use remote::ListedRef;
@@ -94,9 +95,12 @@ where
         let clone_urls = repository.clone_urls(&source.settings);
         let url = repository.url(&source.name, &source.settings, &clone_urls)?;
         let listed = self.list(source, &url).await?;
-        let moved = missed::compare(&repository.known, listed, &source.wanted);
-        let changed: BTreeSet<RefName> = moved.iter().map(|(name, _)| name.clone()).collect();
-        Box::pin(self.start(source, repository, &clone_urls, moved, found)).await;
+        let mut changed = BTreeSet::new();
+        for destination in source.settings.destinations() {
+            let moved = missed::compare(&repository.known, destination, &listed, &source.wanted);
+            changed.extend(moved.iter().map(|(name, _)| (destination.cloned(), name.clone())));
+            Box::pin(self.start(source, repository, (destination, &clone_urls), moved, found)).await;
+        }
         Box::pin(self.compare_destinations(source, repository, &changed, found)).await;
         Ok(())
     }
@@ -124,19 +128,19 @@ where
         listed
     }
 
-    /// Starts the pushes of the refs that have moved without one.
+    /// Starts the pushes of the refs that have moved without one to a destination.
     async fn start(
         &self,
         source: &Source<H::Login>,
         repository: &Repository,
-        clone_urls: &[String],
+        (destination, clone_urls): (Option<&DestinationName>, &[String]),
         moved: Vec<Listed>,
         found: &mut Found,
     ) {
         // What the trail has now decides: a push may have been numbered since its refs were read.
         let mut last: Vec<(Listed, Result<Option<LastPush>, AuditError>)> = stream::iter(moved)
             .map(async |listed| {
-                let key = RefKey::new(&source.name, &repository.path, &listed.0);
+                let key = RefKey::new(&source.name, &repository.path, &listed.0, destination);
                 let last = self.deps.trail.last_push(&key).await;
                 (listed, last)
             })
@@ -164,7 +168,8 @@ where
             }
             let reason = missed::reason(source.settings.provider, &listed.0, &all);
             let path = &repository.path;
-            let push = missed::push(&source.name, path, clone_urls, listed, last.as_ref(), reason);
+            let last = last.as_ref();
+            let push = missed::push(&source.name, path, clone_urls, listed, destination, last, reason);
             let input = match serde_json::to_string(&push) {
                 Ok(input) => input,
                 Err(error) => {
@@ -198,13 +203,14 @@ where
         &self,
         source: &Source<H::Login>,
         repository: &Repository,
-        changed: &BTreeSet<RefName>,
+        changed: &BTreeSet<(Option<DestinationName>, RefName)>,
         found: &mut Found,
     ) {
         let mut refs: Vec<_> = repository
             .known
             .iter()
-            .filter(|known| known.last.after.is_some() && !changed.contains(&known.ref_name))
+            .filter(|known| known.last.after.is_some())
+            .filter(|known| !changed.contains(&(known.destination.clone(), known.ref_name.clone())))
             .collect();
         if refs.len() > MOST_DESTINATIONS {
             let mut hasher = DefaultHasher::new();
@@ -218,10 +224,19 @@ where
         for known in refs {
             let listed = (known.ref_name.clone(), known.last.after.clone());
             let urls = &known.last.clone_urls;
-            let push = missed::push(&source.name, &repository.path, urls, listed, None, None);
+            let destination = known.destination.as_ref();
+            let push = missed::push(
+                &source.name,
+                &repository.path,
+                urls,
+                listed,
+                destination,
+                None,
+                None,
+            );
             // Settings that cannot be applied were reported, and a push that they do not want has no destination.
             if let Ok(Decision::Deliver(plan)) = policy::decide(&source.settings, &push)
-                && keys.insert(plan.destination.key.to_string())
+                && keys.insert((plan.destination.bucket.clone(), plan.destination.key.to_string()))
             {
                 places.push((push.ref_name, plan.destination));
             }
@@ -234,6 +249,7 @@ where
             .buffered(CONCURRENT_READS)
             .collect()
             .await;
+        let mut has_failed = false;
         for compared in compared {
             match compared {
                 Ok(None) => {}
@@ -248,8 +264,12 @@ where
                         push_id,
                     });
                 }
-                // All destinations of a repository are in one bucket, and most likely fail for one reason.
-                Err(failed) => return found.failed.push(failed),
+                // They most likely fail for one reason.
+                Err(_) if has_failed => {}
+                Err(failed) => {
+                    has_failed = true;
+                    found.failed.push(failed);
+                }
             }
         }
     }

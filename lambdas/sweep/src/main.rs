@@ -4,6 +4,7 @@ use audit::DynamoTrail;
 use aws::destination::S3Destination;
 use aws::secrets::SecretsManager;
 use aws::{settings, telemetry};
+use credentials::Issuer;
 use sweep::{GitHosts, StateMachine, StoredSources};
 
 fn main() -> Result<(), lambda_runtime::Error> {
@@ -22,7 +23,10 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
     let deps = sweep::Deps {
         trail: &DynamoTrail::new(&config, table),
         sources: &StoredSources::new(&config, sources_path),
-        hosts: &GitHosts::new(SecretsManager::new(&config, secret_prefix))?,
+        hosts: &GitHosts::new(
+            SecretsManager::new(&config, secret_prefix),
+            Issuer::new(config.credentials_provider()),
+        )?,
         executions: &StateMachine::new(&config, state_machine_arn),
         destinations: &S3Destination::new(&config, String::new()),
     };

@@ -6,7 +6,7 @@ use audit::{LastPush, SourceRef};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::git::{ObjectId, RefName, RepositoryPath};
 use domain::policy::Globs;
-use domain::push::{DeliveryId, Missed, Push, PushId, SourceName, Trigger};
+use domain::push::{DeliveryId, DestinationName, Missed, Push, PushId, SourceName, Trigger};
 use domain::source::Provider;
 use remote::ListedRef;
 
@@ -17,18 +17,28 @@ const PUSH_EVENT_HOOKS_LIMIT: usize = 3;
 /// A ref, and what the git host lists for it: `None` if it lists no such ref.
 pub type Listed = (RefName, Option<ObjectId>);
 
-/// Returns the wanted refs that are not what the trail says. A ref is missing from `known` if no push of it was ever
-/// numbered.
-pub fn compare(known: &[SourceRef], listed: Vec<ListedRef>, wanted: &Globs) -> Vec<Listed> {
-    let mut last: BTreeMap<&RefName, Option<&ObjectId>> = known
+/// Returns the wanted refs that are not what the trail says of a destination. A ref is missing from `known` if no push of it to
+/// this destination was ever numbered.
+pub fn compare(
+    known: &[SourceRef],
+    destination: Option<&DestinationName>,
+    listed: &[ListedRef],
+    wanted: &Globs,
+) -> Vec<Listed> {
+    let of_destination = known
         .iter()
+        .filter(|known| known.destination.as_ref() == destination);
+    let mut last: BTreeMap<&RefName, Option<&ObjectId>> = of_destination
         .map(|known| (&known.ref_name, known.last.after.as_ref()))
         .collect();
     let mut moved: Vec<Listed> = listed
-        .into_iter()
+        .iter()
         .filter(|listed| wanted.match_any(listed.name.as_str()))
-        .filter(|listed| last.remove(&listed.name).flatten() != Some(&listed.object))
-        .map(|listed| (listed.name, Some(listed.object)))
+        .filter(|listed| {
+            let last = last.remove(&listed.name).flatten();
+            last != Some(listed.as_reported(last))
+        })
+        .map(|listed| (listed.name.clone(), Some(listed.object.clone())))
         .collect();
     let deleted = last
         .into_iter()
@@ -67,6 +77,8 @@ pub fn reason(provider: Provider, ref_name: &RefName, all: &[Listed]) -> Option<
     let of_kind = all.iter().filter(|(name, _)| self::kind(name) == Some(kind));
     match provider {
         Provider::GitLab => (of_kind.count() > PUSH_EVENT_HOOKS_LIMIT).then_some(Missed::PushEventHooksLimit),
+        // The trail has no reason for what is missed of any other host.
+        _ => None,
     }
 }
 
@@ -87,6 +99,7 @@ pub fn push(
     repository: &RepositoryPath,
     clone_urls: &[String],
     (ref_name, after): Listed,
+    destination: Option<&DestinationName>,
     last: Option<&LastPush>,
     missed: Option<Missed>,
 ) -> Push {
@@ -98,16 +111,18 @@ pub fn push(
     let content = format!("sweep\n{source}\n{repository}\n{ref_name}\n{sequence}\n{from}\n{to}");
     let delivery_id = DeliveryId::of_content(content.as_bytes());
     Push {
-        push_id: PushId::new(source, &delivery_id, &ref_name),
+        push_id: PushId::at(source, &delivery_id, &ref_name, destination),
         source: source.clone(),
         delivery_id,
         repository: repository.clone(),
         clone_urls: clone_urls.to_vec(),
         ref_name,
+        destination: destination.cloned(),
         before,
         after,
         pusher: None,
         trigger: Trigger::Sweep,
         missed,
+        rollback_to: None,
     }
 }

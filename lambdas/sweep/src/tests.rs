@@ -89,6 +89,69 @@ async fn a_push_that_never_arrived_is_started_once() {
     assert_eq!(scene.started().len(), 2);
 }
 
+/// Bitbucket Cloud reports the commit, and git lists the tag.
+#[tokio::test]
+async fn a_tag_whose_commit_was_reported_has_not_moved() {
+    let scene = Scene::new();
+    let tag = "refs/tags/v1";
+    scene.pushed(P, tag, Some('c')).await;
+    let list = |commit| {
+        let tag = ListedRef {
+            tag_of: Some(object_id(commit)),
+            ..listed(tag, 'd')
+        };
+        scene.answer(P, Answer::Lists(vec![tag]));
+    };
+    list('c');
+    assert_eq!(scene.sweep().await.started.count, 0);
+    // It is another tag of another commit now.
+    list('e');
+    assert_eq!(scene.sweep().await.started.count, 1);
+    assert_eq!(scene.started()[0].after, Some(object_id('d')));
+}
+
+/// One has the push, one has not got it, and one was added to the settings since.
+#[tokio::test]
+async fn each_destination_is_looked_at_for_itself() {
+    let scene = Scene::new();
+    let further = ["api", "web"].map(|name| json!({ "name": name, "destination": { "bucket": name } }));
+    let settings = json!({
+        "provider": "gitlab",
+        "repositories": ["group/*"],
+        "refs": ["refs/heads/**"],
+        "git_hosts": ["https://git.example.com"],
+        "destination": { "bucket": "zips" },
+        "further_destinations": further,
+    });
+    scene.write_settings("gitlab", &settings.to_string());
+    scene.pushed(P, MAIN, Some('b')).await;
+    let to_api = Push {
+        after: Some(object_id('a')),
+        destination: Some("api".parse().unwrap()),
+        ..push(P, MAIN)
+    };
+    audit::PushTrail::number(&scene.trail, &to_api).await.unwrap();
+    // The settings do not have this one any more.
+    let to_another = Push {
+        destination: Some("another".parse().unwrap()),
+        ..to_api.clone()
+    };
+    audit::PushTrail::number(&scene.trail, &to_another).await.unwrap();
+    scene.list(P, &[(MAIN, 'b')]);
+    assert_eq!(scene.sweep().await.started.count, 2);
+    let mut started = scene.started();
+    started.sort_by_key(|push| push.destination.clone());
+    let [api, web] = &started[..] else {
+        panic!("{started:?}")
+    };
+    for (push, name, before) in [(api, "api", Some(object_id('a'))), (web, "web", None)] {
+        push.check_identity().unwrap();
+        assert_eq!(push.destination.as_ref().unwrap().as_str(), name);
+        assert_eq!((&push.before, &push.after), (&before, &Some(object_id('b'))));
+    }
+    assert_eq!(scene.sweep().await.started_before, 2);
+}
+
 #[tokio::test]
 async fn two_sweeps_at_once_start_the_same_execution() {
     let scene = Scene::new();
@@ -168,6 +231,31 @@ async fn more_than_three_branches_or_tags_are_what_gitlab_sends_nothing_for() {
         let expected = of_branch.then_some(Missed::PushEventHooksLimit);
         assert_eq!(started.missed, expected, "{}", started.ref_name);
     }
+}
+
+#[tokio::test]
+async fn a_limit_of_gitlab_is_no_reason_on_another_host() {
+    let scene = Scene::new();
+    let settings = json!({
+        "provider": "gitea",
+        "repositories": ["group/*"],
+        "refs": ["refs/heads/**"],
+        "git_hosts": ["https://git.example.com"],
+        "destination": { "bucket": "zips" },
+    });
+    scene.write_settings("gitlab", &settings.to_string());
+    scene.pushed(P, MAIN, Some('a')).await;
+    let branches = ["refs/heads/1", "refs/heads/2", "refs/heads/3", "refs/heads/4"];
+    scene.list(P, &branches.map(|branch| (branch, 'b')));
+    let report = scene.sweep().await;
+    assert!(report.started.count >= branches.len());
+    assert!(
+        report
+            .started
+            .first
+            .iter()
+            .all(|started| started.missed.is_none())
+    );
 }
 
 #[tokio::test]
@@ -356,6 +444,21 @@ async fn a_sweep_of_one_source_asks_no_other() {
     ] {
         assert_eq!(sweep(malformed).await.unwrap_err().code, Code::InputInvalid);
     }
+}
+
+#[tokio::test]
+async fn a_disabled_source_is_not_asked() {
+    let scene = Scene::new();
+    scene.list("group/project", &[(MAIN, 'a')]);
+    let disabled = r#"{"provider":"gitlab","disabled":true,"repositories":["group/project"],"refs":["refs/heads/**"],
+        "git_hosts":["https://git.example.com"],"destination":{"bucket":"zips"}}"#;
+    scene.write_settings("gitlab", disabled);
+    let report = scene.sweep().await;
+    assert_eq!((report.repositories, report.failed.count), (0, 0));
+    assert!(scene.asked.lock().unwrap().is_empty());
+    // What was pushed meanwhile is delivered.
+    scene.configure("gitlab", &["group/project"]);
+    assert_eq!(scene.sweep().await.started.count, 1);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use audit::{SourceRef, SourceRefs};
 use aws::failure::{Failed, chain};
+use aws::sources::StoredSource;
 use domain::Invalid;
 use domain::error::Code;
 use domain::git::RepositoryPath;
@@ -11,8 +12,6 @@ use domain::policy::{self, Globs, PolicyError};
 use domain::push::SourceName;
 use domain::remote_url::RemoteUrl;
 use domain::source::SourceSettings;
-
-use crate::sources::StoredSource;
 
 /// A source, and its repositories in the order in which they are looked at.
 pub struct Source<L> {
@@ -47,12 +46,12 @@ pub enum SourceError {
 }
 
 impl<L> Source<L> {
-    /// Reads a source and its repositories.
+    /// Reads a source and its repositories. Returns `None` if the source is disabled.
     pub async fn read(
         stored: &StoredSource,
         trail: &impl SourceRefs,
         login: impl AsyncFn(&SourceName) -> Result<L, Failed>,
-    ) -> Result<Self, Failed> {
+    ) -> Result<Option<Self>, Failed> {
         let invalid = |error: SourceError| Failed::with_cause(Code::SourceInvalid, &chain(&error));
         let name: SourceName = stored
             .name
@@ -64,6 +63,9 @@ impl<L> Source<L> {
                 source,
             })
         })?;
+        if settings.disabled {
+            return Ok(None);
+        }
         let policy = |source| {
             invalid(SourceError::Policy {
                 name: name.clone(),
@@ -92,14 +94,14 @@ impl<L> Source<L> {
             let begin = repositories.partition_point(|repository| repository.path < *first);
             repositories.rotate_left(begin);
         }
-        Ok(Self {
+        Ok(Some(Self {
             login: login(&name).await?,
             name,
             settings,
             wanted,
             repositories,
             begins_with,
-        })
+        }))
     }
 }
 
@@ -110,7 +112,7 @@ impl Repository {
         let last = self.known.iter().max_by_key(|known| known.last.sequence);
         match last {
             Some(last) if !last.last.clone_urls.is_empty() => last.last.clone_urls.clone(),
-            _ => policy::url_of_named(&settings.git_hosts, &self.path)
+            _ => policy::url_of_named(settings.provider, &settings.git_hosts, &self.path)
                 .map(|url| url.to_string())
                 .into_iter()
                 .collect(),

@@ -7,13 +7,16 @@ use std::time::{Duration, Instant};
 
 use aws::failure::Failed;
 use aws::secrets::{SecretError, Secrets};
+use credentials::Issuer;
 use domain::error::Code;
+use domain::git::ObjectId;
 use domain::push::SourceName;
 use remote::TransferProgram;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use sweep::{GitHosts, Hosts as _, ListedRef};
 use testkit::git;
+use testkit::github::GitHub;
 use testkit::http::{Host, Response, USERNAME, pkt};
 
 /// The memory of a process that lists refs, as the function gives it.
@@ -32,7 +35,7 @@ impl Secrets for Secret {
 
 async fn list_with(secret: Value, url: &str, time_limit: Duration) -> Result<Vec<ListedRef>, Failed> {
     let program = TransferProgram::new(env!("CARGO_BIN_EXE_sweep").into(), MEMORY);
-    let hosts = GitHosts::with_program(Secret(secret), program);
+    let hosts = GitHosts::with_program(Secret(secret), Issuer::default(), program);
     let login = hosts.login(&"gitlab".parse().unwrap()).await?;
     hosts.list(&login, &url.parse().unwrap(), time_limit).await
 }
@@ -66,6 +69,10 @@ async fn a_host_lists_branches_and_the_objects_of_annotated_tags() {
     let (commit, tag) = make(root.path());
     let host = Host::of(root.path()).await;
     let refs = list_on(&host).await.unwrap();
+    let tags_of = refs
+        .iter()
+        .map(|listed| listed.tag_of.as_ref().map(ObjectId::as_str));
+    assert_eq!(tags_of.collect::<Vec<_>>(), [None, Some(&*commit)]);
     let refs: Vec<_> = refs
         .iter()
         .map(|listed| (listed.name.as_str(), listed.object.as_str()))
@@ -103,6 +110,48 @@ async fn a_login_is_needed_where_the_host_wants_one_and_is_never_shown() {
     let malformed = malformed.unwrap_err();
     assert_eq!(malformed.code, Code::SecretInvalid);
     assert!(!malformed.cause.contains("wr0ng"), "{malformed}");
+}
+
+#[tokio::test]
+async fn an_app_lists_by_a_token_that_is_kept() {
+    let root = tempfile::tempdir().unwrap();
+    make(root.path());
+    let github = GitHub::of(root.path(), 3600).await;
+    let secret = Secret(json!({ "credentials": [github.credential()] }));
+    let program = TransferProgram::new(env!("CARGO_BIN_EXE_sweep").into(), MEMORY);
+    let hosts = GitHosts::with_program(secret, Issuer::default(), program);
+    for _ in 0..2 {
+        // Each run reads the secret anew.
+        let login = hosts.login(&"github".parse().unwrap()).await.unwrap();
+        let refs = hosts
+            .list(&login, &github.host.url().parse().unwrap(), TIMEOUT)
+            .await;
+        assert_eq!(refs.unwrap().len(), 2);
+    }
+    assert_eq!(github.issued().len(), 1);
+    let login = hosts.login(&"github".parse().unwrap()).await.unwrap();
+    let elsewhere = format!("{}/too/many/parts.git", github.host.origin());
+    let failed = hosts
+        .list(&login, &elsewhere.parse().unwrap(), TIMEOUT)
+        .await
+        .unwrap_err();
+    assert_eq!(failed.code, Code::InstallationTokenRefused, "{failed}");
+}
+
+#[tokio::test]
+async fn a_login_is_for_the_repositories_that_its_entry_names() {
+    let root = tempfile::tempdir().unwrap();
+    make(root.path());
+    let host = Host::with_password(root.path(), "glpat-t0ken").await;
+    let url = format!("{}/group/project.git", host.origin());
+    let list = async |repositories: &str| {
+        let entry = json!({
+            "host": host.origin(), "repositories": [repositories], "username": USERNAME, "password": "glpat-t0ken",
+        });
+        list_with(json!({ "credentials": [entry] }), &url, TIMEOUT).await
+    };
+    assert_eq!(list("group/*").await.unwrap().len(), 2);
+    assert_eq!(list("other/*").await.unwrap_err().code, Code::CredentialsMissing);
 }
 
 #[tokio::test]

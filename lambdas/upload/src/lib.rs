@@ -1,15 +1,19 @@
-//! `Upload`: puts the zip at its destination, unless a newer push was delivered there.
+//! `Upload`: puts the zip at its destination, unless a newer push was delivered there. `Keep`: leaves the zip there that an
+//! earlier push has delivered, because nothing that concerns the destination has changed since. `Expire`: removes the zip of a
+//! ref that was deleted.
 //!
 //! It reads the state of the destination, copies the zip to the destination's bucket, takes the destination's lease,
 //! reads the state again, and decides ([`domain::order`]). It writes only on the condition that the object has not
 //! changed since it was read. So if two uploads run at once, the older zip never replaces the newer one.
 
+mod expire;
+mod keep;
 mod metadata;
 mod provenance;
 
 use attestation::{Signer, SigningError};
 use audit::{AuditError, DestinationRecord, PushTrail, RefKey};
-use aws::destination::{DestinationObject, DestinationStore, Prepared};
+use aws::destination::{DestinationObject, DestinationStore, Prepared, Zip};
 use aws::staging::StorageError;
 use domain::contract::{Delivered, Envelope, IgnoreReason, Ignored, UploadInput, Uploaded};
 use domain::destination::{Destination, provenance_key};
@@ -18,6 +22,8 @@ use domain::order::{self, DeliveredPush, Known, Verdict};
 use domain::push::Push;
 use workflow::ExecutionOver;
 
+pub use expire::expire;
+pub use keep::keep;
 pub use metadata::NamesTooLong;
 pub use provenance::{BUILD_TYPE, MEDIA_TYPE as STATEMENT_MEDIA_TYPE};
 
@@ -63,6 +69,16 @@ pub enum Error {
     /// The audit trail failed.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The commit was compared with another zip than the one that is at the destination now.
+    #[error(
+        "s3://{bucket}/{key} no longer has the zip that the commit was compared with, so the push is delivered"
+    )]
+    Outdated {
+        /// The bucket.
+        bucket: String,
+        /// The key.
+        key: String,
+    },
     /// This execution may no longer deliver.
     #[error(transparent)]
     Over(#[from] ExecutionOver),
@@ -77,6 +93,7 @@ impl Coded for Error {
             Self::Signing(error) => error.code(),
             Self::Storage(error) => error.code(),
             Self::Audit(error) => error.code(),
+            Self::Outdated { .. } => Code::ComparisonOutdated,
             Self::Over(error) => error.code(),
         }
     }
@@ -151,10 +168,10 @@ impl<'a, T: PushTrail, D: DestinationStore, S: Signer> Upload<'a, T, D, S> {
             Verdict::Superseded(superseded) => return Ok(Some(Uploaded::Superseded(superseded))),
             Verdict::Occupied => return Err(self.occupied(look.object)),
         };
-        let ended = match self.deps.trail.acquire(self.destination()).await {
-            Ok(record) => self.write_as_holder(record, &mut prepared).await,
-            Err(error) => Err(error.into()),
-        };
+        let ended = as_holder(self.deps.trail, self.destination(), async |record| {
+            self.write_as_holder(record, &mut prepared).await
+        })
+        .await;
         if let Some(left) = prepared {
             self.deps.store.abort(&left, self.destination()).await;
         }
@@ -164,29 +181,37 @@ impl<'a, T: PushTrail, D: DestinationStore, S: Signer> Upload<'a, T, D, S> {
     async fn prepare(&self) -> Result<Prepared, Error> {
         let input = &self.envelope.input;
         let metadata = metadata::write(&self.mine, &input.fetched, &self.provenance.key)?;
-        let object = &input.archive.object;
+        let zip = match &input.deliver.rollback {
+            None => Zip::Staged(&input.archive.object),
+            Some(version) => Zip::Version(version, input.archive.object.size),
+        };
         Ok(self
             .deps
             .store
-            .prepare(object, self.destination(), &metadata)
+            .prepare(zip, self.destination(), &metadata)
             .await?)
     }
 
-    /// Writes, then releases the lease whether or not that has succeeded.
+    /// Writes, and names this push as the last one.
     async fn write_as_holder(
         &self,
-        mut record: DestinationRecord,
+        record: &mut DestinationRecord,
         prepared: &mut Option<Prepared>,
     ) -> Result<Option<Uploaded>, Error> {
-        let ended = self.write(&record, prepared).await;
-        if matches!(ended, Ok(Some(Uploaded::Delivered(_) | Uploaded::Ignored(_))))
-            && self.is_newer_than_last(&record)
+        let ended = self.write(record, prepared).await?;
+        let zip_of = match &ended {
+            Some(Uploaded::Delivered(_)) => Some(None),
+            Some(Uploaded::Ignored(ignored)) => Some(ignored.duplicate_of),
+            _ => None,
+        };
+        if let Some(zip_of) = zip_of
+            && self.is_newer_than_last(record)
         {
-            record.last = Some(self.mine.clone());
+            record.last = Some(DeliveredPush {
+                zip_of,
+                ..self.mine.clone()
+            });
         }
-        let released = self.deps.trail.release(self.destination(), record).await;
-        let ended = ended?;
-        released?;
         Ok(ended)
     }
 
@@ -208,13 +233,7 @@ impl<'a, T: PushTrail, D: DestinationStore, S: Signer> Upload<'a, T, D, S> {
         prepared: &mut Option<Prepared>,
     ) -> Result<Option<Uploaded>, Error> {
         let (trail, store) = (self.deps.trail, self.deps.store);
-        let execution_id = &self.envelope.execution.id;
-        // Stopping an execution does not stop its functions, which must not deliver what another execution now decides.
-        if let Some(state) = trail.load(self.envelope.push.push_id).await?
-            && state.is_over_for(execution_id)
-        {
-            return Err(ExecutionOver::new::<Push>(execution_id, &state).into());
-        }
+        check_in_charge(trail, self.envelope).await?;
         let Look { object, verdict } = self.look(record.last.as_ref()).await?;
         match (verdict, prepared.as_ref()) {
             (Verdict::Write, None) => Ok(None),
@@ -241,6 +260,7 @@ impl<'a, T: PushTrail, D: DestinationStore, S: Signer> Upload<'a, T, D, S> {
                     self.mine.ref_name
                 ),
                 duplicate_of: Some(original),
+                further: Vec::new(),
             }))),
             (Verdict::Superseded(superseded), _) => Ok(Some(Uploaded::Superseded(superseded))),
             (Verdict::Occupied, _) => Err(self.occupied(object)),
@@ -297,6 +317,32 @@ impl<'a, T: PushTrail, D: DestinationStore, S: Signer> Upload<'a, T, D, S> {
             key: self.destination().key.to_string(),
             owner: metadata::owner(&object.map(|object| object.metadata).unwrap_or_default()),
         }
+    }
+}
+
+/// Does `work` with the record of a destination under its lease, which is released whether or not that has succeeded.
+async fn as_holder<O>(
+    trail: &impl PushTrail,
+    destination: &Destination,
+    work: impl AsyncFnOnce(&mut DestinationRecord) -> Result<O, Error>,
+) -> Result<O, Error> {
+    let mut record = trail.acquire(destination).await?;
+    let ended = work(&mut record).await;
+    let released = trail.release(destination, record).await;
+    let ended = ended?;
+    released?;
+    Ok(ended)
+}
+
+/// Checks that the execution still decides about the push. Stopping an execution does not stop its functions, which must not
+/// change a destination about which another execution now decides.
+async fn check_in_charge<I: Sync>(trail: &impl PushTrail, envelope: &Envelope<I>) -> Result<(), Error> {
+    let execution_id = &envelope.execution.id;
+    match trail.load(envelope.push.push_id).await? {
+        Some(state) if state.is_over_for(execution_id) => {
+            Err(ExecutionOver::new::<Push>(execution_id, &state).into())
+        }
+        _ => Ok(()),
     }
 }
 

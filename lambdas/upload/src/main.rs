@@ -1,10 +1,11 @@
-//! The Lambda function of the state `Upload`.
+//! The Lambda function of the states `Upload`, `Keep` and `Expire`.
 
 use attestation::KmsSigner;
 use audit::DynamoTrail;
 use aws::destination::S3Destination;
 use aws::{settings, telemetry};
-use domain::contract::Stage;
+use domain::contract::{Envelope, ExpireInput, KeepInput, Stage, UploadInput};
+use workflow::Call;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
@@ -20,8 +21,21 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         store: &store,
         signer: &KmsSigner::new(&config, signing_key),
     };
-    workflow::run(Stage::Upload, trail.clone(), async |envelope| {
-        upload::handle(&deps, envelope).await
+    workflow::serve(Stage::Upload, async |payload, time_limit| {
+        let has_zip = !payload["input"]["archive"].is_null();
+        let is_deletion = !payload["input"]["expire"].is_null();
+        let call = Call::new(payload, time_limit);
+        if is_deletion {
+            let work =
+                async |envelope: &Envelope<ExpireInput>| upload::expire(&trail, &store, envelope).await;
+            call.run(Stage::Expire, &trail, work).await
+        } else if has_zip {
+            let work = async |envelope: &Envelope<UploadInput>| upload::handle(&deps, envelope).await;
+            call.run(Stage::Upload, &trail, work).await
+        } else {
+            let work = async |envelope: &Envelope<KeepInput>| upload::keep(&trail, &store, envelope).await;
+            call.run(Stage::Keep, &trail, work).await
+        }
     })
     .await
 }

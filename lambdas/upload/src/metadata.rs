@@ -62,6 +62,7 @@ pub fn write(
         ("before", object(&mine.before)),
         ("after", object(&mine.after)),
         ("ref-now", object(&mine.ref_now)),
+        ("trigger", trigger(mine).to_owned()),
     ]
     .into_iter()
     .filter(|(_, value)| !value.is_empty())
@@ -76,8 +77,6 @@ pub fn write(
     }
     // The trail has these too, so a zip without them is still delivered.
     for (name, value) in [
-        // Without it a webhook that comes late may deliver the same zip once more.
-        ("trigger", trigger(mine).to_owned()),
         // CodePipeline shows this name as the revision's summary.
         (
             "codepipeline-artifact-revision-summary",
@@ -99,6 +98,7 @@ fn trigger(mine: &DeliveredPush) -> &'static str {
     match mine.trigger {
         Trigger::Webhook => "",
         Trigger::Sweep => "sweep",
+        Trigger::Rollback => "rollback",
     }
 }
 
@@ -120,8 +120,10 @@ pub fn read(metadata: &HashMap<String, String>) -> Option<DeliveredPush> {
         ref_now: object("ref-now")?,
         committed_at: text("commit-time").and_then(|time| time.parse().ok()),
         sha256: text("sha256")?.into_owned(),
+        zip_of: None,
         trigger: match metadata.get("trigger") {
             Some(trigger) if trigger == "sweep" => Trigger::Sweep,
+            Some(trigger) if trigger == "rollback" => Trigger::Rollback,
             _ => Trigger::Webhook,
         },
     })
@@ -234,12 +236,24 @@ mod tests {
             trigger: Trigger::Sweep,
             ..first.clone()
         };
+        let rollback = DeliveredPush {
+            trigger: Trigger::Rollback,
+            ..first.clone()
+        };
         let long = DeliveredPush {
             repository: "r".repeat(512).parse().unwrap(),
             ref_name: format!("refs/heads/{}", "x".repeat(989)).parse().unwrap(),
             ..gone.clone()
         };
-        for mine in [first, gone, of_any_script, with_spaces_around, swept, long] {
+        for mine in [
+            first,
+            gone,
+            of_any_script,
+            with_spaces_around,
+            swept,
+            rollback,
+            long,
+        ] {
             let metadata = written(&mine, "p");
             assert_eq!(read(&metadata), Some(mine));
             assert!(bytes(&metadata) <= MAX_METADATA_BYTES);

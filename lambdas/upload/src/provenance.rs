@@ -80,6 +80,9 @@ struct InternalParameters<'a> {
     delivery_id: &'a str,
     sequence: u64,
     options: &'a Options,
+    /// The push whose zip a rollback has delivered again. The options are those by which it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollback_to: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -155,6 +158,7 @@ pub fn document(envelope: &Envelope<UploadInput>) -> Result<Vec<u8>, serde_json:
                     delivery_id: push.delivery_id.as_str(),
                     sequence: input.deliver.sequence,
                     options: &input.deliver.options,
+                    rollback_to: push.rollback_to.map(|to| to.to_string()),
                 },
                 resolved_dependencies: dependencies,
             },

@@ -3,9 +3,12 @@
 pub(crate) mod scene;
 mod store;
 
+mod expire;
+mod keep;
 mod lease;
 mod order;
 mod over;
+mod rollbacks;
 mod writing;
 
 use super::*;

@@ -1,5 +1,6 @@
 //! What is decided about a push, by its first execution and by later ones.
 
+mod rollbacks;
 mod scene;
 
 use domain::contract::FetchedCommit;
@@ -15,7 +16,7 @@ use scene::{SETTINGS, Scene, changed, deletion, push};
 fn reason(validated: Validated) -> IgnoreReason {
     match validated {
         Validated::Ignore(ignored) => ignored.reason,
-        Validated::Deliver(deliver) => panic!("{deliver:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -38,6 +39,10 @@ async fn a_push_that_is_wanted_gets_its_number_and_the_options_of_the_settings()
             git_hosts: vec![host],
             submodule_repositories: vec!["group/*".to_owned(), "third/party".to_owned()],
             options: settings.options,
+            paths: vec![],
+            rollback: None,
+            further: vec![],
+            commit_status: None,
         }
     );
     assert!(!deliver.options.build_info, "the options come from the settings");
@@ -48,7 +53,7 @@ async fn a_later_push_gets_a_higher_number_and_the_same_push_the_same_one() {
     let scene = Scene::default();
     let number = async |push: &Push| match scene.handle(push, SETTINGS).await.unwrap() {
         Validated::Deliver(deliver) => deliver.sequence,
-        Validated::Ignore(ignored) => panic!("{ignored:?}"),
+        other => panic!("{other:?}"),
     };
     let first = number(&push("d1")).await;
     assert_eq!(number(&push("d1")).await, first);
@@ -61,6 +66,11 @@ async fn a_push_that_is_not_wanted_is_ignored_and_takes_no_number() {
     for (settings, expected) in [
         (changed("group/*", "other/*"), IgnoreReason::RepositoryNotAllowed),
         (changed("refs/tags/*", "refs/heads/*"), IgnoreReason::RefNotWanted),
+        // The sweep starts them once the source is enabled again.
+        (
+            changed("\"provider\"", "\"disabled\":true,\"provider\""),
+            IgnoreReason::SourceDisabled,
+        ),
     ] {
         for push in [push("d1"), deletion("d2")] {
             assert_eq!(reason(scene.handle(&push, &settings).await.unwrap()), expected);
@@ -79,6 +89,65 @@ async fn a_deletion_of_a_wanted_ref_is_ignored_and_takes_a_number() {
     assert!(last.sequence > first);
     assert_eq!(last.push_id, deletion("d2").push_id);
     assert_eq!(last.last_deletion, Some(last.sequence));
+}
+
+/// Returns the settings with two further destinations, and the deletion of a ref as this option says for its own zip.
+fn with_further(on_deletion: &str) -> String {
+    let destination = format!(r#""destination":{{"on_deletion":"{on_deletion}","#);
+    let further = r#","further_destinations":[
+        {"name":"api","destination":{"bucket":"api","on_deletion":"expire"}},
+        {"name":"web","destination":{"bucket":"web","paths":["web/**"]}}]}"#;
+    let settings = changed("\"destination\":{", &destination);
+    settings.trim_end().strip_suffix('}').unwrap().to_owned() + further
+}
+
+#[tokio::test]
+async fn the_pushes_to_further_destinations_are_named_also_by_a_deletion() {
+    let names = |further: Vec<domain::push::FurtherPush>| {
+        let names = further.into_iter().map(|further| further.destination.to_string());
+        names.collect::<Vec<_>>()
+    };
+    let scene = Scene::default();
+    let deliver = scene.deliver("e1", &push("d1"), &with_further("keep")).await;
+    assert_eq!(names(deliver.further), ["api", "web"]);
+    let deleted = |scene: Scene, on_deletion: &'static str| async move {
+        scene
+            .handle(&deletion("d2"), &with_further(on_deletion))
+            .await
+            .unwrap()
+    };
+    match deleted(Scene::default(), "keep").await {
+        Validated::Ignore(ignored) => assert_eq!(names(ignored.further), ["api", "web"]),
+        other => panic!("{other:?}"),
+    }
+    match deleted(Scene::default(), "expire").await {
+        Validated::Expire(expire) => assert_eq!(names(expire.further), ["api", "web"]),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A push to one destination must not be taken for the last one of another.
+#[tokio::test]
+async fn each_destination_has_numbers_of_its_own() {
+    let scene = Scene::default();
+    let own = push("d1");
+    let further = own.to_further(&"web".parse().unwrap());
+    let further = Push {
+        push_id: further.push_id,
+        destination: Some(further.destination),
+        ..own.clone()
+    };
+    let deliver = scene.deliver("e1", &further, &with_further("keep")).await;
+    assert_eq!(deliver.destination.bucket, "web");
+    assert_eq!(deliver.paths, ["web/**"]);
+    assert!(deliver.further.is_empty());
+    assert_eq!(
+        scene.last_number().await,
+        None,
+        "none of the source's own destination"
+    );
+    scene.deliver("e1", &own, &with_further("keep")).await;
+    assert!(scene.last_number().await.is_some());
 }
 
 /// Checks that the push cannot be validated, for a reason that contains `says`, and has taken no number.

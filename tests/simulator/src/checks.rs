@@ -11,7 +11,7 @@ use crate::destination::Version;
 use crate::digest::sha256;
 use crate::functions::{short, zip};
 use crate::history::{Known, Plan};
-use crate::host::{commit_of, object};
+use crate::host::{commit_of, is_unchanged, object};
 use crate::people::is_of;
 use crate::scheduler::lock;
 use crate::world::{Announcement, World};
@@ -160,7 +160,10 @@ fn wrong_with_announcements(
     let closing = events.iter().rev().find(|event| {
         matches!(
             event.event,
-            PushEvent::PushDelivered(_) | PushEvent::PushSuperseded(_) | PushEvent::PushIgnored(_)
+            PushEvent::PushDelivered(_)
+                | PushEvent::PushSuperseded(_)
+                | PushEvent::PushIgnored(_)
+                | PushEvent::PushExpired(_)
         )
     });
     let is_told = ends
@@ -222,6 +225,19 @@ fn wrong_with_other(world: &World, state: &PushState) -> Option<String> {
         (None, Some(ignored)) => ignored.duplicate_of?,
         (None, None) => return None,
     };
+    // A deletion, and one that has left a zip where it was, has none of its own.
+    let has_no_zip = world
+        .trail
+        .events_of(other)
+        .iter()
+        .any(|event| match &event.event {
+            PushEvent::PushReceived(received) => received.push.after.is_none(),
+            PushEvent::PushIgnored(ignored) => ignored.reason == IgnoreReason::PathsUnchanged,
+            _ => false,
+        });
+    if state.status == Status::Superseded && has_no_zip {
+        return None;
+    }
     let change_of = |push_id| {
         let push = world.trail.model_of(push_id)?.push;
         Some((push.before, push.after))
@@ -257,19 +273,36 @@ fn check_numbers(world: &World, known: &[Known]) {
     }
 }
 
-/// The destination has what the ref points to, and the trail of the push whose zip it is, or of a duplicate of that
+/// The destination has what the ref points to, or what is the same in the watched paths, and the trail of the push whose zip it is, or of a duplicate of that
 /// push, says so. (The trail of the push that the metadata names may lack this, because its writer may have died.)
 fn check_destination(world: &World, plan: &Plan, known: &[Known]) {
     let newest = plan.values.last().copied().flatten().and_then(object);
-    let (Some(after), Some(destination)) = (newest, World::destination_of(plan.ref_name)) else {
+    let Some(destination) = World::destination_of(plan.ref_name) else {
         return;
     };
-    let Some(version) = world.store.versions(destination.key.as_str()).pop() else {
+    let newest_version = world.store.newest(destination.key.as_str());
+    let Some(after) = newest else {
+        if plan.expires && newest_version.is_some() {
+            world
+                .core
+                .is_wrong("the destination has a zip of a ref that was deleted".to_owned());
+        }
+        return;
+    };
+    let Some(version) = newest_version else {
         world.core.is_wrong("the destination is empty".to_owned());
         return;
     };
     let there = String::from_utf8_lossy(&version.bytes).into_owned();
-    if !there.starts_with(&format!("zip of {} ", commit_of(&after).short())) {
+    let commit = commit_of(&after);
+    // A destination that watches paths has what is the same in them.
+    let as_good = ['a', 'b', 'c']
+        .into_iter()
+        .filter_map(object)
+        .map(|object| commit_of(&object));
+    let mut as_good =
+        as_good.filter(|other| *other == commit || (plan.watches_paths && is_unchanged(other, &commit)));
+    if !as_good.any(|commit| there.starts_with(&format!("zip of {} ", commit.short()))) {
         world
             .core
             .is_wrong(format!("the destination has {there}, and the ref is at {after}"));

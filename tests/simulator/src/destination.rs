@@ -1,12 +1,12 @@
 //! The destination's bucket in memory, which behaves like S3: it keeps versions, entity tags depend on the content, and
 //! a write may have a condition.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
-use aws::destination::{DestinationObject, DestinationStore, Prepared};
+use aws::destination::{DestinationObject, DestinationStore, Prepared, Zip};
 use aws::staging::StorageError;
-use domain::contract::{Delivered, StagedObject};
+use domain::contract::Delivered;
 use domain::destination::Destination;
 
 use crate::core::{Core, OF_CONDITIONAL_WRITES, OF_READS, OF_WRITES, Trouble};
@@ -29,6 +29,8 @@ pub struct Store {
 struct Contents {
     last_id: u64,
     objects: BTreeMap<String, Vec<Version>>,
+    /// The keys whose newest version is a delete marker.
+    removed: BTreeSet<String>,
     uploads: BTreeMap<String, Version>,
 }
 
@@ -61,6 +63,12 @@ impl Store {
         }
     }
 
+    /// Returns the object at a key, or `None` if it was removed.
+    pub fn newest(&self, key: &str) -> Option<Version> {
+        let is_removed = lock(&self.contents).removed.contains(key);
+        self.versions(key).pop().filter(|_| !is_removed)
+    }
+
     /// Returns all versions of an object, oldest first.
     pub fn versions(&self, key: &str) -> Vec<Version> {
         lock(&self.contents).objects.get(key).cloned().unwrap_or_default()
@@ -87,11 +95,13 @@ impl Store {
         let there = contents
             .objects
             .get(destination.key.as_str())
-            .and_then(|versions| versions.last());
+            .and_then(|versions| versions.last())
+            .filter(|_| !contents.removed.contains(destination.key.as_str()));
         if there.map(Version::etag).as_deref() != expected {
             return None;
         }
         let version = contents.uploads.remove(&prepared.upload_id)?;
+        contents.removed.remove(destination.key.as_str());
         let versions = contents.objects.entry(destination.key.to_string()).or_default();
         versions.push(version.clone());
         Some(version)
@@ -107,7 +117,7 @@ impl DestinationStore for Store {
             .call(Port::Store, OF_READS, what)
             .await
             .map_err(failed)?;
-        let newest = self.versions(destination.key.as_str()).pop();
+        let newest = self.newest(destination.key.as_str());
         self.core.answer(fate).await.map_err(failed)?;
         Ok(newest.map(|version| DestinationObject {
             etag: version.etag(),
@@ -143,7 +153,7 @@ impl DestinationStore for Store {
 
     async fn prepare(
         &self,
-        staged: &StagedObject,
+        zip: Zip<'_>,
         destination: &Destination,
         metadata: &HashMap<String, String>,
     ) -> Result<Prepared, StorageError> {
@@ -154,10 +164,18 @@ impl DestinationStore for Store {
             .call(Port::Store, OF_WRITES, what)
             .await
             .map_err(failed)?;
-        self.staging.expire(staged);
-        let bytes = self.staging.bytes(staged).ok_or_else(|| StorageError::Missing {
-            key: staged.key.to_string(),
-        })?;
+        let bytes = match zip {
+            Zip::Staged(staged) => {
+                self.staging.expire(staged);
+                self.staging.bytes(staged)
+            }
+            Zip::Version(version, _) => {
+                let mut versions = self.versions(version.key.as_str()).into_iter();
+                let found = versions.find(|there| there.id == version.version_id);
+                found.map(|found| found.bytes)
+            }
+        };
+        let bytes = bytes.ok_or_else(|| zip.missing())?;
         let upload_id = {
             let mut contents = lock(&self.contents);
             contents.last_id += 1;
@@ -213,6 +231,32 @@ impl DestinationStore for Store {
             etag: version.etag(),
             provenance: None,
         }))
+    }
+
+    async fn remove_if_unchanged(
+        &self,
+        destination: &Destination,
+        expected: &str,
+    ) -> Result<bool, StorageError> {
+        let failed = |trouble| Self::failed(destination, trouble);
+        let what = || "removes the zip".to_owned();
+        let fate = self
+            .core
+            .call(Port::Store, OF_CONDITIONAL_WRITES, what)
+            .await
+            .map_err(failed)?;
+        let key = destination.key.as_str();
+        let is_there = !fate.is_refused() && self.newest(key).is_some_and(|there| there.etag() == expected);
+        if is_there {
+            lock(&self.contents).removed.insert(key.to_owned());
+            self.core.say(|| "DESTINATION is empty".to_owned());
+            if !self.trail.is_leased_to_caller(destination) {
+                self.core
+                    .is_wrong("the zip was removed without the lease".to_owned());
+            }
+        }
+        self.core.answer(fate).await.map_err(failed)?;
+        Ok(is_there && !fate.meets_itself())
     }
 
     async fn abort(&self, prepared: &Prepared, destination: &Destination) {

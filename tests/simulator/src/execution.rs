@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::contract::{
-    Archive, Closed, Deliver, Envelope, Execution, Failure, FetchInput, FetchedCommit, PackageInput,
-    RecordInput, UploadInput, ValidateInput, Validated,
+    Archive, Closed, Deliver, Envelope, Execution, Expire, ExpireInput, Failure, FetchInput, FetchedCommit,
+    FindRefInput, FoundRef, KeepInput, PackageInput, RecordInput, UploadInput, ValidateInput, Validated,
 };
 use domain::push::{Push, PushId};
 use domain::state::Status as PushStatus;
@@ -45,6 +45,8 @@ pub struct Place {
     redrive_count: u64,
     settings: String,
     deliver: Option<Deliver>,
+    expire: Option<Expire>,
+    found: Option<FoundRef>,
     fetched: Option<FetchedCommit>,
     archive: Option<Archive>,
     closed: Option<Closed>,
@@ -59,6 +61,8 @@ impl Default for Place {
             redrive_count: 0,
             settings: String::new(),
             deliver: None,
+            expire: None,
+            found: None,
             fetched: None,
             archive: None,
             closed: None,
@@ -156,12 +160,32 @@ impl<'a> Run<'a> {
                         self.at.deliver = Some(deliver);
                         "Fetch"
                     }
+                    Validated::Expire(expire) => {
+                        self.at.expire = Some(expire);
+                        "FindRef"
+                    }
                     Validated::Ignore(_) => "Record",
                 }
             }
             "Fetch" => {
                 self.at.fetched = Some(self.fetch(state).await?);
-                "Package"
+                "IsChanged"
+            }
+            "IsChanged" => match &self.at.fetched {
+                Some(fetched) if fetched.unchanged_since.is_some() => "Keep",
+                _ => "Package",
+            },
+            "FindRef" => {
+                self.at.found = Some(self.find_ref(state).await?);
+                "Expire"
+            }
+            "Expire" => {
+                self.expire(state).await?;
+                "Record"
+            }
+            "Keep" => {
+                self.keep(state).await?;
+                "Record"
             }
             "Package" => {
                 self.at.archive = Some(self.package(state).await?);
@@ -422,10 +446,46 @@ impl<'a> Run<'a> {
         self.task(state, work).await.map(drop)
     }
 
+    async fn find_ref(&self, state: &str) -> Result<FoundRef, Caught> {
+        let work = async |attempt| {
+            let input = FindRefInput {
+                expire: self.at.expire.clone().ok_or_else(runtime)?,
+            };
+            let envelope = self.envelope(attempt, input);
+            self.lambda(state, || self.simulation.find_ref(envelope)).await
+        };
+        self.task(state, work).await
+    }
+
+    async fn expire(&self, state: &str) -> Result<(), Caught> {
+        let work = async |attempt| {
+            let input = ExpireInput {
+                expire: self.at.expire.clone().ok_or_else(runtime)?,
+                found: self.at.found.clone().ok_or_else(runtime)?,
+            };
+            let envelope = self.envelope(attempt, input);
+            self.lambda(state, || self.simulation.expire(envelope)).await
+        };
+        self.task(state, work).await.map(drop)
+    }
+
+    async fn keep(&self, state: &str) -> Result<(), Caught> {
+        let work = async |attempt| {
+            let input = KeepInput {
+                deliver: self.at.deliver.clone().ok_or_else(runtime)?,
+                fetched: self.at.fetched.clone().ok_or_else(runtime)?,
+            };
+            let envelope = self.envelope(attempt, input);
+            self.lambda(state, || self.simulation.keep(envelope)).await
+        };
+        self.task(state, work).await.map(drop)
+    }
+
     async fn record(&self, state: &str, failure: Option<Failure>) -> Result<Closed, Caught> {
         let work = async |attempt| {
             let input = RecordInput {
                 failure: failure.clone(),
+                failed_attempts: 0,
             };
             let mut envelope = self.envelope(attempt, input);
             if failure.is_some() {

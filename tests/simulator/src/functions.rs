@@ -2,26 +2,30 @@
 //! read the simulated host and make no real zip, but stage their objects as the real ones do.
 
 use attestation::Unsigned;
+use audit::AuditError;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws::failure::Failed;
+use aws::secrets::{SecretCache, SecretError, Secrets};
 use aws::staging::{Staging, StorageError};
 use domain::contract::{
-    Archive, Author, Closed, Envelope, FetchInput, FetchedCommit, PackageInput, RecordInput, Stage,
-    UploadInput, Uploaded, ValidateInput, Validated,
+    Archive, Author, Closed, Envelope, ExpireInput, Expiry, FetchInput, FetchedCommit, FindRefInput,
+    FoundRef, KeepInput, PackageInput, RecordInput, Stage, UploadInput, Uploaded, ValidateInput, Validated,
 };
 use domain::error::{Code, Coded};
 use domain::flow::StageOutput;
 use domain::git::CommitId;
-use domain::push::Push;
+use domain::push::{Push, SourceName};
 use domain::source::Options;
+use record::NoHistories;
+use secrecy::SecretString;
 use serde::Serialize;
 use tokio::sync::oneshot;
 use workflow::execute;
 
 use crate::digest::sha256;
-use crate::host::HostError;
+use crate::host::{HostError, is_unchanged};
 use crate::scheduler::{Label, TaskId};
 use crate::world::{Simulation, World};
 
@@ -38,6 +42,18 @@ const SHUTDOWN_MARGIN_SECONDS: u64 = 5;
 /// The trail's message for an event that cannot follow. It never comes, in whatever order copies and executions run,
 /// except for a copy that delivers what another one has found to be expired.
 const ILLEGAL: &str = "cannot happen to push";
+
+/// The token of the webhook, which its secret has.
+pub const TOKEN: &str = "token";
+
+/// The webhook secret.
+struct WebhookToken;
+
+impl Secrets for WebhookToken {
+    async fn read(&self, _: &SourceName, _: &'static str) -> Result<SecretString, SecretError> {
+        Ok(format!(r#"{{"token":"{TOKEN}"}}"#).into())
+    }
+}
 
 /// The error of a function, as the state machine sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +106,9 @@ pub enum WorkError {
     /// The staging area failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The audit trail failed.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// A limit is exceeded.
     #[error("the commit has more entries than the options allow")]
     Limit,
@@ -106,6 +125,7 @@ impl Coded for WorkError {
         match self {
             Self::Host(error) => error.code(),
             Self::Storage(error) => error.code(),
+            Self::Audit(error) => error.code(),
             Self::Limit => Code::LimitExceeded,
             Self::Nothing | Self::Pack => Code::RepositoryInvalid,
         }
@@ -126,8 +146,13 @@ impl World {
     async fn fetch(&self, envelope: &Envelope<FetchInput>) -> Result<FetchedCommit, WorkError> {
         let push = &envelope.push;
         let after = push.after.as_ref().ok_or(WorkError::Nothing)?;
+        let last = fetch::find_last(&*self.trail, push, &envelope.input.deliver).await?;
         let ref_now = self.host.list().await?;
         let (commit, pack) = self.host.fetch(after).await?;
+        let unchanged_since = last.filter(|last| {
+            let comparison = last.comparison(push, &envelope.input.deliver);
+            comparison.is_some_and(|comparison| is_unchanged(&comparison.base, &commit))
+        });
         let index = format!("index of {}", sha256(&pack)).into_bytes();
         let pack = self
             .staging
@@ -150,8 +175,11 @@ impl World {
             subject: "A commit".to_owned(),
             url: envelope.input.deliver.clone_url.to_string(),
             ref_now,
+            unchanged_since: unchanged_since.map(|last| last.push_id),
             pack,
             index,
+            received_bytes: None,
+            base: None,
             submodules: Vec::new(),
             lfs: None,
             signature: None,
@@ -181,6 +209,8 @@ impl World {
             object,
             sha256,
             entries: 1,
+            format: None,
+            taken_entries: None,
             warnings: Vec::new(),
         })
     }
@@ -280,13 +310,37 @@ impl Simulation {
         })
     }
 
+    /// Calls `FindRef`.
+    pub fn find_ref(&self, envelope: Envelope<FindRefInput>) -> Invocation<FoundRef> {
+        self.stage(Stage::FindRef, WORK_SECONDS, envelope, async |world, _| {
+            let ref_now = world.host.list().await?;
+            Ok::<_, WorkError>(FoundRef { ref_now })
+        })
+    }
+
+    /// Calls `Expire`.
+    pub fn expire(&self, envelope: Envelope<ExpireInput>) -> Invocation<Expiry> {
+        self.stage(Stage::Expire, WORK_SECONDS, envelope, async |world, envelope| {
+            upload::expire(&*world.trail, &world.store, envelope).await
+        })
+    }
+
+    /// Calls `Keep`.
+    pub fn keep(&self, envelope: Envelope<KeepInput>) -> Invocation<Uploaded> {
+        self.stage(Stage::Keep, WORK_SECONDS, envelope, async |world, envelope| {
+            upload::keep(&*world.trail, &world.store, envelope).await
+        })
+    }
+
     /// Calls `Record`.
     pub fn record(&self, envelope: Envelope<RecordInput>) -> Invocation<Closed> {
         self.stage(
             Stage::Record,
             RECORD_SECONDS,
             envelope,
-            async |world, envelope| record::handle(&*world.trail, &*world.staging, envelope).await,
+            async |world, envelope| {
+                record::handle(&*world.trail, &*world.staging, &NoHistories, envelope).await
+            },
         )
     }
 
@@ -303,7 +357,8 @@ impl Simulation {
         };
         let world: Arc<World> = self.world.clone();
         self.call(label, ACCEPT_SECONDS, async move {
-            let response = accept::handle(&world.machine, &request).await;
+            let secrets = SecretCache::new(WebhookToken, "webhook");
+            let response = accept::handle(&world.machine, &secrets, &request).await;
             Ok(response.status_code)
         })
     }

@@ -58,6 +58,10 @@ pub struct Plan {
     pub lateness: &'static [u64],
     /// Whether the settings are ever wrong.
     pub has_mistakes: bool,
+    /// Whether the destination watches paths.
+    pub watches_paths: bool,
+    /// Whether the zip of a deleted ref is removed.
+    pub expires: bool,
 }
 
 impl Plan {
@@ -81,6 +85,8 @@ impl Plan {
             pace: dice.pick::<&[u64]>(&[&[0, 2], &[0, 60, 200], &[0, 2, 60, 1_000]]),
             lateness: dice.pick::<&[u64]>(&[&[0], &[0, 5, 100], &[0, 5, 100, 3_000]]),
             has_mistakes: dice.happens(300),
+            watches_paths: dice.happens(400),
+            expires: dice.happens(400),
         }
     }
 }
@@ -124,7 +130,11 @@ async fn live(core: &Arc<Core>, plan: &Arc<Plan>, definition: &'static Definitio
         staging,
         host: Host::new(core.clone(), plan.values[0].and_then(object)),
         machine: Machine::new(core.clone(), definition),
-        settings: Mutex::default(),
+        settings: Mutex::new(Settings {
+            watches_paths: plan.watches_paths,
+            expires: plan.expires,
+            ..Settings::default()
+        }),
         announcements: Mutex::default(),
         workspace: workspace.to_owned(),
     });
@@ -254,6 +264,8 @@ impl Simulation {
                         attributes: dice.happens(500),
                         ..Options::default()
                     },
+                    watches_paths: plan.watches_paths,
+                    expires: plan.expires,
                 };
                 world
                     .core

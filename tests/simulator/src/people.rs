@@ -9,7 +9,7 @@ use domain::push::{DeliveryId, PushId, SourceName};
 use serde_json::{Value, json};
 
 use crate::execution::time_of;
-use crate::functions::short;
+use crate::functions::{TOKEN, short};
 use crate::machine::Status;
 use crate::scheduler::Label;
 use crate::world::{REPOSITORY, SOURCE, Simulation};
@@ -75,7 +75,11 @@ impl Delivery {
             .path_parameters
             .insert("source".to_owned(), SOURCE.to_owned());
         let event = if is_tag { "Tag Push Hook" } else { "Push Hook" };
-        let headers = [("x-gitlab-event", event), ("idempotency-key", self.name.as_str())];
+        let headers = [
+            ("x-gitlab-event", event),
+            ("x-gitlab-token", TOKEN),
+            ("idempotency-key", self.name.as_str()),
+        ];
         for (name, value) in headers {
             if let Ok(value) = value.parse() {
                 request.headers.insert(name, value);

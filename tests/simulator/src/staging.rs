@@ -155,17 +155,22 @@ impl Staging for Bucket {
         })
     }
 
-    async fn remove_all(&self, push_id: &PushId) -> Result<(), StorageError> {
-        let prefix = staging_key(push_id, "")?;
+    async fn remove(&self, key: &ObjectKey) -> Result<(), StorageError> {
+        // The simulated stages leave nothing for the next pushes.
+        self.core.is_wrong(format!("{key} is removed"));
+        Ok(())
+    }
+
+    async fn remove_all(&self, prefix: &ObjectKey) -> Result<(), StorageError> {
         let what = || format!("removes {prefix}");
         let fate = self.core.call(Port::Staging, OF_WRITES, what).await;
-        let fate = fate.map_err(|trouble| Self::failed(&prefix, trouble))?;
+        let fate = fate.map_err(|trouble| Self::failed(prefix, trouble))?;
         for (key, there) in &mut lock(&self.objects).by_key {
             if key.starts_with(prefix.as_str()) {
                 there.is_hidden = true;
             }
         }
         let answer = self.core.answer(fate).await;
-        answer.map_err(|trouble| Self::failed(&prefix, trouble))
+        answer.map_err(|trouble| Self::failed(prefix, trouble))
     }
 }

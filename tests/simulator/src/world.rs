@@ -53,6 +53,10 @@ pub struct Settings {
     pub mistake: Option<Mistake>,
     /// How zips are made.
     pub options: Options,
+    /// Whether the destination watches paths.
+    pub watches_paths: bool,
+    /// Whether the zip of a deleted ref is removed.
+    pub expires: bool,
 }
 
 impl Settings {
@@ -73,12 +77,14 @@ impl Settings {
             Some(Mistake::Hosts) => "elsewhere.example.com",
             _ => "gitlab.example.com",
         };
+        let paths: &[&str] = if self.watches_paths { &["services/**"] } else { &[] };
+        let on_deletion = if self.expires { "expire" } else { "keep" };
         json!({
             "provider": "gitlab",
             "repositories": ["group/*"],
             "refs": [refs],
             "git_hosts": [host],
-            "destination": {"bucket": "zips"},
+            "destination": {"bucket": "zips", "paths": paths, "on_deletion": on_deletion},
             "options": options,
         })
         .to_string()

@@ -7,8 +7,10 @@
 )]
 
 pub mod aws;
+pub mod codecommit;
 pub mod endless;
 pub mod git;
+pub mod github;
 pub mod growth;
 pub mod http;
 pub mod ssh;

@@ -98,6 +98,16 @@ impl Sshd {
         (std::fs::read_to_string(&key).unwrap(), public(&key))
     }
 
+    /// Makes another key pair, and returns the private key in a form that `ssh-keygen -m` knows, and the public one.
+    #[must_use]
+    pub fn make_key_in(&self, form: &str, kind: &str, passphrase: &str) -> (String, String) {
+        let key = make_key(self.folder.path(), "another", kind, "");
+        let mut command = Command::new(tools::program("ssh-keygen"));
+        command.args(["-q", "-p", "-m", form, "-P", "", "-N", passphrase, "-f"]);
+        output(command.arg(&key), b"");
+        (std::fs::read_to_string(&key).unwrap(), public(&key))
+    }
+
     /// Accepts only the private key of `public_key` from now on.
     pub fn let_in(&self, public_key: &str) {
         std::fs::write(self.folder.path().join("authorized_keys"), public_key).unwrap();

@@ -13,9 +13,11 @@ from botocore.parsers import ResponseParserError, create_parser
 
 from .constraints import breaches
 
-# The models of the services whose requests are checked, by the services' names in signatures.
+# The models of the services whose requests are checked, by the services' names in signatures. (DynamoDB Streams has that of
+# DynamoDB there.)
 MODELS = {
     "dynamodb": "dynamodb",
+    "dynamodbstreams": "dynamodbstreams",
     "events": "events",
     "lambda": "lambda",
     "s3": "s3",
@@ -57,6 +59,8 @@ def identify(scope):
     signed = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", header(scope, b"authorization"))
     credential = query_of(scope).get("X-Amz-Credential", ["///"])[0].split("/")
     service = signed[1] if signed else credential[3]
+    if service == "dynamodb" and header(scope, b"x-amz-target").startswith("DynamoDBStreams_"):
+        service = "dynamodbstreams"
     return service if service in MODELS else None
 
 

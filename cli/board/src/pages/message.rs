@@ -73,6 +73,13 @@ pub fn replayed() -> Block {
     })
 }
 
+/// Returns that a rollback was started, which has a trail a moment later.
+pub fn rolled_back(rollback: PushId) -> Block {
+    Block::Fixed(html! {
+        p class="flash" { "The rollback was started, as push " a id="rollback-push" href={ "/pushes/" (rollback) } { (rollback) } ", which has a page as soon as it has written its first event." }
+    })
+}
+
 /// Returns an error with its causes.
 pub fn of(error: &local_aws::Error) -> String {
     let mut text = error.to_string();

@@ -11,13 +11,22 @@ use crate::text::{bytes, duration, time};
 use crate::timeline::stage_after;
 
 /// The stages of a push that is delivered, in order.
-const STAGES: [Stage; 5] = [
+const STAGES: &[Stage] = &[
     Stage::Validate,
     Stage::Fetch,
     Stage::Package,
     Stage::Upload,
     Stage::Record,
 ];
+
+/// The stages of a rollback, in order.
+const STAGES_OF_ROLLBACK: &[Stage] = &[Stage::Validate, Stage::FindVersion, Stage::Upload, Stage::Record];
+
+/// The stages of a push that changes nothing of what its destination watches, in order.
+const STAGES_OF_UNCHANGED: &[Stage] = &[Stage::Validate, Stage::Fetch, Stage::Keep, Stage::Record];
+
+/// The stages of a deletion that removes a zip, in order.
+const STAGES_OF_DELETION: &[Stage] = &[Stage::Validate, Stage::FindRef, Stage::Expire, Stage::Record];
 
 /// Returns the status of a push, with a sign that tells it from others without its colour.
 pub fn badge(push: &PushState) -> Markup {
@@ -49,6 +58,10 @@ pub fn sign(category: Category) -> Markup {
                     circle class="disc" cx="8" cy="8" r="8" {}
                     path class="mark" d="M4.5 5l3 3-3 3M8.5 5l3 3-3 3" {}
                 }
+                Category::Expired => {
+                    circle class="disc" cx="8" cy="8" r="8" {}
+                    path class="mark" d="M5 5h6l-.6 7H5.6zM6.5 4h3" {}
+                }
                 Category::Ignored => {
                     circle class="disc" cx="8" cy="8" r="8" {}
                     path class="mark" d="M4.5 8h7" {}
@@ -72,6 +85,7 @@ pub fn place(push: &PushState) -> Markup {
     html! {
         bdi class="repository" { (push.push.repository) } " "
         bdi class="ref" { (push.push.ref_name.short()) }
+        @if let Some(destination) = &push.push.destination { " for " bdi { (destination) } }
     }
 }
 
@@ -144,10 +158,16 @@ pub fn table(caption: &str, pushes: &[PushState], now: DateTime<Utc>) -> Markup 
 /// Returns how far an open push is, as its stages in order.
 pub fn steps(push: &PushState) -> Markup {
     let current = stage_after(push);
-    let reached = STAGES.iter().position(|stage| *stage == current).unwrap_or(0);
+    let stages = match current {
+        Stage::Keep => STAGES_OF_UNCHANGED,
+        _ if push.expire.is_some() => STAGES_OF_DELETION,
+        _ if push.push.rollback_to.is_some() => STAGES_OF_ROLLBACK,
+        _ => STAGES,
+    };
+    let reached = stages.iter().position(|stage| *stage == current).unwrap_or(0);
     html! {
         ol class="steps" {
-            @for (index, stage) in STAGES.iter().enumerate() {
+            @for (index, stage) in stages.iter().enumerate() {
                 @if index < reached {
                     li class="done" { (stage) span class="unseen" { ": done" } }
                 } @else if index == reached {

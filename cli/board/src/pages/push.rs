@@ -36,8 +36,8 @@ pub async fn page(pushes: &impl Pushes, id: PushId) -> Result<Page, local_aws::E
         vec![
             message::notice(None),
             Block::Live(Part::new("head", &head(&push, &title, &parts::took(&push, now)))),
-            Block::Live(Part::new("failure", &failure::panel(&push))),
-            Block::Live(Part::new("timeline", &spans::panel(&runs, console.as_deref()))),
+            Block::Live(Part::new("failure", &failure::panel(&push, console.as_ref()))),
+            Block::Live(Part::new("timeline", &spans::panel(&runs, console.as_ref()))),
             Block::Live(Part::new("facts", &facts(&push))),
             Block::Live(Part::new("deployments", &deployed(&deployments))),
             Block::Live(Part::new("history", &history::panel(&trail.events))),
@@ -69,13 +69,21 @@ fn head(push: &PushState, title: &str, took: &str) -> Markup {
                 h1 { bdi { (title) } }
                 p class="place" {
                     (parts::badge(push)) " " (parts::place(push)) " " (parts::commit(push))
-                    @if let Some(pusher) = &push.push.pusher { " pushed by " bdi { (pusher) } }
+                    @if let Some(pusher) = &push.push.pusher {
+                        @if push.push.rollback_to.is_some() { " rolled back by " } @else { " pushed by " }
+                        bdi { (pusher) }
+                    }
                     ", received " (time(push.received_at)) " UTC, "
                     @if Category::of(push) == Category::Open { "running for " } @else { "took " }
                     (took)
                 }
             }
-            a id="replay" class="button" href={ "/pushes/" (push.push_id()) "/replay" } { "Replay" }
+            p class="buttons" {
+                @if push.delivered.as_ref().is_some_and(|zip| zip.version_id.is_some()) {
+                    a id="rollback" class="button" href={ "/pushes/" (push.push_id()) "/rollback" } { "Roll back to this" }
+                }
+                a id="replay" class="button" href={ "/pushes/" (push.push_id()) "/replay" } { "Replay" }
+            }
         }
         @if Category::of(push) == Category::Open { (parts::steps(push)) }
     }
@@ -94,6 +102,9 @@ fn facts(push: &PushState) -> Markup {
                 }
                 @if let Some(duplicate) = push.ignored.as_ref().and_then(|ignored| ignored.duplicate_of) {
                     dt { "Duplicate of" } dd { (link("duplicate-of", duplicate)) }
+                }
+                @if let Some(to) = push.push.rollback_to {
+                    dt { "Rollback to" } dd { (link("rollback-to", to)) }
                 }
                 @if let Some(delivered) = &push.delivered {
                     dt { "Zip" } dd { bdi { "s3://" (delivered.bucket) "/" (delivered.key) } }

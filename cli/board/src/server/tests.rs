@@ -1,9 +1,9 @@
 //! A board in memory, asked as a browser asks it.
 
 mod access;
+mod actions;
 mod live;
 mod pages;
-mod replay;
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use domain::contract::Author;
 use domain::event::{PushEvent, PushFailed};
 use domain::push::Push;
 use domain::samples::{
-    archive, deliver, delivered, failure, fetched, ignored, push as sample, push_failed, received,
+    archive, deliver, delivered, delivered_trail, failure, fetched, ignored, push as sample, push_failed,
+    received,
 };
 use futures::StreamExt as _;
 use tower::ServiceExt as _;
@@ -84,7 +85,11 @@ impl Scene {
     }
 
     fn confirmation(&self, push: &Push, version: &str) -> Request {
-        let path = format!("/pushes/{}/replay", push.push_id);
+        self.confirmation_of("replay", push, version)
+    }
+
+    fn confirmation_of(&self, action: &str, push: &Push, version: &str) -> Request {
+        let path = format!("/pushes/{}/{action}", push.push_id);
         let mut request = self.request(Method::POST, &path);
         request
             .headers_mut()

@@ -1,4 +1,5 @@
 use domain::aggregate::Aggregate as _;
+use domain::commit_status::{CommitStatus, CommitStatusSet};
 use domain::push::Push;
 use domain::samples::{
     archive, attempt_failed, deliver, delivered, delivered_trail, fetched, ignored, push, push_failed,
@@ -113,6 +114,38 @@ fn each_retry_and_each_execution_is_told_apart() {
 }
 
 #[test]
+fn the_status_of_a_commit_is_a_stage_that_ends_nothing() {
+    let set = |status| {
+        PushEvent::CommitStatusSet(CommitStatusSet {
+            status,
+            commit: fetched().commit,
+            url: "https://git.example.com/api/v4".to_owned().try_into().unwrap(),
+            execution_id: "e1".to_owned(),
+        })
+    };
+    let begun = push("d1", "refs/heads/main");
+    let events = [
+        (0, received(&begun, "e1")),
+        (10, PushEvent::PushValidated(deliver())),
+        (15, set(CommitStatus::Pending)),
+        (20, PushEvent::CommitFetched(fetched())),
+        (30, PushEvent::ArchivePackaged(archive())),
+        (40, PushEvent::ArchiveUploaded(delivered())),
+        (50, PushEvent::PushDelivered(delivered())),
+        (60, attempt_failed(Stage::Report, "e1")),
+        (70, set(CommitStatus::Success)),
+    ];
+    let (runs, _) = timeline(&events, 100);
+    assert_eq!(runs[0].end, End::Done);
+    let spans = spans(&runs[0]);
+    assert_eq!(spans[2..4], ["Report 1 10-15 Done", "Fetch 1 15-20 Done 7 bytes"]);
+    assert_eq!(
+        spans[7..],
+        ["Report 1 50-60 GitHostTimedOut", "Report 2 60-70 Done"]
+    );
+}
+
+#[test]
 fn a_stage_that_was_killed_has_failed_although_it_could_not_say_so() {
     let begun = push("d1", "refs/heads/main");
     let events = [
@@ -160,4 +193,43 @@ fn an_end_that_is_recorded_once_more_is_records() {
     let (runs, _) = timeline(&events, 100);
     assert_eq!(runs[0].end, End::Replaced);
     assert_eq!(spans(&runs[1])[1], "Record 1 50-60 Done");
+}
+
+#[test]
+fn an_attempt_that_was_recorded_later_is_shown_where_it_failed() {
+    let PushEvent::AttemptFailed(mut died) = attempt_failed(Stage::Fetch, "e1") else {
+        unreachable!()
+    };
+    died.failed_at = Some(time() + TimeDelta::milliseconds(300));
+    let mut early = died.clone();
+    early.stage = "ReadSource".to_owned();
+    early.failed_at = Some(time() + TimeDelta::milliseconds(50));
+    let late = [early, died].map(PushEvent::AttemptFailed);
+    let [received, validated, fetched, packaged, uploaded, closed] =
+        delivered_trail(&push("d1", "refs/heads/main"));
+    let [early, died] = late;
+    let events = [
+        (100, received),
+        (200, validated),
+        (1200, fetched),
+        (1500, packaged),
+        (1600, uploaded),
+        (1610, early),
+        (1620, died),
+        (1650, closed),
+    ];
+    let (runs, _) = timeline(&events, 9999);
+    assert_eq!(
+        spans(&runs[0]),
+        [
+            "Queued 1 0-100 Waited",
+            "ReadSource 1 100-100 GitHostTimedOut",
+            "Validate 1 100-200 Done",
+            "Fetch 1 200-300 GitHostTimedOut",
+            "Fetch 2 300-1200 Done 7 bytes",
+            "Package 1 1200-1500 Done 7 bytes",
+            "Upload 1 1500-1600 Done 7 bytes",
+            "Record 1 1600-1650 Done",
+        ]
+    );
 }

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use aws::AwsFailure;
+use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::*;
@@ -89,6 +90,24 @@ impl Executions for Memory {
     }
 }
 
+/// The webhook secret of every source.
+pub struct OneSecret(pub &'static str);
+
+impl Secrets for OneSecret {
+    async fn read(&self, _: &SourceName, kind: &'static str) -> Result<SecretString, SecretError> {
+        assert_eq!(kind, "webhook");
+        Ok(self.0.into())
+    }
+}
+
+/// Returns the webhook secrets, which all are this one.
+pub fn secrets(json: &'static str) -> SecretCache<OneSecret, WebhookSecret> {
+    SecretCache::new(OneSecret(json), "webhook")
+}
+
+/// The secret of a source on GitLab.
+pub const GITLAB: &str = r#"{"token":"a token"}"#;
+
 pub fn payload() -> Value {
     json!({
         "object_kind": "push",
@@ -114,13 +133,26 @@ pub fn request(event: Option<&'static str>, key: &'static str, body: &str) -> Ap
     if let Some(event) = event {
         request.headers.insert("x-gitlab-event", event.parse().unwrap());
     }
+    request
+        .headers
+        .insert("x-gitlab-token", "a token".parse().unwrap());
     request.headers.insert("idempotency-key", key.parse().unwrap());
     request.body = Some(body.to_owned());
     request
 }
 
+/// Sends a request to a source on GitLab.
 pub async fn send(executions: &Memory, request: &ApiGatewayV2httpRequest) -> (i64, Value) {
-    let response = handle(executions, request).await;
+    send_to(GITLAB, executions, request).await
+}
+
+/// Sends a request to a source with this webhook secret.
+pub async fn send_to(
+    secret: &'static str,
+    executions: &Memory,
+    request: &ApiGatewayV2httpRequest,
+) -> (i64, Value) {
+    let response = handle(executions, &secrets(secret), request).await;
     let Some(Body::Text(body)) = response.body else {
         panic!("no body")
     };

@@ -236,6 +236,33 @@ async fn keys_of_all_usual_kinds_are_accepted_with_their_passphrase() {
     }
 }
 
+/// The forms of OpenSSL, which older tools write.
+#[tokio::test]
+async fn keys_in_pem_form_are_accepted_with_their_passphrase() {
+    let (scene, commit) = Scene::with_commit();
+    scene.allow_any_id();
+    let sshd = Sshd::of(&scene).await;
+    for (form, kind, begin) in [
+        ("PEM", "ecdsa", "-----BEGIN EC PRIVATE KEY-----"),
+        ("PEM", "rsa", "-----BEGIN RSA PRIVATE KEY-----"),
+        ("PKCS8", "ecdsa", "-----BEGIN"),
+        ("PKCS8", "rsa", "-----BEGIN"),
+    ] {
+        for passphrase in ["", "open s3same"] {
+            let (private_key, public_key) = sshd.make_key_in(form, kind, passphrase);
+            assert!(
+                private_key.starts_with(begin) && !private_key.contains("OPENSSH"),
+                "{private_key}"
+            );
+            sshd.let_in(&public_key);
+            let passphrase = Some(passphrase).filter(|text| !text.is_empty());
+            let ask = Ask::new(&sshd.url(), &commit).with_key(&private_key, passphrase, &sshd.known_hosts());
+            let fetched = scene.fetch(&ask).await;
+            assert!(fetched.is_ok(), "{form} {kind} {passphrase:?}: {fetched:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_wrong_passphrase_is_refused() {
     let (scene, commit) = Scene::with_commit();

@@ -9,14 +9,18 @@ mod scene;
 mod tls;
 mod token;
 
+mod bases;
 mod certificates;
 mod commits;
+mod credentials;
 mod damage;
 mod endless;
 mod lineage;
 mod logins;
 mod outages;
+mod paths;
 mod progress;
 mod redirects;
 mod signatures;
 mod submodules;
+mod versions;

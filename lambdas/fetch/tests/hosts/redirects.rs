@@ -1,6 +1,6 @@
 //! Hosts that redirect.
 
-use domain::error::Code;
+use domain::error::{Code, Coded as _};
 use testkit::PATH;
 use testkit::http::{Host, Response};
 
@@ -152,5 +152,28 @@ fn a_users_git_configuration_changes_nothing() {
             let text = String::from_utf8_lossy(&output.stdout);
             assert!(output.status.success() && text.contains("1 passed"), "{text}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_host_at_a_link_local_or_metadata_address_is_not_connected_to() {
+    let (scene, commit) = Scene::with_commit();
+    for host in [
+        "http://169.254.169.254",
+        "https://169.254.170.2:8443",
+        "http://0xa9fea9fe",
+        "http://[fe80::1]",
+        "http://[fd00:ec2::254]",
+        "http://[::ffff:169.254.169.254]",
+    ] {
+        let ask = Ask::new(&format!("{host}{PATH}"), &commit).with_password(PASSWORD);
+        let error = scene.fetch(&ask).await.unwrap_err();
+        assert_eq!(error.code(), Code::GitHostNotAllowed, "{host}: {error}");
+    }
+    // libssh2 would look up the number as the address.
+    for host in ["169.254.169.254", "2852039166"] {
+        let ask = Ask::new(&format!("ssh://git@{host}{PATH}"), &commit).with_key("key", None, "");
+        let error = scene.fetch(&ask).await.unwrap_err();
+        assert_eq!(error.code(), Code::GitHostNotAllowed, "{host}: {error}");
     }
 }

@@ -3,11 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use audit::{EventStore as _, MemoryTrail, PushTrail as _};
 use aws::failure::Failed;
 use aws::secrets::{SecretError, Secrets};
 use aws::staging::FolderStaging;
+use credentials::Issuer;
 use domain::contract::{Deliver, FetchInput, FetchedCommit};
 use domain::error::{Code, Coded};
+use domain::event::PushEvent;
+use domain::order::DeliveredPush;
 use domain::push::{Push, SourceName};
 use domain::samples;
 use domain::source::{CommitPolicy, Limits, Options, SignaturePolicy, Submodules};
@@ -34,6 +38,8 @@ pub struct Scene {
     /// The folder that a host serves.
     root: PathBuf,
     path: &'static str,
+    /// The audit trail.
+    pub trail: MemoryTrail,
 }
 
 impl AsRef<Path> for Scene {
@@ -54,6 +60,7 @@ impl Scene {
             root: folder.path().join("root"),
             folder: Arc::new(folder),
             path: PATH,
+            trail: MemoryTrail::default(),
         };
         scene.init(format);
         scene
@@ -65,6 +72,7 @@ impl Scene {
             folder: Arc::clone(&self.folder),
             root: self.root.clone(),
             path,
+            trail: MemoryTrail::default(),
         };
         scene.init("sha1");
         scene.allow_any_id();
@@ -159,31 +167,49 @@ impl Scene {
 
     pub async fn fetch(&self, ask: &Ask) -> Result<FetchedCommit, Error> {
         let push = Push {
+            before: ask.before.as_ref().map(|before| before.parse().unwrap()),
             after: Some(ask.after.parse().unwrap()),
-            ..samples::push("d", ask.ref_name)
+            ..samples::push(ask.delivery, ask.ref_name)
         };
-        let deliver = Deliver {
-            clone_url: ask.url.parse().unwrap(),
-            git_hosts: ask.git_hosts.iter().map(|host| host.parse().unwrap()).collect(),
-            submodule_repositories: ask.submodule_repositories.clone(),
-            options: Options {
-                submodules: ask.submodules,
-                full_clone: ask.full_clone,
-                commits: ask.commits,
-                signature: ask.signature,
-                limits: ask.limits.clone(),
-                ..Options::default()
-            },
-            ..samples::deliver()
-        };
+        let deliver = ask.deliver();
         let envelope = samples::envelope(push, FetchInput { deliver });
         let deps = Deps {
+            issuer: &ask.issuer,
+            trail: &self.trail,
             secrets: &OneSecret(ask.secret.to_string()),
             staging: &self.staging(),
             transfer: &ask.transfer,
+            bases: ask.bases,
             progress: ask.progress.clone(),
         };
         fetch::handle(&deps, &envelope).await
+    }
+
+    /// Records that `fetched` was delivered to the destination by the push of this delivery, as `deliver` says.
+    pub async fn record_delivered(&self, push: &Push, fetched: FetchedCommit, deliver: &Deliver) {
+        let archive = samples::archive();
+        let delivered = samples::delivered();
+        for event in [
+            samples::received(push, "e1"),
+            PushEvent::PushValidated(deliver.clone()),
+            PushEvent::CommitFetched(fetched),
+            PushEvent::ArchivePackaged(archive.clone()),
+            PushEvent::ArchiveUploaded(delivered.clone()),
+            PushEvent::PushDelivered(delivered),
+        ] {
+            let appended = self.trail.append(push.push_id, |_| Some(event.clone())).await;
+            appended.unwrap();
+        }
+        self.record_last(DeliveredPush::new(push, 1, None, archive.sha256))
+            .await;
+    }
+
+    /// Records `last` as the last push of the destination.
+    pub async fn record_last(&self, last: DeliveredPush) {
+        let destination = samples::deliver().destination;
+        let mut record = self.trail.acquire(&destination).await.unwrap();
+        record.last = Some(last);
+        self.trail.release(&destination, record).await.unwrap();
     }
 
     /// Fetches what cannot be fetched. Returns the error's code and its message.
@@ -230,7 +256,13 @@ impl Secrets for OneSecret {
 /// The input of a fetch.
 pub struct Ask {
     pub url: String,
+    pub delivery: &'static str,
+    /// Whether pushes leave what the next ones need not fetch again.
+    pub bases: bool,
+    pub before: Option<String>,
     pub after: String,
+    pub paths: Vec<String>,
+    pub attributes: bool,
     pub ref_name: &'static str,
     pub secret: Value,
     pub git_hosts: Vec<String>,
@@ -239,6 +271,8 @@ pub struct Ask {
     pub full_clone: bool,
     pub commits: CommitPolicy,
     pub signature: SignaturePolicy,
+    pub lfs: bool,
+    pub issuer: Arc<Issuer>,
     pub limits: Limits,
     pub transfer: TransferProgram,
     pub progress: ProgressReporter<Progress>,
@@ -249,7 +283,12 @@ impl Ask {
     pub fn new(url: &str, after: &str) -> Self {
         Self {
             url: url.to_owned(),
+            delivery: "d",
+            bases: false,
+            before: None,
             after: after.to_owned(),
+            paths: vec![],
+            attributes: false,
             ref_name: "refs/heads/main",
             secret: json!({"credentials": []}),
             git_hosts: vec![],
@@ -258,6 +297,8 @@ impl Ask {
             full_clone: false,
             commits: CommitPolicy::OnRef,
             signature: SignaturePolicy::Any,
+            lfs: false,
+            issuer: Arc::default(),
             limits: Limits {
                 pack_bytes: 64 << 20,
                 fetch_seconds: 60,
@@ -266,6 +307,27 @@ impl Ask {
             },
             transfer: TransferProgram::new(PROGRAM.into(), 1 << 30),
             progress: ProgressReporter::silent(),
+        }
+    }
+
+    /// Returns how the push is delivered.
+    pub fn deliver(&self) -> Deliver {
+        Deliver {
+            clone_url: self.url.parse().unwrap(),
+            git_hosts: self.git_hosts.iter().map(|host| host.parse().unwrap()).collect(),
+            submodule_repositories: self.submodule_repositories.clone(),
+            paths: self.paths.clone(),
+            options: Options {
+                attributes: self.attributes,
+                submodules: self.submodules,
+                full_clone: self.full_clone,
+                commits: self.commits,
+                signature: self.signature,
+                lfs: self.lfs,
+                limits: self.limits.clone(),
+                ..Options::default()
+            },
+            ..samples::deliver()
         }
     }
 
@@ -319,6 +381,12 @@ impl Ask {
             "host": self.host(), "private_key": private_key, "passphrase": passphrase, "known_hosts": known_hosts,
         });
         self.secret["credentials"] = json!([entry]);
+        self
+    }
+
+    /// Sets the entries of the git secret.
+    pub fn with_credentials(mut self, entries: Value) -> Self {
+        self.secret["credentials"] = entries;
         self
     }
 

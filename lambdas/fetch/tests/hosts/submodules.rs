@@ -8,7 +8,7 @@ use testkit::http::{Host, Response};
 use crate::scene::{Ask, PASSWORD, Scene};
 
 /// Makes a commit with a file, `.gitmodules` and submodules, which have a path and a commit each.
-fn commit(scene: &Scene, gitmodules: &str, submodules: &[(&str, &str)]) -> String {
+pub fn commit(scene: &Scene, gitmodules: &str, submodules: &[(&str, &str)]) -> String {
     let blob = |text: &str| scene.line(&["hash-object", "-w", "--stdin"], text.as_bytes());
     let mut index = format!(
         "100644 {}\tfile\n100644 {}\t.gitmodules\n",
@@ -26,7 +26,7 @@ fn commit(scene: &Scene, gitmodules: &str, submodules: &[(&str, &str)]) -> Strin
     commit
 }
 
-fn module(path: &str, url: &str) -> String {
+pub fn module(path: &str, url: &str) -> String {
     format!("[submodule \"{path}\"]\n\tpath = {path}\n\turl = {url}\n")
 }
 
@@ -42,7 +42,7 @@ fn told(fetched: &FetchedCommit) -> Vec<(&str, &str, &str)> {
         .collect()
 }
 
-async fn code(scene: &Scene, ask: &Ask) -> (Code, String) {
+pub async fn code(scene: &Scene, ask: &Ask) -> (Code, String) {
     let error = scene.fetch(ask).await.unwrap_err();
     (error.code(), Failed::new(&error).cause)
 }

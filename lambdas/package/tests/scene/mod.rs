@@ -7,8 +7,8 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use aws::staging::FolderStaging;
-use domain::contract::{Archive, Deliver, FetchedCommit, PackageInput, StagedObject};
-use domain::destination::staging_key;
+use domain::contract::{Archive, Base, BaseUse, BaseZip, Deliver, FetchedCommit, PackageInput, StagedObject};
+use domain::destination::{base_key, staging_key};
 use domain::push::Push;
 use domain::samples;
 use domain::source::Options;
@@ -88,12 +88,67 @@ impl Scene {
         self.package_pack(commit, &tree, commit, options).await
     }
 
+    /// Packages a commit after another one, whose zip is there. A commit that the repository does not have is in no pack.
+    pub async fn package_after(
+        &self,
+        (base, archive): (&str, &Archive),
+        commit: &str,
+        options: Options,
+    ) -> Result<Archive, Error> {
+        let tree = self.line(&["rev-parse", &format!("{commit}^{{tree}}")], b"");
+        let is_there = git::command(&self.folder)
+            .args(["cat-file", "-e", base])
+            .status()
+            .unwrap();
+        let packed = if is_there.success() {
+            format!("{commit}\n{base}")
+        } else {
+            commit.to_owned()
+        };
+        let base = BaseUse::Used(Base {
+            push_id: samples::push("earlier", &self.ref_name).push_id,
+            commit: base.parse().unwrap(),
+            packs: Vec::new(),
+            zip: archive.format.map(|format| BaseZip {
+                object: archive.object.clone(),
+                format,
+            }),
+        });
+        self.package_with(commit, &tree, &packed, Some(base), options)
+            .await
+    }
+
+    /// Copies a zip to where an earlier push has left it.
+    pub fn keep(&self, archive: &Archive) -> StagedObject {
+        let push_id = samples::push("earlier", &self.ref_name).push_id;
+        let key = base_key(&push_id, "archive.zip").unwrap();
+        let to = self.staging().path(&key);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(self.staging().path(&archive.object.key), to).unwrap();
+        StagedObject {
+            key,
+            version_id: None,
+            ..archive.object.clone()
+        }
+    }
+
     /// Packages with a pack of everything that is reachable from `packed`.
     pub async fn package_pack(
         &self,
         commit: &str,
         tree: &str,
         packed: &str,
+        options: Options,
+    ) -> Result<Archive, Error> {
+        self.package_with(commit, tree, packed, None, options).await
+    }
+
+    async fn package_with(
+        &self,
+        commit: &str,
+        tree: &str,
+        packed: &str,
+        base: Option<BaseUse>,
         options: Options,
     ) -> Result<Archive, Error> {
         let push = Push {
@@ -137,6 +192,7 @@ impl Scene {
                 ref_now: None,
                 pack: object(pack_key, &pack),
                 index: object(index_key, &index),
+                base,
                 ..samples::fetched()
             },
         };

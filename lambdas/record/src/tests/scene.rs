@@ -5,12 +5,14 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use audit::MemoryTrail;
+use aws::AwsFailure;
 use aws::failure::Failed;
 use aws::staging::{Piece, StorageError};
+use aws_sdk_sfn::types::HistoryEvent;
 use domain::contract::{Deliver, Stage, StagedObject};
 use domain::destination::ObjectKey;
 use domain::event::PushEvent;
-use domain::push::{Push, PushId};
+use domain::push::Push;
 use domain::samples;
 use tokio::sync::mpsc;
 
@@ -29,7 +31,7 @@ pub enum Removal {
 #[derive(Debug, Default)]
 pub struct MemoryStaging {
     removal: Mutex<Removal>,
-    removed: Mutex<Vec<PushId>>,
+    removed: Mutex<Vec<String>>,
 }
 
 impl MemoryStaging {
@@ -37,8 +39,8 @@ impl MemoryStaging {
         *self.removal.lock().unwrap() = removal;
     }
 
-    /// Returns the pushes whose objects were to be removed.
-    pub fn removed(&self) -> Vec<PushId> {
+    /// Returns the objects, and the folders of objects, that were to be removed.
+    pub fn removed(&self) -> Vec<String> {
         self.removed.lock().unwrap().clone()
     }
 }
@@ -52,8 +54,13 @@ impl Staging for MemoryStaging {
         panic!("{object:?} was loaded")
     }
 
-    async fn remove_all(&self, push_id: &PushId) -> Result<(), StorageError> {
-        self.removed.lock().unwrap().push(*push_id);
+    async fn remove(&self, key: &ObjectKey) -> Result<(), StorageError> {
+        self.removed.lock().unwrap().push(key.to_string());
+        Ok(())
+    }
+
+    async fn remove_all(&self, prefix: &ObjectKey) -> Result<(), StorageError> {
+        self.removed.lock().unwrap().push(prefix.to_string());
         let removal = *self.removal.lock().unwrap();
         match removal {
             Removal::Ends => Ok(()),
@@ -65,10 +72,28 @@ impl Staging for MemoryStaging {
     }
 }
 
+/// The history of any execution, or `None` if it cannot be read.
+#[derive(Debug, Default)]
+pub struct MemoryHistories(Mutex<Option<Vec<HistoryEvent>>>);
+
+impl MemoryHistories {
+    pub fn set(&self, history: Vec<HistoryEvent>) {
+        *self.0.lock().unwrap() = Some(history);
+    }
+}
+
+impl Histories for MemoryHistories {
+    async fn read(&self, _: &str) -> Result<Vec<HistoryEvent>, AwsFailure> {
+        let history = self.0.lock().unwrap().clone();
+        history.ok_or_else(|| AwsFailure::of_item("states", Some("ThrottlingException"), None))
+    }
+}
+
 #[derive(Debug)]
 pub struct Scene {
     pub trail: MemoryTrail,
     pub staging: MemoryStaging,
+    pub histories: MemoryHistories,
     pub push: Push,
 }
 
@@ -78,6 +103,7 @@ impl Default for Scene {
         Self {
             trail: MemoryTrail::default(),
             staging: MemoryStaging::default(),
+            histories: MemoryHistories::default(),
             push: push(),
         }
     }
@@ -115,12 +141,22 @@ impl Scene {
     pub fn envelope(&self, execution_id: &str, failure: Option<Failure>) -> Envelope<RecordInput> {
         Envelope {
             execution: samples::execution(execution_id),
-            ..samples::envelope(self.push.clone(), RecordInput { failure })
+            ..samples::envelope(
+                self.push.clone(),
+                RecordInput {
+                    failure,
+                    failed_attempts: 0,
+                },
+            )
         }
     }
 
     pub async fn record(&self, execution_id: &str, failure: Option<Failure>) -> Result<Closed, Error> {
-        handle(&self.trail, &self.staging, &self.envelope(execution_id, failure)).await
+        self.handle(&self.envelope(execution_id, failure)).await
+    }
+
+    pub async fn handle(&self, envelope: &Envelope<RecordInput>) -> Result<Closed, Error> {
+        handle(&self.trail, &self.staging, &self.histories, envelope).await
     }
 
     /// Runs the stage as the function does.
@@ -131,7 +167,7 @@ impl Scene {
             &self.trail,
             envelope,
             time_limit,
-            async |envelope| handle(&self.trail, &self.staging, envelope).await,
+            async |envelope| self.handle(envelope).await,
         )
         .await
     }

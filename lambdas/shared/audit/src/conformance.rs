@@ -90,11 +90,19 @@ pub async fn the_pushes_of_a_ref_are_numbered_upwards(trail: &impl PushTrail) {
     let third = trail.number(&again).await.unwrap();
     assert!(third > second, "{third} after {second}");
     let last = trail.last_push(&key).await.unwrap().unwrap();
-    assert_eq!((last.after, last.last_deletion), (again.after, Some(second)));
+    assert_eq!((&last.after, last.last_deletion), (&again.after, Some(second)));
+
+    // A rollback does not move the ref.
+    assert_ne!(push.after, again.after);
+    let rollback = push.rolled_back_to(uuid::Uuid::new_v4(), None);
+    let fourth = trail.number(&rollback).await.unwrap();
+    assert!(fourth > third, "{fourth} after {third}");
+    let last = trail.last_push(&key).await.unwrap().unwrap();
+    assert_eq!((last.push_id, last.after), (rollback.push_id, again.after));
 
     // Another push of the ref has come since.
     let late = trail.number(&push).await.unwrap();
-    assert!(late > third, "{late} after {third}");
+    assert!(late > fourth, "{late} after {fourth}");
     // Another ref has numbers of its own.
     let elsewhere = samples::push();
     trail.number(&elsewhere).await.unwrap();

@@ -1,5 +1,6 @@
 //! The trail in DynamoDB, in one table, whose items docs/architecture.md describes.
 
+mod images;
 #[cfg(any(test, feature = "conformance"))]
 mod items;
 mod read_models;
@@ -34,6 +35,7 @@ use super::{
 };
 use aws::AwsFailure;
 
+pub use images::event_of_image;
 #[cfg(any(test, feature = "conformance"))]
 pub use items::items_of;
 pub use read_models::{Continuation, Difference};

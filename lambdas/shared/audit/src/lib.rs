@@ -31,13 +31,13 @@ use domain::destination::Destination;
 use domain::git::{ObjectId, RefName, RepositoryPath};
 use domain::index::Index;
 use domain::order;
-use domain::push::{Push, PushId, SourceName};
+use domain::push::{DestinationName, Push, PushId, SourceName, Trigger};
 use serde::{Deserialize, Serialize};
 
 pub use deployments::DeploymentTrail;
 #[cfg(any(test, feature = "conformance"))]
 pub use dynamo::items_of;
-pub use dynamo::{Continuation, Difference, DynamoTrail};
+pub use dynamo::{Continuation, Difference, DynamoTrail, event_of_image};
 pub use error::AuditError;
 pub use lease::{DestinationRecord, Lease};
 pub use memory::MemoryTrail;
@@ -248,29 +248,41 @@ pub trait PushTrail: EventStore<Push> {
     }
 }
 
-/// A ref of a source's repository. Its pushes share one sequence of numbers.
+/// A ref of a source's repository, as one destination of the source has it. Its pushes share one sequence of numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RefKey {
     source: SourceName,
     repository: RepositoryPath,
     ref_name: RefName,
+    destination: Option<DestinationName>,
 }
 
 impl RefKey {
     /// Creates the key of a ref.
     #[must_use]
-    pub fn new(source: &SourceName, repository: &RepositoryPath, ref_name: &RefName) -> Self {
+    pub fn new(
+        source: &SourceName,
+        repository: &RepositoryPath,
+        ref_name: &RefName,
+        destination: Option<&DestinationName>,
+    ) -> Self {
         Self {
             source: source.clone(),
             repository: repository.clone(),
             ref_name: ref_name.clone(),
+            destination: destination.cloned(),
         }
     }
 
     /// Returns the ref of `push`.
     #[must_use]
     pub fn of(push: &Push) -> Self {
-        Self::new(&push.source, &push.repository, &push.ref_name)
+        Self::new(
+            &push.source,
+            &push.repository,
+            &push.ref_name,
+            push.destination.as_ref(),
+        )
     }
 }
 
@@ -280,7 +292,12 @@ impl std::fmt::Display for RefKey {
             formatter,
             "REF#{}#{}#{}",
             self.source, self.repository, self.ref_name
-        )
+        )?;
+        // No name of a ref has a colon.
+        match &self.destination {
+            Some(destination) => write!(formatter, ":{destination}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -304,18 +321,22 @@ pub struct LastPush {
 }
 
 impl LastPush {
-    /// Numbers `push` as the one after `last`.
+    /// Numbers `push` as the one after `last`. A rollback has a number too, but does not move the ref.
     fn after(last: Option<&Self>, push: &Push) -> Self {
         let sequence = order::next_sequence(last.map(|last| last.sequence), Utc::now());
         let last_deletion = match push.after {
             None => Some(sequence),
             Some(_) => last.and_then(|last| last.last_deletion),
         };
+        let (before, after) = match last {
+            Some(last) if push.trigger == Trigger::Rollback => (&last.before, &last.after),
+            _ => (&push.before, &push.after),
+        };
         Self {
             sequence,
             push_id: push.push_id,
-            before: push.before.clone(),
-            after: push.after.clone(),
+            before: before.clone(),
+            after: after.clone(),
             last_deletion,
             clone_urls: push.clone_urls.clone(),
         }

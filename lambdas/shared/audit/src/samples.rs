@@ -75,6 +75,7 @@ pub fn fetched(pack_bytes: u64) -> FetchedCommit {
     FetchedCommit {
         commit: object_id().into_commit(),
         tree: object_id(),
+        unchanged_since: None,
         pack: StagedObject {
             size: pack_bytes,
             ..fetched.pack
@@ -86,6 +87,8 @@ pub fn fetched(pack_bytes: u64) -> FetchedCommit {
 /// Returns the output of `Package`.
 pub fn archive() -> Archive {
     Archive {
+        format: None,
+        taken_entries: None,
         warnings: vec!["a link is left out".into()],
         ..samples::archive()
     }

@@ -2,12 +2,12 @@
 //! query, and nothing reads the whole table.
 
 use domain::git::{RefName, RepositoryPath};
-use domain::push::SourceName;
+use domain::push::{DestinationName, SourceName};
 use serde::{Deserialize, Serialize};
 
 use super::{AuditError, LastPush, RefKey};
 
-/// A ref of a source's repository, and its last numbered push.
+/// A ref of a source's repository, and its last numbered push to one of the destinations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceRef {
     /// The repository.
@@ -15,6 +15,9 @@ pub struct SourceRef {
     /// The ref.
     #[serde(rename = "ref")]
     pub ref_name: RefName,
+    /// The further destination that the pushes are of, or `None` for the source's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<DestinationName>,
     /// Its last numbered push.
     #[serde(flatten)]
     pub last: LastPush,
@@ -27,6 +30,7 @@ impl SourceRef {
         Self {
             repository: key.repository.clone(),
             ref_name: key.ref_name.clone(),
+            destination: key.destination.clone(),
             last: last.clone(),
         }
     }

@@ -45,6 +45,7 @@ fn ignored() -> PushEvent {
         reason: IgnoreReason::RefNotWanted,
         detail: "no glob matches".into(),
         duplicate_of: None,
+        further: vec![],
     })
 }
 

@@ -2,14 +2,14 @@
 //! through a function.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
-use domain::contract::{Delivered, StagedObject};
+use domain::contract::{Delivered, StagedObject, Version};
 use domain::destination::Destination;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::AwsFailure;
 use crate::staging::StorageError;
@@ -21,6 +21,14 @@ const COPY_PART_BYTES: u64 = 512 << 20;
 /// S3's limit on the number of parts.
 const MAX_PARTS: u64 = 10_000;
 
+/// What is escaped in the key of a copy's source.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
 /// The object at a destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DestinationObject {
@@ -30,6 +38,39 @@ pub struct DestinationObject {
     pub version_id: Option<String>,
     /// Its user metadata, whose names lack the prefix `x-amz-meta-`.
     pub metadata: HashMap<String, String>,
+}
+
+/// A zip to copy to a destination.
+#[derive(Debug, Clone, Copy)]
+pub enum Zip<'a> {
+    /// One in the staging bucket.
+    Staged(&'a StagedObject),
+    /// A version that was delivered before, with its size in bytes.
+    Version(&'a Version, u64),
+}
+
+impl Zip<'_> {
+    fn size(&self) -> u64 {
+        match self {
+            Self::Staged(staged) => staged.size,
+            Self::Version(_, size) => *size,
+        }
+    }
+
+    /// Returns the error that there is no such object.
+    #[must_use]
+    pub fn missing(&self) -> StorageError {
+        match self {
+            Self::Staged(staged) => StorageError::Missing {
+                key: staged.key.to_string(),
+            },
+            Self::Version(version, _) => StorageError::NoVersion {
+                bucket: version.bucket.clone(),
+                key: version.key.to_string(),
+                version_id: version.version_id.clone(),
+            },
+        }
+    }
 }
 
 /// A copy whose bytes are in the destination's bucket, and which is invisible until it is completed.
@@ -57,10 +98,10 @@ pub trait DestinationStore: Send + Sync {
         bytes: Vec<u8>,
     ) -> impl Future<Output = Result<(), StorageError>> + Send;
 
-    /// Copies a staged object to the destination's bucket.
+    /// Copies a zip to the destination's bucket.
     fn prepare(
         &self,
-        staged: &StagedObject,
+        zip: Zip<'_>,
         destination: &Destination,
         metadata: &HashMap<String, String>,
     ) -> impl Future<Output = Result<Prepared, StorageError>> + Send;
@@ -73,6 +114,14 @@ pub trait DestinationStore: Send + Sync {
         destination: &Destination,
         expected: Option<&str>,
     ) -> impl Future<Output = Result<Option<Delivered>, StorageError>> + Send;
+
+    /// Removes the object if it still has the entity tag `expected`. In a bucket that keeps versions it is only hidden, by a
+    /// delete marker. Returns `false` if it has changed: read the destination again.
+    fn remove_if_unchanged(
+        &self,
+        destination: &Destination,
+        expected: &str,
+    ) -> impl Future<Output = Result<bool, StorageError>> + Send;
 
     /// Removes a copy that will not be completed.
     fn abort(&self, prepared: &Prepared, destination: &Destination) -> impl Future<Output = ()> + Send;
@@ -95,23 +144,31 @@ impl S3Destination {
         }
     }
 
+    /// Returns the source of a server-side copy, as the header `x-amz-copy-source` has it.
+    fn copy_source(&self, zip: Zip<'_>) -> String {
+        let (bucket, key, version_id) = match zip {
+            Zip::Staged(staged) => (&self.staging_bucket, &staged.key, staged.version_id.as_ref()),
+            Zip::Version(version, _) => (&version.bucket, &version.key, Some(&version.version_id)),
+        };
+        let key = utf8_percent_encode(key.as_str(), ESCAPED);
+        // Versions consist of characters that need no escaping.
+        let version = version_id.map_or_else(String::new, |id| format!("?versionId={id}"));
+        format!("{bucket}/{key}{version}")
+    }
+
     async fn copy_parts(
         &self,
-        staged: &StagedObject,
+        zip: Zip<'_>,
         destination: &Destination,
         upload_id: &str,
     ) -> Result<Vec<CompletedPart>, StorageError> {
-        let part_bytes = COPY_PART_BYTES.max(staged.size.div_ceil(MAX_PARTS));
-        // Staging keys and versions consist of characters that need no escaping in a URL.
-        let mut copy_source = format!("{}/{}", self.staging_bucket, staged.key);
-        if let Some(version_id) = &staged.version_id {
-            let _ = write!(copy_source, "?versionId={version_id}");
-        }
+        let size = zip.size();
+        let part_bytes = COPY_PART_BYTES.max(size.div_ceil(MAX_PARTS));
+        let copy_source = self.copy_source(zip);
         let mut parts = Vec::new();
-        for (number, begin) in
-            (1..).zip((0..staged.size).step_by(usize::try_from(part_bytes).unwrap_or(usize::MAX)))
+        for (number, begin) in (1..).zip((0..size).step_by(usize::try_from(part_bytes).unwrap_or(usize::MAX)))
         {
-            let end = (begin + part_bytes).min(staged.size) - 1;
+            let end = (begin + part_bytes).min(size) - 1;
             let request = self
                 .client
                 .upload_part_copy()
@@ -121,7 +178,7 @@ impl S3Destination {
                 .part_number(number)
                 .copy_source(&copy_source);
             // S3 refuses a range of an object that is smaller than the smallest part.
-            let request = if staged.size > part_bytes {
+            let request = if size > part_bytes {
                 request.copy_source_range(format!("bytes={begin}-{end}"))
             } else {
                 request
@@ -129,9 +186,7 @@ impl S3Destination {
             let output = request.send().await.map_err(|error| {
                 let failure = AwsFailure::new("s3:UploadPartCopy", &error);
                 if failure.is("NoSuchKey") || failure.is("NoSuchVersion") {
-                    return StorageError::Missing {
-                        key: staged.key.to_string(),
-                    };
+                    return zip.missing();
                 }
                 StorageError::aws(&destination.bucket, &destination.key, failure)
             })?;
@@ -203,7 +258,7 @@ impl DestinationStore for S3Destination {
 
     async fn prepare(
         &self,
-        staged: &StagedObject,
+        zip: Zip<'_>,
         destination: &Destination,
         metadata: &HashMap<String, String>,
     ) -> Result<Prepared, StorageError> {
@@ -221,7 +276,7 @@ impl DestinationStore for S3Destination {
                 StorageError::aws(&destination.bucket, &destination.key, failure)
             })?;
         let upload_id = upload.upload_id.unwrap_or_default();
-        match self.copy_parts(staged, destination, &upload_id).await {
+        match self.copy_parts(zip, destination, &upload_id).await {
             Ok(parts) => Ok(Prepared { upload_id, parts }),
             Err(error) => {
                 self.abort_upload(destination, &upload_id).await;
@@ -261,6 +316,29 @@ impl DestinationStore for S3Destination {
                 // 409: a conflicting write is in progress. 404: the object to be replaced was deleted meanwhile.
                 if matches!(failure.status, Some(404 | 409 | 412)) {
                     return Ok(None);
+                }
+                Err(StorageError::aws(&destination.bucket, &destination.key, failure))
+            }
+        }
+    }
+
+    async fn remove_if_unchanged(
+        &self,
+        destination: &Destination,
+        expected: &str,
+    ) -> Result<bool, StorageError> {
+        let request = self
+            .client
+            .delete_object()
+            .bucket(&destination.bucket)
+            .key(destination.key.as_str())
+            .if_match(expected);
+        match request.send().await {
+            Ok(_) => Ok(true),
+            Err(error) => {
+                let failure = AwsFailure::new("s3:DeleteObject", &error);
+                if matches!(failure.status, Some(404 | 409 | 412)) {
+                    return Ok(false);
                 }
                 Err(StorageError::aws(&destination.bucket, &destination.key, failure))
             }

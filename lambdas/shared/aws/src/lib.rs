@@ -1,5 +1,5 @@
 //! AWS as the functions and the command use it: the SDK's configuration and the meaning of its errors, objects in S3,
-//! secrets, settings, logs, and the conversion of this project's errors to those that Step Functions shows. What is
+//! secrets, sources, settings, logs, and the conversion of this project's errors to those that Step Functions shows. What is
 //! stored, and why, is decided by the caller.
 
 mod client;
@@ -8,6 +8,8 @@ pub mod destination;
 pub mod failure;
 pub mod secrets;
 pub mod settings;
+#[cfg(feature = "sources")]
+pub mod sources;
 pub mod staging;
 pub mod telemetry;
 

@@ -1,5 +1,6 @@
 //! The secrets of a source, from Secrets Manager. They are never logged, because they are wrapped by `secrecy`.
 
+mod cache;
 #[cfg(feature = "secrets")]
 mod manager;
 
@@ -7,6 +8,7 @@ use domain::error::{Code, Coded};
 use domain::push::SourceName;
 use secrecy::SecretString;
 
+pub use cache::SecretCache;
 #[cfg(feature = "secrets")]
 pub use manager::SecretsManager;
 

@@ -12,7 +12,6 @@ use domain::Invalid;
 use domain::contract::StagedObject;
 use domain::destination::ObjectKey;
 use domain::error::{Code, Coded};
-use domain::push::PushId;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
@@ -53,8 +52,11 @@ pub trait Staging: Send + Sync {
         path: &Path,
     ) -> impl Future<Output = Result<(), StorageError>> + Send;
 
-    /// Removes all objects that were staged for a push.
-    fn remove_all(&self, push_id: &PushId) -> impl Future<Output = Result<(), StorageError>> + Send;
+    /// Removes an object, if it is there.
+    fn remove(&self, key: &ObjectKey) -> impl Future<Output = Result<(), StorageError>> + Send;
+
+    /// Removes all objects whose keys begin with `prefix`, which is that of a folder.
+    fn remove_all(&self, prefix: &ObjectKey) -> impl Future<Output = Result<(), StorageError>> + Send;
 
     /// Stores the file `path` under `key`.
     fn store_file(
@@ -175,6 +177,16 @@ pub enum StorageError {
         /// The key.
         key: String,
     },
+    /// The version of a delivered object does not exist.
+    #[error("version {version_id} of s3://{bucket}/{key} does not exist any more")]
+    NoVersion {
+        /// The bucket.
+        bucket: String,
+        /// The key.
+        key: String,
+        /// The version.
+        version_id: String,
+    },
     /// The object is not the one that was staged.
     #[error("the staged object {key} has {reason}")]
     Changed {
@@ -229,6 +241,7 @@ impl Coded for StorageError {
             Self::Unavailable { .. } => Code::StorageUnavailable,
             Self::Refused { .. } => Code::StorageRefused,
             Self::Missing { .. } | Self::Changed { .. } => Code::StagedObjectMissing,
+            Self::NoVersion { .. } => Code::VersionMissing,
             Self::Contended { .. } => Code::DestinationContended,
             Self::Unfinished { .. } | Self::Workspace { .. } => Code::WorkspaceFailed,
             Self::Key(_) => Code::SourceInvalid,

@@ -4,28 +4,73 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::commit_status::CommitStatusTarget;
 use crate::destination::{Destination, ObjectKey};
 use crate::event::{PushEvent, PushReceived, PushRetried};
 use crate::flow::{Payload, StageOutput};
 use crate::git::{CommitId, ObjectId};
-use crate::push::{Push, PushId};
+use crate::paths::PathFilter;
+use crate::push::{FurtherPush, Push, PushId};
 use crate::remote_url::RemoteUrl;
 use crate::source::{GitHost, Options, SettingsError, SourceSettings};
 use crate::state::{PushState, Status};
 
-/// A state of the workflow that calls a function. Its name is the state's.
+/// What a state of the workflow does that calls a function. States that do the same at different times are one stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
     /// Decides whether the push is delivered, and where.
     Validate,
     /// Fetches the pushed commit from the git host.
     Fetch,
+    /// Finds the zip that a rollback delivers again.
+    FindVersion,
     /// Makes the zip.
     Package,
     /// Writes the zip to its destination.
     Upload,
+    /// Leaves the zip of an earlier push at the destination, because nothing that concerns it has changed.
+    Keep,
+    /// Asks the git host for a ref that was deleted.
+    FindRef,
+    /// Removes the zip of a ref that was deleted.
+    Expire,
     /// Closes the push.
     Record,
+    /// Sets the status of the commit on the git host.
+    Report,
+}
+
+impl Stage {
+    /// Returns the stage that a state of the workflow runs, or `None` if the state calls no function.
+    #[must_use]
+    pub fn of_state(name: &str) -> Option<Self> {
+        Some(match name {
+            "Validate" => Self::Validate,
+            "Fetch" => Self::Fetch,
+            "FindVersion" => Self::FindVersion,
+            "Package" => Self::Package,
+            "Upload" => Self::Upload,
+            "Keep" => Self::Keep,
+            "FindRef" => Self::FindRef,
+            "Expire" => Self::Expire,
+            "Record" | "RecordFailure" | "RecordAttempts" | "RecordFailureAttempts" => Self::Record,
+            "ReportPending" | "Report" | "ReportFailure" => Self::Report,
+            _ => return None,
+        })
+    }
+
+    /// Returns the function that runs the stage, by the name of its folder.
+    #[must_use]
+    pub fn function(self) -> &'static str {
+        match self {
+            Self::Validate => "validate",
+            Self::Fetch | Self::FindVersion | Self::FindRef => "fetch",
+            Self::Package => "package",
+            Self::Upload | Self::Keep | Self::Expire => "upload",
+            Self::Record => "record",
+            Self::Report => "report",
+        }
+    }
 }
 
 impl std::fmt::Display for Stage {
@@ -149,6 +194,8 @@ impl ValidateInput {
 pub enum Validated {
     /// The push is to be delivered.
     Deliver(Deliver),
+    /// The push has deleted its ref, whose zip is to be removed.
+    Expire(Expire),
     /// The push is not to be delivered.
     Ignore(Ignored),
 }
@@ -171,10 +218,59 @@ pub struct Deliver {
     pub submodule_repositories: Vec<String>,
     /// How the zip is made.
     pub options: Options,
+    /// How the status of the commit is set on the git host, or `None` if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_status: Option<CommitStatusTarget>,
+    /// Globs of the paths that concern the destination, or none if every push is delivered there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// The zip to deliver again, if the push is a rollback. Then the other fields, except for the destination and the number,
+    /// say how that zip was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Version>,
+    /// The pushes that deliver the same change to the source's further destinations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<FurtherPush>,
+}
+
+/// Where the zip of a deleted ref is, and whom to ask whether the ref is still deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expire {
+    /// The repository's URL, on a host that the source's settings name.
+    pub clone_url: RemoteUrl,
+    /// The destination of the ref's zip.
+    pub destination: Destination,
+    /// The deletion's number among the pushes of its ref.
+    pub sequence: u64,
+    /// The pushes of the same deletion to the source's further destinations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<FurtherPush>,
+}
+
+/// A zip in a bucket that keeps versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// The push that has delivered it.
+    pub push_id: PushId,
+    /// The bucket's name.
+    pub bucket: String,
+    /// The object's key.
+    pub key: ObjectKey,
+    /// The object's version.
+    pub version_id: String,
 }
 
 impl Deliver {
-    /// Returns whether `other` would fetch and package the same as `self`.
+    /// Returns the paths that concern the destination, or `None` if every push is delivered there.
+    #[must_use]
+    pub fn path_filter(&self) -> Option<PathFilter> {
+        (!self.paths.is_empty()).then(|| PathFilter {
+            globs: self.paths.clone(),
+            attributes: self.options.attributes,
+        })
+    }
+
+    /// Returns whether `other` would fetch and package the same as `self`, or find that nothing has changed.
     #[must_use]
     pub fn makes_same_zip_as(&self, other: &Self) -> bool {
         let of_delivery = Options {
@@ -186,11 +282,15 @@ impl Deliver {
             &self.git_hosts,
             &self.submodule_repositories,
             &of_delivery,
+            &self.paths,
+            &self.rollback,
         ) == (
             &other.clone_url,
             &other.git_hosts,
             &other.submodule_repositories,
             &other.options,
+            &other.paths,
+            &other.rollback,
         )
     }
 }
@@ -205,11 +305,16 @@ pub struct Ignored {
     /// The push of which this one is a duplicate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duplicate_of: Option<PushId>,
+    /// The pushes of the same deletion to the source's further destinations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<FurtherPush>,
 }
 
 /// Why a push is not delivered, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IgnoreReason {
+    /// The source is disabled.
+    SourceDisabled,
     /// The push deleted its ref.
     RefDeleted,
     /// No glob of the source's settings matches the ref.
@@ -218,23 +323,31 @@ pub enum IgnoreReason {
     RepositoryNotAllowed,
     /// The zip of another push, which reported the same change, is at the destination already.
     Duplicate,
+    /// The source's settings have no destination of this name any more.
+    DestinationUnknown,
+    /// No path that concerns the destination has changed since the push whose zip is there.
+    PathsUnchanged,
 }
 
 impl StageOutput<Push> for Validated {
     fn event(&self) -> Option<PushEvent> {
         Some(match self {
             Self::Deliver(deliver) => PushEvent::PushValidated(deliver.clone()),
+            Self::Expire(expire) => PushEvent::DeletionValidated(expire.clone()),
             Self::Ignore(ignored) => PushEvent::PushIgnored(ignored.clone()),
         })
     }
 
     fn recorded(state: &PushState) -> Option<Self> {
         let deliver = state.deliver.clone().map(Self::Deliver);
-        deliver.or_else(|| state.ignored.clone().map(Self::Ignore))
+        let expire = || state.expire.clone().map(Self::Expire);
+        deliver
+            .or_else(expire)
+            .or_else(|| state.ignored.clone().map(Self::Ignore))
     }
 }
 
-/// The input of `Fetch`.
+/// The input of `Fetch` and `FindVersion`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchInput {
     /// The output of `Validate`.
@@ -259,10 +372,19 @@ pub struct FetchedCommit {
     pub url: String,
     /// What the ref pointed to when the commit was fetched, or `None` if it did not exist any more.
     pub ref_now: Option<ObjectId>,
-    /// The pack that holds the commit with its whole tree.
+    /// The push whose zip was at the destination, if no path that concerns the destination has changed since its commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchanged_since: Option<PushId>,
+    /// The pack that holds the commit with its whole tree, or with what the packs of its base lack of it.
     pub pack: StagedObject,
     /// The pack's index.
     pub index: StagedObject,
+    /// The bytes that the host has sent for the pack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_bytes: Option<u64>,
+    /// The earlier push from which it was known what the host need not send, or why there was none. `None` if bases are off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseUse>,
     /// The submodules, if the options ask for them. Each comes before its own submodules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub submodules: Vec<FetchedSubmodule>,
@@ -272,6 +394,63 @@ pub struct FetchedCommit {
     /// The signature, if the options ask for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<VerifiedSignature>,
+}
+
+impl FetchedCommit {
+    /// Returns the packs that together hold the commit with its whole tree, its own first.
+    pub fn packs(&self) -> impl Iterator<Item = StagedPack> {
+        let own = StagedPack {
+            pack: self.pack.clone(),
+            index: self.index.clone(),
+        };
+        let of_base = match &self.base {
+            Some(BaseUse::Used(base)) => base.packs.as_slice(),
+            Some(BaseUse::WhyNot(_)) | None => &[],
+        };
+        std::iter::once(own).chain(of_base.iter().cloned())
+    }
+}
+
+/// Whether a commit was fetched as the difference from that of an earlier push.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BaseUse {
+    /// It was.
+    Used(Base),
+    /// It was fetched whole, for this reason.
+    WhyNot(String),
+}
+
+/// What an earlier push of the repository has left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// The push.
+    pub push_id: PushId,
+    /// Its commit.
+    pub commit: CommitId,
+    /// The packs that together hold that commit with its whole tree, the newest first.
+    pub packs: Vec<StagedPack>,
+    /// Its zip, if that was made by the options by which the zip of the new commit is to be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zip: Option<BaseZip>,
+}
+
+/// The zip that an earlier push has left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaseZip {
+    /// The zip.
+    pub object: StagedObject,
+    /// The version of how it was written.
+    pub format: u32,
+}
+
+/// A pack that was staged, and its index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagedPack {
+    /// The pack.
+    pub pack: StagedObject,
+    /// Its index.
+    pub index: StagedObject,
 }
 
 /// A submodule at its recorded commit.
@@ -330,6 +509,32 @@ impl StageOutput<Push> for FetchedCommit {
     }
 }
 
+/// The output of `FindVersion`, which is everything that is known of the zip that a rollback delivers again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundVersion {
+    /// The output of `Validate`, with the number that the rollback has from now on.
+    pub deliver: Deliver,
+    /// What was fetched to make it, except for `ref_now`, which is what the ref points to now, or `None` if the git host did
+    /// not say. The staged objects are gone.
+    pub fetched: FetchedCommit,
+    /// The zip, whose staged object is gone too. Its warnings are those about the rollback.
+    pub archive: Archive,
+}
+
+impl StageOutput<Push> for FoundVersion {
+    fn event(&self) -> Option<PushEvent> {
+        Some(PushEvent::VersionFound(Box::new(self.clone())))
+    }
+
+    fn recorded(state: &PushState) -> Option<Self> {
+        Some(Self {
+            deliver: state.deliver.clone()?,
+            fetched: state.fetched.clone()?,
+            archive: state.archive.clone()?,
+        })
+    }
+}
+
 /// The input of `Package`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageInput {
@@ -348,6 +553,12 @@ pub struct Archive {
     pub sha256: String,
     /// How many entries it has.
     pub entries: u64,
+    /// The version of how files become entries, which decides the bytes of the zip. `None` if it was made before there were versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<u32>,
+    /// How many of them were taken from the zip of the base, without being deflated again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_entries: Option<u64>,
     /// Warnings for the trail.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -368,13 +579,22 @@ impl StageOutput<Push> for Archive {
 pub struct UploadInput {
     /// The output of `Validate`.
     pub deliver: Deliver,
-    /// The output of `Fetch`.
+    /// The output of `Fetch`, or that of `FindVersion`.
     pub fetched: FetchedCommit,
-    /// The output of `Package`.
+    /// The output of `Package`, or that of `FindVersion`.
     pub archive: Archive,
 }
 
-/// The output of `Upload`.
+/// The input of `Keep`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeepInput {
+    /// The output of `Validate`.
+    pub deliver: Deliver,
+    /// The output of `Fetch`, by which nothing that concerns the destination has changed.
+    pub fetched: FetchedCommit,
+}
+
+/// The output of `Upload`, and that of `Keep`, which delivers nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "decision")]
 pub enum Uploaded {
@@ -382,7 +602,7 @@ pub enum Uploaded {
     Delivered(Delivered),
     /// The destination has the zip of a newer push, which stays.
     Superseded(Superseded),
-    /// The same change was already delivered.
+    /// The same change was already delivered, or nothing that concerns the destination has changed.
     Ignored(Ignored),
 }
 
@@ -428,12 +648,87 @@ impl StageOutput<Push> for Uploaded {
     }
 }
 
+/// The input of `FindRef`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindRefInput {
+    /// The output of `Validate`.
+    pub expire: Expire,
+}
+
+/// The output of `FindRef`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundRef {
+    /// What the git host shows on the ref that was deleted, or `None` if there is no such ref.
+    pub ref_now: Option<ObjectId>,
+}
+
+/// The git host is asked anew each time, so its answer is not recorded.
+impl StageOutput<Push> for FoundRef {
+    fn event(&self) -> Option<PushEvent> {
+        None
+    }
+
+    fn recorded(_: &PushState) -> Option<Self> {
+        None
+    }
+}
+
+/// The input of `Expire`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpireInput {
+    /// The output of `Validate`.
+    pub expire: Expire,
+    /// The output of `FindRef`.
+    pub found: FoundRef,
+}
+
+/// The output of `Expire`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "decision")]
+pub enum Expiry {
+    /// The ref's zip is no longer at the destination.
+    Expired(Expired),
+    /// What is at the destination stays.
+    Ignored(Ignored),
+}
+
+/// A zip that was removed because its ref was deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expired {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The object's key.
+    pub key: ObjectKey,
+    /// The push whose zip it was.
+    pub push_id: PushId,
+    /// The version of the zip, which stays in the bucket, or `None` if the zip was gone already.
+    pub version_id: Option<String>,
+}
+
+impl StageOutput<Push> for Expiry {
+    fn event(&self) -> Option<PushEvent> {
+        Some(match self {
+            Self::Expired(expired) => PushEvent::PushExpired(expired.clone()),
+            Self::Ignored(ignored) => PushEvent::PushIgnored(ignored.clone()),
+        })
+    }
+
+    fn recorded(state: &PushState) -> Option<Self> {
+        let expired = state.expired.clone().map(Self::Expired);
+        expired.or_else(|| state.ignored.clone().map(Self::Ignored))
+    }
+}
+
 /// The input of `Record` and `RecordFailure`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordInput {
     /// The failure that ended the execution, or `None` if it has not failed.
     #[serde(deserialize_with = "Option::deserialize")]
     pub failure: Option<Failure>,
+    /// How many attempts of states have failed since they were recorded last. An execution that began before they were
+    /// counted says nothing.
+    #[serde(default)]
+    pub failed_attempts: u32,
 }
 
 /// The first failure of an execution.
@@ -467,12 +762,16 @@ pub struct Closed {
     /// Its ref.
     #[serde(rename = "ref")]
     pub ref_name: String,
+    /// The further destination of the source that it is of, or `None` for the source's own.
+    pub destination: Option<String>,
     /// The commit, if it was fetched.
     pub commit: Option<CommitId>,
     /// The push's number among the pushes of its ref, if it was to be delivered.
     pub sequence: Option<u64>,
     /// The delivered zip, if there is one. A push that failed after its delivery has one too.
     pub delivered: Option<Delivered>,
+    /// The zip that was removed, if the push has deleted its ref.
+    pub expired: Option<Expired>,
     /// The zip's SHA-256, if it was delivered.
     pub sha256: Option<String>,
     /// Why the push was ignored or superseded.

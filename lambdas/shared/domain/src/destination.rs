@@ -72,6 +72,14 @@ impl KeyTemplate {
     }
 }
 
+impl KeyTemplate {
+    /// Returns whether each commit has a key of its own.
+    #[must_use]
+    pub fn is_of_each_commit(&self) -> bool {
+        self.0.contains("{after}")
+    }
+}
+
 /// Returns the key of the provenance document of the zip that a push writes to `key`. Each push has its own, so a late
 /// push never replaces that of another.
 ///
@@ -87,6 +95,20 @@ pub fn provenance_key(key: &ObjectKey, push_id: &PushId) -> Result<ObjectKey, In
 /// Returns [`Invalid`] if `name` makes the key longer than S3 allows.
 pub fn staging_key(push_id: &PushId, name: &str) -> Result<ObjectKey, Invalid> {
     format!("pushes/{push_id}/{name}").parse()
+}
+
+/// Returns the key of an object that a push leaves in the staging bucket for the next pushes of its repository.
+///
+/// # Errors
+/// Returns [`Invalid`] if `name` makes the key longer than S3 allows.
+pub fn base_key(push_id: &PushId, name: &str) -> Result<ObjectKey, Invalid> {
+    format!("bases/{push_id}/{name}").parse()
+}
+
+/// Returns whether a push has left an object of this key for the next ones.
+#[must_use]
+pub fn is_base_key(key: &ObjectKey) -> bool {
+    key.as_str().starts_with("bases/")
 }
 
 /// Returns the key of a push's LFS object in the staging bucket.

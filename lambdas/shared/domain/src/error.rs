@@ -74,10 +74,14 @@ catalogue! {
     CertificateInvalid: Permanent, "Give the git host a certificate from a public authority, or put its authority's certificate into the git secret as ca_certificates.";
     /// The SSH host key is not pinned.
     HostKeyMismatch: Permanent, "Make sure that the host was not replaced by someone else. If its key was changed on purpose, put the new key into known_hosts in the git secret.";
-    /// The git secret has no credentials for this host.
-    CredentialsMissing: Permanent, "Add an entry for the host to the source's git secret.";
+    /// The git secret has no credentials for this repository.
+    CredentialsMissing: Permanent, "Add an entry for the host and the repository to the source's git secret.";
     /// The git host refused the credentials.
     AuthenticationFailed: Permanent, "Check that the token or key in the git secret is valid, has not expired and may read the repository.";
+    /// GitHub gives the app no token for the repository.
+    InstallationTokenRefused: Permanent, "Check that app_id and private_key in the git secret are the app's, that the app is installed for the repository, and that it may read contents. Then start a new execution with the same input.";
+    /// What the API of GitHub sent is no token that can be used.
+    InstallationTokenInvalid: Permanent, "Check that api_url in the git secret is the API of GitHub, and the clock of a GitHub Enterprise Server.";
     /// The git host redirects to another URL.
     GitHostRedirected: Permanent, "Use the repository's current URL: it was moved or renamed, or the host requires https.";
     /// The git host does not know the repository.
@@ -110,6 +114,8 @@ catalogue! {
     CommitNotVerified: Permanent, "Sign the commit, or add its signer's key to the git secret.";
     /// An intermediate object is missing.
     StagedObjectMissing: Permanent, "Start a new execution with the same input, which fetches the commit again. If the error recurs, find out who else writes to the staging bucket.";
+    /// The zip that a rollback was to deliver again does not exist any more, or never did.
+    VersionMissing: Permanent, "Choose another push to roll back to (push-code pushes list), or push the commit again.";
     /// S3 does not respond.
     StorageUnavailable: Transient, "Check the AWS Health Dashboard for S3, then start a new execution with the same input.";
     /// S3 refuses the request.
@@ -120,6 +126,8 @@ catalogue! {
     SigningRefused: Permanent, "Check that the key of the stack (output ProvenanceKeyArn) is enabled, and that its policy allows kms:Sign to the role of the upload function.";
     /// The destination has the zip of another repository or ref, or an object that is not a delivered zip.
     DestinationOccupied: Permanent, "Use a key template with {repository} and {ref}, so that each has its own object. If the repository was renamed, delete the object. If the object is not a delivered zip, delete it or set the option overwrite_foreign. Then start a new execution with the same input.";
+    /// Another zip was delivered since the commit was found to change nothing that concerns the destination.
+    ComparisonOutdated: Permanent, "Nothing: the execution goes on, and delivers the push.";
     /// Others write to the same destination at the same time.
     DestinationContended: Transient, "Start a new execution with the same input: many pushes were delivered to this object at once, or somebody else writes to it.";
     /// Secrets Manager does not respond.
@@ -192,6 +200,10 @@ catalogue! {
     WorkflowRefused: Permanent, "Deploy the template again: the function's role may lack a right.";
     /// The SSM parameters of the sources cannot be listed. The next sweep tries it again.
     SourcesUnreadable: Permanent, "Check the AWS Health Dashboard for Systems Manager. If it recurs, deploy the template again: the role of the sweep may lack a right.";
+    /// The API of the git host does not set the status of a commit: it does not answer, or has too much to do. The push itself goes on.
+    CommitStatusUnavailable: Transient, "Check that the API of the git host is up and that the report function can reach it (VPC, security groups, DNS). The push itself goes on without it.";
+    /// The API of the git host refuses to set the status of a commit. The push itself goes on.
+    CommitStatusRefused: Permanent, "Check that the token in api_tokens of the git secret has not expired and may set statuses: in GitLab by the scope api and the role Developer, on GitHub by the permission Commit statuses: write (a classic token: repo:status). The push itself goes on without it.";
 }
 
 impl std::fmt::Display for Code {

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::commit_status::CommitStatusSet;
 use crate::contract::{
-    Archive, Deliver, Delivered, Execution, Failure, FetchedCommit, Ignored, Stage, Superseded,
+    Archive, Deliver, Delivered, Execution, Expire, Expired, Failure, FetchedCommit, FoundVersion, Ignored,
+    Superseded,
 };
 use crate::flow::AttemptFailed;
 use crate::push::Push;
@@ -18,22 +20,30 @@ pub enum PushEvent {
     PushRetried(PushRetried),
     /// The push is to be delivered, and has a number and a destination.
     PushValidated(Deliver),
+    /// The push has deleted its ref, whose zip is to be removed.
+    DeletionValidated(Expire),
     /// The push is not to be delivered.
     PushIgnored(Ignored),
     /// The commit is in the staging bucket.
     CommitFetched(FetchedCommit),
     /// The zip is in the staging bucket.
     ArchivePackaged(Archive),
+    /// The zip that a rollback delivers again is known.
+    VersionFound(Box<FoundVersion>),
     /// The zip is at its destination.
     ArchiveUploaded(Delivered),
     /// A newer push's zip is at the destination.
     PushSuperseded(Superseded),
+    /// The zip of the deleted ref is no longer at its destination.
+    PushExpired(Expired),
     /// The push is closed as delivered.
     PushDelivered(Delivered),
-    /// An attempt of a stage failed. The stage may be retried.
-    AttemptFailed(AttemptFailed<Stage>),
+    /// An attempt of a stage, or of a state that calls no function, failed. It may be retried.
+    AttemptFailed(AttemptFailed<String>),
     /// The execution has failed.
     PushFailed(PushFailed),
+    /// The git host shows a status of the commit. It changes nothing about the push, which may be closed.
+    CommitStatusSet(CommitStatusSet),
 }
 
 impl PushEvent {
@@ -41,16 +51,21 @@ impl PushEvent {
     #[must_use]
     pub fn is_closing(&self) -> bool {
         match self {
-            Self::PushIgnored(_) | Self::PushSuperseded(_) | Self::PushDelivered(_) | Self::PushFailed(_) => {
-                true
-            }
+            Self::PushIgnored(_)
+            | Self::PushSuperseded(_)
+            | Self::PushExpired(_)
+            | Self::PushDelivered(_)
+            | Self::PushFailed(_) => true,
             Self::PushReceived(_)
             | Self::PushRetried(_)
             | Self::PushValidated(_)
+            | Self::DeletionValidated(_)
             | Self::CommitFetched(_)
             | Self::ArchivePackaged(_)
+            | Self::VersionFound(_)
             | Self::ArchiveUploaded(_)
-            | Self::AttemptFailed(_) => false,
+            | Self::AttemptFailed(_)
+            | Self::CommitStatusSet(_) => false,
         }
     }
 
@@ -61,14 +76,18 @@ impl PushEvent {
             Self::PushReceived(_) => "PushReceived",
             Self::PushRetried(_) => "PushRetried",
             Self::PushValidated(_) => "PushValidated",
+            Self::DeletionValidated(_) => "DeletionValidated",
+            Self::PushExpired(_) => "PushExpired",
             Self::PushIgnored(_) => "PushIgnored",
             Self::CommitFetched(_) => "CommitFetched",
             Self::ArchivePackaged(_) => "ArchivePackaged",
+            Self::VersionFound(_) => "VersionFound",
             Self::ArchiveUploaded(_) => "ArchiveUploaded",
             Self::PushSuperseded(_) => "PushSuperseded",
             Self::PushDelivered(_) => "PushDelivered",
             Self::AttemptFailed(_) => "AttemptFailed",
             Self::PushFailed(_) => "PushFailed",
+            Self::CommitStatusSet(_) => "CommitStatusSet",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::Aggregate;
@@ -67,7 +68,7 @@ pub trait StageOutput<A: Aggregate>: Sized {
 /// The data of the event that an attempt of a stage has failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptFailed<S> {
-    /// The stage.
+    /// The stage, or the state if it calls no function.
     pub stage: S,
     /// The number of the attempt in this execution, from 0.
     pub attempt: u32,
@@ -77,4 +78,22 @@ pub struct AttemptFailed<S> {
     pub error: String,
     /// What happened, to what, and what to do.
     pub cause: String,
+    /// When it failed, if no function could record it then. The history of the execution has told it later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<DateTime<Utc>>,
+}
+
+impl<S: Display> AttemptFailed<S> {
+    /// Returns the same with the stage's name.
+    #[must_use]
+    pub fn named(self) -> AttemptFailed<String> {
+        AttemptFailed {
+            stage: self.stage.to_string(),
+            attempt: self.attempt,
+            execution_id: self.execution_id,
+            error: self.error,
+            cause: self.cause,
+            failed_at: self.failed_at,
+        }
+    }
 }

@@ -15,6 +15,7 @@ use crate::remote_url::{Origin, RemoteUrl, without_login};
 /// The prefix is for a host whose repositories are below a path, such as GitLab's relative URL root.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GitHost {
     /// As it is written in the settings, with the scheme and without a slash at its end.
     text: String,

@@ -66,17 +66,20 @@ pub enum Category {
     Delivered,
     /// Superseded by a newer push.
     Superseded,
+    /// The deletion of a ref, whose zip was removed.
+    Expired,
     /// Not to be delivered.
     Ignored,
 }
 
 impl Category {
     /// All categories, those first that somebody may have to look after.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Open,
         Self::Failed,
         Self::Delivered,
         Self::Superseded,
+        Self::Expired,
         Self::Ignored,
     ];
 
@@ -93,6 +96,7 @@ impl Category {
             Status::Delivered => Self::Delivered,
             Status::Ignored => Self::Ignored,
             Status::Superseded => Self::Superseded,
+            Status::Expired => Self::Expired,
             Status::Failed => Self::Failed,
         }
     }

@@ -2,10 +2,12 @@
 //!
 //! Newtypes are parsed once, at the edge, and are always valid. [`contract`] has the inputs and outputs of the
 //! workflow's states, [`event`] and [`state`] are a push's audit trail and its only fold, [`policy`], [`order`] and
-//! [`destination`] have the decisions, and [`error`] is the catalogue of all errors. [`index`] has the
-//! keys by which pushes are found, and [`delivered`] what is kept of a delivered push apart from its trail. [`aggregate`] and [`flow`] have what is true of deployments too.
+//! [`destination`] have the decisions, [`paths`] what of a tree concerns a destination, and [`error`] is the catalogue of all errors. [`index`] has the
+//! keys by which pushes are found, and [`delivered`] what is kept of a delivered push apart from its trail. [`commit_status`] is
+//! what the git host shows of a push. [`aggregate`] and [`flow`] have what is true of deployments too.
 
 pub mod aggregate;
+pub mod commit_status;
 pub mod contract;
 pub mod cost;
 pub mod delivered;
@@ -19,6 +21,7 @@ mod git_host;
 pub mod index;
 pub mod limits;
 pub mod order;
+pub mod paths;
 pub mod policy;
 pub mod push;
 mod pushes;

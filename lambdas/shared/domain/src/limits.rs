@@ -5,6 +5,11 @@ use serde::{Deserialize, Serialize};
 /// The limits of one push. A push that meets one fails with an error that names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
 pub struct Limits {
     /// What the git host sends, submodules included, in bytes. It has to fit into the functions' ephemeral storage.
     pub pack_bytes: u64,

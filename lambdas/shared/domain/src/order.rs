@@ -32,15 +32,18 @@ pub struct DeliveredPush {
     pub after: Option<ObjectId>,
     /// Its number among the pushes of the ref.
     pub sequence: u64,
-    /// What the ref pointed to when the push was fetched, or `None` if the ref did not exist any more or this is not
-    /// known.
+    /// What the ref pointed to when the push was fetched, or when the version was found that a rollback delivers again.
+    /// `None` if the ref did not exist any more or this is not known.
     pub ref_now: Option<ObjectId>,
     /// When its commit was made, by the committer's clock, or `None` if the record was written before this was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub committed_at: Option<DateTime<Utc>>,
     /// The SHA-256 of its zip, as 64 hexadecimal digits.
     pub sha256: String,
-    /// What has found out about the push.
+    /// The push that has made this zip, if the destination's record names a push for which the zip that was there has stayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zip_of: Option<PushId>,
+    /// What has started the push.
     #[serde(default, skip_serializing_if = "Trigger::is_webhook")]
     pub trigger: Trigger,
 }
@@ -61,8 +64,24 @@ impl DeliveredPush {
             ref_now,
             committed_at: None,
             sha256,
+            zip_of: None,
             trigger: push.trigger,
         }
+    }
+
+    /// Returns whether the push has deleted the ref, and its zip with it.
+    fn is_deletion(&self) -> bool {
+        self.after.is_none()
+    }
+
+    fn is_rollback(&self) -> bool {
+        self.trigger == Trigger::Rollback
+    }
+
+    /// Returns whether `push` is of the same ref.
+    #[must_use]
+    pub fn is_of_ref_of(&self, push: &Push) -> bool {
+        (&self.source, &self.repository, &self.ref_name) == (&push.source, &push.repository, &push.ref_name)
     }
 
     fn is_of_same_ref(&self, other: &Self) -> bool {
@@ -139,7 +158,7 @@ pub fn next_sequence(last: Option<u64>, now: DateTime<Utc>) -> u64 {
 pub fn judge(known: &Known<'_>, mine: &DeliveredPush) -> Verdict {
     let mut duplicate_of = None;
     if let Some(object) = known.object {
-        match decide(object, mine) {
+        match decide(object, mine, known.last_deletion) {
             Verdict::Write => {
                 let was_deleted = known
                     .last_deletion
@@ -152,7 +171,7 @@ pub fn judge(known: &Known<'_>, mine: &DeliveredPush) -> Verdict {
         }
     }
     if let Some(last) = known.last
-        && let superseded @ Verdict::Superseded(_) = decide(last, mine)
+        && let superseded @ Verdict::Superseded(_) = decide(last, mine, known.last_deletion)
     {
         return superseded;
     }
@@ -178,7 +197,9 @@ fn is_same_delivery(object: &DeliveredPush, mine: &DeliveredPush) -> bool {
 /// 4. The later commit. If it comes to this, a third push has outdated both, and their webhooks may have come in any order.
 ///    A committer's clock may be wrong, but it only affects which of the two is there until the third one is.
 /// 5. The higher number.
-fn decide(current: &DeliveredPush, mine: &DeliveredPush) -> Verdict {
+///
+/// A rollback is no push of the ref, so it is compared by [`goes_before_rollback`] alone.
+fn decide(current: &DeliveredPush, mine: &DeliveredPush, last_deletion: Option<u64>) -> Verdict {
     if current.push_id == mine.push_id {
         // Another execution of the push may have made another zip, by other options.
         return if current.sha256 == mine.sha256 {
@@ -196,6 +217,22 @@ fn decide(current: &DeliveredPush, mine: &DeliveredPush) -> Verdict {
             because,
         })
     };
+    let ref_name = &mine.ref_name;
+    if mine.is_rollback() && goes_before_rollback(mine, current, last_deletion) {
+        return superseded(format!("push {} came after this rollback", current.push_id));
+    }
+    if current.is_rollback() && !goes_before_rollback(current, mine, last_deletion) {
+        return superseded(format!(
+            "{ref_name} has not moved to this push since rollback {}",
+            current.push_id
+        ));
+    }
+    if mine.is_rollback() || current.is_rollback() {
+        return Verdict::Write;
+    }
+    if current.is_deletion() && mine.ref_now.is_none() {
+        return superseded(format!("{ref_name} was deleted by push {}", current.push_id));
+    }
     let mine_was_there = current.was_fetched_at(mine);
     let current_was_there = mine.was_fetched_at(current);
     if mine_was_there != current_was_there {
@@ -203,8 +240,8 @@ fn decide(current: &DeliveredPush, mine: &DeliveredPush) -> Verdict {
             Verdict::Write
         } else {
             superseded(format!(
-                "{} already pointed to push {} when this one was fetched",
-                mine.ref_name, current.push_id
+                "{ref_name} already pointed to push {} when this one was fetched",
+                current.push_id
             ))
         };
     }
@@ -237,9 +274,47 @@ fn decide(current: &DeliveredPush, mine: &DeliveredPush) -> Verdict {
         return Verdict::Write;
     }
     superseded(format!(
-        "push {} is number {} of {}, this one is number {}",
-        current.push_id, current.sequence, mine.ref_name, mine.sequence
+        "push {} is number {} of {ref_name}, this one is number {}",
+        current.push_id, current.sequence, mine.sequence
     ))
+}
+
+/// Returns why the zip of `current` stays although `deletion` has deleted the ref, or `None` if it is to be removed.
+///
+/// After the deletion was numbered, the git host was asked, and did not show the ref. So the change of each push with a lower
+/// number is undone, whenever its zip was delivered. One with a higher number may have made the ref again, if it has found the
+/// ref, or rolls the ref's destination back.
+#[must_use]
+pub fn outlives(current: &DeliveredPush, deletion: &DeliveredPush) -> Option<String> {
+    if !current.is_of_same_ref(deletion) {
+        return Some(format!(
+            "the zip is of {} of {} (source {})",
+            current.ref_name, current.repository, current.source
+        ));
+    }
+    let may_be_again = current.ref_now.is_some() || current.is_rollback();
+    (current.sequence > deletion.sequence && may_be_again)
+        .then(|| format!("push {} came after the deletion", current.push_id))
+}
+
+/// Returns whether `push` has moved the ref after `rollback`, so that its zip replaces the one that was delivered again. Until
+/// the ref moves, no push does, because only those come now that were late. Of two rollbacks, the one with the higher
+/// number goes before the other.
+///
+/// A push with a higher number has moved the ref if the ref pointed to it when it was fetched, and not when the rollback asked
+/// for it, or if the ref was deleted in between. If the ref has moved on before the push was fetched, the push that has moved
+/// it replaces the zip. The one in between only does if it began where the ref was at the rollback.
+fn goes_before_rollback(rollback: &DeliveredPush, push: &DeliveredPush, last_deletion: Option<u64>) -> bool {
+    if push.sequence < rollback.sequence {
+        return false;
+    }
+    if push.is_rollback() {
+        return true;
+    }
+    let was_deleted = last_deletion.is_some_and(|deletion| deletion > rollback.sequence);
+    let has_moved = push.ref_now != rollback.ref_now || was_deleted;
+    let follows = push.before.is_some() && push.before == rollback.ref_now;
+    has_moved && (push.was_found_at_its_own() || follows)
 }
 
 #[cfg(test)]

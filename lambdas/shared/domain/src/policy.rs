@@ -3,12 +3,14 @@
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::Invalid;
+use crate::commit_status::CommitStatusTarget;
 use crate::contract::{IgnoreReason, Ignored};
-use crate::destination::Destination;
+use crate::destination::{Destination, ObjectKey};
 use crate::git::RepositoryPath;
-use crate::push::Push;
+use crate::paths::PathFilter;
+use crate::push::{DestinationName, FurtherPush, Push};
 use crate::remote_url::RemoteUrl;
-use crate::source::{GitHost, Options, SourceSettings};
+use crate::source::{DestinationSettings, GitHost, OnDeletion, Options, Provider, SourceSettings};
 
 /// The decision about a push.
 #[expect(
@@ -19,6 +21,8 @@ use crate::source::{GitHost, Options, SourceSettings};
 pub enum Decision {
     /// The push is to be delivered.
     Deliver(DeliveryPlan),
+    /// The push has deleted its ref, whose zip is to be removed.
+    Expire(ExpiryPlan),
     /// The push is not to be delivered.
     Ignore(Ignored),
 }
@@ -32,6 +36,19 @@ pub struct DeliveryPlan {
     pub destination: Destination,
     /// How the zip is made.
     pub options: Options,
+    /// See [`crate::contract::Deliver::commit_status`].
+    pub commit_status: Option<CommitStatusTarget>,
+    /// See [`crate::contract::Deliver::paths`].
+    pub paths: Vec<String>,
+}
+
+/// How the zip of a deleted ref is to be removed, before the deletion has its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpiryPlan {
+    /// See [`crate::contract::Expire::clone_url`].
+    pub clone_url: RemoteUrl,
+    /// The destination of the ref's zip.
+    pub destination: Destination,
 }
 
 /// Why settings cannot be applied to a push.
@@ -57,6 +74,22 @@ pub enum PolicyError {
         /// The settings' hosts.
         allowed: String,
     },
+    /// Another destination of the source has the same key.
+    #[error(
+        "the destination {other} of the source has the same key {key}, so that each would replace the zip of the other"
+    )]
+    SharedKey {
+        /// The key.
+        key: ObjectKey,
+        /// The name of the other destination.
+        other: String,
+    },
+    /// A push could not be compared with what was delivered before.
+    #[error(
+        "the setting paths needs a key_template without {{after}}, because each push is compared with the zip that is at its \
+         own key"
+    )]
+    PathsWithoutBase,
     /// The destination's key would be invalid.
     #[error("the destination's key would be invalid")]
     Key(#[from] Invalid),
@@ -72,8 +105,15 @@ pub fn decide(settings: &SourceSettings, push: &Push) -> Result<Decision, Policy
             reason,
             detail,
             duplicate_of: None,
+            further: Vec::new(),
         }))
     };
+    if settings.disabled {
+        return ignore(
+            IgnoreReason::SourceDisabled,
+            format!("the source {} is disabled", push.source),
+        );
+    }
     if !matches_any("repositories", &settings.repositories, push.repository.as_str())? {
         return ignore(
             IgnoreReason::RepositoryNotAllowed,
@@ -89,20 +129,105 @@ pub fn decide(settings: &SourceSettings, push: &Push) -> Result<Decision, Policy
             format!("the ref {} matches none of {:?}", push.ref_name, settings.refs),
         );
     }
+    let Some((wanted, options)) = settings.destination(push.destination.as_ref()) else {
+        return ignore(
+            IgnoreReason::DestinationUnknown,
+            format!(
+                "the source {} has no destination of the name {}",
+                push.source,
+                name_of(push.destination.as_ref())
+            ),
+        );
+    };
+    // A key of each commit is not that of the ref.
+    let expires = wanted.on_deletion == OnDeletion::Expire && !wanted.key_template.is_of_each_commit();
+    if push.after.is_none() && expires {
+        return Ok(Decision::Expire(ExpiryPlan {
+            clone_url: clone_url(settings, push)?,
+            destination: place(settings, push, wanted)?,
+        }));
+    }
     if push.after.is_none() {
         return ignore(
             IgnoreReason::RefDeleted,
             format!("the push deleted {}", push.ref_name),
         );
     }
+    check_paths(wanted, options)?;
+    let clone_url = clone_url(settings, push)?;
+    let is_of_push = |host: &&GitHost| host.repository(&clone_url).as_ref() == Some(&push.repository);
+    let host = settings.git_hosts.iter().find(is_of_push);
+    let commit_status = settings.commit_status.as_ref();
     Ok(Decision::Deliver(DeliveryPlan {
-        clone_url: choose_url(&settings.git_hosts, &push.repository, &push.clone_urls)?,
-        destination: Destination {
-            bucket: settings.destination.bucket.clone(),
-            key: settings.destination.key_template.render(push)?,
-        },
-        options: settings.options.clone(),
+        commit_status: host.and_then(|host| Some(commit_status?.resolve(host, push.destination.as_ref()))),
+        clone_url,
+        destination: place(settings, push, wanted)?,
+        options: options.clone(),
+        paths: wanted.paths.clone(),
     }))
+}
+
+/// Returns the URL that a push is fetched from. If the host has named none, the repository is on the most preferred host.
+fn clone_url(settings: &SourceSettings, push: &Push) -> Result<RemoteUrl, PolicyError> {
+    match url_of_named(settings.provider, &settings.git_hosts, &push.repository) {
+        Some(url) if push.clone_urls.is_empty() => Ok(url),
+        _ => choose_url(&settings.git_hosts, &push.repository, &push.clone_urls),
+    }
+}
+
+/// Returns the pushes that deliver the same change to the further destinations. Those that no webhook has reported were
+/// started for one destination alone.
+#[must_use]
+pub fn further(settings: &SourceSettings, push: &Push) -> Vec<FurtherPush> {
+    if push.destination.is_some() || !push.trigger.is_webhook() {
+        return Vec::new();
+    }
+    let names = settings.destinations().flatten();
+    names.map(|name| push.to_further(name)).collect()
+}
+
+/// Returns where the zip goes. No other destination of the source may have the same key for this push.
+fn place(
+    settings: &SourceSettings,
+    push: &Push,
+    wanted: &DestinationSettings,
+) -> Result<Destination, PolicyError> {
+    let key = wanted.key_template.render(push)?;
+    let others = settings
+        .destinations()
+        .filter(|name| *name != push.destination.as_ref());
+    for name in others {
+        if let Some((other, _)) = settings.destination(name)
+            && other.bucket == wanted.bucket
+            && other.key_template.render(push).is_ok_and(|other| other == key)
+        {
+            return Err(PolicyError::SharedKey {
+                key,
+                other: name_of(name).to_owned(),
+            });
+        }
+    }
+    Ok(Destination {
+        bucket: wanted.bucket.clone(),
+        key,
+    })
+}
+
+/// Returns the name of a destination, for people.
+fn name_of(destination: Option<&DestinationName>) -> &str {
+    destination.map_or("destination", DestinationName::as_str)
+}
+
+fn check_paths(destination: &DestinationSettings, options: &Options) -> Result<(), PolicyError> {
+    let filter = PathFilter {
+        globs: destination.paths.clone(),
+        attributes: options.attributes,
+    };
+    filter.compile()?;
+    if !destination.paths.is_empty() && destination.key_template.is_of_each_commit() {
+        return Err(PolicyError::PathsWithoutBase);
+    }
+    Ok(())
 }
 
 /// The globs of a setting, compiled once for many texts.
@@ -126,7 +251,11 @@ impl Globs {
         Self::new("refs", &settings.refs)
     }
 
-    fn new(setting: &'static str, globs: &[String]) -> Result<Self, PolicyError> {
+    /// Compiles the globs of a list that people know as `setting`.
+    ///
+    /// # Errors
+    /// Returns [`PolicyError::Glob`] if one is malformed.
+    pub fn new(setting: &'static str, globs: &[String]) -> Result<Self, PolicyError> {
         let matchers = globs.iter().map(|glob| matcher(setting, glob));
         matchers.collect::<Result<_, _>>().map(Self)
     }
@@ -148,14 +277,13 @@ pub fn named_repositories(settings: &SourceSettings) -> Vec<RepositoryPath> {
     named.filter_map(|path| path.parse().ok()).collect()
 }
 
-/// Returns the URL of a repository that no push has come from yet, on the most preferred host, as its pushes will name it.
-/// Returns `None` if there is no host, or none on which it would be this repository.
+/// Returns the URL of a repository that is known only by its path, on the most preferred host, as its pushes name it if they
+/// name any. Returns `None` if there is no host, or none on which it would be this repository.
 #[must_use]
-pub fn url_of_named(hosts: &[GitHost], repository: &RepositoryPath) -> Option<RemoteUrl> {
+pub fn url_of_named(provider: Provider, hosts: &[GitHost], repository: &RepositoryPath) -> Option<RemoteUrl> {
     let host = hosts.first()?;
-    let url = host
-        .url()
-        .with_path(&format!("{}/{repository}.git", host.prefix()));
+    let (prefix, suffix) = (host.prefix(), provider.url_suffix());
+    let url = host.url().with_path(&format!("{prefix}/{repository}{suffix}"));
     (host.repository(&url).as_ref() == Some(repository)).then_some(url)
 }
 
@@ -169,7 +297,7 @@ fn matches_any(setting: &'static str, globs: &[String], text: &str) -> Result<bo
 }
 
 /// Compiles a glob, in which `*` does not match a slash and `**` does.
-fn matcher(setting: &'static str, glob: &str) -> Result<GlobMatcher, PolicyError> {
+pub(crate) fn matcher(setting: &'static str, glob: &str) -> Result<GlobMatcher, PolicyError> {
     GlobBuilder::new(glob)
         .literal_separator(true)
         .build()
@@ -303,14 +431,33 @@ mod tests {
     fn url(push: &Push) -> Result<String, PolicyError> {
         match decide(&settings(), push)? {
             Decision::Deliver(wanted) => Ok(wanted.clone_url.into()),
-            Decision::Ignore(ignored) => panic!("ignored: {}", ignored.detail),
+            other => panic!("{other:?}"),
         }
+    }
+
+    /// The payload chooses among the hosts of the settings, and names none.
+    #[test]
+    fn a_status_is_set_by_the_api_of_the_host_that_the_push_is_fetched_from() {
+        let mut settings = settings();
+        let push = push(
+            "group/project",
+            "refs/heads/main",
+            &["https://git.example.com/group/project"],
+        );
+        let target = |settings: &SourceSettings| match decide(settings, &push).unwrap() {
+            Decision::Deliver(plan) => plan.commit_status,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(target(&settings), None);
+        settings.commit_status = serde_json::from_str(r#"{"api":"gitlab"}"#).unwrap();
+        let of_host = target(&settings).unwrap();
+        assert_eq!(of_host.url.as_str(), "https://git.example.com/api/v4");
     }
 
     fn reason(push: &Push) -> IgnoreReason {
         match decide(&settings(), push).unwrap() {
             Decision::Ignore(ignored) => ignored.reason,
-            Decision::Deliver(wanted) => panic!("delivered from {}", wanted.clone_url),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -332,6 +479,27 @@ mod tests {
         let mut deletion = push("deep/a/b/c", "refs/tags/v1", &[]);
         deletion.after = None;
         assert_eq!(reason(&deletion), IgnoreReason::RefDeleted);
+    }
+
+    #[test]
+    fn a_disabled_source_delivers_nothing() {
+        let disabled = SourceSettings {
+            disabled: true,
+            ..settings()
+        };
+        let mut push = push(
+            "group/project",
+            "refs/heads/main",
+            &["https://git.example.com/group/project"],
+        );
+        for after in [push.after.clone(), None] {
+            push.after = after;
+            let Decision::Ignore(ignored) = decide(&disabled, &push).unwrap() else {
+                panic!("delivered");
+            };
+            assert_eq!(ignored.reason, IgnoreReason::SourceDisabled);
+            assert_eq!(ignored.detail, format!("the source {} is disabled", push.source));
+        }
     }
 
     #[test]
@@ -362,7 +530,11 @@ mod tests {
             "https://git.example.com/secret/group/project.git",
             "https://git.example.com/group%2fproject.git",
             "file:///etc/group/project",
+            "/etc/group/project",
             "ext::sh -c id",
+            "ssh://-oProxyCommand=id/group/project.git",
+            "-oProxyCommand=id:group/project.git",
+            "https://169.254.169.254/group/project.git",
             "git.example.com",
         ] {
             let error = url(&push("group/project", "refs/heads/main", &[hostile])).unwrap_err();
@@ -382,7 +554,7 @@ mod tests {
             text.contains("(https://evil.example.com/group/project.git)"),
             "{text}"
         );
-        let error = url(&push("group/project", "refs/heads/main", &[])).unwrap_err();
+        let error = url(&push("group/project", "refs/heads/main", &["file:///etc"])).unwrap_err();
         assert!(error.to_string().contains("(none)"), "{error}");
     }
 
@@ -476,29 +648,57 @@ mod tests {
         let paths: Vec<_> = named.iter().map(RepositoryPath::as_str).collect();
         assert_eq!(paths, ["group/one", "with/a blank", "b"]);
         let hosts = |host: &str| [host.parse().unwrap()];
-        for (host, expected) in [
-            ("git.example.com", "https://git.example.com/with/a%20blank.git"),
+        for (provider, host, expected) in [
             (
+                Provider::GitLab,
+                "git.example.com",
+                "https://git.example.com/with/a%20blank.git",
+            ),
+            (
+                Provider::GitLab,
                 "https://git.example.com/root",
                 "https://git.example.com/root/with/a%20blank.git",
             ),
             (
+                Provider::GitLab,
                 "ssh://git@git.example.com",
                 "ssh://git@git.example.com/with/a%20blank.git",
             ),
+            (
+                Provider::AzureDevOps,
+                "dev.azure.com",
+                "https://dev.azure.com/with/a%20blank",
+            ),
         ] {
-            let url = url_of_named(&hosts(host), &named[1]).unwrap();
+            let url = url_of_named(provider, &hosts(host), &named[1]).unwrap();
             assert_eq!(url.as_str(), expected);
         }
-        assert_eq!(url_of_named(&[], &named[0]), None);
         // The path of a URL would end there.
         for odd in ["a?b", "a#b", "a%2fb"] {
-            let url = url_of_named(&hosts("git.example.com"), &odd.parse().unwrap());
+            let hosts = hosts("git.example.com");
+            let url = url_of_named(Provider::GitLab, &hosts, &odd.parse().unwrap());
             assert!(
                 url.is_none_or(|url| url.repository().unwrap().as_str() == odd),
                 "{odd}"
             );
         }
+        assert_eq!(url_of_named(Provider::GitLab, &[], &named[0]), None);
+    }
+
+    /// Some hosts name no URL in what they send. The host is that of the settings then, as always.
+    #[test]
+    fn a_push_without_a_url_is_fetched_from_the_most_preferred_host() {
+        let without = push("group/project", "refs/heads/main", &[]);
+        assert_eq!(
+            url(&without).unwrap(),
+            "ssh://git@git.example.com/group/project.git"
+        );
+        let elsewhere = push(
+            "group/project",
+            "refs/heads/main",
+            &["https://evil.example/group/project.git"],
+        );
+        assert!(url(&elsewhere).is_err());
     }
 
     #[test]
@@ -549,6 +749,9 @@ mod tests {
             "file:///etc",
             "/etc/passwd",
             "ext::sh -c id",
+            "ssh://-oProxyCommand=id/a.git",
+            "-oProxyCommand=id:a.git",
+            "https://169.254.169.254/a.git",
             "-u./payload",
             "",
         ] {

@@ -22,21 +22,42 @@ text_newtype!(
     parse_delivery_id
 );
 
+text_newtype!(
+    /// The name of a further destination of a source: 1 to 40 of `a-z`, `0-9` and `-`, a letter first.
+    DestinationName,
+    parse_destination_name
+);
+
 id_newtype!(
-    /// The id of one push of one ref, and the name of its first execution.
+    /// The id of one push of one ref to one destination, and the name of its first execution.
     ///
-    /// It is the [UUIDv5](https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-5) of source, delivery and ref, so a
-    /// delivery that arrives twice is the same push.
+    /// It is the [UUIDv5](https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-5) of source, delivery, ref, and the name
+    /// of a further destination, so a delivery that arrives twice is the same push.
     PushId,
     "push id"
 );
 
 impl PushId {
-    /// Returns the id of the push of `ref_name` that `delivery` from `source` reports.
+    /// Returns the id of the push of `ref_name` that `delivery` from `source` reports, to the source's own destination.
     #[must_use]
     pub fn new(source: &SourceName, delivery: &DeliveryId, ref_name: &RefName) -> Self {
+        Self::at(source, delivery, ref_name, None)
+    }
+
+    /// Returns the id of the push of `ref_name` that `delivery` from `source` reports, to a further destination if one is
+    /// named.
+    #[must_use]
+    pub fn at(
+        source: &SourceName,
+        delivery: &DeliveryId,
+        ref_name: &RefName,
+        destination: Option<&DestinationName>,
+    ) -> Self {
         // No part can contain a line feed, so the name is unambiguous.
-        let name = format!("{source}\n{delivery}\n{ref_name}");
+        let mut name = format!("{source}\n{delivery}\n{ref_name}");
+        if let Some(destination) = destination {
+            name += &format!("\n{destination}");
+        }
         Self(Uuid::new_v5(&PUSH_NAMESPACE, name.as_bytes()))
     }
 }
@@ -49,7 +70,7 @@ impl DeliveryId {
     }
 }
 
-/// One push of one ref, which is the input of an execution. It depends only on the delivery, so that the same delivery
+/// One push of one ref to one destination, which is the input of an execution. It depends only on the delivery, so that the same delivery
 /// always starts the same execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Push {
@@ -66,22 +87,37 @@ pub struct Push {
     /// The ref that moved.
     #[serde(rename = "ref")]
     pub ref_name: RefName,
+    /// The further destination of the source that it is delivered to, or `None` for the source's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<DestinationName>,
     /// What the ref pointed to before, or `None` if the push created it.
     pub before: Option<ObjectId>,
     /// The commit or annotated tag that the ref points to now, or `None` if the push deleted it.
     pub after: Option<ObjectId>,
     /// Who pushed, as the git host names them.
     pub pusher: Option<String>,
-    /// What has found out that the ref moved. It is not written if it was a webhook, as it was not before there was a
-    /// sweep.
+    /// What has started the push. It is not written if it was a webhook, as it was not before there was a sweep.
     #[serde(default, skip_serializing_if = "Trigger::is_webhook")]
     pub trigger: Trigger,
     /// Why no webhook came, if the sweep knows that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed: Option<Missed>,
+    /// The earlier push whose zip is delivered again, if a person has rolled the ref's destination back. Then the ref has not
+    /// moved, and `before` and `after` are both what it pointed to after that push.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_to: Option<PushId>,
 }
 
-/// What has found out that a ref moved.
+/// What tells the push to a further destination from the one that reports the same change to the source's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FurtherPush {
+    /// Its id.
+    pub push_id: PushId,
+    /// The destination.
+    pub destination: DestinationName,
+}
+
+/// What has started a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
@@ -90,6 +126,8 @@ pub enum Trigger {
     Webhook,
     /// The sweep has compared the host's refs with the trail.
     Sweep,
+    /// A person has asked for an earlier version of the zip.
+    Rollback,
 }
 
 impl Trigger {
@@ -97,6 +135,16 @@ impl Trigger {
     #[must_use]
     pub fn is_webhook(&self) -> bool {
         *self == Self::Webhook
+    }
+
+    /// Returns what it was, for people, if it was not a webhook.
+    #[must_use]
+    pub fn by(self) -> Option<&'static str> {
+        match self {
+            Self::Webhook => None,
+            Self::Sweep => Some("found by the sweep"),
+            Self::Rollback => Some("rollback"),
+        }
     }
 }
 
@@ -122,36 +170,71 @@ impl Missed {
 }
 
 impl Push {
-    /// Returns what has found out about the push if it was not a webhook, and why none came if that is known, for people.
+    /// Returns the push that delivers the zip of this one again, at the request of `requester`. Each request has its own
+    /// `id`.
     #[must_use]
-    pub fn found_by(&self) -> Option<String> {
-        let reason = self.missed.map(|missed| format!(" ({})", missed.as_str()));
-        match self.trigger {
-            Trigger::Webhook => None,
-            Trigger::Sweep => Some(format!("found by the sweep{}", reason.unwrap_or_default())),
+    pub fn rolled_back_to(&self, id: Uuid, requester: Option<String>) -> Self {
+        let delivery_id = DeliveryId(format!("rollback-{id}"));
+        Self {
+            push_id: PushId::at(
+                &self.source,
+                &delivery_id,
+                &self.ref_name,
+                self.destination.as_ref(),
+            ),
+            delivery_id,
+            before: self.after.clone(),
+            pusher: requester,
+            trigger: Trigger::Rollback,
+            missed: None,
+            rollback_to: Some(self.push_id),
+            ..self.clone()
         }
     }
 
-    /// Checks that the id is the one of this push's source, delivery and ref, because an input that was written by hand
+    /// Returns the push that delivers the same change to a further destination.
+    #[must_use]
+    pub fn to_further(&self, destination: &DestinationName) -> FurtherPush {
+        FurtherPush {
+            push_id: PushId::at(&self.source, &self.delivery_id, &self.ref_name, Some(destination)),
+            destination: destination.clone(),
+        }
+    }
+
+    /// Returns what has started the push if it was not a webhook, with the reason if that is known, for people.
+    #[must_use]
+    pub fn started_by(&self) -> Option<String> {
+        let by = self.trigger.by()?;
+        let reason = self.missed.map(|missed| format!(" ({})", missed.as_str()));
+        let to = self.rollback_to.map(|to| format!(" to push {to}"));
+        Some(by.to_owned() + &reason.or(to).unwrap_or_default())
+    }
+
+    /// Checks that the id is the one of this push's source, delivery, ref and destination, because an input that was written by hand
     /// must not end up in another push's trail.
     ///
     /// # Errors
     /// Returns [`Invalid`], with the expected id.
     pub fn check_identity(&self) -> Result<(), Invalid> {
-        let expected = PushId::new(&self.source, &self.delivery_id, &self.ref_name);
+        let destination = self.destination.as_ref();
+        let expected = PushId::at(&self.source, &self.delivery_id, &self.ref_name, destination);
         if self.push_id == expected {
             return Ok(());
         }
         Err(Invalid::new(
             "push id",
             &self.push_id.to_string(),
-            format!("the id of this source, delivery and ref is {expected}"),
+            format!("the id of this source, delivery, ref and destination is {expected}"),
         ))
     }
 }
 
 fn parse_source_name(text: &str) -> Result<String, Invalid> {
     parse_name("source name", text, 40)
+}
+
+fn parse_destination_name(text: &str) -> Result<String, Invalid> {
+    parse_name("destination name", text, 40)
 }
 
 fn parse_delivery_id(text: &str) -> Result<String, Invalid> {
@@ -186,6 +269,26 @@ mod tests {
         assert_ne!(first, id("gitlab", "d2", "refs/heads/main"));
         assert_ne!(first, id("gitlab", "d1", "refs/heads/next"));
         assert_ne!(first, id("other", "d1", "refs/heads/main"));
+        let push = crate::samples::push("d1", "refs/heads/main");
+        let further = push.to_further(&"api".parse().unwrap());
+        assert_eq!(
+            further.push_id.to_string(),
+            "37ea7fcc-fbf8-5e2e-881c-191874cf909e"
+        );
+        let further = Push {
+            push_id: further.push_id,
+            destination: Some(further.destination),
+            ..push
+        };
+        further.check_identity().unwrap();
+        assert!(
+            Push {
+                destination: None,
+                ..further
+            }
+            .check_identity()
+            .is_err()
+        );
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Flow for Push {
     const LARGE_OUTPUT: &'static str = "the commit has too many submodules, or their paths are too long";
 
     fn attempt_failed(failed: AttemptFailed<Stage>) -> PushEvent {
-        PushEvent::AttemptFailed(failed)
+        PushEvent::AttemptFailed(failed.named())
     }
 
     fn executions(state: &PushState) -> &[String] {
@@ -90,8 +90,8 @@ impl Flow for Push {
         state.is_over_for(execution_id)
     }
 
-    /// `Record` records failures.
+    /// `Record` records failures, and `Report` shows them.
     fn runs_when_over(stage: Stage) -> bool {
-        stage == Stage::Record
+        matches!(stage, Stage::Record | Stage::Report)
     }
 }

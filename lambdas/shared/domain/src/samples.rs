@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 
 use crate::aggregate::{Aggregate as _, RecordedEvent};
 use crate::contract::{
-    Archive, Author, Deliver, Delivered, Envelope, Execution, Failure, FetchedCommit, IgnoreReason, Ignored,
-    Stage, StagedObject, Superseded,
+    Archive, Author, Deliver, Delivered, Envelope, Execution, Expired, Failure, FetchedCommit, FoundVersion,
+    IgnoreReason, Ignored, Stage, StagedObject, Superseded, Version,
 };
 use crate::destination::{Destination, staging_key};
 use crate::event::{PushEvent, PushFailed, PushReceived, PushRetried};
@@ -45,11 +45,13 @@ pub fn push(delivery_id: &str, ref_name: &str) -> Push {
         repository: "group/project".parse().unwrap(),
         clone_urls: vec![URL.into()],
         ref_name,
+        destination: None,
         before: None,
         after: Some(object_id('a')),
         pusher: None,
         trigger: Trigger::Webhook,
         missed: None,
+        rollback_to: None,
     }
 }
 
@@ -92,6 +94,36 @@ pub fn deliver() -> Deliver {
         git_hosts: vec![],
         submodule_repositories: vec![],
         options: Options::default(),
+        commit_status: None,
+        paths: vec![],
+        rollback: None,
+        further: vec![],
+    }
+}
+
+/// Returns the zip that the push `d1` of `refs/heads/main` has delivered.
+#[must_use]
+pub fn version() -> Version {
+    let delivered = delivered();
+    Version {
+        push_id: push("d1", "refs/heads/main").push_id,
+        bucket: delivered.bucket,
+        key: delivered.key,
+        version_id: delivered.version_id.unwrap(),
+    }
+}
+
+/// Returns the output of `FindVersion` for that zip.
+#[must_use]
+pub fn found_version() -> FoundVersion {
+    FoundVersion {
+        deliver: Deliver {
+            sequence: 6,
+            rollback: Some(version()),
+            ..deliver()
+        },
+        fetched: fetched(),
+        archive: archive(),
     }
 }
 
@@ -102,6 +134,7 @@ pub fn ignored() -> Ignored {
         reason: IgnoreReason::RefNotWanted,
         detail: "no glob matches".into(),
         duplicate_of: None,
+        further: vec![],
     }
 }
 
@@ -130,8 +163,11 @@ pub fn fetched() -> FetchedCommit {
         subject: "Change it".into(),
         url: URL.into(),
         ref_now: Some(object_id('a')),
+        unchanged_since: None,
         pack: staged("commit.pack"),
         index: staged("commit.idx"),
+        received_bytes: None,
+        base: None,
         submodules: vec![],
         lfs: None,
         signature: None,
@@ -145,6 +181,8 @@ pub fn archive() -> Archive {
         object: staged("archive.zip"),
         sha256: "c".repeat(64),
         entries: 2,
+        format: None,
+        taken_entries: None,
         warnings: vec![],
     }
 }
@@ -159,6 +197,18 @@ pub fn delivered() -> Delivered {
         version_id: Some("3".into()),
         etag: "\"e\"".into(),
         provenance: None,
+    }
+}
+
+/// Returns the output of `Expire` for the deletion of `refs/heads/main`.
+#[must_use]
+pub fn expired() -> Expired {
+    let destination = deliver().destination;
+    Expired {
+        bucket: destination.bucket,
+        key: destination.key,
+        push_id: push("d1", "refs/heads/main").push_id,
+        version_id: Some("3".into()),
     }
 }
 
@@ -192,11 +242,12 @@ pub fn retried(execution_id: &str) -> PushEvent {
 #[must_use]
 pub fn attempt_failed(stage: Stage, execution_id: &str) -> PushEvent {
     PushEvent::AttemptFailed(AttemptFailed {
-        stage,
+        stage: stage.to_string(),
         attempt: 0,
         execution_id: execution_id.into(),
         error: "GitHostTimedOut".into(),
         cause: "the host went silent".into(),
+        failed_at: None,
     })
 }
 

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{IllegalTransition, RecordedEvent};
-use crate::contract::{Archive, Deliver, Delivered, FetchedCommit, Ignored, Superseded};
+use crate::commit_status::CommitStatusSet;
+use crate::contract::{Archive, Deliver, Delivered, Expire, Expired, FetchedCommit, Ignored, Superseded};
 use crate::cost::{Total, Used};
 use crate::digest::Digest;
 use crate::error::Code;
@@ -21,7 +22,7 @@ pub enum Status {
     Validated,
     /// The commit is staged.
     Fetched,
-    /// The zip is staged.
+    /// The zip is staged, or found.
     Packaged,
     /// The zip is at its destination.
     Uploaded,
@@ -31,6 +32,8 @@ pub enum Status {
     Ignored,
     /// The push is closed, because a newer push is at the destination.
     Superseded,
+    /// The push is closed, has deleted its ref, and has removed the ref's zip.
+    Expired,
     /// The push is closed, because its execution failed. Another execution may take it over.
     Failed,
 }
@@ -45,7 +48,10 @@ impl Status {
     /// Returns whether the push is closed without a failure.
     #[must_use]
     pub fn is_complete(self) -> bool {
-        matches!(self, Self::Delivered | Self::Ignored | Self::Superseded)
+        matches!(
+            self,
+            Self::Delivered | Self::Ignored | Self::Superseded | Self::Expired
+        )
     }
 }
 
@@ -82,6 +88,12 @@ pub struct PushState {
     /// What `Validate` has decided for an earlier execution.
     #[serde(default)]
     pub decided_before: Option<Deliver>,
+    /// What `Validate` has decided about a deletion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire: Option<Expire>,
+    /// The zip that was removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expired: Option<Expired>,
     /// Why the push is ignored.
     pub ignored: Option<Ignored>,
     /// The output of `Fetch`.
@@ -103,6 +115,9 @@ pub struct PushState {
     /// The failure of the execution in charge. A push that was delivered, ignored or superseded keeps its status if its
     /// execution fails afterwards, for instance because the event bus cannot be reached.
     pub failure: Option<PushFailed>,
+    /// The last status that the git host was given of the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_status: Option<CommitStatusSet>,
 }
 
 /// Folds one event into the state. This is the only place where an event changes the state.
@@ -135,6 +150,7 @@ pub(crate) fn apply(
                 state.status = Status::Received;
                 state.failure = None;
                 state.ignored = None;
+                state.expire = None;
                 state.decided_before = state.deliver.take().or(state.decided_before);
             }
         }
@@ -149,6 +165,14 @@ pub(crate) fn apply(
             state.deliver = Some(deliver);
             state.go_on(Status::Validated);
         }
+        PushEvent::DeletionValidated(expire) => {
+            state.expire = Some(expire);
+            state.go_on(Status::Validated);
+        }
+        PushEvent::PushExpired(expired) => {
+            state.expired = Some(expired);
+            state.end(Status::Expired);
+        }
         PushEvent::PushIgnored(ignored) => {
             state.ignored = Some(ignored);
             state.end(Status::Ignored);
@@ -159,6 +183,12 @@ pub(crate) fn apply(
         }
         PushEvent::ArchivePackaged(archive) => {
             state.archive = Some(archive);
+            state.go_on(Status::Packaged);
+        }
+        PushEvent::VersionFound(found) => {
+            state.deliver = Some(found.deliver);
+            state.fetched = Some(found.fetched);
+            state.archive = Some(found.archive);
             state.go_on(Status::Packaged);
         }
         PushEvent::ArchiveUploaded(delivered) => {
@@ -181,6 +211,7 @@ pub(crate) fn apply(
             }
             state.failure = Some(failed);
         }
+        PushEvent::CommitStatusSet(set) => state.commit_status = Some(set),
     }
     state.version = version;
     state.head = Some(recorded.sha256.clone());
@@ -246,6 +277,8 @@ impl PushState {
             (Status::Delivered, PushEvent::PushDelivered(delivered.clone()))
         } else if let Some(superseded) = &self.superseded {
             (Status::Superseded, PushEvent::PushSuperseded(superseded.clone()))
+        } else if let Some(expired) = &self.expired {
+            (Status::Expired, PushEvent::PushExpired(expired.clone()))
         } else if let Some(ignored) = &self.ignored {
             (Status::Ignored, PushEvent::PushIgnored(ignored.clone()))
         } else {
@@ -266,9 +299,9 @@ impl PushState {
 }
 
 impl PushState {
-    /// Returns whether the push was delivered or superseded, which no later decision can undo.
+    /// Returns whether the push was delivered or superseded, or has removed a zip, which no later decision can undo.
     fn is_decided_for_good(&self) -> bool {
-        self.delivered.is_some() || self.superseded.is_some()
+        self.delivered.is_some() || self.superseded.is_some() || self.expired.is_some()
     }
 
     fn may_be_followed_by(&self, event: &PushEvent) -> bool {
@@ -278,25 +311,43 @@ impl PushState {
         match event {
             PushEvent::PushReceived(_) => false,
             PushEvent::PushRetried(retried) => self.may_be_retried_by(&retried.execution.id),
-            PushEvent::PushValidated(_) => self.deliver.is_none() && !is_decided,
+            PushEvent::PushValidated(_) | PushEvent::DeletionValidated(_) => {
+                self.deliver.is_none() && self.expire.is_none() && !is_decided
+            }
+            PushEvent::PushExpired(_) => {
+                let by_stage = self.expire.is_some() && !is_decided;
+                by_stage || (self.status == Status::Expired && !was_published)
+            }
             PushEvent::PushIgnored(_) => {
-                let by_stage = (self.deliver.is_none() || self.archive.is_some()) && !is_decided;
+                let by_stage = (self.deliver.is_none() || self.may_be_uploaded()) && !is_decided;
                 by_stage || (self.status == Status::Ignored && !was_published)
             }
-            PushEvent::CommitFetched(_) => self.deliver.is_some() && self.fetched.is_none(),
+            PushEvent::CommitFetched(_) => self.is_rollback() == Some(false) && self.fetched.is_none(),
             PushEvent::ArchivePackaged(_) => {
-                self.deliver.is_some() && self.fetched.is_some() && self.archive.is_none()
+                self.is_rollback() == Some(false) && self.fetched.is_some() && self.archive.is_none()
             }
+            PushEvent::VersionFound(_) => self.is_rollback() == Some(true) && self.fetched.is_none(),
             PushEvent::ArchiveUploaded(_) => self.deliver.is_some() && self.archive.is_some() && !is_decided,
             PushEvent::PushSuperseded(_) => {
-                let by_stage = self.deliver.is_some() && self.archive.is_some() && !is_decided;
+                let by_stage = self.deliver.is_some() && self.may_be_uploaded() && !is_decided;
                 by_stage || (self.status == Status::Superseded && !was_published)
             }
             PushEvent::PushDelivered(_) => {
                 self.delivered.is_some() && (self.status != Status::Delivered || !was_published)
             }
-            PushEvent::AttemptFailed(_) | PushEvent::PushFailed(_) => true,
+            PushEvent::AttemptFailed(_) | PushEvent::PushFailed(_) | PushEvent::CommitStatusSet(_) => true,
         }
+    }
+
+    /// Returns whether there is a zip, or none is needed because nothing has changed since the one at the destination.
+    fn may_be_uploaded(&self) -> bool {
+        let fetched = self.fetched.as_ref();
+        self.archive.is_some() || fetched.is_some_and(|fetched| fetched.unchanged_since.is_some())
+    }
+
+    /// Returns whether an earlier zip is to be delivered again, or `None` if nothing is to be delivered yet.
+    fn is_rollback(&self) -> Option<bool> {
+        self.deliver.as_ref().map(|deliver| deliver.rollback.is_some())
     }
 
     /// Sets the status after a stage. A push that has failed meanwhile stays failed until another execution takes it
@@ -337,6 +388,8 @@ fn begin(received: &PushReceived, recorded: &RecordedEvent<PushEvent>) -> PushSt
         executions: vec![received.execution.id.clone()],
         deliver: None,
         decided_before: None,
+        expire: None,
+        expired: None,
         ignored: None,
         fetched: None,
         archive: None,
@@ -346,5 +399,6 @@ fn begin(received: &PushReceived, recorded: &RecordedEvent<PushEvent>) -> PushSt
         total: None,
         failed_attempts: 0,
         failure: None,
+        commit_status: None,
     }
 }

@@ -15,10 +15,16 @@ use serde_json::{Value, json};
 
 type Recorded = RecordedEvent<PushEvent>;
 
-/// Returns one event of each kind.
+/// Returns at least one event of each kind.
 fn every_event() -> Vec<PushEvent> {
-    let events: Vec<Recorded> = serde_json::from_str(include_str!("events.json")).unwrap();
-    events.into_iter().map(|recorded| recorded.event).collect()
+    let golden = [
+        include_str!("events.json"),
+        include_str!("events-rollback.json"),
+        include_str!("events-commit-status.json"),
+    ];
+    let read = |golden: &str| serde_json::from_str::<Vec<Recorded>>(golden).unwrap();
+    let events = golden.into_iter().flat_map(read);
+    events.map(|recorded| recorded.event).collect()
 }
 
 /// Returns the trail of those events of which each can follow the ones before it, and its state after each.

@@ -79,6 +79,7 @@ fn ignored() -> PushEvent {
         reason: IgnoreReason::Duplicate,
         detail: "said before".into(),
         duplicate_of: Some(push().push_id),
+        further: vec![],
     })
 }
 
@@ -94,8 +95,11 @@ fn fetched() -> PushEvent {
         subject: "Change it".into(),
         url: "https://git.example.com/group/project.git".into(),
         ref_now: Some("a".repeat(40).parse().unwrap()),
+        unchanged_since: None,
         pack: staged("commit.pack"),
         index: staged("commit.idx"),
+        received_bytes: None,
+        base: None,
         submodules: vec![FetchedSubmodule {
             path: "libs/one".into(),
             url: "https://git.example.com/group/one.git".parse().unwrap(),
@@ -121,6 +125,8 @@ fn packaged() -> PushEvent {
         object: staged("archive.zip"),
         sha256: "c".repeat(64),
         entries: 12,
+        format: None,
+        taken_entries: None,
         warnings: vec![],
     })
 }
@@ -156,11 +162,12 @@ fn closed() -> PushEvent {
 
 fn attempt() -> PushEvent {
     PushEvent::AttemptFailed(AttemptFailed {
-        stage: Stage::Fetch,
+        stage: Stage::Fetch.to_string(),
         attempt: 0,
         execution_id: EXECUTION.into(),
         error: "GitHostUnreachable".into(),
         cause: "it is down".into(),
+        failed_at: None,
     })
 }
 

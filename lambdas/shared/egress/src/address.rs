@@ -38,6 +38,7 @@ impl Reach {
 }
 
 /// Returns the reach of an address.
+#[must_use]
 pub fn reach(address: IpAddr) -> Reach {
     match address {
         IpAddr::V4(address) => reach_v4(address),

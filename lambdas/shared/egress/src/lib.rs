@@ -12,7 +12,7 @@ mod error;
 mod redirect;
 mod timeouts;
 
-pub use address::Reach;
+pub use address::{Reach, reach};
 pub use client::{Body, Client, Response};
 pub use error::{Error, named};
 pub use redirect::{check_scheme, location};

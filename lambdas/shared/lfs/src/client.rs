@@ -1,8 +1,8 @@
 //! The client of an LFS server: the guarded HTTP client, with the login of the git secret.
 
 use bytes::Bytes;
-use credentials::{Access, MissingCredentials};
-use domain::remote_url::{Origin, RemoteUrl};
+use credentials::{Access, AccessError};
+use domain::remote_url::RemoteUrl;
 use domain::source::GitHost;
 use egress::{Body, Response, named};
 use http::{HeaderMap, HeaderValue, Method};
@@ -10,32 +10,33 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use crate::LfsRequest;
+use crate::endpoint;
 use crate::error::Error;
 
 /// The client of one fetch.
 pub struct Client<'a> {
     request: &'a LfsRequest<'a>,
-    /// The LFS server, which alone is sent the login.
-    origin: Origin,
+    /// The repository of the LFS server, which alone is sent the login.
+    repository: RemoteUrl,
     http: egress::Client,
 }
 
 impl<'a> Client<'a> {
     /// Creates a client of the LFS server at `server`.
     pub fn new(request: &'a LfsRequest<'a>, server: &RemoteUrl) -> Result<Self, Error> {
-        let origin = server.origin().clone();
+        let repository = endpoint::repository(server);
         let server = server.as_url();
         let hosts = request.git_hosts.iter().map(GitHost::origin).cloned();
         let http = egress::Client::new(
             server,
             hosts.collect(),
-            request.authorities,
+            request.credentials.authorities(),
             request.silence(),
             request.deadline,
         );
         Ok(Self {
             request,
-            origin,
+            repository,
             http: http.map_err(|error| failed(request, server, error))?,
         })
     }
@@ -51,13 +52,13 @@ impl<'a> Client<'a> {
     }
 
     /// Why a server that asks for a login gets none.
-    pub fn missing_credentials(&self) -> MissingCredentials {
-        MissingCredentials::of(&self.origin)
+    pub fn missing_credentials(&self) -> AccessError {
+        AccessError::missing(&self.repository)
     }
 
     /// The `Authorization` that the git secret has for the server. `None` if it has none.
-    pub fn login(&self) -> Result<Option<HeaderValue>, Error> {
-        let access = self.request.credentials.access(&self.origin)?;
+    pub async fn login(&self) -> Result<Option<HeaderValue>, Error> {
+        let access = self.request.credentials.access(&self.repository).await?;
         let Access::Password { username, password } = access else {
             return Ok(None);
         };

@@ -87,8 +87,7 @@ fn check_repository(
     git_hosts: &[GitHost],
     repositories: &[String],
 ) -> Result<(), Error> {
-    let path = url.path();
-    let repository = url.with_path(path.strip_suffix("/info/lfs").unwrap_or(path));
+    let repository = repository(url);
     // An SSH URL's path has no prefix, where the same repository's on the web may have one.
     let name = |url: &RemoteUrl| {
         let below = git_hosts.iter().find_map(|host| host.repository(url));
@@ -103,6 +102,12 @@ fn check_repository(
         url: url.to_string(),
         allowed: repositories.join(", "),
     })
+}
+
+/// Returns the URL of the repository that an LFS server is for, by git-lfs's usual form of the server's URL.
+pub fn repository(server: &RemoteUrl) -> RemoteUrl {
+    let path = server.path();
+    server.with_path(path.strip_suffix("/info/lfs").unwrap_or(path))
 }
 
 fn by_clone_url(clone_url: &RemoteUrl, git_hosts: &[GitHost]) -> Result<RemoteUrl, Error> {
@@ -249,6 +254,9 @@ mod tests {
             ),
             ("ssh://git@git.example.com/a", Code::RepositoryUnsupported),
             ("file:///etc", Code::RepositoryUnsupported),
+            ("ext::sh -c id", Code::RepositoryUnsupported),
+            ("ssh://-oProxyCommand=id/a", Code::RepositoryUnsupported),
+            ("-oProxyCommand=id:a", Code::RepositoryUnsupported),
             ("git@git.example.com:a/b", Code::RepositoryUnsupported),
         ] {
             let error = endpoint(clone, &hosts, Some(&format!("[lfs]\nurl = {url}\n"))).unwrap_err();

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use aws::staging::StorageError;
-use credentials::MissingCredentials;
+use credentials::AccessError;
 use domain::error::{Code, Coded};
 use domain::policy::PolicyError;
 use http::StatusCode;
@@ -84,7 +84,7 @@ pub enum Error {
     Repository { what: &'static str, reason: String },
     /// There is no login for the LFS server.
     #[error(transparent)]
-    Credentials(#[from] MissingCredentials),
+    Credentials(#[from] AccessError),
     /// The server's certificate is not trusted.
     #[error("the TLS certificate of {url} is not trusted: {reason}")]
     Certificate { url: String, reason: String },

@@ -28,7 +28,6 @@ use domain::push::PushId;
 use domain::remote_url::RemoteUrl;
 use domain::source::GitHost;
 use futures::{StreamExt as _, stream};
-use openssl::x509::X509;
 use tree::{LfsOid, Pointer};
 
 pub use endpoint::MAX_LFSCONFIG_BYTES;
@@ -55,8 +54,6 @@ pub struct LfsRequest<'a> {
     pub lfsconfig: Option<Vec<u8>>,
     /// The logins, one of which may be for the LFS server.
     pub credentials: &'a Credentials,
-    /// Certificates of authorities that are trusted besides the system's.
-    pub authorities: &'a [X509],
     /// The limits of the LFS objects.
     pub limits: LfsLimits,
     /// When the whole fetch must have ended.
@@ -97,7 +94,7 @@ pub async fn fetch(
     )?;
     let (wanted, staged) = deduplicated(request, &server, pointers)?;
     let client = Client::new(request, &server)?;
-    let login = client.login()?;
+    let login = client.login().await?;
     let counter = Counter::new(request.progress, wanted.len());
     let (empty, wanted): (Vec<_>, Vec<_>) = wanted
         .into_iter()

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use credentials::{Access, MissingCredentials};
+use credentials::{Access, AccessError};
 use domain::git::{ObjectId, RefName};
 use domain::remote_url::Origin;
 use git2::{
@@ -15,16 +15,20 @@ use reporter::ProgressReporter;
 use secrecy::ExposeSecret;
 use url::Url;
 
+use crate::base;
 use crate::certificates;
 use crate::error::Error;
 use crate::known_hosts::{self, Verdict};
 use crate::meaning::{self, Meaning};
 use crate::progress::Progress;
-use crate::request::Connection;
+use crate::request::{Base, Connection};
 use crate::side_band::SideBand;
 
 /// The user if an SSH URL names none.
 const SSH_USER: &str = "git";
+
+/// The most deltas that a host may send with a base. For each delta of an object of the base, libgit2 goes through all others.
+const MAX_DELTAS: usize = 2_000;
 
 /// Why an attempt failed.
 pub enum FetchError {
@@ -41,6 +45,7 @@ pub struct Attempt<'a> {
     pack_bytes: u64,
     progress: &'a ProgressReporter<Progress>,
     repository: Repository,
+    has_base: bool,
     /// The bytes that the host has sent in earlier fetches.
     received: Cell<u64>,
     /// Why a callback has stopped the transfer, if it has.
@@ -63,33 +68,48 @@ impl Heads<'_> {
         self.0.list()
     }
 
-    /// Returns what a ref points to, or `None` if the host does not say.
-    pub fn find(&self, ref_name: &RefName) -> Option<ObjectId> {
+    /// Returns what a ref points to, or `None` if the host does not say. An annotated tag of the pushed commit points to that
+    /// commit, since some hosts report the commit and not the tag.
+    pub fn find(&self, ref_name: &RefName, pushed: &ObjectId) -> Option<ObjectId> {
         let heads = self.list().ok()?;
-        let head = heads.iter().find(|head| head.name() == ref_name.as_str())?;
-        head.oid().to_string().parse().ok()
+        let object = |name: &str| -> Option<ObjectId> {
+            let head = heads.iter().find(|head| head.name() == name)?;
+            head.oid().to_string().parse().ok()
+        };
+        let tag_of = object(&format!("{ref_name}^{{}}"));
+        tag_of
+            .filter(|commit| commit == pushed)
+            .or_else(|| object(ref_name.as_str()))
     }
 }
 
 impl<'a> Attempt<'a> {
-    /// Creates the repository in the new folder `folder`.
+    /// Creates the repository in the new folder `folder`, with what is in the base.
     pub fn new(
         connection: &'a Connection,
         pack_bytes: u64,
         progress: &'a ProgressReporter<Progress>,
         folder: &Path,
+        base: Option<&Base>,
     ) -> Result<Self, Error> {
         let mut init = RepositoryInitOptions::new();
         init.bare(true).external_template(false).no_reinit(true);
-        let repository = Repository::init_opts(folder, &init).map_err(|source| Error::Invalid {
+        let invalid = |source| Error::Invalid {
             url: connection.url(),
             source,
-        })?;
+        };
+        let mut repository = Repository::init_opts(folder, &init).map_err(invalid)?;
+        if let Some(base) = base {
+            base::put(folder, base).map_err(invalid)?;
+            // It is opened again, because an open one does not see where the history is cut off.
+            repository = Repository::open_bare(folder).map_err(invalid)?;
+        }
         Ok(Self {
             connection,
             pack_bytes,
             progress,
             repository,
+            has_base: base.is_some(),
             received: Cell::new(0),
             stopped: RefCell::new(None),
             untrusted: RefCell::new(None),
@@ -215,7 +235,7 @@ impl<'a> Attempt<'a> {
                 passphrase.as_ref().map(ExposeSecret::expose_secret),
             ),
             Access::Anonymous => {
-                self.stop(MissingCredentials::of(target).into());
+                self.stop(AccessError::missing(&self.connection.url).into());
                 Err(git2::Error::new(
                     ErrorCode::Auth,
                     ErrorClass::Http,
@@ -244,7 +264,7 @@ impl<'a> Attempt<'a> {
                 "no host key is pinned",
             ));
         };
-        let port = self.connection.url.port().unwrap_or(22);
+        let port = self.connection.url.port().unwrap_or(known_hosts::SSH_PORT);
         match known_hosts::check(known_hosts, host, port, key) {
             Verdict::Pinned => Ok(CertificateCheckStatus::CertificateOk),
             Verdict::Refused(reason) => {
@@ -259,6 +279,13 @@ impl<'a> Attempt<'a> {
     }
 
     fn check_limits(&self, progress: &git2::Progress<'_>) -> Result<(), Error> {
+        if self.has_base && progress.total_deltas() > MAX_DELTAS {
+            let text = format!("more than {MAX_DELTAS} objects have changed a little");
+            return Err(Error::Invalid {
+                url: self.connection.url(),
+                source: git2::Error::from_str(&text),
+            });
+        }
         let limits = self.connection.limits;
         let received = self.received.get() + progress.received_bytes() as u64;
         let (limit, reason) = if received > self.pack_bytes {
@@ -352,7 +379,7 @@ impl<'a> Attempt<'a> {
 
     fn unauthenticated(&self, source: git2::Error) -> Error {
         match self.connection.access {
-            Access::Anonymous => MissingCredentials::of(self.connection.url.origin()).into(),
+            Access::Anonymous => AccessError::missing(&self.connection.url).into(),
             Access::Password { .. } | Access::Key { .. } => Error::Authentication {
                 url: self.connection.url(),
                 source,

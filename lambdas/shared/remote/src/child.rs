@@ -14,7 +14,9 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use aws::failure::chain;
+use credentials::Access;
 use domain::error::{Code, Coded};
+use domain::remote_url::RemoteUrl;
 use reporter::ProgressReporter;
 use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::error::Error;
+use crate::host_key::{self, HostKey};
 use crate::list::{self, ListedRef};
 use crate::progress::Progress;
 use crate::request::{Connection, FetchRequest, ListRequest};
@@ -54,6 +57,7 @@ enum Line {
     Progress(Progress),
     Fetched(Box<FetchedPack>),
     Listed(Vec<ListedRef>),
+    HostKey(String),
     Failed { code: String, cause: String },
 }
 
@@ -69,6 +73,7 @@ struct Job<R> {
 enum Asked<'a> {
     Fetch(&'a FetchRequest),
     List(&'a ListRequest),
+    HostKey(&'a Connection),
 }
 
 /// A request as it is read.
@@ -76,12 +81,14 @@ enum Asked<'a> {
 enum Request {
     Fetch(FetchRequest),
     List(ListRequest),
+    HostKey(Connection),
 }
 
 /// What a transfer process has done.
 enum Done {
     Fetched(Box<FetchedPack>),
     Listed(Vec<ListedRef>),
+    HostKey(String),
 }
 
 impl TransferProgram {
@@ -119,7 +126,7 @@ impl TransferProgram {
         let connection = &request.connection;
         match self.run(Asked::Fetch(request), connection, progress).await? {
             Some(Done::Fetched(fetched)) => Ok(*fetched),
-            Some(Done::Listed(_)) => Err(died(connection, "it has listed refs")),
+            Some(_) => Err(died(connection, "it has done something else")),
             None => Err(connection.too_slow()),
         }
     }
@@ -128,12 +135,36 @@ impl TransferProgram {
     ///
     /// # Errors
     /// Returns an [`Error`] if the refs cannot be listed.
-    pub async fn list(&self, request: &ListRequest) -> Result<Vec<ListedRef>, Error> {
+    pub(crate) async fn list(&self, request: &ListRequest) -> Result<Vec<ListedRef>, Error> {
         let connection = &request.connection;
         match self.run(Asked::List(request), connection, &|_| ()).await? {
             Some(Done::Listed(refs)) => Ok(refs),
-            Some(Done::Fetched(_)) => Err(died(connection, "it has fetched")),
+            Some(_) => Err(died(connection, "it has done something else")),
             None => Err(Error::ListTooSlow {
+                url: connection.url(),
+                seconds: connection.limits.fetch_seconds,
+            }),
+        }
+    }
+
+    /// Returns the key that the SSH host at `url` presents, which is not trusted by that. It is asked in a process of its own,
+    /// as in [`fetch`](Self::fetch).
+    ///
+    /// # Errors
+    /// Returns an [`Error`] if the host presents no key within `time_limit`.
+    pub async fn host_key(&self, url: &RemoteUrl, time_limit: Duration) -> Result<HostKey, Error> {
+        let anyone = Access::Anonymous;
+        let nowhere = PathBuf::new();
+        let connection = Connection::without_objects(url.clone(), anyone, Vec::new(), time_limit, nowhere);
+        match self
+            .run(Asked::HostKey(&connection), &connection, &|_| ())
+            .await?
+        {
+            Some(Done::HostKey(key)) => {
+                HostKey::of(url, &key).map_err(|error| died(&connection, error.to_string()))
+            }
+            Some(_) => Err(died(&connection, "it has done something else")),
+            None => Err(Error::NoHostKey {
                 url: connection.url(),
                 seconds: connection.limits.fetch_seconds,
             }),
@@ -198,6 +229,7 @@ async fn converse(
             Line::Progress(news) => progress(news),
             Line::Fetched(fetched) => return Ok(Done::Fetched(fetched)),
             Line::Listed(refs) => return Ok(Done::Listed(refs)),
+            Line::HostKey(key) => return Ok(Done::HostKey(key)),
             Line::Failed { code, cause } => {
                 let known = Code::ALL.iter().find(|known| known.as_str() == code);
                 let code = *known.ok_or_else(|| died(format!("it says {code}")))?;
@@ -246,6 +278,7 @@ fn transfer() -> io::Result<()> {
             fetched.map_or_else(failed, |fetched| Line::Fetched(Box::new(fetched)))
         }
         Request::List(request) => list::list(&request).map_or_else(failed, Line::Listed),
+        Request::HostKey(connection) => host_key::presented(&connection).map_or_else(failed, Line::HostKey),
     })
 }
 

@@ -1,15 +1,20 @@
 //! Why a commit cannot be fetched.
 
-use credentials::MissingCredentials;
+use std::net::IpAddr;
+
+use credentials::AccessError;
 use domain::error::{Code, Coded};
 
 /// Why a commit cannot be fetched. `url` never contains credentials.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum Error {
-    /// There is no login for the host.
+    /// There is no login for the repository.
     #[error(transparent)]
-    Credentials(#[from] MissingCredentials),
+    Credentials(#[from] AccessError),
+    /// The host is where no git host is.
+    #[error("{url} is at {address}, {}", egress::Reach::Forbidden.describe())]
+    AddressNotAllowed { url: String, address: IpAddr },
     /// There is no connection, or the host responds that it is not available now.
     #[error("{url} could not be reached")]
     Unreachable { url: String, source: git2::Error },
@@ -83,6 +88,9 @@ pub enum Error {
     /// The host has not listed its refs in time.
     #[error("{url} has not listed its refs within {seconds} s")]
     ListTooSlow { url: String, seconds: u64 },
+    /// The host has not presented its key in time.
+    #[error("{url} has presented no key within {seconds} s")]
+    NoHostKey { url: String, seconds: u64 },
     /// The host lists more refs than are compared.
     #[error("{url} lists {refs} refs, and at most {most} are compared")]
     TooManyRefs { url: String, refs: usize, most: usize },
@@ -98,6 +106,7 @@ impl Coded for Error {
     fn code(&self) -> Code {
         match self {
             Self::Credentials(error) => error.code(),
+            Self::AddressNotAllowed { .. } => Code::GitHostNotAllowed,
             Self::Unreachable { .. } => Code::GitHostUnreachable,
             Self::Silent { .. } => Code::GitHostTimedOut,
             Self::Certificate { .. } => Code::CertificateInvalid,
@@ -111,7 +120,7 @@ impl Coded for Error {
             Self::NotOnRef { .. } => Code::CommitNotOnRef,
             Self::Sha256 { .. } => Code::RepositoryUnsupported,
             Self::NotACommit { .. } | Self::Invalid { .. } => Code::RepositoryInvalid,
-            Self::ListTooSlow { .. } => Code::GitHostTimedOut,
+            Self::ListTooSlow { .. } | Self::NoHostKey { .. } => Code::GitHostTimedOut,
             Self::Limit { .. } | Self::TooManyRefs { .. } => Code::LimitExceeded,
             Self::Workspace(_) => Code::WorkspaceFailed,
         }

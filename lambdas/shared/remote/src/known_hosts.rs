@@ -13,20 +13,34 @@ pub enum Verdict {
     Refused(String),
 }
 
+/// The port of SSH.
+pub const SSH_PORT: u16 = 22;
+
+/// Returns the name of a host as OpenSSH writes it.
+pub fn name(host: &str, port: u16) -> String {
+    match port {
+        SSH_PORT => host.to_owned(),
+        port => format!("[{host}]:{port}"),
+    }
+}
+
+/// Reads a key in the form of RFC 4253. Otherwise returns why it cannot be read.
+pub fn read(bytes: &[u8]) -> Result<PublicKey, String> {
+    match PublicKey::from_bytes(bytes) {
+        // ssh-key tolerates wrong lengths, so the key is encoded again and compared.
+        Ok(key) if key.to_bytes().is_ok_and(|again| again == bytes) => Ok(key),
+        Ok(_) => Err("the host's key cannot be read: it has odd bytes".to_owned()),
+        Err(error) => Err(format!("the host's key cannot be read: {error}")),
+    }
+}
+
 /// Compares the key that `host` has presented, in the form of RFC 4253, with the pinned keys.
 pub fn check(known_hosts: &str, host: &str, port: u16, bytes: &[u8]) -> Verdict {
-    let presented = match PublicKey::from_bytes(bytes) {
-        // ssh-key tolerates wrong lengths, so the key is encoded again and compared.
-        Ok(key) if key.to_bytes().is_ok_and(|again| again == bytes) => key,
-        Ok(_) => return Verdict::Refused("the host's key cannot be read: it has odd bytes".to_owned()),
-        Err(error) => return Verdict::Refused(format!("the host's key cannot be read: {error}")),
+    let presented = match read(bytes) {
+        Ok(key) => key,
+        Err(reason) => return Verdict::Refused(reason),
     };
-    // This is how OpenSSH writes a port other than 22.
-    let name = if port == 22 {
-        host.to_owned()
-    } else {
-        format!("[{host}]:{port}")
-    };
+    let name = name(host, port);
     let entries: Vec<_> = match KnownHosts::new(known_hosts).collect() {
         Ok(entries) => entries,
         Err(error) => return Verdict::Refused(format!("known_hosts cannot be read: {error}")),

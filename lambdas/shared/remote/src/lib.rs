@@ -6,29 +6,34 @@
 //! trusted, and whether the host shows the commit on its ref. What is done with the commit is decided by the caller.
 
 mod attempt;
+mod base;
 mod certificates;
+mod changes;
 mod child;
 mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod gitmodules;
+mod host_key;
 mod known_hosts;
 mod libgit2;
 mod lineage;
 mod list;
+mod login;
 mod meaning;
 mod progress;
 mod request;
-mod secret;
 mod side_band;
 mod transfer;
 
+pub use base::remove_packs;
+pub use changes::{Comparison, Difference};
 pub use child::{TransferProgram, transfer_if_asked};
 pub use error::Error;
+pub use host_key::HostKey;
 pub use libgit2::ignore_configuration;
 pub use list::ListedRef;
 pub use progress::{Phase, Progress};
-pub use request::{Connection, FetchRequest, ListRequest, Target};
-pub use secret::HostSecret;
+pub use request::{Base, Connection, FetchRequest, Target};
 pub use transfer::FetchedPack;

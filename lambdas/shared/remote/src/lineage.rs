@@ -23,7 +23,7 @@ const THE_REST: [i32; 1] = [0];
 /// far.
 ///
 /// A branch leads to all commits before its tip, because newer commits may have followed the pushed one. A tag,
-/// annotated or not, stands for one object: a tag that was moved does not lead to its former one.
+/// annotated or not, stands for one object or its commit: a tag that was moved does not lead to its former one.
 pub fn find_on_ref(
     attempt: &Attempt<'_>,
     pushed: &ObjectId,
@@ -60,7 +60,7 @@ pub fn find_on_ref(
         };
         connection.check_time()?;
         ref_now = match attempt.fetch(ref_name.as_str(), LOCAL_TIP, depth) {
-            Ok(heads) => heads.find(ref_name),
+            Ok(heads) => heads.find(ref_name, pushed),
             // The ref was deleted a moment ago.
             Err(FetchError::Refused(error)) => return Err(not_on_ref(Some(error))),
             Err(FetchError::Other(error)) => return Err(error),

@@ -1,6 +1,7 @@
 //! The refs of a repository, as `git ls-remote` lists them.
 
 use domain::git::{ObjectId, RefName};
+use git2::RemoteHead;
 use reporter::ProgressReporter;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,21 @@ pub struct ListedRef {
     pub name: RefName,
     /// The commit, or the object of an annotated tag.
     pub object: ObjectId,
+    /// What an annotated tag is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag_of: Option<ObjectId>,
+}
+
+impl ListedRef {
+    /// Returns what the ref points to. Some hosts report the commit of an annotated tag and not the tag: then it is that, if it is
+    /// what was reported.
+    #[must_use]
+    pub fn as_reported(&self, reported: Option<&ObjectId>) -> &ObjectId {
+        match &self.tag_of {
+            Some(commit) if reported == Some(commit) => commit,
+            _ => &self.object,
+        }
+    }
 }
 
 /// Lists the refs of a repository. A name that is no ref's, such as `HEAD`, is left out.
@@ -32,7 +48,7 @@ pub fn list(request: &ListRequest) -> Result<Vec<ListedRef>, Error> {
     transfer::prepare(connection)?;
     connection.check_time()?;
     let progress = ProgressReporter::silent();
-    let attempt = Attempt::new(connection, 0, &progress, &connection.folder)?;
+    let attempt = Attempt::new(connection, 0, &progress, &connection.folder, None)?;
     let invalid = |source| Error::Invalid {
         url: connection.url(),
         source,
@@ -50,11 +66,24 @@ pub fn list(request: &ListRequest) -> Result<Vec<ListedRef>, Error> {
             most: request.max_refs,
         });
     }
-    let refs = heads.iter().filter_map(|head| {
-        Some(ListedRef {
-            name: head.name().parse().ok()?,
-            object: head.oid().to_string().parse().ok()?,
-        })
-    });
-    Ok(refs.collect())
+    let object = |head: &RemoteHead<'_>| head.oid().to_string().parse::<ObjectId>().ok();
+    let mut refs: Vec<ListedRef> = Vec::with_capacity(heads.len());
+    for head in heads {
+        match (head.name().strip_suffix("^{}"), refs.last_mut()) {
+            // What a tag is of follows the tag.
+            (Some(name), Some(tag)) if tag.name.as_str() == name => tag.tag_of = object(head),
+            _ => refs.extend(
+                head.name()
+                    .parse()
+                    .ok()
+                    .zip(object(head))
+                    .map(|(name, object)| ListedRef {
+                        name,
+                        object,
+                        tag_of: None,
+                    }),
+            ),
+        }
+    }
+    Ok(refs)
 }

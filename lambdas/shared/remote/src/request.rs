@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use credentials::Access;
-use domain::git::{ObjectId, RefName};
+use domain::git::{CommitId, ObjectId, RefName};
 use domain::limits::TransferLimits;
 use domain::remote_url::RemoteUrl;
 use openssl::x509::X509;
 use serde::{Deserialize, Serialize};
 
+use crate::changes::Comparison;
 use crate::error::Error;
 
 /// Which repository to speak to, and how.
@@ -32,7 +33,7 @@ pub struct Connection {
 }
 
 /// What to fetch.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Target {
     /// The commit or annotated tag.
     pub object: ObjectId,
@@ -42,6 +43,19 @@ pub struct Target {
     pub on_ref: bool,
     /// Whether to fetch the whole history too.
     pub history: bool,
+    /// What to compare the commit with, if anything.
+    pub comparison: Option<Comparison>,
+    /// What is there of the repository already, if anything. It is for a fetch without history.
+    pub base: Option<Base>,
+}
+
+/// A commit that is there with its whole tree, so that the host sends only the difference.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Base {
+    /// The commit.
+    pub commit: CommitId,
+    /// The files of the packs that together hold it, each with an index beside it. They are removed if the base is not used.
+    pub packs: Vec<PathBuf>,
 }
 
 /// What to fetch, and from where.
@@ -66,7 +80,50 @@ pub struct ListRequest {
     pub max_refs: usize,
 }
 
+impl ListRequest {
+    /// Creates a request for the refs of the repository at `url`, which the host has to list within `time_limit`. `folder`
+    /// must not exist yet.
+    #[must_use]
+    pub fn new(
+        url: RemoteUrl,
+        access: Access,
+        authorities: Vec<X509>,
+        time_limit: Duration,
+        folder: PathBuf,
+        max_refs: usize,
+    ) -> Self {
+        Self {
+            connection: Connection::without_objects(url, access, authorities, time_limit, folder),
+            max_refs,
+        }
+    }
+}
+
 impl Connection {
+    /// Creates a connection by which no objects are fetched.
+    pub(crate) fn without_objects(
+        url: RemoteUrl,
+        access: Access,
+        authorities: Vec<X509>,
+        time_limit: Duration,
+        folder: PathBuf,
+    ) -> Self {
+        let seconds = time_limit.as_secs().max(1);
+        Self {
+            url,
+            access,
+            authorities,
+            limits: TransferLimits {
+                pack_bytes: 0,
+                objects: 0,
+                fetch_seconds: seconds,
+                silence_seconds: seconds,
+            },
+            deadline: Instant::now() + time_limit,
+            folder,
+        }
+    }
+
     /// Returns the URL for messages.
     pub(crate) fn url(&self) -> String {
         self.url.to_string()

@@ -1,20 +1,25 @@
 //! The transfer, in which libgit2 fetches into a new bare repository, which then has one pack.
 
+use std::ffi::OsStr;
+use std::net::ToSocketAddrs as _;
 use std::path::{Path, PathBuf};
 
+use aws::failure::chain;
 use chrono::{DateTime, Utc};
 use domain::contract::Author;
 use domain::git::{CommitId, ObjectId};
 use domain::plain;
+use egress::{Reach, reach};
 use git2::{Oid, Repository};
 use reporter::ProgressReporter;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::{Attempt, FetchError};
+use crate::changes::Difference;
 use crate::error::Error;
 use crate::progress::Progress;
-use crate::request::{Connection, FetchRequest};
-use crate::{libgit2, lineage};
+use crate::request::{Base, Connection, FetchRequest};
+use crate::{base, changes, libgit2, lineage};
 
 /// The local ref that a fetch writes.
 const LOCAL_REF: &str = "refs/push/fetched";
@@ -39,10 +44,12 @@ pub struct FetchedPack {
     pub subject: String,
     /// What the target's ref points to, or `None` if the host does not say.
     pub ref_now: Option<ObjectId>,
-    /// The file with the pack.
+    /// The file with the pack, whose index is beside it. It has no objects if the base has the commit already.
     pub pack: PathBuf,
-    /// The file with the pack's index.
-    pub index: PathBuf,
+    /// Why the base was not used, if it was not.
+    pub base_unused: Option<String>,
+    /// How the commit differs from the one that it was to be compared with, or `None` if there is none.
+    pub difference: Option<Difference>,
     /// The number of bytes that the host has sent.
     pub bytes: u64,
 }
@@ -65,53 +72,156 @@ pub fn fetch(request: &FetchRequest, progress: &ProgressReporter<Progress>) -> R
     }
     prepare(connection)?;
     let depth = if target.history { 0 } else { 1 };
-    let mut attempts = vec![("exact", target.object.as_str(), LOCAL_REF, depth)];
+    let whole = |name, from, to, depth| Way {
+        name,
+        from,
+        to,
+        depth,
+        base: None,
+    };
+    let mut ways = vec![whole("exact", target.object.as_str(), LOCAL_REF, depth)];
     match &target.ref_name {
-        Some(ref_name) if target.history => attempts.push(("history", ref_name.as_str(), LOCAL_REF, 0)),
+        Some(ref_name) if target.history => ways.push(whole("history", ref_name.as_str(), LOCAL_REF, 0)),
         Some(ref_name) => {
-            attempts.push(("tip", ref_name.as_str(), LOCAL_REF, 1));
-            attempts.push(("history", ref_name.as_str(), LOCAL_REF, 0));
+            ways.push(whole("tip", ref_name.as_str(), LOCAL_REF, 1));
+            ways.push(whole("history", ref_name.as_str(), LOCAL_REF, 0));
         }
-        None => attempts.push(("branches", BRANCHES, LOCAL_BRANCHES, 0)),
+        None => ways.push(whole("branches", BRANCHES, LOCAL_BRANCHES, 0)),
     }
+    let with_base = target.base.iter().flat_map(|base| {
+        let of_one_commit = ways.iter().filter(|way| way.depth == 1);
+        of_one_commit.map(|way| Way {
+            base: Some(base),
+            ..*way
+        })
+    });
     let mut refused = None;
-    for (name, from, to, depth) in attempts {
+    let mut base_unused = None;
+    let mut is_put_aside = false;
+    for way in with_base.chain(ways.iter().copied()) {
         connection.check_time()?;
-        let folder = connection.folder.join(name);
-        let attempt = Attempt::new(connection, request.pack_bytes, progress, &folder)?;
-        match attempt.fetch(from, to, depth) {
-            Ok(heads) => match find(request, attempt.repository()) {
-                Err(Error::CommitNotFound { source, .. }) => refused = source,
-                Err(error) => return Err(error),
-                Ok(mut fetched) => {
-                    let ref_now = target.ref_name.as_ref().and_then(|name| heads.find(name));
-                    fetched.ref_now = match &target.ref_name {
-                        Some(ref_name) if target.on_ref => {
-                            let pushed = &target.object;
-                            Some(lineage::find_on_ref(&attempt, pushed, ref_name, ref_now)?)
-                        }
-                        _ => ref_now,
-                    };
-                    fetched.bytes = attempt.received();
-                    return Ok(fetched);
-                }
-            },
-            Err(FetchError::Refused(error)) => refused = Some(error),
-            Err(FetchError::Other(error)) => return Err(error),
+        if way.base.is_some() && is_put_aside {
+            continue;
         }
+        if let (Some(base), None) = (&target.base, way.base) {
+            // The disk may only have room for the whole commit.
+            base::remove_packs(&base.packs);
+        }
+        let folder = connection.folder.join(way.name);
+        let failed = match fetch_by(request, way, &folder, progress) {
+            Ok(fetched) => {
+                let base_unused = base_unused.filter(|_| way.base.is_none());
+                return Ok(FetchedPack {
+                    base_unused,
+                    ..fetched
+                });
+            }
+            Err(error) => error,
+        };
         // The disk may only have room for one repository, and this one is of no use.
         let _ = std::fs::remove_dir_all(&folder);
+        match failed {
+            FetchError::Refused(error) if way.base.is_some() => {
+                base_unused.get_or_insert(format!("the host refuses it: {}", error.message()));
+            }
+            // Whatever is wrong with the base, or with what the host makes of it, a whole fetch does without.
+            FetchError::Other(error) if way.base.is_some() && may_be_of_the_base(&error) => {
+                base_unused.get_or_insert(chain(&error));
+                is_put_aside = true;
+            }
+            FetchError::Refused(error) => refused = Some(error),
+            FetchError::Other(Error::CommitNotFound { source, .. }) => refused = source,
+            FetchError::Other(error) => return Err(error),
+        }
     }
     Err(not_found(request, refused))
 }
 
+/// Returns whether a fetch without the base may do better: not if the host lets nobody in, or says something of the commit.
+fn may_be_of_the_base(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Unreachable { .. }
+            | Error::Silent { .. }
+            | Error::CommitNotFound { .. }
+            | Error::Died { .. }
+            | Error::Invalid { .. }
+            | Error::Workspace(_)
+    )
+}
+
+/// One way to fetch.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    /// The name of its folder.
+    name: &'static str,
+    from: &'a str,
+    to: &'static str,
+    depth: i32,
+    base: Option<&'a Base>,
+}
+
+fn fetch_by(
+    request: &FetchRequest,
+    way: Way<'_>,
+    folder: &Path,
+    progress: &ProgressReporter<Progress>,
+) -> Result<FetchedPack, FetchError> {
+    let target = &request.target;
+    let attempt = Attempt::new(
+        &request.connection,
+        request.pack_bytes,
+        progress,
+        folder,
+        way.base,
+    )
+    .map_err(FetchError::Other)?;
+    let heads = attempt.fetch(way.from, way.to, way.depth)?;
+    let mut fetched = find(request, attempt.repository(), way.base).map_err(FetchError::Other)?;
+    let pushed = &target.object;
+    let ref_now = target.ref_name.as_ref().and_then(|name| heads.find(name, pushed));
+    fetched.ref_now = match &target.ref_name {
+        Some(ref_name) if target.on_ref => {
+            let found = lineage::find_on_ref(&attempt, pushed, ref_name, ref_now);
+            Some(found.map_err(FetchError::Other)?)
+        }
+        _ => ref_now,
+    };
+    let comparison = target.comparison.as_ref();
+    fetched.difference = comparison.map(|comparison| {
+        let ref_name = target.ref_name.as_ref();
+        changes::compare(&attempt, comparison, &fetched.commit, ref_name)
+    });
+    fetched.bytes = attempt.received();
+    Ok(fetched)
+}
+
 /// Prepares libgit2 for the only transfer of this process.
 pub(crate) fn prepare(connection: &Connection) -> Result<(), Error> {
+    check_addresses(connection)?;
     libgit2::ignore_configuration();
     libgit2::set_timeouts(connection.limits.silence_seconds).map_err(|source| Error::Invalid {
         url: connection.url(),
         source,
     })
+}
+
+/// Checks that the host is at no link-local or metadata address, which a name may have or get that the settings allow.
+fn check_addresses(connection: &Connection) -> Result<(), Error> {
+    let url = &connection.url;
+    let host = url.host();
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host = host.unwrap_or(url.host());
+    // Of a name that cannot be looked up, libgit2 says more.
+    let addresses = (host, 0).to_socket_addrs().into_iter().flatten();
+    let mut addresses = addresses.map(|address| address.ip());
+    match addresses.find(|address| reach(*address) == Reach::Forbidden) {
+        Some(address) => Err(Error::AddressNotAllowed {
+            url: connection.url(),
+            address,
+        }),
+        None => Ok(()),
+    }
 }
 
 fn not_found(request: &FetchRequest, source: Option<git2::Error>) -> Error {
@@ -127,8 +237,8 @@ fn not_found(request: &FetchRequest, source: Option<git2::Error>) -> Error {
     }
 }
 
-/// Describes the commit that was fetched.
-fn find(request: &FetchRequest, repository: &Repository) -> Result<FetchedPack, Error> {
+/// Describes the commit that was fetched, and checks that it is whole if some of it is in a base.
+fn find(request: &FetchRequest, repository: &Repository, base: Option<&Base>) -> Result<FetchedPack, Error> {
     let url = || request.connection.url();
     let oid = Oid::from_str(request.target.object.as_str())
         .map_err(|source| Error::Invalid { url: url(), source })?;
@@ -151,7 +261,18 @@ fn find(request: &FetchRequest, repository: &Repository) -> Result<FetchedPack, 
                 source: git2::Error::from_str(&error.to_string()),
             })
     };
-    let (pack, index) = find_pack(repository.path())?;
+    if base.is_some() {
+        base::check_tree(repository, commit.tree_id())
+            .map_err(|source| Error::Invalid { url: url(), source })?;
+    }
+    let packs = find_packs(repository.path())?;
+    let [pack] = packs.as_slice() else {
+        let text = format!("it became {} packs instead of one", packs.len());
+        return Err(Error::Invalid {
+            url: url(),
+            source: git2::Error::from_str(&text),
+        });
+    };
     Ok(FetchedPack {
         commit: id(commit.id())?.into_commit(),
         tree: id(commit.tree_id())?,
@@ -162,29 +283,24 @@ fn find(request: &FetchRequest, repository: &Repository) -> Result<FetchedPack, 
         committed_at: DateTime::from_timestamp(commit.time().seconds(), 0).unwrap_or_default(),
         subject: short(commit.summary_bytes().unwrap_or_default()),
         ref_now: None,
-        pack,
-        index,
+        pack: pack.clone(),
+        base_unused: None,
+        difference: None,
         bytes: 0,
     })
 }
 
-/// Returns the only pack of a repository, and its index.
-fn find_pack(repository: &Path) -> Result<(PathBuf, PathBuf), Error> {
+/// Returns the packs of a repository that were fetched, without those of its base.
+fn find_packs(repository: &Path) -> Result<Vec<PathBuf>, Error> {
     let folder = repository.join("objects").join("pack");
-    let entries = std::fs::read_dir(&folder).map_err(Error::Workspace)?;
+    let entries = std::fs::read_dir(folder).map_err(Error::Workspace)?;
     let mut packs = Vec::new();
     for entry in entries {
         let path = entry.map_err(Error::Workspace)?.path();
-        if path.extension().is_some_and(|extension| extension == "pack") {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        if name.starts_with("pack-") && name.ends_with(".pack") {
             packs.push(path);
         }
     }
-    match packs.as_slice() {
-        [pack] => Ok((pack.clone(), pack.with_extension("idx"))),
-        packs => Err(Error::Workspace(std::io::Error::other(format!(
-            "{} has {} packs instead of one",
-            folder.display(),
-            packs.len()
-        )))),
-    }
+    Ok(packs)
 }

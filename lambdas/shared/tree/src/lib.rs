@@ -18,7 +18,7 @@ pub use fold::begins_with;
 pub use lfs::pointers;
 pub use list::{Content, Entry, Rules, Tree, list};
 pub use pointer::{LfsOid, POINTER_BYTES, Pointer};
-pub use repository::{open, pack_path, unreadable};
+pub use repository::{check_blob, open, pack_path, unreadable};
 
 /// Converts a path to text for people, with U+FFFD for bytes that are not UTF-8.
 #[must_use]

@@ -11,7 +11,7 @@ use crate::fold::{self, Key, ROOT};
 use crate::links::Links;
 use crate::list::{Content, Entry};
 use crate::lossy;
-use crate::repository::unreadable;
+use crate::repository::{check_blob, unreadable};
 
 /// The longest target that is allowed, in bytes: Linux's `PATH_MAX`.
 const TARGET_BYTES: usize = 4_096;
@@ -33,7 +33,8 @@ pub fn check(odb: &Odb<'_>, entries: &[Entry], links: &Links<'_>, symlinks: Syml
     all.sort_unstable();
     for same in all.chunk_by(|(one, _), (other, _)| one == other) {
         let (blob, first) = same[0];
-        let (size, _) = odb.read_header(blob).map_err(unreadable(blob, first))?;
+        let (size, kind) = odb.read_header(blob).map_err(unreadable(blob, first))?;
+        check_blob(kind, blob, first)?;
         if size > TARGET_BYTES {
             return Err(Error::Path {
                 path: lossy(first),

@@ -395,6 +395,16 @@ fn classes_have_the_same_bytes_as_in_git() {
     compare_patterns(&patterns, &paths);
 }
 
+/// To git an escape ends what stands before the first special byte, after which `**` means folders.
+#[test]
+fn a_pattern_whose_first_byte_is_escaped_matches_as_in_git() {
+    let ends = ["", "**/a", "**\\/a", "**\\/*", "**", "*", "?", "a/**", "/**/a"];
+    let patterns = ["!", "#", "a"].map(|first| ends.map(|end| format!("\\{first}{end}")));
+    let paths = ["", "a", "/a", "x/a", "/x/a", "/x/y/a", "b", "a/b", "/x"];
+    let paths = ["!", "#", "a"].map(|first| paths.map(|end| format!("{first}{end}")));
+    compare_patterns(&patterns.concat(), &paths.concat());
+}
+
 #[test]
 fn too_many_steps_exceed_their_limit() {
     let scene = Scene::new();

@@ -1,61 +1,60 @@
 //! GitLab's push and tag-push hooks
-//! (<https://docs.gitlab.com/user/project/integrations/webhook_events/#push-events>).
+//! (<https://docs.gitlab.com/user/project/integrations/webhook_events/#push-events>), also as system hooks
+//! (<https://docs.gitlab.com/administration/system_hooks/>).
 
 mod payload;
 
-use domain::git::ObjectId;
-use domain::push::{DeliveryId, Push, PushId, SourceName, Trigger};
-use domain::remote_url::public_url;
-use domain::{Invalid, plain};
+use domain::push::SourceName;
+use http::HeaderMap;
 use serde::Deserialize;
 
-pub use payload::{Commit, Delivery, Person, PushHook, USER_AGENT};
+pub use crate::push_hook::{Commit, Person, PushHook};
+pub use payload::{Delivery, USER_AGENT};
 
-use crate::Report;
+use payload::deliver;
+
+use crate::change::Change;
+use crate::{Error, Event, Proof, Report, Webhooks, standard, text};
 
 /// The header in which GitLab sends the webhook's token in plain text, in lower case as API Gateway passes header names
 /// on.
 pub const TOKEN_HEADER: &str = "x-gitlab-token";
 
-/// A longer URL is left out, because the input of an execution is limited to 256 KiB.
-const MAX_URL_BYTES: usize = 2_048;
-/// A longer name of the pusher is cut.
-const MAX_PUSHER_CHARACTERS: usize = 200;
+/// GitLab's name in messages.
+const HOST: &str = "GitLab";
 
-/// Why a request cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The header that names the event is missing.
-    #[error("the header X-Gitlab-Event is missing: this is not a GitLab webhook")]
-    NotGitLab,
-    /// The body is not JSON, or lacks fields.
-    #[error("the body is not the JSON of a GitLab {event}: {source}")]
-    Json {
-        /// The event, as GitLab names it.
-        event: String,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
-    /// A field has an invalid value.
-    #[error("the body of the GitLab {event} has a {source}")]
-    Field {
-        /// The event, as GitLab names it.
-        event: String,
-        /// What is wrong.
-        source: Invalid,
-    },
-}
+/// The webhooks of GitLab, and what it does not send
+/// (<https://docs.gitlab.com/user/project/integrations/webhooks/#auto-disabled-webhooks>).
+pub(crate) const WEBHOOKS: Webhooks = Webhooks {
+    proof: Proof::TokenOrStandard { header: TOKEN_HEADER },
+    read,
+    deliver,
+    setup: &[
+        "In the project or the group, open Settings > Webhooks and choose Add new webhook.",
+        "Enter the URL, and the secret as Secret token.",
+        "Tick Push events and Tag push events, and nothing else.",
+    ],
+    not_sent: &[
+        "a webhook for a push of more than three branches or tags (`push_event_hooks_limit`), such as `git push --tags`",
+        "a webhook again whose response was an error, or that was not answered",
+        "any webhook for a while after four of those in a row, and none after 40 of them until somebody enables it again",
+    ],
+};
 
-/// The part of a payload that names the event.
+/// The part of a system hook that names the event.
 #[derive(Deserialize)]
-struct Kind {
-    #[serde(default)]
-    object_kind: Option<String>,
+struct SystemHook {
     #[serde(default)]
     event_name: Option<String>,
 }
 
-/// The part of a push's payload that is used.
+impl SystemHook {
+    fn is_push(&self) -> bool {
+        matches!(self.event_name.as_deref(), Some("push" | "tag_push"))
+    }
+}
+
+/// The part of a push's payload that is used. A webhook whose payload template lacks one of it is refused by its name.
 #[derive(Deserialize)]
 struct PushPayload {
     before: String,
@@ -78,59 +77,28 @@ struct Project {
     git_ssh_url: Option<String>,
 }
 
-/// Parses a request of GitLab. `header` returns the value of a header by its name in lower case.
-///
-/// # Errors
-/// Returns an [`Error`] if the request is not a webhook of GitLab, or malformed.
-pub fn read<'a>(
-    source: &SourceName,
-    header: impl Fn(&str) -> Option<&'a str>,
-    body: &[u8],
-) -> Result<Report, Error> {
-    let event = header("x-gitlab-event").ok_or(Error::NotGitLab)?.to_owned();
-    let json = |source| Error::Json {
-        event: event.clone(),
-        source,
+fn read(source: &SourceName, headers: &HeaderMap, body: &[u8]) -> Result<Report, Error> {
+    let event = Event::of(HOST, headers, &["X-Gitlab-Event"])?;
+    let is_push = match event.name {
+        "Push Hook" | "Tag Push Hook" => true,
+        "System Hook" => event.payload::<SystemHook>(body)?.is_push(),
+        _ => false,
     };
-    let kind: Kind = serde_json::from_slice(body).map_err(json)?;
-    // System hooks have event_name, and only some of them have object_kind.
-    let kind = kind.object_kind.or(kind.event_name).unwrap_or_default();
-    if !matches!(kind.as_str(), "push" | "tag_push") {
-        return Ok(Report::NotForUs(format!("a {event} is not a push")));
+    if !is_push {
+        return Ok(event.is_no_push());
     }
-    let payload: PushPayload = serde_json::from_slice(body).map_err(json)?;
-    let field = |source| Error::Field {
-        event: event.clone(),
-        source,
+    let payload: PushPayload = event.payload(body)?;
+    let change = Change {
+        repository: payload.project.path_with_namespace,
+        clone_urls: [payload.project.git_http_url, payload.project.git_ssh_url],
+        ref_name: payload.ref_name,
+        before: Some(payload.before),
+        after: Some(payload.after),
+        pushers: [payload.user_username, payload.user_name],
     };
-    // Idempotency-Key is the same for all attempts of one delivery. GitLab before 17.4 sends only the other header.
-    let delivery_id = header("idempotency-key").or_else(|| header("x-gitlab-event-uuid"));
-    let delivery_id = match delivery_id {
-        Some(text) => text.parse().map_err(field)?,
-        None => DeliveryId::of_content(body),
-    };
-    let ref_name = payload.ref_name.parse().map_err(field)?;
-    let project = payload.project;
-    Ok(Report::Push(Push {
-        push_id: PushId::new(source, &delivery_id, &ref_name),
-        source: source.clone(),
-        delivery_id,
-        repository: project.path_with_namespace.parse().map_err(field)?,
-        clone_urls: [project.git_http_url, project.git_ssh_url]
-            .into_iter()
-            .flatten()
-            .filter(|url| url.len() <= MAX_URL_BYTES)
-            .filter_map(|url| public_url(&url))
-            .collect(),
-        ref_name,
-        before: ObjectId::parse_nullable(&payload.before).map_err(field)?,
-        after: ObjectId::parse_nullable(&payload.after).map_err(field)?,
-        pusher: [payload.user_username, payload.user_name]
-            .into_iter()
-            .flatten()
-            .find(|name| !name.is_empty())
-            .map(|name| plain(&name, MAX_PUSHER_CHARACTERS)),
-        trigger: Trigger::Webhook,
-        missed: None,
-    }))
+    // These are equal and stay the same for all attempts of one delivery, but only webhook-id is signed, if there is a signing
+    // token. GitLab before 17.4 sends only the last one.
+    let names = [standard::ID_HEADER, "idempotency-key", "x-gitlab-event-uuid"];
+    let delivery = names.iter().find_map(|name| text(headers, name));
+    event.report(vec![change], source, delivery, body)
 }

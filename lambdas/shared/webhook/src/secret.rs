@@ -1,35 +1,102 @@
 //! The secret of a source's webhook.
 
+use chrono::{DateTime, Utc};
+use domain::source::Provider;
+use http::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
-use subtle::ConstantTimeEq;
+use serde::{Deserialize, Serialize};
 
-/// The JSON of a webhook secret.
-#[derive(Debug, Clone, Deserialize)]
+use crate::{Refusal, proof};
+
+/// The JSON of a webhook secret. It says how the webhooks of its source are proven, because nothing in a request can be
+/// trusted to say that.
+///
+/// `S` is a secret text. A [`SecretString`] can be read and not written: [`WebhookSecret::expose`] is the only way to write
+/// one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct WebhookSecret {
-    /// The token for new webhooks.
-    pub token: SecretString,
-    /// Other tokens that are accepted while they are being replaced.
-    #[serde(default)]
-    pub also_accepted: Vec<SecretString>,
+pub struct WebhookSecret<S = SecretString> {
+    /// The kind of the git host that calls the webhook.
+    #[serde(default = "gitlab")]
+    pub provider: Provider,
+    /// The secret of new webhooks, which GitLab calls their token.
+    #[serde(alias = "token")]
+    pub secret: S,
+    /// Other secrets that are accepted while they are being replaced.
+    #[serde(default = "Vec::new")]
+    pub also_accepted: Vec<S>,
+}
+
+/// The kind of host of a secret that does not name it, as none did when there was no other.
+fn gitlab() -> Provider {
+    Provider::GitLab
 }
 
 impl WebhookSecret {
-    /// Returns whether `offered` is one of the tokens. It is always compared with every token to its end, so that the
-    /// time reveals nothing about the tokens except their lengths.
+    /// Creates the secret of a new webhook.
     #[must_use]
-    pub fn accepts(&self, offered: &[u8]) -> bool {
-        let tokens = std::iter::once(&self.token).chain(&self.also_accepted);
-        let mut accepted = subtle::Choice::from(0);
-        for token in tokens {
-            let token = token.expose_secret().as_bytes();
-            // An empty token in the secret would let everyone in.
-            if !token.is_empty() {
-                accepted |= token.ct_eq(offered);
-            }
+    pub fn new(provider: Provider, secret: SecretString) -> Self {
+        Self {
+            provider,
+            secret,
+            also_accepted: Vec::new(),
         }
-        accepted.into()
+    }
+
+    /// Returns the secret whose webhooks are sent with `secret` from now on. What was accepted before still is.
+    #[must_use]
+    pub fn rotated(self, secret: SecretString) -> Self {
+        let mut also_accepted = vec![self.secret];
+        also_accepted.extend(self.also_accepted);
+        Self {
+            also_accepted,
+            ..Self::new(self.provider, secret)
+        }
+    }
+
+    /// Returns the secret after its rotation, when only what new webhooks are sent with is accepted.
+    #[must_use]
+    pub fn finished(self) -> Self {
+        Self::new(self.provider, self.secret)
+    }
+
+    /// Returns the JSON text, with the secrets in it, as Secrets Manager stores it.
+    ///
+    /// # Errors
+    /// Returns an error if the text cannot be written as JSON, which does not happen to texts.
+    pub fn expose(&self) -> serde_json::Result<SecretString> {
+        let exposed = WebhookSecret {
+            provider: self.provider,
+            secret: self.secret.expose_secret(),
+            also_accepted: self
+                .also_accepted
+                .iter()
+                .map(ExposeSecret::expose_secret)
+                .collect(),
+        };
+        serde_json::to_string(&exposed).map(SecretString::from)
+    }
+
+    /// Checks what the headers of a request can tell by themselves: the token or password if the host sends one, or else that
+    /// there is a signature that can be one. The body is not known yet.
+    ///
+    /// # Errors
+    /// Returns why the request is refused.
+    pub fn check_headers(&self, headers: &HeaderMap, now: DateTime<Utc>) -> Result<(), Refusal> {
+        proof(self.provider).check(headers, None, &self.secrets(), now)
+    }
+
+    /// Checks that a request is from the git host, and returns the host's kind.
+    ///
+    /// # Errors
+    /// Returns why the request is refused.
+    pub fn check(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<Provider, Refusal> {
+        proof(self.provider).check(headers, Some(body), &self.secrets(), now)?;
+        Ok(self.provider)
+    }
+
+    fn secrets(&self) -> Vec<&SecretString> {
+        std::iter::once(&self.secret).chain(&self.also_accepted).collect()
     }
 }
 
@@ -37,33 +104,21 @@ impl WebhookSecret {
 mod tests {
     use super::*;
 
-    fn secret(json: &str) -> WebhookSecret {
-        serde_json::from_str(json).unwrap()
-    }
-
     #[test]
-    fn each_token_of_the_secret_is_accepted_and_nothing_else() {
-        let secret = secret(r#"{"token":"new","also_accepted":["old"]}"#);
-        assert!(secret.accepts(b"new"));
-        assert!(secret.accepts(b"old"));
-        for wrong in [&b""[..], b"ne", b"newer", b"NEW", b"newold"] {
-            assert!(!secret.accepts(wrong));
-        }
-    }
-
-    #[test]
-    fn the_documentation_shows_the_secret_as_it_is_read() {
-        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/operations.md");
-        let text = std::fs::read_to_string(page).unwrap();
-        let (_, rest) = text.split_once("**webhook secret**").unwrap();
-        let (_, rest) = rest.split_once("```json\n").unwrap();
-        let secret = secret(rest.split_once("```").unwrap().0);
-        assert!(secret.accepts(b"what new webhooks send"));
-        assert!(secret.accepts(b"what old ones still send"));
-    }
-
-    #[test]
-    fn an_empty_token_is_never_accepted() {
-        assert!(!secret(r#"{"token":"","also_accepted":[""]}"#).accepts(b""));
+    fn a_rotated_secret_is_read_as_it_was_written_until_the_rotation_is_finished() {
+        let read = |secret: &WebhookSecret| -> WebhookSecret {
+            serde_json::from_str(secret.expose().unwrap().expose_secret()).unwrap()
+        };
+        let texts = |secret: &WebhookSecret| -> Vec<String> {
+            let texts = secret.secrets().into_iter();
+            texts.map(|text| text.expose_secret().to_owned()).collect()
+        };
+        let first = WebhookSecret::new(Provider::Gitea, "first".into());
+        let third = read(&read(&first).rotated("second".into())).rotated("third".into());
+        assert_eq!(third.provider, Provider::Gitea);
+        assert_eq!(texts(&third), ["third", "second", "first"]);
+        let finished = read(&third.finished());
+        assert_eq!(finished.provider, Provider::Gitea);
+        assert_eq!(texts(&finished), ["third"]);
     }
 }

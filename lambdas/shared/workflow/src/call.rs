@@ -101,6 +101,7 @@ mod tests {
                 reason: IgnoreReason::RefNotWanted,
                 detail: "no glob matches".to_owned(),
                 duplicate_of: None,
+                further: vec![],
             }))
         };
         let trail = MemoryTrail::<Push>::default();

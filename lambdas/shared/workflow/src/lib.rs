@@ -16,7 +16,7 @@ use serde::Serialize;
 
 pub use call::Call;
 pub use serve::{run, run_with, serve, to_json};
-pub use stopped::{StoppedExecution, records_its_end_itself};
+pub use stopped::{StoppedExecution, parse_push};
 
 use audit::{AuditError, EventStore, MAX_ATTEMPTS, backoff};
 use aws::failure::Failed;
@@ -92,6 +92,7 @@ where
                 execution_id: payload.execution().id.clone(),
                 error: failed.code.to_string(),
                 cause: failed.cause.clone(),
+                failed_at: None,
             }))
         }
     };

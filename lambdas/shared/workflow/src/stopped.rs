@@ -4,7 +4,8 @@
 //! and passes the event unchanged to the function.
 
 use chrono::DateTime;
-use domain::contract::Execution;
+use domain::contract::{Envelope, Execution, Failure};
+use domain::push::Push;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::{Error, Value};
@@ -91,8 +92,37 @@ impl<I: DeserializeOwned> StoppedExecution<I> {
     }
 }
 
+/// Parses the payload that the state machine or EventBridge calls a stage of a push with. `input` returns the stage's input
+/// for the failure of an execution that was stopped.
+///
+/// # Errors
+/// Returns the parser's error if the payload has neither form.
+pub fn parse_push<T: DeserializeOwned>(
+    payload: Value,
+    input: impl FnOnce(Failure) -> T,
+) -> Result<Envelope<T>, Error> {
+    let Some(stopped) = StoppedExecution::<Push>::parse(&payload)? else {
+        return serde_json::from_value(payload);
+    };
+    if stopped.has_failed {
+        return Err(records_its_end_itself("FAILED"));
+    }
+    Ok(Envelope {
+        push: stopped.input,
+        execution: Execution {
+            id: Execution::redriven(stopped.execution.id, stopped.redrive_count),
+            ..stopped.execution
+        },
+        attempt: 0,
+        input: input(Failure {
+            stage: "Execution".to_owned(),
+            error: stopped.error,
+            cause: stopped.cause,
+        }),
+    })
+}
+
 /// Returns the error that an execution with this status is not one that others close.
-#[must_use]
-pub fn records_its_end_itself(status: &str) -> Error {
+fn records_its_end_itself(status: &str) -> Error {
     Error::custom(format!("an execution that is {status} records its end itself"))
 }

@@ -204,11 +204,12 @@ async fn a_failure_is_recorded_with_the_attempt_and_may_be_followed_by_success()
         .unwrap_err();
     assert_eq!(failed.code, Code::GitHostUnreachable);
     let event = PushEvent::AttemptFailed(AttemptFailed {
-        stage: Stage::Fetch,
+        stage: Stage::Fetch.to_string(),
         attempt: 2,
         execution_id: "e1".into(),
         error: "GitHostUnreachable".into(),
         cause: failed.cause,
+        failed_at: None,
     });
     assert_eq!(scene.events().last(), Some(&event));
     scene.fetch(async || Ok(samples::fetched(7))).await.unwrap();
@@ -458,7 +459,7 @@ async fn a_stage_that_runs_out_of_time_fails_with_its_own_code() {
     let Some(PushEvent::AttemptFailed(attempt)) = events.last() else {
         panic!("{events:?}")
     };
-    assert_eq!((attempt.stage, attempt.attempt), (Stage::Fetch, 2));
+    assert_eq!((&*attempt.stage, attempt.attempt), ("Fetch", 2));
     assert_eq!(
         (attempt.error.as_str(), &attempt.cause),
         ("StageTimedOut", &failed.cause)
@@ -535,6 +536,8 @@ async fn a_stage_returns_its_output_even_if_the_response_to_its_write_is_lost() 
 
 fn archive_with(warning_bytes: usize) -> Archive {
     Archive {
+        format: None,
+        taken_entries: None,
         warnings: vec!["x".repeat(warning_bytes)],
         ..samples::archive()
     }

@@ -159,6 +159,7 @@ pub fn listed(name: &str, object: char) -> ListedRef {
     ListedRef {
         name: name.parse().unwrap(),
         object: object_id(object),
+        tag_of: None,
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use aws::AwsFailure;
-use aws::destination::{DestinationObject, DestinationStore, Prepared};
+use aws::destination::{DestinationObject, DestinationStore, Prepared, Zip};
 use aws::staging::StorageError;
-use domain::contract::{Delivered, StagedObject};
+use domain::contract::Delivered;
 use domain::destination::Destination;
 use tokio::sync::Notify;
 
@@ -20,6 +20,7 @@ pub enum Step {
     Prepare,
     Complete,
     Abort,
+    Remove,
 }
 
 /// A planned fault of one call.
@@ -46,6 +47,8 @@ struct Contents {
     documents: HashMap<String, Document>,
     copies: HashMap<String, DestinationObject>,
     has_lost_what_was_staged: bool,
+    /// What the versions of all zips have in them.
+    versions_of_zips: HashMap<String, String>,
     versions: u64,
     steps: Vec<Step>,
     plan: Vec<(Step, usize, Fault)>,
@@ -84,8 +87,20 @@ impl MemoryStore {
         contents.write(destination, described(content, metadata));
     }
 
+    /// Lets the object have been written while the bucket kept no versions.
+    pub fn forget_version(&self, destination: &Destination, version_id: Option<&str>) {
+        let mut contents = self.contents();
+        let object = contents.objects.get_mut(&name_of(destination)).unwrap();
+        object.version_id = version_id.map(str::to_owned);
+    }
+
     pub fn remove(&self, destination: &Destination) {
         self.contents().objects.remove(&name_of(destination));
+    }
+
+    /// Lets the versions of all zips expire, except for those that are at their destinations.
+    pub fn expire_versions(&self) {
+        self.contents().versions_of_zips.clear();
     }
 
     pub fn lose_what_was_staged(&self) {
@@ -152,7 +167,10 @@ impl Contents {
 
     fn write(&mut self, destination: &Destination, mut object: DestinationObject) -> DestinationObject {
         self.versions += 1;
-        object.version_id = Some(format!("v{}", self.versions));
+        let version_id = format!("v{}", self.versions);
+        let content = object.etag.trim_matches('"').trim_end_matches("-1").to_owned();
+        self.versions_of_zips.insert(version_id.clone(), content);
+        object.version_id = Some(version_id);
         self.objects.insert(name_of(destination), object.clone());
         object
     }
@@ -183,22 +201,22 @@ impl DestinationStore for MemoryStore {
 
     async fn prepare(
         &self,
-        staged: &StagedObject,
+        zip: Zip<'_>,
         destination: &Destination,
         metadata: &HashMap<String, String>,
     ) -> Result<Prepared, StorageError> {
         self.begin(Step::Prepare, destination).await?;
         let mut contents = self.contents();
-        if contents.has_lost_what_was_staged {
-            return Err(StorageError::Missing {
-                key: staged.key.to_string(),
-            });
-        }
+        let content = match zip {
+            Zip::Staged(staged) if !contents.has_lost_what_was_staged => staged.sha256.clone(),
+            Zip::Staged(_) => None,
+            Zip::Version(version, _) => contents.versions_of_zips.get(&version.version_id).cloned(),
+        };
+        let content = content.ok_or_else(|| zip.missing())?;
         let upload_id = format!("upload-{}", contents.count(Step::Prepare));
-        let content = staged.sha256.as_deref().unwrap();
         contents
             .copies
-            .insert(upload_id.clone(), described(content, metadata.clone()));
+            .insert(upload_id.clone(), described(&content, metadata.clone()));
         Ok(Prepared {
             upload_id,
             parts: vec![],
@@ -232,6 +250,27 @@ impl DestinationStore for MemoryStore {
             etag: object.etag,
             provenance: None,
         }))
+    }
+
+    async fn remove_if_unchanged(
+        &self,
+        destination: &Destination,
+        expected: &str,
+    ) -> Result<bool, StorageError> {
+        let is_lost = self.begin(Step::Remove, destination).await?;
+        let mut contents = self.contents();
+        let there = contents
+            .objects
+            .get(&name_of(destination))
+            .map(|object| object.etag.as_str());
+        if there != Some(expected) {
+            return Ok(false);
+        }
+        contents.objects.remove(&name_of(destination));
+        match is_lost {
+            true => Err(unavailable(destination)),
+            false => Ok(true),
+        }
     }
 
     async fn abort(&self, prepared: &Prepared, _: &Destination) {

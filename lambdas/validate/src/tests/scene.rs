@@ -57,7 +57,7 @@ impl Scene {
     pub async fn deliver(&self, execution: &str, push: &Push, settings: &str) -> Deliver {
         match self.validate(execution, push, settings).await.unwrap() {
             Validated::Deliver(deliver) => deliver,
-            Validated::Ignore(ignored) => panic!("{ignored:?}"),
+            other => panic!("{other:?}"),
         }
     }
 

@@ -2,10 +2,11 @@
 
 use domain::error::remedy;
 use domain::state::PushState;
+use local_aws::console::Console;
 use maud::{Markup, html};
 
 /// Returns the failure of the execution in charge, or nothing if it has not failed.
-pub fn panel(push: &PushState) -> Markup {
+pub fn panel(push: &PushState, console: Option<&Console>) -> Markup {
     let Some(failed) = &push.failure else {
         return html! {};
     };
@@ -23,6 +24,10 @@ pub fn panel(push: &PushState) -> Markup {
                 dd { bdi { (cause.trim()) } }
                 dt { "What to do" }
                 dd class="remedy" { (remedy) }
+                @if let Some(log) = console.and_then(|console| console.log(&failure.stage, push.push_id(), push.received_at)) {
+                    dt { "Log" }
+                    dd { a id="failure-log" href=(log) { "What the function has logged about the push" } }
+                }
                 @if push.status.is_complete() {
                     dt { "Before" }
                     dd { "The push was " (push.status) " before, and stays so." }

@@ -1,6 +1,7 @@
 //! The timeline, as a table whose rows have bars. Each row says in words what its bar shows.
 
 use chrono::TimeDelta;
+use local_aws::console::Console;
 use maud::{Markup, html};
 
 use crate::text::{bytes, clock, duration};
@@ -10,7 +11,7 @@ use crate::timeline::{End, Outcome, Run, Span};
 const NARROWEST: i64 = 6;
 
 /// Returns the timeline of each execution, the last one first.
-pub fn panel(runs: &[Run], console: Option<&str>) -> Markup {
+pub fn panel(runs: &[Run], console: Option<&Console>) -> Markup {
     let several = runs.len() > 1;
     html! {
         section class="panel" aria-labelledby="timeline-title" {
@@ -22,9 +23,9 @@ pub fn panel(runs: &[Run], console: Option<&str>) -> Markup {
                 (table(index, run))
                 p class="execution" {
                     "Execution "
-                    @match console.filter(|console| console.starts_with("https://")) {
+                    @match console {
                         Some(console) => {
-                            a id={ "execution-" (index) } href={ (console) "#/v2/executions/details/" (run.execution) } {
+                            a id={ "execution-" (index) } href=(console.execution(&run.execution)) {
                                 code { (name(&run.execution)) }
                             }
                         },

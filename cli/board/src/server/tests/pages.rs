@@ -200,6 +200,8 @@ async fn a_failure_has_its_code_its_cause_and_its_remedy_once() {
     for part in ["CommitNotFound", "the host does not have the commit.", remedy] {
         assert_eq!(panel.matches(part).count(), 1, "{part} in {panel}");
     }
+    let log = "log-group/$252Faws$252Flambda$252Fpush$252Dcode$252Ffetch/log-events$3FfilterPattern";
+    assert!(panel.contains(log), "{panel}");
 }
 
 #[tokio::test]

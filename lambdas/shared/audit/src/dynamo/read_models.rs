@@ -2,12 +2,12 @@
 //! become so again.
 
 use std::collections::{BTreeSet, HashMap};
-use std::str::FromStr;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::Utc;
 use domain::aggregate::{Aggregate, RecordedEvent};
 
+use super::images::id_in;
 use super::{AwsFailure, DELIVERED, DynamoTrail, Item, delivered_item, delivered_key, read_model, text};
 use crate::error::partition_key;
 use crate::{AuditError, EventStore, MAX_ATTEMPTS, backoff};
@@ -77,8 +77,7 @@ impl<A: Aggregate> DynamoTrail<A> {
         let mut ids = Vec::new();
         for item in read.items() {
             let pk = item.get("pk").and_then(|pk| pk.as_s().ok());
-            let id = pk.and_then(|pk| pk.strip_prefix(A::KIND)?.strip_prefix('#'));
-            let id = id.and_then(|id| A::Id::from_str(id).ok());
+            let id = pk.and_then(|pk| id_in::<A>(pk));
             // The first event and the read model are next to each other.
             if let Some(id) = id
                 && ids.last() != Some(&id)

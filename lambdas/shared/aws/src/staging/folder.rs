@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use domain::contract::StagedObject;
-use domain::destination::{ObjectKey, staging_key};
-use domain::push::PushId;
+use domain::destination::ObjectKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -114,8 +113,16 @@ impl Staging for FolderStaging {
         loaded.check(object)
     }
 
-    async fn remove_all(&self, push_id: &PushId) -> Result<(), StorageError> {
-        let path = self.path(&staging_key(push_id, "")?);
+    async fn remove(&self, key: &ObjectKey) -> Result<(), StorageError> {
+        let path = self.path(key);
+        match tokio::fs::remove_file(&path).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(&path)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn remove_all(&self, prefix: &ObjectKey) -> Result<(), StorageError> {
+        let path = self.path(prefix);
         match tokio::fs::remove_dir_all(&path).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(&path)(error)),
             _ => Ok(()),

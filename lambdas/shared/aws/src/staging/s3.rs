@@ -9,8 +9,7 @@ use aws_sdk_s3::types::{
     ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier,
 };
 use domain::contract::StagedObject;
-use domain::destination::{ObjectKey, staging_key};
-use domain::push::PushId;
+use domain::destination::ObjectKey;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
@@ -271,8 +270,14 @@ impl Staging for S3Staging {
         loaded.check(object)
     }
 
-    async fn remove_all(&self, push_id: &PushId) -> Result<(), StorageError> {
-        let prefix = staging_key(push_id, "")?;
+    async fn remove(&self, key: &ObjectKey) -> Result<(), StorageError> {
+        let delete = self.client.delete_object().bucket(&self.bucket);
+        let deleted = delete.key(key.as_str()).send().await;
+        deleted.map_err(|error| self.failed(key, AwsFailure::new("s3:DeleteObject", &error)))?;
+        Ok(())
+    }
+
+    async fn remove_all(&self, prefix: &ObjectKey) -> Result<(), StorageError> {
         let mut pages = self
             .client
             .list_objects_v2()
@@ -282,8 +287,8 @@ impl Staging for S3Staging {
             .send();
         while let Some(page) = pages.next().await {
             let page =
-                page.map_err(|error| self.failed(&prefix, AwsFailure::new("s3:ListObjectsV2", &error)))?;
-            self.delete(&prefix, page).await?;
+                page.map_err(|error| self.failed(prefix, AwsFailure::new("s3:ListObjectsV2", &error)))?;
+            self.delete(prefix, page).await?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use domain::destination::staging_key;
+use domain::push::PushId;
 use tempfile::TempDir;
 
 use super::*;
@@ -208,9 +209,10 @@ async fn all_objects_of_a_push_are_removed_and_no_others() {
     let stored = scene.store_file(b"the pack").await.unwrap();
     let other: PushId = "00000000-0933-52f9-8a01-27081a19c5c8".parse().unwrap();
     // Nothing was staged for the other push.
-    scene.staging.remove_all(&other).await.unwrap();
+    let prefix = |push_id: &PushId| staging_key(push_id, "").unwrap();
+    scene.staging.remove_all(&prefix(&other)).await.unwrap();
     assert_eq!(scene.load(&stored).await.unwrap(), b"the pack");
-    scene.staging.remove_all(&scene.push_id).await.unwrap();
+    scene.staging.remove_all(&prefix(&scene.push_id)).await.unwrap();
     let error = scene.load(&stored).await.unwrap_err();
     assert!(matches!(error, StorageError::Missing { .. }), "{error}");
 }

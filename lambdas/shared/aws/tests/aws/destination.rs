@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use aws::destination::{DestinationObject, DestinationStore, Prepared, S3Destination};
+use aws::destination::{DestinationObject, DestinationStore, Prepared, S3Destination, Zip};
 use aws_sdk_s3::types::CompletedPart;
-use domain::contract::StagedObject;
+use domain::contract::{StagedObject, Version};
 use domain::destination::Destination;
 use domain::error::{Class, Code, Coded};
+use domain::samples;
 use testkit::Request;
 
 use testkit::aws::{AwsResponse, Service, asked};
@@ -56,7 +57,7 @@ fn copied() -> AwsResponse {
 
 async fn prepared(service: &Service) -> Prepared {
     let prepared = store_of(service)
-        .prepare(&staged(7), &destination(), &HashMap::new())
+        .prepare(Zip::Staged(&staged(7)), &destination(), &HashMap::new())
         .await;
     service.requests();
     prepared.unwrap()
@@ -71,7 +72,7 @@ async fn the_version_that_was_staged_is_copied_with_the_metadata() {
     let service = copying(copied()).await;
     let metadata = HashMap::from([("push-id".to_owned(), "1".to_owned())]);
     let prepared = store_of(&service)
-        .prepare(&staged(7), &destination(), &metadata)
+        .prepare(Zip::Staged(&staged(7)), &destination(), &metadata)
         .await
         .unwrap();
     assert_eq!(prepared.upload_id, "u1");
@@ -94,6 +95,41 @@ async fn the_version_that_was_staged_is_copied_with_the_metadata() {
 }
 
 #[tokio::test]
+async fn a_version_that_was_delivered_is_copied_from_its_own_bucket_by_its_escaped_key() {
+    let version = Version {
+        push_id: samples::push("d1", "refs/heads/main").push_id,
+        bucket: "other-zips".into(),
+        key: "gitlab/a+b/%68eads/heads/推送 1.zip".parse().unwrap(),
+        version_id: "v7.x_y".into(),
+    };
+    let zip = Zip::Version(&version, COPY_PART_BYTES + 1);
+    let service = copying(copied()).await;
+    let prepared = store_of(&service)
+        .prepare(zip, &destination(), &HashMap::new())
+        .await
+        .unwrap();
+    assert_eq!(prepared.parts.len(), 2);
+    for copy in &service.requests()[1..] {
+        assert_eq!(
+            header(copy, "x-amz-copy-source"),
+            Some("other-zips/gitlab/a%2Bb/%2568eads/heads/%E6%8E%A8%E9%80%81%201.zip?versionId=v7.x_y")
+        );
+    }
+    for code in ["NoSuchVersion", "NoSuchKey"] {
+        let service = copying(AwsResponse::error(404, code)).await;
+        let error = store_of(&service)
+            .prepare(zip, &destination(), &HashMap::new())
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), Code::VersionMissing);
+        assert!(
+            error.to_string().contains("v7.x_y of s3://other-zips/gitlab/a+b"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_object_without_a_version_is_copied_as_it_is() {
     let service = copying(copied()).await;
     let staged = StagedObject {
@@ -102,7 +138,7 @@ async fn an_object_without_a_version_is_copied_as_it_is() {
     };
     let store = store_of(&service);
     store
-        .prepare(&staged, &destination(), &HashMap::new())
+        .prepare(Zip::Staged(&staged), &destination(), &HashMap::new())
         .await
         .unwrap();
     let source = header(&service.requests()[1], "x-amz-copy-source").map(str::to_owned);
@@ -121,7 +157,7 @@ async fn a_large_object_is_copied_in_parts_without_gap_or_overlap() {
         let service = copying(copied()).await;
         let store = store_of(&service);
         let prepared = store
-            .prepare(&staged(size), &destination(), &HashMap::new())
+            .prepare(Zip::Staged(&staged(size)), &destination(), &HashMap::new())
             .await
             .unwrap();
         let requests = service.requests();
@@ -146,7 +182,7 @@ async fn a_copy_that_fails_is_removed_and_its_error_classified() {
     for (answer, code) in errors_of_a_staged_object().into_iter().chain([late]) {
         let service = copying(answer.clone()).await;
         let error = store_of(&service)
-            .prepare(&staged(7), &destination(), &HashMap::new())
+            .prepare(Zip::Staged(&staged(7)), &destination(), &HashMap::new())
             .await
             .unwrap_err();
         assert_eq!(error.code(), code, "{answer:?}");
@@ -165,7 +201,7 @@ async fn errors_at_the_beginning_of_a_copy_are_classified() {
     ] {
         let service = Service::always(answer).await;
         let error = store_of(&service)
-            .prepare(&staged(7), &destination(), &HashMap::new())
+            .prepare(Zip::Staged(&staged(7)), &destination(), &HashMap::new())
             .await
             .unwrap_err();
         assert_eq!(error.code(), code);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use aws::staging::{PIECE_BYTES, Piece, S3Staging, Staging, StorageError};
 use domain::contract::StagedObject;
-use domain::destination::ObjectKey;
+use domain::destination::{ObjectKey, staging_key};
 use domain::error::{Code, Coded};
 use domain::push::PushId;
 use tempfile::TempDir;
@@ -238,7 +238,10 @@ async fn the_objects_of_a_push_are_removed_page_by_page() {
         _ => AwsResponse::new(200, "<DeleteResult/>"),
     })
     .await;
-    staging_of(&service).remove_all(&push_id).await.unwrap();
+    staging_of(&service)
+        .remove_all(&staging_key(&push_id, "").unwrap())
+        .await
+        .unwrap();
     let requests = service.requests();
     let list = "GET /staging/?list-type=2&prefix=pushes%2F87513765-0933-52f9-8a01-27081a19c5c8%2F";
     assert_eq!(asked(&requests[0]), list);
@@ -256,7 +259,10 @@ async fn nothing_is_removed_if_nothing_was_staged() {
     let empty = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
     let service = Service::always(AwsResponse::new(200, empty)).await;
     let push_id = "87513765-0933-52f9-8a01-27081a19c5c8".parse().unwrap();
-    staging_of(&service).remove_all(&push_id).await.unwrap();
+    staging_of(&service)
+        .remove_all(&staging_key(&push_id, "").unwrap())
+        .await
+        .unwrap();
     assert_eq!(service.requests().len(), 1);
 }
 
@@ -293,7 +299,10 @@ async fn an_object_that_cannot_be_removed_is_a_failure_despite_the_status_200() 
         ),
     ] {
         let service = Service::in_turn(vec![listed, deleted]).await;
-        let error = staging_of(&service).remove_all(&push_id).await.unwrap_err();
+        let error = staging_of(&service)
+            .remove_all(&staging_key(&push_id, "").unwrap())
+            .await
+            .unwrap_err();
         assert_eq!(error.code(), code, "{error}");
     }
 }

@@ -353,3 +353,64 @@ fn numbers_never_run_backwards() {
     );
     assert_eq!(next_sequence(None, at(-1)), 0);
 }
+
+#[test]
+fn a_push_is_of_a_ref_by_its_source_repository_and_name() {
+    let main = samples::push("d1", "refs/heads/main");
+    let delivered = DeliveredPush::new(&main, 1, None, "a".repeat(64));
+    assert!(delivered.is_of_ref_of(&main));
+    let others = [
+        samples::push("d2", "refs/heads/next"),
+        Push {
+            source: "another".parse().unwrap(),
+            ..main.clone()
+        },
+        Push {
+            repository: "another/project".parse().unwrap(),
+            ..main
+        },
+    ];
+    for other in others {
+        assert!(!delivered.is_of_ref_of(&other), "{other:?}");
+    }
+}
+
+/// Two pushes of a ref have different numbers. If the trail says otherwise, the git host decides, which did not show the ref.
+#[test]
+fn a_push_outlives_a_deletion_by_a_higher_number() {
+    let deletion = DeliveredPush {
+        after: None,
+        ..push(Some('a'), 'b', 2, None)
+    };
+    for (sequence, ref_now, stays) in [
+        (1, Some('b'), false),
+        (2, Some('b'), false),
+        (3, Some('b'), true),
+        (3, None, false),
+    ] {
+        let current = push(Some('a'), 'b', sequence, ref_now);
+        assert_eq!(
+            outlives(&current, &deletion).is_some(),
+            stays,
+            "{sequence} {ref_now:?}"
+        );
+    }
+}
+
+/// A number equal to that of the rollback is its own.
+#[test]
+fn what_comes_after_a_rollback_has_a_higher_number() {
+    let rollback = |sequence| DeliveredPush {
+        trigger: Trigger::Rollback,
+        ..push(Some('a'), 'a', sequence, Some('a'))
+    };
+    for (sequence, goes_before) in [(1, false), (2, true), (3, true)] {
+        let other = rollback(sequence);
+        assert_eq!(goes_before_rollback(&rollback(2), &other, None), goes_before);
+    }
+    // The ref is where it was, so only a deletion in between says that it has moved.
+    let again = push(None, 'a', 4, Some('a'));
+    for (deletion, goes_before) in [(None, false), (Some(1), false), (Some(2), false), (Some(3), true)] {
+        assert_eq!(goes_before_rollback(&rollback(2), &again, deletion), goes_before);
+    }
+}

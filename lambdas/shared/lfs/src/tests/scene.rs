@@ -1,17 +1,17 @@
 //! Fetches LFS objects into a staging area.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws::failure::Failed;
 use aws::staging::FolderStaging;
-use credentials::Credentials;
+use credentials::{Credentials, GitSecretJson};
 use domain::contract::LfsObjects;
 use domain::error::{Code, Coded};
 use domain::limits::LfsLimits;
 use domain::push::{DeliveryId, PushId};
 use domain::source::GitHost;
-use openssl::x509::X509;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tree::{LfsOid, Pointer};
@@ -65,8 +65,11 @@ impl Scene {
     }
 
     pub async fn fetch(&self, pointers: &[Pointer]) -> Result<LfsObjects, Error> {
-        let credentials: Credentials = serde_json::from_value(self.credentials.clone()).unwrap();
-        let authorities = X509::stack_from_pem(self.authorities.as_bytes()).unwrap();
+        let source = "gitlab".parse().unwrap();
+        let secret =
+            json!({"credentials": self.credentials, "ca_certificates": self.authorities}).to_string();
+        let secret = GitSecretJson::parse(&source, &secret.into()).unwrap();
+        let credentials = Credentials::of(&source, &secret, &Arc::default()).unwrap();
         let hosts: Vec<GitHost> = self.git_hosts.iter().map(|host| host.parse().unwrap()).collect();
         let request = LfsRequest {
             clone_url: &self.clone_url.parse().unwrap(),
@@ -74,7 +77,6 @@ impl Scene {
             repositories: &[],
             lfsconfig: self.lfsconfig.clone().map(String::into_bytes),
             credentials: &credentials,
-            authorities: &authorities,
             limits: self.limits,
             deadline: Instant::now() + Duration::from_secs(self.seconds),
             push_id: &push_id(),

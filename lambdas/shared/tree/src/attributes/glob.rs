@@ -89,7 +89,15 @@ impl Glob {
     pub fn new(pattern: &Pattern) -> Self {
         let text = pattern.text.as_slice();
         let name_only = pattern.mode.contains(Mode::NO_SUB_DIR) && !pattern.mode.contains(Mode::ABSOLUTE);
-        let (prefix, rest) = text.split_at(pattern.first_wildcard_pos.unwrap_or(text.len()));
+        // A pattern begins with one of these only if it was escaped, or if it stood behind a slash. The backslash ends git's prefix,
+        // and gix has removed it, as it has the slash.
+        let is_escaped = matches!(text.first(), Some(b'!' | b'#')) && !pattern.mode.contains(Mode::ABSOLUTE);
+        let special = if is_escaped {
+            Some(0)
+        } else {
+            pattern.first_wildcard_pos
+        };
+        let (prefix, rest) = text.split_at(special.unwrap_or(text.len()));
         Self {
             name_only,
             must_be_folder: pattern.mode.contains(Mode::MUST_BE_DIR),

@@ -1,72 +1,19 @@
 //! Builds requests as GitLab sends them.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use domain::git::without_dot_git;
-use serde::Serialize;
+use domain::source::Provider;
 use serde_json::{Value, json};
 use url::Url;
 use uuid::Uuid;
 
-use super::TOKEN_HEADER;
+use crate::push_hook::{Commit, PushHook, or_zeros};
+use crate::{Request, prove};
 
 /// The value of the header `User-Agent`.
 pub const USER_AGENT: &str = "GitLab/18.5.0";
 
-/// The id that git hosts write if there is no object.
-const ZEROS: &str = "0000000000000000000000000000000000000000";
-
-/// A push of one ref, as a git host reports it.
-#[derive(Debug, Clone)]
-pub struct PushHook {
-    /// The repository's path, such as `group/project`.
-    pub repository: String,
-    /// The URL to clone it by HTTP.
-    pub git_http_url: String,
-    /// The URL to clone it by SSH.
-    pub git_ssh_url: String,
-    /// The full name of the ref.
-    pub ref_name: String,
-    /// What the ref pointed to before, or `None` if the push created it.
-    pub before: Option<String>,
-    /// The commit or annotated tag that the ref points to now, or `None` if the push deleted it.
-    pub after: Option<String>,
-    /// The commit that the ref leads to.
-    pub commit: Option<String>,
-    /// The last commits that came with the push, oldest first.
-    pub commits: Vec<Commit>,
-    /// How many commits came with the push.
-    pub total_commits: usize,
-    /// Who pushed.
-    pub user: Person,
-}
-
-/// A commit of a [`PushHook`].
-#[derive(Debug, Clone)]
-pub struct Commit {
-    /// Its id.
-    pub id: String,
-    /// Its message.
-    pub message: String,
-    /// Its time.
-    pub timestamp: DateTime<Utc>,
-    /// Its author.
-    pub author: Person,
-}
-
-/// A name and an e-mail address.
-#[derive(Debug, Clone, Serialize)]
-pub struct Person {
-    /// The name.
-    pub name: String,
-    /// The e-mail address.
-    pub email: String,
-}
-
 impl PushHook {
-    fn is_tag(&self) -> bool {
-        self.ref_name.starts_with("refs/tags/")
-    }
-
     /// Returns the value of the header `X-Gitlab-Event`.
     #[must_use]
     pub fn event(&self) -> &'static str {
@@ -81,15 +28,14 @@ impl PushHook {
     #[must_use]
     pub fn payload(&self) -> Value {
         let kind = if self.is_tag() { "tag_push" } else { "push" };
-        let or_zeros = |id: &Option<String>| id.clone().unwrap_or_else(|| ZEROS.to_owned());
         let (namespace, name) = self.repository.rsplit_once('/').unwrap_or(("", &self.repository));
         let web_url = without_dot_git(&self.git_http_url);
-        let username = self.user.email.split('@').next().unwrap_or_default();
+        let username = self.username();
         json!({
             "object_kind": kind,
             "event_name": kind,
-            "before": or_zeros(&self.before),
-            "after": or_zeros(&self.after),
+            "before": or_zeros(self.before.as_deref()),
+            "after": or_zeros(self.after.as_deref()),
             "ref": self.ref_name,
             "ref_protected": false,
             "checkout_sha": self.commit,
@@ -172,20 +118,29 @@ impl Delivery {
         }
     }
 
-    /// Returns the headers of a request that sends `payload` as `event` with the webhook's token. Their names are in
-    /// lower case, as API Gateway passes them on.
+    /// Returns the headers of a request that sends `payload` as `event`, with the webhook's secret token, or signed by its signing
+    /// token. Their names are in lower case, as API Gateway passes them on.
     #[must_use]
-    pub fn headers(&self, event: &str, token: &str, payload: &Value) -> [(&'static str, String); 7] {
-        [
+    pub fn headers(&self, event: &str, secret: &str, payload: &Value) -> Vec<(&'static str, String)> {
+        let id = self.idempotency_key.to_string();
+        let mut headers = prove(Provider::GitLab, secret, &id, payload.to_string().as_bytes());
+        headers.extend([
             ("user-agent", USER_AGENT.to_owned()),
             ("x-gitlab-event", event.to_owned()),
-            (TOKEN_HEADER, token.to_owned()),
             ("x-gitlab-event-uuid", self.event.to_string()),
             ("x-gitlab-webhook-uuid", self.webhook.to_string()),
             ("x-gitlab-instance", instance(payload)),
-            ("idempotency-key", self.idempotency_key.to_string()),
-        ]
+            ("idempotency-key", id),
+        ]);
+        headers
     }
+}
+
+/// Returns the delivery of a push.
+pub(super) fn deliver(hook: &PushHook, secret: &str) -> Request {
+    let payload = hook.payload();
+    let headers = Delivery::fresh().headers(hook.event(), secret, &payload);
+    Request::json(payload.to_string().into_bytes(), headers)
 }
 
 /// Returns the host that the payload names.
@@ -200,30 +155,7 @@ fn instance(payload: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn hook(ref_name: &str) -> PushHook {
-        let person = Person {
-            name: "A".to_owned(),
-            email: "a@example.com".to_owned(),
-        };
-        PushHook {
-            repository: "group/sub/project".to_owned(),
-            git_http_url: "http://127.0.0.1:4567/group/sub/project.git".to_owned(),
-            git_ssh_url: "git@127.0.0.1:group/sub/project.git".to_owned(),
-            ref_name: ref_name.to_owned(),
-            before: None,
-            after: Some("a".repeat(40)),
-            commit: Some("b".repeat(40)),
-            commits: vec![Commit {
-                id: "b".repeat(40),
-                message: "first\n\nmore".to_owned(),
-                timestamp: DateTime::UNIX_EPOCH,
-                author: person.clone(),
-            }],
-            total_commits: 1,
-            user: person,
-        }
-    }
+    use crate::push_hook::{ZEROS, sample as hook};
 
     #[test]
     fn a_branch_is_a_push_and_a_tag_is_a_tag_push() {

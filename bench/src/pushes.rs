@@ -1,0 +1,263 @@
+//! Replays the last commits of a branch as pushes, each as the difference from the one before and from nothing, and compares both
+//! with git.
+
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use domain::contract::{Archive, BaseUse, Deliver, FetchInput, FetchedCommit, PackageInput};
+use domain::push::Push;
+use domain::samples;
+use git_host::GitHost;
+
+use crate::compare;
+use crate::error::Error;
+use crate::measure::{self, Cost};
+use crate::peers;
+use crate::report::Spread;
+use crate::repository::{self, Tip};
+use crate::stage::{self, Delivered, Stage};
+
+/// What to replay.
+#[derive(Debug, clap::Args)]
+pub struct PushesArgs {
+    /// A folder with a git repository, bare or not.
+    repository: PathBuf,
+    /// The branch [default: the current branch].
+    #[arg(long = "ref", value_name = "REF")]
+    ref_name: Option<String>,
+    /// How many commits, by first parents.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    last: u32,
+    /// How many of them, the newest, are also pushed from nothing and compared with git. Of the others only the bytes are checked.
+    #[arg(long, default_value_t = 5)]
+    compared: u32,
+}
+
+/// The costs of one push.
+struct Costs {
+    fetch: Cost,
+    package: Cost,
+    whole_fetch: Cost,
+    whole_package: Cost,
+    clone: Cost,
+    archive: Cost,
+    received: u64,
+    whole_received: u64,
+}
+
+/// Prints a table, and fails if the bytes of two zips of a commit differ.
+pub fn run(args: &PushesArgs) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::io("start", Path::new("tokio")))?;
+    let tip = repository::tip(&args.repository, args.ref_name.as_deref())?;
+    let folder = tempfile::tempdir().map_err(Error::io("make a folder in", &std::env::temp_dir()))?;
+    let hosted = folder.path().join("hosted");
+    let mirror = hosted.join("repository.git");
+    repository::create_mirror(&args.repository, &tip, &mirror)?;
+    let host = runtime.block_on(GitHost::serve(&hosted, git_host::Options::with_any_commit()))?;
+    let commits = repository::last_commits(&mirror, &tip, args.last)?;
+    let replay = Replay {
+        deliver: Deliver {
+            clone_url: format!("{}/repository.git", host.origin()).parse()?,
+            ..samples::deliver()
+        },
+        folder: folder.path().to_owned(),
+        mirror,
+        tip,
+    };
+    let mut costs = Vec::new();
+    let mut last = None;
+    let mut used = 0;
+    for (number, commit) in commits.iter().enumerate() {
+        let is_compared = last.is_some() && commits.len() - number <= args.compared as usize;
+        say(&format!("{} of {}: {commit}", number + 1, commits.len()))?;
+        let (delivered, pushed) = replay.push(number, commit, last.as_ref(), is_compared)?;
+        used += u32::from(matches!(delivered.fetched.base, Some(BaseUse::Used(_))));
+        costs.extend(pushed);
+        last = Some(delivered);
+    }
+    let mut out = std::io::stdout();
+    let written = writeln!(
+        out,
+        "{}",
+        table(&repository::name(&args.repository), commits.len(), used, &costs)
+    );
+    written.map_err(Error::io("write to", Path::new("standard output")))
+}
+
+fn say(text: &str) -> Result<(), Error> {
+    let written = writeln!(std::io::stderr(), "{text}");
+    written.map_err(Error::io("write to", Path::new("standard error")))
+}
+
+struct Replay {
+    deliver: Deliver,
+    folder: PathBuf,
+    mirror: PathBuf,
+    tip: Tip,
+}
+
+impl Replay {
+    /// Delivers a commit after the last one, and from nothing. Returns what the next one begins from, and the costs.
+    fn push(
+        &self,
+        number: usize,
+        commit: &str,
+        last: Option<&Delivered>,
+        is_compared: bool,
+    ) -> Result<(Delivered, Option<Costs>), Error> {
+        repository::move_ref(&self.mirror, &self.tip.ref_name, commit)?;
+        let push = Push {
+            after: Some(commit.parse()?),
+            ..samples::push(&number.to_string(), &self.tip.ref_name)
+        };
+        let staging = self.folder.join("staging");
+        let (delivered, fetch, package) = self.deliver(&push, last, &staging)?;
+        let nothing = self.folder.join("nothing");
+        let (whole, whole_fetch, whole_package) = self.deliver(&push, None, &nothing)?;
+        compare::remove(&nothing)?;
+        if whole.archive.sha256 != delivered.archive.sha256 {
+            return Err(Error::Wrong {
+                zip: staging,
+                what: format!("the zip of {commit} is another one from nothing"),
+            });
+        }
+        let costs = is_compared.then(|| -> Result<Costs, Error> {
+            let clone_folder = self.folder.join("clone.git");
+            let their_zip = self.folder.join("archive.zip");
+            compare::remove(&clone_folder)?;
+            let branch = self.tip.ref_name.trim_start_matches("refs/heads/");
+            let clone = self.peer(&mut peers::shallow_clone(
+                &self.deliver.clone_url.to_string(),
+                branch,
+                &clone_folder,
+            ))?;
+            peers::ignore_attributes(&clone_folder)?;
+            let archive = self.peer(&mut peers::archive(&clone_folder, commit, &their_zip))?;
+            Ok(Costs {
+                fetch,
+                package,
+                whole_fetch,
+                whole_package,
+                clone,
+                archive,
+                received: delivered.fetched.received_bytes.unwrap_or(0),
+                whole_received: whole.fetched.received_bytes.unwrap_or(0),
+            })
+        });
+        Ok((delivered, costs.transpose()?))
+    }
+
+    /// Fetches and packages a push after `last`.
+    fn deliver(
+        &self,
+        push: &Push,
+        last: Option<&Delivered>,
+        staging: &Path,
+    ) -> Result<(Delivered, Cost, Cost), Error> {
+        let input = FetchInput {
+            deliver: self.deliver.clone(),
+        };
+        let (fetched, fetch) = self.stage::<_, FetchedCommit>(Stage::Fetch, push, input, last, staging)?;
+        let input = PackageInput {
+            deliver: self.deliver.clone(),
+            fetched: fetched.clone(),
+        };
+        let (archive, package) = self.stage::<_, Archive>(Stage::Package, push, input, None, staging)?;
+        let delivered = Delivered {
+            push: push.clone(),
+            deliver: self.deliver.clone(),
+            fetched,
+            archive,
+        };
+        Ok((delivered, fetch, package))
+    }
+
+    fn stage<I: serde::Serialize, O: serde::de::DeserializeOwned>(
+        &self,
+        stage: Stage,
+        push: &Push,
+        input: I,
+        last: Option<&Delivered>,
+        staging: &Path,
+    ) -> Result<(O, Cost), Error> {
+        let file = self.folder.join("last.json");
+        let mut more = vec![OsStr::new("--bases")];
+        if let Some(last) = last {
+            stage::write(&file, last)?;
+            more.extend(["--last".as_ref(), file.as_os_str()]);
+        }
+        let envelope = samples::envelope(push.clone(), input);
+        stage::run_apart(&self.folder, stage, &envelope, staging, &more)
+    }
+
+    fn peer(&self, command: &mut Command) -> Result<Cost, Error> {
+        measure::run(command, &self.folder.join("stderr"))
+    }
+}
+
+/// Formats the costs as Markdown.
+fn table(name: &str, pushes: usize, used: u32, costs: &[Costs]) -> String {
+    let median = |value: &dyn Fn(&Costs) -> f64| Spread::of(costs.iter().map(value)).median;
+    let row = |what: &str, ours: &dyn Fn(&Costs) -> f64, theirs: &dyn Fn(&Costs) -> f64, unit: &str| {
+        let ratio = Spread::of(costs.iter().map(|one| ours(one) / theirs(one)));
+        format!(
+            "| {what} | {:.3} {unit} | {:.3} {unit} | {ratio} |\n",
+            median(ours),
+            median(theirs)
+        )
+    };
+    let wall = |cost: Cost| cost.wall.as_secs_f64();
+    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let mut text = format!(
+        "### {name}: the last {pushes} commits as pushes, of which {used} had a base, and the newest {} are compared\n\n\
+         | What | With a base | Compared with | Ratio: median (min to max) |\n|---|---|---|---|\n",
+        costs.len()
+    );
+    text += &row(
+        "fetch / from nothing",
+        &|one| wall(one.fetch),
+        &|one| wall(one.whole_fetch),
+        "s",
+    );
+    text += &row(
+        "fetch / `git clone --depth 1 --bare`",
+        &|one| wall(one.fetch),
+        &|one| wall(one.clone),
+        "s",
+    );
+    text += &row(
+        "package / from nothing",
+        &|one| wall(one.package),
+        &|one| wall(one.whole_package),
+        "s",
+    );
+    text += &row(
+        "package / `git archive --format=zip -6`",
+        &|one| wall(one.package),
+        &|one| wall(one.archive),
+        "s",
+    );
+    text += &row(
+        "fetch and package / from nothing",
+        &|one| wall(one.fetch) + wall(one.package),
+        &|one| wall(one.whole_fetch) + wall(one.whole_package),
+        "s",
+    );
+    text += &row(
+        "bytes from the host / from nothing",
+        &|one| mebibytes(one.received),
+        &|one| mebibytes(one.whole_received),
+        "MiB",
+    );
+    let peak = |cost: fn(&Costs) -> Cost| median(&|one| mebibytes(cost(one).anonymous));
+    text + &format!(
+        "\nPeak anonymous memory with a base: fetch {:.1} MiB, package {:.1} MiB. The bytes of all {pushes} zips are those from nothing.\n",
+        peak(|one| one.fetch),
+        peak(|one| one.package),
+    )
+}

@@ -1,0 +1,110 @@
+//! The git hosts of a source.
+
+use std::time::Duration;
+
+use aws::failure::Failed;
+use credentials::Credentials;
+use domain::error::Code;
+use domain::git::RepositoryPath;
+use domain::policy::{Globs, named_repositories, url_of_named};
+use domain::remote_url::RemoteUrl;
+use domain::source::GitHost;
+use domain::source::SourceSettings;
+use remote::TransferProgram;
+
+use crate::check::Check;
+use crate::host_keys::presented;
+
+/// How long a host may take to list the refs of a repository.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How many of the repositories are asked for that the settings name.
+const MAX_REPOSITORIES: usize = 3;
+
+/// Checks each host: its key, the login, and the refs of a repository.
+pub async fn check(
+    settings: &SourceSettings,
+    credentials: &Credentials,
+    repository: Option<&RepositoryPath>,
+    program: &TransferProgram,
+) -> Vec<Check> {
+    let repositories = match repository {
+        Some(repository) => vec![repository.clone()],
+        None => {
+            let mut named = named_repositories(settings);
+            named.truncate(MAX_REPOSITORIES);
+            named
+        }
+    };
+    let mut checks = Vec::new();
+    for host in &settings.git_hosts {
+        if host.origin().scheme() == "ssh" {
+            let hosts = std::slice::from_ref(host);
+            let named = repositories.first();
+            let named = named.and_then(|path| url_of_named(settings.provider, hosts, path));
+            let url = named.unwrap_or_else(|| host.url().clone());
+            let check = host_key(host, &url, credentials, program).await;
+            let is_failed = check.is_failed();
+            checks.push(check);
+            if is_failed {
+                continue;
+            }
+        }
+        if repositories.is_empty() {
+            let reason = "the settings name no repository without a wildcard: name one with --repository GROUP/PROJECT";
+            checks.push(Check::not_checked(host.as_str(), reason));
+        }
+        for repository in &repositories {
+            let Some(url) = url_of_named(settings.provider, std::slice::from_ref(host), repository) else {
+                let reason = format!("no repository can be {repository} there");
+                let remedy = "Write its path as it is in the URL to clone it.";
+                checks.push(Check::wrong(host.as_str(), reason, remedy));
+                continue;
+            };
+            checks.push(refs(settings, credentials, &url, program).await);
+        }
+    }
+    checks
+}
+
+/// Checks that the key that an SSH host presents is pinned in the login for `url`.
+async fn host_key(
+    host: &GitHost,
+    url: &RemoteUrl,
+    credentials: &Credentials,
+    program: &TransferProgram,
+) -> Check {
+    let subject = format!("host key of {host}");
+    let key = match presented(host, program).await {
+        Ok(key) => key,
+        Err(failed) => return Check::failed(subject, &failed),
+    };
+    let pinned = match credentials.access(url).await {
+        Ok(credentials::Access::Key { known_hosts, .. }) => known_hosts,
+        Ok(_) => String::new(),
+        Err(error) => return Check::failed(subject, &Failed::new(&error)),
+    };
+    match key.check(&pinned) {
+        Ok(()) => Check::ok(subject, format!("{} {}", key.algorithm(), key.fingerprint())),
+        Err(reason) => Check::failed(subject, &Failed::with_cause(Code::HostKeyMismatch, &reason)),
+    }
+}
+
+/// Lists the refs of a repository, as the sweep does.
+async fn refs(
+    settings: &SourceSettings,
+    credentials: &Credentials,
+    url: &RemoteUrl,
+    program: &TransferProgram,
+) -> Check {
+    let subject = url.to_string();
+    let listed = match program.list_with(credentials, url, TIMEOUT).await {
+        Ok(listed) => listed,
+        Err(failed) => return Check::failed(subject, &failed),
+    };
+    let wanted = Globs::of_refs(settings).map_or(0, |globs| {
+        let names = listed.iter().map(|listed| listed.name.as_str());
+        names.filter(|name| globs.match_any(name)).count()
+    });
+    let found = format!("it lists {} refs, of which {wanted} are delivered", listed.len());
+    Check::ok(subject, found)
+}

@@ -1,0 +1,7 @@
+//! Requests of Bitbucket Data Center.
+
+#![no_main]
+
+use domain::source::Provider;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz::webhook::request(Provider::BitbucketDataCenter, input));

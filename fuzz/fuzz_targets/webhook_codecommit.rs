@@ -1,0 +1,5 @@
+//! Events of CodeCommit.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz::webhook::event(input));

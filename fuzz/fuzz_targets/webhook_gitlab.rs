@@ -1,0 +1,7 @@
+//! Requests of GitLab.
+
+#![no_main]
+
+use domain::source::Provider;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz::webhook::request(Provider::GitLab, input));

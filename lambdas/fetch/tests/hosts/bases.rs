@@ -1,0 +1,397 @@
+//! Commits that are fetched as the difference from that of an earlier push.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use domain::contract::{BaseUse, FetchedCommit, StagedPack};
+use domain::error::{Code, Coded};
+use domain::samples;
+use testkit::git;
+use testkit::http::Host;
+use testkit::ssh::Sshd;
+
+use crate::scene::{Ask, Scene};
+
+/// Files whose contents do not compress, so that what is fetched is seen from its size.
+fn files(count: usize) -> BTreeMap<String, Vec<u8>> {
+    let mut state = 7_u64;
+    let mut noise = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    let mut file = || (0..64).flat_map(|_| noise()).collect();
+    (0..count)
+        .map(|number| (format!("folder{}/{number}", number % 10), file()))
+        .collect()
+}
+
+/// Makes a commit of these files on `refs/heads/main`, with its parent if the ref has one.
+fn commit(scene: &Scene, files: &BTreeMap<String, Vec<u8>>) -> String {
+    let parent = scene.line(
+        &["for-each-ref", "--format=%(objectname)", "refs/heads/main"],
+        b"",
+    );
+    let mut stream =
+        b"commit refs/heads/main\ncommitter Jo <jo@example.com> 1700000000 +0000\ndata 0\n".to_vec();
+    if !parent.is_empty() {
+        stream.extend(format!("from {parent}\n").bytes());
+    }
+    stream.extend(b"deleteall\n");
+    for (path, content) in files {
+        stream.extend(format!("M 100644 inline {path}\ndata {}\n", content.len()).bytes());
+        stream.extend(content);
+        stream.push(b'\n');
+    }
+    scene.git(&["fast-import", "--quiet", "--force"], &stream);
+    scene.line(&["rev-parse", "refs/heads/main"], b"")
+}
+
+/// A repository on a host, whose pushes are delivered in turn.
+struct History {
+    scene: Scene,
+    url: String,
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+impl History {
+    fn of(scene: Scene, url: String) -> Self {
+        Self {
+            scene,
+            url,
+            files: files(200),
+        }
+    }
+
+    async fn over_http() -> (Self, Host) {
+        let scene = Scene::new();
+        scene.allow_any_id();
+        let host = Host::of(&scene).await;
+        let url = host.url();
+        (Self::of(scene, url), host)
+    }
+
+    /// Changes one file, and commits it.
+    fn change(&mut self, content: &str) -> String {
+        self.files
+            .insert("folder3/3".to_owned(), content.as_bytes().to_vec());
+        commit(&self.scene, &self.files)
+    }
+
+    fn ask(&self, delivery: &'static str, commit: &str) -> Ask {
+        Ask {
+            delivery,
+            bases: true,
+            ..Ask::new(&self.url, commit)
+        }
+    }
+
+    /// Fetches a push, checks that it is whole, and records it as delivered.
+    async fn deliver(&self, ask: &Ask) -> FetchedCommit {
+        let fetched = self.scene.fetch(ask).await.unwrap();
+        self.assert_whole(&fetched);
+        let push = samples::push(ask.delivery, ask.ref_name);
+        self.scene
+            .record_delivered(&push, fetched.clone(), &ask.deliver())
+            .await;
+        fetched
+    }
+
+    /// Checks that the packs have all files of the commit.
+    fn assert_whole(&self, fetched: &FetchedCommit) {
+        let folder = tempfile::tempdir().unwrap();
+        let commit = fetched.commit.as_str();
+        git::output(
+            git::command(folder.path()).args(["init", "--quiet", "--bare"]),
+            b"",
+        );
+        let packs = folder.path().join("objects/pack");
+        for (number, staged) in fetched.packs().enumerate() {
+            for (object, extension) in [(&staged.pack, "pack"), (&staged.index, "idx")] {
+                let to = packs.join(format!("pack-{number}.{extension}"));
+                std::fs::copy(self.scene.staging().path(&object.key), to).unwrap();
+            }
+        }
+        // The history is cut off after the commit.
+        std::fs::write(folder.path().join("shallow"), format!("{commit}\n")).unwrap();
+        let archive = |folder: &Path| git::output(git::command(folder).args(["archive", commit]), b"");
+        assert!(archive(folder.path()) == archive(&self.scene.repository()));
+        git::output(
+            git::command(folder.path()).args(["rev-list", "--objects", "--quiet", commit]),
+            b"",
+        );
+    }
+
+    fn staged(&self, staged: &StagedPack) -> PathBuf {
+        self.scene.staging().path(&staged.pack.key)
+    }
+}
+
+fn why_not(fetched: &FetchedCommit) -> &str {
+    match &fetched.base {
+        Some(BaseUse::WhyNot(reason)) => reason,
+        used => unreachable!("{used:?}"),
+    }
+}
+
+/// Returns the id of the push that is the base, and the number of its packs.
+fn used(fetched: &FetchedCommit) -> (String, usize) {
+    match &fetched.base {
+        Some(BaseUse::Used(base)) => (base.push_id.to_string(), base.packs.len()),
+        not => unreachable!("{not:?}"),
+    }
+}
+
+fn id(delivery: &str) -> String {
+    samples::push(delivery, "refs/heads/main").push_id.to_string()
+}
+
+async fn assert_each_push_costs_what_it_changes(mut history: History, with_login: impl Fn(Ask) -> Ask) {
+    let first = history.change("1");
+    let whole = history.deliver(&with_login(history.ask("d1", &first))).await;
+    assert_eq!(why_not(&whole), "no push of this ref was delivered");
+    let whole_bytes = whole.received_bytes.unwrap();
+    assert!(whole_bytes > 100_000, "{whole_bytes}");
+    let deliveries = ["d2", "d3", "d4"];
+    for (number, delivery) in deliveries.into_iter().enumerate() {
+        let next = history.change(delivery);
+        let fetched = history.deliver(&with_login(history.ask(delivery, &next))).await;
+        let before = ["d1", "d2", "d3"][number];
+        assert_eq!(used(&fetched), (id(before), number + 1));
+        assert!(fetched.received_bytes.unwrap() < whole_bytes / 50, "{fetched:#?}");
+        // The commit, two trees and the file, and those of the base that they are deltas of.
+        let objects = history.scene.staged_objects(&fetched).len();
+        assert!((4..8).contains(&objects), "{objects}");
+    }
+    // The branch is reset to what was delivered first.
+    history.scene.git(&["update-ref", "refs/heads/main", &first], b"");
+    let reset = history.deliver(&with_login(history.ask("d5", &first))).await;
+    assert_eq!(used(&reset).0, id("d4"));
+    assert!(reset.received_bytes.unwrap() < 2_000, "{reset:#?}");
+    // It is delivered once more.
+    let again = history.deliver(&with_login(history.ask("d6", &first))).await;
+    assert_eq!(used(&again).0, id("d5"));
+    assert_eq!(history.scene.staged_objects(&again), [""; 0]);
+    assert!(again.received_bytes.unwrap() < 2_000, "{again:#?}");
+}
+
+#[tokio::test]
+async fn each_push_over_http_costs_what_it_changes() {
+    let (history, _host) = History::over_http().await;
+    assert_each_push_costs_what_it_changes(history, |ask| ask).await;
+}
+
+#[tokio::test]
+async fn each_push_over_ssh_costs_what_it_changes() {
+    let scene = Scene::new();
+    scene.allow_any_id();
+    let host = Sshd::of(&scene).await;
+    let history = History::of(scene, host.url());
+    assert_each_push_costs_what_it_changes(history, |ask| {
+        ask.with_key(&host.private_key, None, &host.known_hosts())
+    })
+    .await;
+}
+
+/// Fetches a second push after `spoil` has done something to what the first one has left. Returns it and the bytes of the first.
+async fn after(spoil: impl FnOnce(&History, &mut FetchedCommit)) -> (FetchedCommit, u64) {
+    let (mut history, _host) = History::over_http().await;
+    let first = history.change("1");
+    let ask = history.ask("d1", &first);
+    let mut whole = history.scene.fetch(&ask).await.unwrap();
+    let bytes = whole.received_bytes.unwrap();
+    // The staging area keeps every version, and the newest one is spoilt.
+    whole.pack.version_id = None;
+    whole.index.version_id = None;
+    spoil(&history, &mut whole);
+    let push = samples::push("d1", "refs/heads/main");
+    history.scene.record_delivered(&push, whole, &ask.deliver()).await;
+    let second = history.change("2");
+    (history.deliver(&history.ask("d2", &second)).await, bytes)
+}
+
+#[tokio::test]
+async fn a_base_that_cannot_be_used_is_put_aside() {
+    type Spoil = fn(&History, &mut FetchedCommit);
+    let cases: [(&str, Spoil); 9] = [
+        ("is gone", |history, whole| {
+            std::fs::remove_file(history.staged(&whole.packs().next().unwrap())).unwrap();
+        }),
+        ("the SHA-256", |history, whole| {
+            let file = history.staged(&whole.packs().next().unwrap());
+            let mut bytes = std::fs::read(&file).unwrap();
+            bytes[1_000] ^= 1;
+            std::fs::write(&file, bytes).unwrap();
+        }),
+        ("bytes instead of", |history, whole| {
+            let file = history.staged(&whole.packs().next().unwrap());
+            let bytes = std::fs::read(&file).unwrap();
+            std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+        }),
+        // What is recorded and what is there agree, and it is no index.
+        ("cannot be used", |_, whole| {
+            whole.index = whole.pack.clone();
+        }),
+        // The commit is not in its packs.
+        ("cannot be used", |_, whole| {
+            whole.commit = "1".repeat(40).parse().unwrap();
+        }),
+        ("has left nothing", |_, whole| whole.pack.sha256 = None),
+        ("has left nothing", |_, whole| {
+            whole.index.key = "pushes/1/commit.idx".parse().unwrap();
+        }),
+        ("more than pack_bytes", |_, whole| whole.pack.size = 1 << 30),
+        ("piled up", |_, whole| {
+            let packs = vec![whole.packs().next().unwrap(); 16];
+            whole.base = Some(BaseUse::Used(domain::contract::Base {
+                push_id: samples::push("d0", "refs/heads/main").push_id,
+                commit: whole.commit.clone(),
+                packs,
+                zip: None,
+            }));
+        }),
+    ];
+    for (expected, spoil) in cases {
+        let (fetched, bytes) = after(spoil).await;
+        assert!(why_not(&fetched).contains(expected), "{expected}: {fetched:#?}");
+        assert!(fetched.received_bytes.unwrap() > bytes / 2);
+    }
+}
+
+/// The host takes the whole tree of the base for known, but its packs have the commit and not all of the tree.
+#[tokio::test]
+async fn a_base_that_lacks_objects_is_put_aside() {
+    let (mut history, _host) = History::over_http().await;
+    let first = history.change("1");
+    history.deliver(&history.ask("d1", &first)).await;
+    let second = history.change("2");
+    let ask = history.ask("d2", &second);
+    let mut difference = history.scene.fetch(&ask).await.unwrap();
+    difference.base = None;
+    let push = samples::push("d2", "refs/heads/main");
+    history
+        .scene
+        .record_delivered(&push, difference, &ask.deliver())
+        .await;
+    let third = history.change("3");
+    let fetched = history.deliver(&history.ask("d3", &third)).await;
+    assert!(why_not(&fetched).contains("cannot be used"), "{fetched:#?}");
+}
+
+/// The host has dropped the commit after a force-push, so it does not know it, and sends everything.
+#[tokio::test]
+async fn a_base_that_the_host_has_forgotten_does_no_harm() {
+    let (mut history, _host) = History::over_http().await;
+    let first = history.change("1");
+    history.deliver(&history.ask("d1", &first)).await;
+    history.scene.git(&["update-ref", "-d", "refs/heads/main"], b"");
+    history
+        .scene
+        .git(&["reflog", "expire", "--expire=now", "--all"], b"");
+    history.scene.git(&["gc", "--quiet", "--prune=now"], b"");
+    let second = history.change("2");
+    let fetched = history.deliver(&history.ask("d2", &second)).await;
+    assert!(fetched.received_bytes.unwrap() > 100_000, "{fetched:#?}");
+}
+
+#[tokio::test]
+async fn a_base_is_of_the_same_ref_and_of_commits_without_their_history() {
+    let (mut history, _host) = History::over_http().await;
+    let first = history.change("1");
+    history.deliver(&history.ask("d1", &first)).await;
+    let second = history.change("2");
+    let whole = Ask {
+        full_clone: true,
+        ..history.ask("d2", &second)
+    };
+    let fetched = history.scene.fetch(&whole).await.unwrap();
+    assert_eq!(fetched.base, None);
+    assert!(fetched.pack.key.as_str().starts_with("pushes/"), "{fetched:#?}");
+    history
+        .scene
+        .git(&["update-ref", "refs/heads/next", &second], b"");
+    let other_ref = history.ask("d3", &second).of_ref("refs/heads/next");
+    let fetched = history.scene.fetch(&other_ref).await.unwrap();
+    assert_eq!(why_not(&fetched), "no push of this ref was delivered");
+    let mut small = history.ask("d5", &second);
+    small.limits.delta_file_bytes -= 1;
+    let fetched = history.scene.fetch(&small).await.unwrap();
+    assert!(why_not(&fetched).contains("delta_file_bytes"), "{fetched:#?}");
+    let off = Ask {
+        bases: false,
+        ..history.ask("d4", &second)
+    };
+    let fetched = history.scene.fetch(&off).await.unwrap();
+    assert_eq!(fetched.base, None);
+    assert!(fetched.pack.key.as_str().starts_with("pushes/"), "{fetched:#?}");
+}
+
+/// Newer commits have followed the pushed one, or it is not on the ref at all.
+#[tokio::test]
+async fn with_a_base_too_the_host_has_to_show_the_commit_on_the_ref() {
+    let (mut history, _host) = History::over_http().await;
+    let first = history.change("1");
+    history.deliver(&history.ask("d1", &first)).await;
+    let second = history.change("2");
+    let third = history.change("3");
+    let fetched = history.deliver(&history.ask("d2", &second)).await;
+    assert_eq!(used(&fetched).0, id("d1"));
+    assert_eq!(fetched.ref_now.unwrap().as_str(), third);
+    history
+        .scene
+        .git(&["update-ref", "refs/heads/main", &second], b"");
+    let error = history.scene.fetch(&history.ask("d3", &third)).await.unwrap_err();
+    assert_eq!(error.code(), Code::CommitNotOnRef);
+}
+
+/// It shows its refs alone, and the ref was moved on before the push was fetched.
+#[tokio::test]
+async fn a_host_that_serves_refs_alone_is_asked_for_them_with_the_base() {
+    let scene = Scene::new();
+    let host = Host::of(&scene).await;
+    let mut history = History::of(scene, host.url());
+    let first = history.change("1");
+    history.deliver(&history.ask("d1", &first)).await;
+    let second = history.change("2");
+    let fetched = history.deliver(&history.ask("d2", &second)).await;
+    assert_eq!(used(&fetched).0, id("d1"));
+    let third = history.change("3");
+    history.change("4");
+    let fetched = history.deliver(&history.ask("d3", &third)).await;
+    assert!(why_not(&fetched).contains("refuses"), "{fetched:#?}");
+}
+
+#[tokio::test]
+async fn an_annotated_tag_is_fetched_with_the_base_of_its_ref() {
+    let (mut history, _host) = History::over_http().await;
+    let tag = |history: &History, commit: &str| {
+        history
+            .scene
+            .git(&["tag", "-f", "-a", "-m", "A tag", "v1", commit], b"");
+        history.scene.line(&["rev-parse", "refs/tags/v1"], b"")
+    };
+    let first = history.change("1");
+    let ask = history.ask("d1", &tag(&history, &first)).of_ref("refs/tags/v1");
+    history.deliver(&ask).await;
+    let second = history.change("2");
+    let ask = history.ask("d2", &tag(&history, &second)).of_ref("refs/tags/v1");
+    let fetched = history.deliver(&ask).await;
+    assert_eq!((fetched.commit.as_str(), used(&fetched).1), (&*second, 1));
+    assert!(fetched.received_bytes.unwrap() < 10_000);
+}
+
+/// For each delta of an object that is in the base alone, libgit2 goes through all other deltas.
+#[tokio::test]
+async fn a_push_that_changes_thousands_of_files_a_little_is_fetched_whole() {
+    let (mut history, _host) = History::over_http().await;
+    history.files = files(12_000);
+    let first = history.change("1");
+    history.deliver(&history.ask("d1", &first)).await;
+    for content in history.files.values_mut() {
+        content.extend(b"one more line\n");
+    }
+    let second = history.change("2");
+    let fetched = history.deliver(&history.ask("d2", &second)).await;
+    assert!(why_not(&fetched).contains("changed a little"), "{fetched:#?}");
+}

@@ -1,0 +1,160 @@
+//! The zip of an earlier push, from which the data of files that have not changed are taken. What a file deflates to depends on
+//! its content alone, so they need not be read and deflated again.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use domain::git::{CommitId, ObjectId};
+use git2::{Oid, Repository};
+use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ZipArchive};
+
+use crate::format::{Fields, Method};
+
+/// The file whose change may change how any other one is put into the zip.
+const ATTRIBUTES: &[u8] = b".gitattributes";
+
+/// The files of an earlier zip that have not changed since.
+#[derive(Debug)]
+pub struct Earlier {
+    zip: File,
+    files: HashMap<Vec<u8>, Place>,
+    taken: AtomicU64,
+}
+
+/// Where the data of a file are in the zip, and what its headers say of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    offset: u64,
+    pub method: Method,
+    pub crc32: u32,
+    pub compressed: u64,
+    pub size: u64,
+    /// Whether a data descriptor follows the data, as after those of large files.
+    pub descriptor: bool,
+}
+
+/// Why an earlier zip cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// The trees cannot be compared.
+    #[error("its commit cannot be compared")]
+    Compare(#[source] git2::Error),
+    /// The zip cannot be read.
+    #[error("its zip cannot be read")]
+    Read(#[source] io::Error),
+    /// The zip is not one.
+    #[error("its zip is damaged")]
+    Zip(#[source] rawzip::Error),
+    /// Attributes decide how files are converted, and which are left out.
+    #[error("attributes have changed")]
+    Attributes,
+}
+
+impl Earlier {
+    /// Opens the zip of the commit `base`, which the repository has, and finds what has not changed from it to `tree`.
+    ///
+    /// # Errors
+    /// Returns an error if it cannot be used.
+    pub fn open(
+        repository: &Repository,
+        base: &CommitId,
+        tree: &ObjectId,
+        with_attributes: bool,
+        zip: &Path,
+    ) -> Result<Self, Unusable> {
+        let changed = changed(repository, base, tree).map_err(Unusable::Compare)?;
+        let name = |path: &Vec<u8>| path.rsplit(|byte| *byte == b'/').next() == Some(ATTRIBUTES);
+        if with_attributes && changed.iter().any(name) {
+            return Err(Unusable::Attributes);
+        }
+        let zip = File::open(zip).map_err(Unusable::Read)?;
+        let mut buffer = vec![0; RECOMMENDED_BUFFER_SIZE];
+        let archive = ZipArchive::from_file(zip, &mut buffer).map_err(Unusable::Zip)?;
+        let mut files = HashMap::new();
+        let mut entries = archive.entries(&mut buffer);
+        while let Some(entry) = entries.next_entry().map_err(Unusable::Zip)? {
+            let path = entry.file_path();
+            let path = path.as_ref();
+            if entry.is_dir() || changed.contains(path) {
+                continue;
+            }
+            let method = match entry.compression_method() {
+                CompressionMethod::DEFLATE => Method::Deflated,
+                _ => Method::Stored,
+            };
+            let mut place = Place {
+                offset: entry.local_header_offset(),
+                method,
+                crc32: entry.crc32(),
+                compressed: entry.compressed_size_hint(),
+                size: entry.uncompressed_size_hint(),
+                descriptor: entry.flags().has_data_descriptor(),
+            };
+            // It was written here, so its local header has the same length as the one that would be written now.
+            place.offset += place.fields(path).local_header_bytes() as u64;
+            files.insert(path.to_vec(), place);
+        }
+        Ok(Self {
+            zip: archive.into_inner().into_inner(),
+            files,
+            taken: AtomicU64::new(0),
+        })
+    }
+
+    /// Returns the place of an unchanged file.
+    pub fn find(&self, path: &[u8]) -> Option<Place> {
+        self.files.get(path).copied()
+    }
+
+    /// Reads some of the data of a file, from `at` on.
+    pub fn read(&self, place: &Place, at: u64, data: &mut [u8]) -> io::Result<()> {
+        self.zip.read_exact_at(data, place.offset + at)
+    }
+
+    /// Counts a file that was taken.
+    pub fn count(&self) {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many files were taken.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+}
+
+impl Place {
+    /// Returns the fields of a file at `path`, of which time and mode are still to be set.
+    pub fn fields<'a>(&self, path: &'a [u8]) -> Fields<'a> {
+        Fields {
+            path,
+            method: self.method,
+            time: 0,
+            date: 0,
+            crc32: self.crc32,
+            compressed: self.compressed,
+            size: self.size,
+            mode: 0,
+            descriptor: self.descriptor,
+        }
+    }
+}
+
+/// Returns the paths that differ between the tree of a commit and another tree.
+fn changed(
+    repository: &Repository,
+    base: &CommitId,
+    tree: &ObjectId,
+) -> Result<HashSet<Vec<u8>>, git2::Error> {
+    let base = repository.find_commit(Oid::from_str(base.as_str())?)?.tree()?;
+    let tree = repository.find_tree(Oid::from_str(tree.as_str())?)?;
+    let diff = repository.diff_tree_to_tree(Some(&base), Some(&tree), None)?;
+    let files = diff.deltas().flat_map(|delta| {
+        let paths = [delta.old_file().path_bytes(), delta.new_file().path_bytes()];
+        paths.map(|path| path.unwrap_or_default().to_vec())
+    });
+    Ok(files.collect())
+}

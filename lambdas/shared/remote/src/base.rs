@@ -1,0 +1,69 @@
+//! Offers a host the commit of an earlier fetch, so that it sends only what has changed since.
+//!
+//! The repository says that it has that commit and nothing before it. The host then takes the commit's whole tree for known, and
+//! sends what the new one has besides.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use git2::{ObjectType, Oid, Repository};
+
+use crate::request::Base;
+
+/// The local ref of the offered commit: libgit2 offers what its refs lead to.
+const LOCAL_BASE: &str = "refs/push/offered";
+
+/// Puts a base into a new bare repository at `folder`.
+///
+/// # Errors
+/// Returns an error if its packs do not hold the commit.
+pub fn put(folder: &Path, base: &Base) -> Result<(), git2::Error> {
+    let io = |error: std::io::Error| git2::Error::from_str(&error.to_string());
+    for (number, pack) in base.packs.iter().enumerate() {
+        // A pack that is fetched gets another name.
+        let name = folder.join("objects/pack").join(format!("base-{number}.pack"));
+        std::fs::hard_link(pack, &name).map_err(io)?;
+        std::fs::hard_link(pack.with_extension("idx"), name.with_extension("idx")).map_err(io)?;
+    }
+    std::fs::write(folder.join("shallow"), format!("{}\n", base.commit)).map_err(io)?;
+    let repository = Repository::open_bare(folder)?;
+    let commit = repository.find_commit(Oid::from_str(base.commit.as_str())?)?;
+    repository.reference(LOCAL_BASE, commit.id(), true, "")?;
+    Ok(())
+}
+
+/// Removes packs and their indexes, for whose room something else has a use.
+pub fn remove_packs(packs: &[PathBuf]) {
+    for pack in packs {
+        for file in [pack.clone(), pack.with_extension("idx")] {
+            // One that stays only takes room.
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
+/// Checks that a repository has a tree with all that is in it. A host sends what the base lacks, and the packs of the base may
+/// lack what it takes for known.
+///
+/// # Errors
+/// Returns an error that names the first object that is missing.
+pub fn check_tree(repository: &Repository, tree: Oid) -> Result<(), git2::Error> {
+    let odb = repository.odb()?;
+    let mut seen = HashSet::from([tree]);
+    let mut next = vec![tree];
+    while let Some(id) = next.pop() {
+        for entry in &repository.find_tree(id)? {
+            match entry.kind() {
+                Some(ObjectType::Tree) if seen.insert(entry.id()) => next.push(entry.id()),
+                Some(ObjectType::Blob) if seen.insert(entry.id()) && !odb.exists(entry.id()) => {
+                    return Err(git2::Error::from_str(&format!(
+                        "the blob {} is missing",
+                        entry.id()
+                    )));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
