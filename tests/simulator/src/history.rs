@@ -322,18 +322,20 @@ impl Simulation {
         dice.shuffle(&mut known);
         for known in known {
             let push_id: PushId = known.delivery.push_id;
-            if known.is_accepted && !checks::needs_a_person(&self.world, push_id) {
+            // A webhook that was not answered may have started an execution all the same, and that may have failed, too.
+            let has_failed = self.world.trail.model_of(push_id).is_some_and(|state| state.failure.is_some());
+            let is_failed = has_failed || (known.is_accepted && checks::needs_a_person(&self.world, push_id));
+            if known.is_accepted && !is_failed {
                 continue;
             }
-            let in_console = known.is_accepted && (dice.happens(300) || self.has_failed_in_console(push_id));
-            let redrives = known.is_accepted && dice.happens(300);
+            let in_console = is_failed && (dice.happens(300) || self.has_failed_in_console(push_id));
+            let redrives = is_failed && dice.happens(300);
             let (simulation, plan) = (self.clone(), plan.clone());
             self.outside("a person", async move {
                 simulation.wait(&[0, 1, 300]).await;
-                if redrives && simulation.redrive(push_id) {
-                    return;
-                }
-                if !(in_console && simulation.start_again(push_id)) {
+                let is_mended = (redrives && simulation.redrive(push_id))
+                    || (in_console && simulation.start_again(push_id));
+                if !(is_mended && known.is_accepted) {
                     simulation.send(&plan, &known.delivery).await;
                 }
             });
