@@ -75,7 +75,21 @@ async fn a_push_costs_what_has_changed() {
             .push(&scene.hook(&repository.path, MAIN, Some(&commit), Some(&commit)))
             .await;
         assert_eq!(again.ended.status.as_str(), "SUCCEEDED", "{again:#?}");
-        assert_used(&again, &fourth, 4);
+        assert_used(&again, &fourth, 3);
+        // A new branch begins from there too, and leaves the zip to the next push of `main`.
+        let branch = "refs/heads/next";
+        repository.git(["update-ref", branch, &commit]);
+        let new = scene
+            .push(&scene.hook(&repository.path, branch, None, Some(&commit)))
+            .await;
+        assert_used(&new, &fourth, 3);
+        let Some(BaseUse::Used(base)) = &fetched(&new).base else {
+            unreachable!("it was used")
+        };
+        assert_eq!(base.other_ref.as_ref().unwrap().as_str(), MAIN);
+        assert_eq!(new.state().archive.as_ref().unwrap().taken_entries, Some(2));
+        let fifth = push(&scene, &repository, "5").await;
+        assert_eq!(fifth.state().archive.as_ref().unwrap().taken_entries, Some(1));
     }
 }
 
@@ -85,7 +99,7 @@ async fn a_base_that_is_gone_costs_a_whole_fetch() {
     let repository = scene.repository("group/project");
     repository.write("large", noise(1 << 20));
     let first = push(&scene, &repository, "1").await;
-    assert_eq!(why_not(&first), "no push of this ref was delivered");
+    assert_eq!(why_not(&first), "no push of the repository was delivered");
     assert!(fetched(&first).received_bytes.unwrap() > 1 << 20);
     let second = push(&scene, &repository, "2").await;
     assert_used(&second, &first, 1);

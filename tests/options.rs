@@ -3,6 +3,7 @@
 use attestation::PublicKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use domain::contract::BaseUse;
 use git_host::Options;
 use std::path::Path;
 use std::process::Command;
@@ -37,7 +38,7 @@ fn below(folder: &str, entries: Vec<Entry>) -> impl Iterator<Item = Entry> {
 
 #[tokio::test]
 async fn submodules_are_delivered_at_their_recorded_commits() {
-    let (scene, _host) = Scene::over_http("submodules", Options::default()).await;
+    let (scene, _host) = Scene::over_http("submodules", Options::with_any_commit()).await;
     scene
         .configure(|settings| settings["options"] = json!({"build_info": false, "submodules": "recursive"}))
         .await;
@@ -60,6 +61,33 @@ async fn submodules_are_delivered_at_their_recorded_commits() {
     let object = scene.object(run.delivered()).await;
     assert_eq!(archive::of_zip(&object.bytes).await, expected);
     assert_eq!(scene.staged_keys(run.push_id).await, [""; 0]);
+    // The next push begins from these submodules, of which one moves.
+    let library_next = library.commit_file("library", "a larger library");
+    project.submodule("library", &library_next);
+    let next = project.commit_file("file", "content");
+    let second = scene
+        .push(&scene.hook(&project.path, MAIN, Some(&commit), Some(&next)))
+        .await;
+    let expected = {
+        let mut expected: Vec<Entry> = project.archive(&next).await;
+        expected.extend(below("library", library.archive(&library_next).await));
+        expected.extend(below("library/vendor/leaf", leaf.archive(&leaf_commit).await));
+        expected.retain(|entry| !entry.path.ends_with('/'));
+        expected.sort();
+        expected
+    };
+    let object = scene.object(second.delivered()).await;
+    assert_eq!(archive::of_zip(&object.bytes).await, expected);
+    let fetched = second.state().fetched.as_ref().unwrap();
+    for submodule in &fetched.submodules {
+        assert!(
+            submodule.base.as_ref().and_then(BaseUse::used).is_some(),
+            "{submodule:#?}"
+        );
+    }
+    // All but `library/library`.
+    let taken = second.state().archive.as_ref().unwrap().taken_entries;
+    assert_eq!(taken, Some(expected.len() as u64 - 1));
 
     // The provenance document names them.
     let document = provenance(&scene, &run).await;

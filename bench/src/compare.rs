@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use crate::check::{self, Listing};
 use crate::error::Error;
 use crate::measure::{self, Cost};
-use crate::old_way::Cloner;
+use crate::old_way::{self, Cloner};
 use crate::repository::{self, Tip};
 use crate::stage::{self, Stage, this_program};
 use crate::{Cli, peers};
@@ -150,9 +150,9 @@ impl Bench {
         let mut old_way = None;
         if with_old_way {
             step("full clone by libgit2, walk and zip");
-            let libgit2 = self.old_way(Cloner::Libgit2)?;
+            let libgit2 = old_way::run_apart(&self.folder, Cloner::Libgit2, &self.url, &self.branch)?;
             step("full clone by git, walk and zip");
-            let git = self.old_way(Cloner::Git)?;
+            let git = old_way::run_apart(&self.folder, Cloner::Git, &self.url, &self.branch)?;
             old_way = Some(OldWay { libgit2, git });
         }
         Ok(Round {
@@ -183,18 +183,6 @@ impl Bench {
 
     fn peer(&self, command: &mut Command) -> Result<Cost, Error> {
         measure::run(command, &self.folder.join("stderr"))
-    }
-
-    fn old_way(&self, cloner: Cloner) -> Result<Cost, Error> {
-        let folder = self.folder.join("checkout");
-        let zip = self.folder.join("old-way.zip");
-        let mut command = this_program()?;
-        command
-            .args(["old-way", cloner.name(), &self.url, &self.branch])
-            .args([&folder, &zip]);
-        let cost = self.peer(&mut command)?;
-        remove(&folder)?;
-        Ok(cost)
     }
 
     fn envelope<T>(&self, input: T) -> Result<Envelope<T>, Error> {

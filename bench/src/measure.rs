@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use wait4::Wait4;
 
@@ -78,6 +79,21 @@ pub fn run(command: &mut Command, log: &Path) -> Result<Cost, Error> {
     })
 }
 
+/// Returns the processor time of all processes that this one has started and waited for, and that these have. It is read from the
+/// fields `cutime` and `cstime` of proc_pid_stat(5).
+pub fn children_cpu() -> Duration {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name of the program, in parentheses, may have blanks.
+    let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let ticks: u64 = fields
+        .split_whitespace()
+        .skip(13)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64)
+}
+
 fn wait(pid: u32) -> std::io::Result<()> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     let pid = pid.ok_or(std::io::ErrorKind::InvalidInput)?;
@@ -111,7 +127,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let script = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done";
+        let before = children_cpu();
         let cost = run(Command::new("sh").args(["-c", script]), &log).unwrap();
+        assert!(children_cpu() > before);
         assert!(cost.wall >= cost.cpu / 2 && cost.anonymous > 0, "{cost:?}");
         let failed = run(Command::new("sh").args(["-c", "echo no >&2; exit 3"]), &log).unwrap_err();
         assert!(failed.to_string().ends_with("no\n"), "{failed}");

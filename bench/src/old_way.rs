@@ -13,8 +13,10 @@ use git2::build::RepoBuilder;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
+use crate::compare;
 use crate::error::Error;
-use crate::peers;
+use crate::measure::{self, Cost};
+use crate::{peers, stage};
 
 /// What to clone, and where to.
 #[derive(Debug, clap::Args)]
@@ -43,6 +45,18 @@ impl Cloner {
             Self::Libgit2 => "libgit2",
         }
     }
+}
+
+/// Clones, walks and zips in a process of its own, with its files in `folder`.
+pub fn run_apart(folder: &Path, cloner: Cloner, url: &str, branch: &str) -> Result<Cost, Error> {
+    let (checkout, zip) = (folder.join("checkout"), folder.join("old-way.zip"));
+    let mut command = stage::this_program()?;
+    command
+        .args(["old-way", cloner.name(), url, branch])
+        .args([&checkout, &zip]);
+    let cost = measure::run(&mut command, &folder.join("stderr"))?;
+    compare::remove(&checkout)?;
+    Ok(cost)
 }
 
 /// Clones, walks and zips.

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use domain::contract::{Archive, BaseUse, Deliver, FetchInput, FetchedCommit, PackageInput};
 use domain::push::Push;
@@ -14,10 +15,14 @@ use git_host::GitHost;
 use crate::compare;
 use crate::error::Error;
 use crate::measure::{self, Cost};
+use crate::old_way::{self, Cloner};
 use crate::peers;
 use crate::report::Spread;
 use crate::repository::{self, Tip};
 use crate::stage::{self, Delivered, Stage};
+
+/// How long the host's processes may take to end after the last byte.
+const HOST_ENDS: Duration = Duration::from_millis(50);
 
 /// What to replay.
 #[derive(Debug, clap::Args)]
@@ -33,6 +38,9 @@ pub struct PushesArgs {
     /// How many of them, the newest, are also pushed from nothing and compared with git. Of the others only the bytes are checked.
     #[arg(long, default_value_t = 5)]
     compared: u32,
+    /// Also make the zip of the newest one in the old way: a full clone by libgit2, and by git, whose folder is walked and zipped.
+    #[arg(long)]
+    old_way: bool,
 }
 
 /// The costs of one push.
@@ -43,6 +51,9 @@ struct Costs {
     whole_package: Cost,
     clone: Cost,
     archive: Cost,
+    /// The processor time of the host, for the fetch with a base and for the clone.
+    host: Duration,
+    clone_host: Duration,
     received: u64,
     whole_received: u64,
 }
@@ -71,21 +82,33 @@ pub fn run(args: &PushesArgs) -> Result<(), Error> {
     };
     let mut costs = Vec::new();
     let mut last = None;
-    let mut used = 0;
+    let mut put_aside = Vec::new();
     for (number, commit) in commits.iter().enumerate() {
         let is_compared = last.is_some() && commits.len() - number <= args.compared as usize;
         say(&format!("{} of {}: {commit}", number + 1, commits.len()))?;
         let (delivered, pushed) = replay.push(number, commit, last.as_ref(), is_compared)?;
-        used += u32::from(matches!(delivered.fetched.base, Some(BaseUse::Used(_))));
+        if let Some(BaseUse::WhyNot(reason)) = &delivered.fetched.base
+            && last.is_some()
+        {
+            put_aside.push(format!("{commit}: {reason}"));
+        }
         costs.extend(pushed);
         last = Some(delivered);
     }
-    let mut out = std::io::stdout();
-    let written = writeln!(
-        out,
-        "{}",
-        table(&repository::name(&args.repository), commits.len(), used, &costs)
+    let mut text = table(
+        &repository::name(&args.repository),
+        commits.len(),
+        &put_aside,
+        &costs,
     );
+    for cloner in [Cloner::Libgit2, Cloner::Git]
+        .into_iter()
+        .filter(|_| args.old_way)
+    {
+        say(&format!("the old way, by {}", cloner.name()))?;
+        text += &replay.old_way(cloner, &costs)?;
+    }
+    let written = writeln!(std::io::stdout(), "{text}");
     written.map_err(Error::io("write to", Path::new("standard output")))
 }
 
@@ -116,7 +139,10 @@ impl Replay {
             ..samples::push(&number.to_string(), &self.tip.ref_name)
         };
         let staging = self.folder.join("staging");
-        let (delivered, fetch, package) = self.deliver(&push, last, &staging)?;
+        let ((delivered, fetch, package), host) = host_cpu(
+            || self.deliver(&push, last, &staging),
+            |(_, fetch, package)| fetch.cpu + package.cpu,
+        )?;
         let nothing = self.folder.join("nothing");
         let (whole, whole_fetch, whole_package) = self.deliver(&push, None, &nothing)?;
         compare::remove(&nothing)?;
@@ -130,12 +156,9 @@ impl Replay {
             let clone_folder = self.folder.join("clone.git");
             let their_zip = self.folder.join("archive.zip");
             compare::remove(&clone_folder)?;
-            let branch = self.tip.ref_name.trim_start_matches("refs/heads/");
-            let clone = self.peer(&mut peers::shallow_clone(
-                &self.deliver.clone_url.to_string(),
-                branch,
-                &clone_folder,
-            ))?;
+            let url = self.deliver.clone_url.to_string();
+            let mut shallow = peers::shallow_clone(&url, self.branch(), &clone_folder);
+            let (clone, clone_host) = host_cpu(|| self.peer(&mut shallow), |cost| cost.cpu)?;
             peers::ignore_attributes(&clone_folder)?;
             let archive = self.peer(&mut peers::archive(&clone_folder, commit, &their_zip))?;
             Ok(Costs {
@@ -145,6 +168,8 @@ impl Replay {
                 whole_package,
                 clone,
                 archive,
+                host,
+                clone_host,
                 received: delivered.fetched.received_bytes.unwrap_or(0),
                 whole_received: whole.fetched.received_bytes.unwrap_or(0),
             })
@@ -195,13 +220,50 @@ impl Replay {
         stage::run_apart(&self.folder, stage, &envelope, staging, &more)
     }
 
+    /// Makes the zip of the newest commit in the old way. Returns a sentence on how much longer that takes than the median push.
+    fn old_way(&self, cloner: Cloner, costs: &[Costs]) -> Result<String, Error> {
+        let url = self.deliver.clone_url.to_string();
+        let cost = old_way::run_apart(&self.folder, cloner, &url, self.branch())?;
+        let ours = Spread::of(
+            costs
+                .iter()
+                .map(|one| (one.fetch.wall + one.package.wall).as_secs_f64()),
+        );
+        let theirs = cost.wall.as_secs_f64();
+        Ok(format!(
+            "\nFetch and package with a base took {:.3} s, and a full clone by {}, walked and zipped, {theirs:.3} s: {:.0}x.\n",
+            ours.median,
+            cloner.name(),
+            theirs / ours.median,
+        ))
+    }
+
+    fn branch(&self) -> &str {
+        self.tip.ref_name.trim_start_matches("refs/heads/")
+    }
+
     fn peer(&self, command: &mut Command) -> Result<Cost, Error> {
         measure::run(command, &self.folder.join("stderr"))
     }
 }
 
+/// Runs processes that ask the host for something, and returns the processor time of the host besides. `own` is that of the processes
+/// themselves.
+fn host_cpu<T>(
+    run: impl FnOnce() -> Result<T, Error>,
+    own: impl FnOnce(&T) -> Duration,
+) -> Result<(T, Duration), Error> {
+    let before = measure::children_cpu();
+    let result = run()?;
+    // The host's own processes end after the last byte.
+    std::thread::sleep(HOST_ENDS);
+    let host = measure::children_cpu() - before;
+    let own = own(&result);
+    Ok((result, host.saturating_sub(own)))
+}
+
 /// Formats the costs as Markdown.
-fn table(name: &str, pushes: usize, used: u32, costs: &[Costs]) -> String {
+fn table(name: &str, pushes: usize, put_aside: &[String], costs: &[Costs]) -> String {
     let median = |value: &dyn Fn(&Costs) -> f64| Spread::of(costs.iter().map(value)).median;
     let row = |what: &str, ours: &dyn Fn(&Costs) -> f64, theirs: &dyn Fn(&Costs) -> f64, unit: &str| {
         let ratio = Spread::of(costs.iter().map(|one| ours(one) / theirs(one)));
@@ -214,7 +276,7 @@ fn table(name: &str, pushes: usize, used: u32, costs: &[Costs]) -> String {
     let wall = |cost: Cost| cost.wall.as_secs_f64();
     let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let mut text = format!(
-        "### {name}: the last {pushes} commits as pushes, of which {used} had a base, and the newest {} are compared\n\n\
+        "### {name}: the last {pushes} commits as pushes, of which the newest {} are compared\n\n\
          | What | With a base | Compared with | Ratio: median (min to max) |\n|---|---|---|---|\n",
         costs.len()
     );
@@ -249,12 +311,21 @@ fn table(name: &str, pushes: usize, used: u32, costs: &[Costs]) -> String {
         "s",
     );
     text += &row(
+        "host's processor time / for the clone",
+        &|one| one.host.as_secs_f64(),
+        &|one| one.clone_host.as_secs_f64(),
+        "s",
+    );
+    text += &row(
         "bytes from the host / from nothing",
         &|one| mebibytes(one.received),
         &|one| mebibytes(one.whole_received),
         "MiB",
     );
     let peak = |cost: fn(&Costs) -> Cost| median(&|one| mebibytes(cost(one).anonymous));
+    if !put_aside.is_empty() {
+        text += &format!("\nFetched whole: {}\n", put_aside.join("; "));
+    }
     text + &format!(
         "\nPeak anonymous memory with a base: fetch {:.1} MiB, package {:.1} MiB. The bytes of all {pushes} zips are those from nothing.\n",
         peak(|one| one.fetch),

@@ -1,11 +1,11 @@
-//! Writes any entries into a zip, which another implementation must read.
+//! Writes any entries into a zip, which another implementation must read, and from which later pushes take the data.
 
 #![no_main]
 
 use std::io::{Cursor, Read as _};
 
 use libfuzzer_sys::fuzz_target;
-use package::fuzzing::{EntryKind, zip};
+use package::fuzzing::{EntryKind, earlier, zip};
 
 fuzz_target!(|input: &[u8]| {
     let mut entries: Vec<(Vec<u8>, EntryKind, Vec<u8>)> = Vec::new();
@@ -40,6 +40,7 @@ fuzz_target!(|input: &[u8]| {
         }
     }
     let bytes = zip(&entries, (0xB1AA, 0x576E)).expect("memory");
+    let earlier = earlier(&bytes).expect("its data").expect("a zip");
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).expect("a zip");
     assert_eq!(archive.len(), entries.len());
     for (index, (path, kind, data)) in entries.iter().enumerate() {
@@ -55,5 +56,12 @@ fuzz_target!(|input: &[u8]| {
         let mut content = Vec::new();
         file.read_to_end(&mut content).expect("its checksum holds");
         assert!(content == *data);
+        drop(file);
+        let mut raw = Vec::new();
+        let mut file = archive.by_index_raw(index).expect("an entry");
+        file.read_to_end(&mut raw).expect("its data");
+        if *kind != EntryKind::Folder {
+            assert!(earlier[path] == raw);
+        }
     }
 });

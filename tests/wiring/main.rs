@@ -8,6 +8,7 @@
 )]
 
 mod machine;
+mod metrics;
 mod numbers;
 mod project;
 

@@ -1,7 +1,8 @@
 //! Fetches a commit as the difference from that of an earlier push. Whatever cannot be used of that is put aside, and the commit is
 //! fetched whole.
 
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use aws::failure::chain;
 use aws::staging::{Staging, StorageError};
@@ -9,13 +10,31 @@ use domain::contract::{Base, BaseUse, StagedPack};
 use futures::{StreamExt as _, TryStreamExt as _};
 use remote::FetchedPack;
 
+use crate::error::Error;
 use crate::fetcher::Fetcher;
-use crate::secret::GitSecret;
+use crate::listing::blocking;
+use crate::merge::merge;
 
-/// The most packs of a base. Each push adds one, and all are loaded for the next: after so many, the commit is fetched whole.
-const MAX_PACKS: usize = 16;
 /// How many objects are loaded at the same time.
 const AT_ONCE: usize = 8;
+/// A pack that has more bytes than this is not merged with others.
+const MERGED_BYTES: u64 = 4 << 20;
+
+/// How many packs may pile up. Each push adds one, and all are loaded for the next.
+#[derive(Debug, Clone, Copy)]
+pub struct Pile {
+    /// How many small packs the base has when they are merged with what the push adds.
+    merged: usize,
+    /// The most packs of a base. After so many, which cannot be small ones, the commit is fetched whole.
+    most: usize,
+}
+
+impl Pile {
+    /// That of a commit.
+    pub const COMMIT: Self = Self { merged: 8, most: 16 };
+    /// That of a submodule. All packs of all submodules are named in one event.
+    pub const SUBMODULE: Self = Self { merged: 1, most: 2 };
+}
 
 /// What is offered to the git host.
 pub struct Offer {
@@ -23,6 +42,7 @@ pub struct Offer {
     base: Option<Result<Base, String>>,
     /// The files of its packs.
     packs: Vec<PathBuf>,
+    pile: Pile,
 }
 
 impl Offer {
@@ -30,24 +50,30 @@ impl Offer {
     pub const OFF: Self = Self {
         base: None,
         packs: Vec::new(),
+        pile: Pile::COMMIT,
     };
 
-    /// Loads the packs of a base into the fetcher's repository. `base` may also be why there is none.
-    pub async fn load<S: Staging>(fetcher: &Fetcher<'_, S>, base: Result<Base, String>) -> Self {
+    /// Loads the packs of a base into the fetcher's repository, for the commit that is staged as `name`. `base` may also be why
+    /// there is none.
+    pub async fn load<S: Staging>(
+        fetcher: &Fetcher<'_, S>,
+        name: &str,
+        base: Result<Base, String>,
+        pile: Pile,
+    ) -> Self {
         let loaded = async {
             let base = base?;
-            let packs = load(fetcher, &base).await?;
+            let packs = load(fetcher, name, &base, pile).await?;
             Ok::<_, String>((base, packs))
         };
-        match loaded.await {
-            Ok((base, packs)) => Self {
-                base: Some(Ok(base)),
-                packs,
-            },
-            Err(reason) => Self {
-                base: Some(Err(reason)),
-                packs: Vec::new(),
-            },
+        let (base, packs) = match loaded.await {
+            Ok((base, packs)) => (Ok(base), packs),
+            Err(reason) => (Err(reason), Vec::new()),
+        };
+        Self {
+            base: Some(base),
+            packs,
+            pile,
         }
     }
 
@@ -60,20 +86,82 @@ impl Offer {
         })
     }
 
-    /// Returns the base that was used, or why none was. `None` if bases are off.
-    pub fn used(self, fetched: &FetchedPack, secret: &GitSecret) -> Option<BaseUse> {
-        Some(match (self.base?, &fetched.base_unused) {
-            (Err(reason), _) => BaseUse::WhyNot(reason),
+    /// Stages what was fetched as `name`. Returns the pack, and the base that was used with the packs that are needed besides, or why
+    /// none was. The latter is `None` if bases are off.
+    pub async fn stage<S: Staging>(
+        self,
+        fetcher: &Fetcher<'_, S>,
+        fetched: &FetchedPack,
+        name: &str,
+    ) -> Result<(StagedPack, Option<BaseUse>), Error> {
+        let reason = match (self.base, &fetched.base_unused) {
+            (None, _) => return Ok((fetcher.stage(&fetched.pack, name, false).await?, None)),
+            (Some(Ok(mut base)), None) => {
+                let pack =
+                    stage_with(fetcher, &fetched.pack, name, &mut base, &self.packs, self.pile).await?;
+                return Ok((pack, Some(BaseUse::Used(base))));
+            }
+            (Some(Err(reason)), _) => reason,
             // A host may send back what it was sent.
-            (Ok(_), Some(reason)) => BaseUse::WhyNot(secret.credentials().redact(reason)),
-            (Ok(base), None) => BaseUse::Used(base),
-        })
+            (Some(Ok(_)), Some(reason)) => fetcher.secret.credentials().redact(reason),
+        };
+        let pack = fetcher.stage(&fetched.pack, name, true).await?;
+        Ok((pack, Some(BaseUse::WhyNot(reason))))
     }
 }
 
+/// Stages a pack that was fetched with a base, of which `packs` are the files. Leaves to the base the packs that are needed besides.
+async fn stage_with<S: Staging>(
+    fetcher: &Fetcher<'_, S>,
+    pack: &Path,
+    name: &str,
+    base: &mut Base,
+    packs: &[PathBuf],
+    pile: Pile,
+) -> Result<StagedPack, Error> {
+    // The base has the commit already.
+    if is_empty(pack).map_err(Error::Workspace)? && !base.packs.is_empty() {
+        return Ok(base.packs.remove(0));
+    }
+    // The oldest one has most of the tree, and stays as it is.
+    let newer = base.packs.len().saturating_sub(1);
+    let is_small = |number: &usize| base.packs[*number].pack.size <= MERGED_BYTES;
+    let small: Vec<_> = (0..newer).filter(is_small).collect();
+    if small.len() < pile.merged {
+        return fetcher.stage(pack, name, true).await;
+    }
+    let files = small.iter().map(|number| packs[*number].clone());
+    let files: Vec<_> = std::iter::once(pack.to_owned()).chain(files).collect();
+    let (repository, merged_name) = (fetcher.repository(), format!("merged-{}", name.replace('/', "-")));
+    match blocking(move || Ok(merge(&repository, &files, &merged_name))).await? {
+        Ok(merged) => {
+            for number in small.into_iter().rev() {
+                base.packs.remove(number);
+            }
+            fetcher.stage(&merged, name, true).await
+        }
+        Err(reason) => {
+            tracing::warn!(%reason, "packs are not merged");
+            fetcher.stage(pack, name, true).await
+        }
+    }
+}
+
+/// Returns whether a pack has no objects. The number of them ends its header, by gitformat-pack(5).
+fn is_empty(pack: &Path) -> std::io::Result<bool> {
+    let mut header = [0; 12];
+    std::fs::File::open(pack)?.read_exact(&mut header)?;
+    Ok(header[8..] == [0; 4])
+}
+
 /// Returns the files of the packs, or why they cannot be used.
-async fn load<S: Staging>(fetcher: &Fetcher<'_, S>, base: &Base) -> Result<Vec<PathBuf>, String> {
-    if base.packs.len() > MAX_PACKS {
+async fn load<S: Staging>(
+    fetcher: &Fetcher<'_, S>,
+    name: &str,
+    base: &Base,
+    pile: Pile,
+) -> Result<Vec<PathBuf>, String> {
+    if base.packs.len() > pile.most {
         return Err(format!("its packs have piled up: {}", base.packs.len()));
     }
     let objects = base.packs.iter().flat_map(|staged| [&staged.pack, &staged.index]);
@@ -81,11 +169,12 @@ async fn load<S: Staging>(fetcher: &Fetcher<'_, S>, base: &Base) -> Result<Vec<P
     if bytes > fetcher.limits.pack_bytes {
         return Err(format!("its packs have {bytes} bytes, more than pack_bytes"));
     }
+    let name = name.replace('/', "-");
     let mut packs = Vec::new();
     for number in 0..base.packs.len() {
         packs.push(
             fetcher
-                .pack_path(&format!("base-{number}"))
+                .pack_path(&format!("base-{name}-{number}"))
                 .map_err(|error| chain(&error))?,
         );
     }

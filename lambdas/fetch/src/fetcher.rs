@@ -1,6 +1,6 @@
 //! Fetches the pushed commit, then its submodules, within the same limits.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use aws::failure::chain;
@@ -64,6 +64,11 @@ impl<'a, S: Staging> Fetcher<'a, S> {
     /// Returns when all fetches must have ended.
     pub fn deadline(&self) -> Instant {
         self.deadline
+    }
+
+    /// Returns the number of bytes that hosts have sent.
+    pub fn received_bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Returns the path of the repository that has everything that was fetched.
@@ -131,15 +136,15 @@ impl<'a, S: Staging> Fetcher<'a, S> {
         tree::pack_path(&self.repository(), name).map_err(Error::Workspace)
     }
 
-    /// Stages the pack of what was fetched, and its index, as `name`. With `as_base`, they are left for the next pushes too.
-    pub async fn stage(&self, fetched: &FetchedPack, name: &str, as_base: bool) -> Result<StagedPack, Error> {
+    /// Stages a pack and its index as `name`. With `as_base`, they are left for the next pushes too.
+    pub async fn stage(&self, pack: &Path, name: &str, as_base: bool) -> Result<StagedPack, Error> {
         let stage = async |extension: &str| {
             let name = format!("{name}.{extension}");
             let key = if as_base { base_key } else { staging_key };
             let key = key(&self.push_id, &name).map_err(StorageError::Key)?;
             Ok::<_, Error>(
                 self.staging
-                    .store_file(&key, &fetched.pack.with_extension(extension))
+                    .store_file(&key, &pack.with_extension(extension))
                     .await?,
             )
         };

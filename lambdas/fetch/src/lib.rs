@@ -7,6 +7,8 @@ mod error;
 mod fetcher;
 mod last;
 mod listing;
+mod merge;
+mod other_refs;
 mod pointers;
 mod progress;
 mod ref_now;
@@ -17,12 +19,13 @@ mod version;
 use std::path::Path;
 use std::sync::Arc;
 
-use audit::PushTrail;
+use audit::{PushTrail, StateIndex};
 use aws::secrets::Secrets;
 use aws::staging::Staging;
 use credentials::Issuer;
-use domain::contract::{Envelope, FetchInput, FetchedCommit, StagedPack, VerifiedSignature};
+use domain::contract::{BaseUse, Envelope, FetchInput, FetchedCommit, StagedPack, VerifiedSignature};
 use domain::git::{CommitId, ObjectId, RefName};
+use domain::push::Push;
 use domain::remote_url::RemoteUrl;
 use domain::source::{CommitPolicy, SignaturePolicy, Submodules};
 use git2::Oid;
@@ -38,7 +41,7 @@ pub use remote::{TransferProgram, transfer_if_asked};
 pub use secret::GitSecret;
 pub use version::find_version;
 
-use base::Offer;
+use base::{Offer, Pile};
 use fetcher::Fetcher;
 use listing::blocking;
 use pointers::{Allowed, Pushed};
@@ -68,7 +71,7 @@ pub struct Deps<'a, T, A, B> {
 /// # Errors
 /// Returns an [`Error`] if the commit cannot be fetched.
 pub async fn handle(
-    deps: &Deps<'_, impl PushTrail, impl Secrets, impl Staging>,
+    deps: &Deps<'_, impl PushTrail + StateIndex<Push>, impl Secrets, impl Staging>,
     envelope: &Envelope<FetchInput>,
 ) -> Result<FetchedCommit, Error> {
     remote::ignore_configuration();
@@ -76,13 +79,25 @@ pub async fn handle(
     let after = push.after.clone().ok_or(Error::NothingPushed)?;
     let secret = deps.secrets.read(&push.source, "git").await?;
     let secret = GitSecret::parse(&push.source, &secret, deps.issuer)?;
-    fetch(deps, envelope, after, &secret)
+    let fetched = fetch(deps, envelope, after, &secret)
         .await
-        .map_err(|error| error.without(&secret))
+        .map_err(|error| error.without(&secret))?;
+    let submodules = fetched.submodules.iter().flat_map(|submodule| &submodule.base);
+    let bases = fetched.base.iter().chain(submodules).filter_map(BaseUse::used);
+    let bytes_from_base: u64 = bases
+        .flat_map(|base| &base.packs)
+        .map(|staged| staged.pack.size)
+        .sum();
+    tracing::info!(
+        bytes_from_host = fetched.received_bytes.unwrap_or_default(),
+        bytes_from_base,
+        "fetched"
+    );
+    Ok(fetched)
 }
 
 async fn fetch(
-    deps: &Deps<'_, impl PushTrail, impl Secrets, impl Staging>,
+    deps: &Deps<'_, impl PushTrail + StateIndex<Push>, impl Secrets, impl Staging>,
     envelope: &Envelope<FetchInput>,
     after: ObjectId,
     secret: &GitSecret,
@@ -104,14 +119,18 @@ async fn fetch(
         .and_then(|last| last.comparison(push, &input.deliver));
     let compared_with = last.as_ref().map(|last| last.push_id);
     // A commit with its history needs that of the base, which is cut off.
-    let offer = if deps.bases && !options.full_clone {
-        let base = match last {
-            None => Err("no push of this ref was delivered".to_owned()),
-            Some(last) => last.base(&input.deliver),
-        };
-        Offer::load(&fetcher, base).await
-    } else {
-        Offer::OFF
+    let earlier = match last {
+        _ if !deps.bases || options.full_clone => None,
+        Some(last) => Some(Ok(last)),
+        None => Some(other_refs::find(deps.trail, (deps.transfer, secret), push, &input.deliver).await),
+    };
+    let offer = match &earlier {
+        None => Offer::OFF,
+        Some(earlier) => {
+            let base = earlier.as_ref().map_err(String::clone);
+            let base = base.and_then(|last| last.base(&input.deliver));
+            Offer::load(&fetcher, "commit", base, Pile::COMMIT).await
+        }
     };
     let target = Target {
         object: after.clone(),
@@ -135,15 +154,13 @@ async fn fetch(
             )
         }
     };
-    let base = offer.used(&fetched, secret);
-    let StagedPack { pack, index } = fetcher.stage(&fetched, "commit", base.is_some()).await?;
+    let (StagedPack { pack, index }, base) = offer.stage(&fetcher, &fetched, "commit").await?;
     let submodules = match options.submodules {
         Submodules::None => Vec::new(),
         Submodules::Recursive => {
             let sources = Sources {
-                hosts: &input.deliver.git_hosts,
-                repositories: &input.deliver.submodule_repositories,
-                attributes: options.attributes,
+                deliver: &input.deliver,
+                earlier: earlier.as_ref(),
             };
             submodules::fetch(&mut fetcher, sources, url.clone(), fetched.tree.clone()).await?
         }
@@ -173,7 +190,7 @@ async fn fetch(
         unchanged_since: compared_with.filter(|_| is_unchanged(secret, fetched.difference.as_ref())),
         pack,
         index,
-        received_bytes: Some(fetched.bytes),
+        received_bytes: Some(fetcher.received_bytes()),
         base,
         submodules,
         lfs,

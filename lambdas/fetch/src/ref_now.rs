@@ -43,11 +43,14 @@ pub async fn ask(
     remote::ignore_configuration();
     let secret = secrets.read(&push.source, "git").await?;
     let secret = GitSecret::parse(&push.source, &secret, issuer)?;
-    let refs = transfer
+    let listing = transfer
         .list_unredacted(secret.credentials(), url, ASK_TIMEOUT)
         .await;
     // A host may send back what it was sent.
-    let refs = refs.map_err(|error| Error::from(error).without(&secret))?;
-    let found = refs.into_iter().find(|listed| listed.name == push.ref_name);
+    let listing = listing.map_err(|error| Error::from(error).without(&secret))?;
+    let found = listing
+        .refs
+        .into_iter()
+        .find(|listed| listed.name == push.ref_name);
     Ok(found.map(|listed| listed.as_reported(push.after.as_ref()).clone()))
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use aws::staging::Staging;
-use domain::contract::{FetchedSubmodule, StagedPack};
+use domain::contract::{Deliver, FetchedSubmodule, StagedPack};
 use domain::git::ObjectId;
 use domain::policy;
 use domain::remote_url::{RemoteUrl, without_login};
@@ -11,21 +11,23 @@ use domain::source::{GitHost, Limits};
 use remote::{Target, gitmodules};
 use tree::{Attributes, Content, ExportIgnoreFilter};
 
+use crate::base::{Offer, Pile};
 use crate::error::Error;
 use crate::fetcher::Fetcher;
+use crate::last::Last;
 use crate::listing::{Listing, blocking};
 
 const GITMODULES: &[u8] = b".gitmodules";
 /// The largest `.gitmodules`, in bytes.
 const MAX_GITMODULES_BYTES: usize = 1 << 20;
+/// How many submodules begin from those of an earlier push. The packs of all of them are named in one event.
+const MAX_BASES: usize = 32;
 
-/// Which submodules are fetched.
+/// Which submodules are fetched, and how.
 pub struct Sources<'a> {
-    pub hosts: &'a [GitHost],
-    /// Globs.
-    pub repositories: &'a [String],
-    /// Whether `.gitattributes` may leave submodules out.
-    pub attributes: bool,
+    pub deliver: &'a Deliver,
+    /// The push from whose submodules these begin, or why there is none. `None` if bases are off.
+    pub earlier: Option<&'a Result<Last, String>>,
 }
 
 /// A tree whose submodules are to be fetched.
@@ -64,7 +66,7 @@ pub async fn fetch<S: Staging>(
         depth: 0,
     }]);
     while let Some(parent) = parents.pop_front() {
-        let recorded = recorded(fetcher, &parent, sources.attributes).await?;
+        let recorded = recorded(fetcher, &parent, sources.deliver.options.attributes).await?;
         check_limits(fetcher.limits, &parent, fetched.len() + recorded.len(), &recorded)?;
         for submodule in recorded {
             let path = submodule.path.clone();
@@ -72,7 +74,7 @@ pub async fn fetch<S: Staging>(
                 path: path.clone(),
                 source: Box::new(error),
             };
-            let url = resolve(&sources, &parent.url, &submodule.url).map_err(within)?;
+            let url = resolve(sources.deliver, &parent.url, &submodule.url).map_err(within)?;
             let key = (url.clone(), submodule.commit.clone());
             let next = match known.get(&key) {
                 Some(&index) => {
@@ -85,7 +87,9 @@ pub async fn fetch<S: Staging>(
                 None => {
                     let number = known.len() + 1;
                     known.insert(key, fetched.len());
-                    one(fetcher, &url, submodule, number).await.map_err(within)?
+                    one(fetcher, &sources, &url, submodule, number)
+                        .await
+                        .map_err(within)?
                 }
             };
             parents.push_back(Parent {
@@ -103,21 +107,30 @@ pub async fn fetch<S: Staging>(
 /// Fetches one submodule, which is the `number`th.
 async fn one<S: Staging>(
     fetcher: &mut Fetcher<'_, S>,
+    sources: &Sources<'_>,
     url: &RemoteUrl,
     submodule: Recorded,
     number: usize,
 ) -> Result<FetchedSubmodule, Error> {
+    let name = format!("submodules/{number}");
+    let offer = match sources.earlier.filter(|_| number <= MAX_BASES) {
+        None => Offer::OFF,
+        Some(earlier) => {
+            let base = earlier.as_ref().map_err(String::clone);
+            let base = base.and_then(|last| last.submodule_base(&submodule.path, url, sources.deliver));
+            Offer::load(fetcher, &name, base, Pile::SUBMODULE).await
+        }
+    };
     let target = Target {
         object: submodule.commit,
         ref_name: None,
         on_ref: false,
         history: false,
         comparison: None,
-        base: None,
+        base: offer.for_transfer(),
     };
     let fetched = fetcher.fetch(url, target).await?;
-    let name = format!("submodules/{number}");
-    let StagedPack { pack, index } = fetcher.stage(&fetched, &name, false).await?;
+    let (StagedPack { pack, index }, base) = offer.stage(fetcher, &fetched, &name).await?;
     Ok(FetchedSubmodule {
         path: submodule.path,
         url: url.clone(),
@@ -125,23 +138,25 @@ async fn one<S: Staging>(
         tree: fetched.tree,
         pack,
         index,
+        base,
     })
 }
 
-fn resolve(sources: &Sources<'_>, parent: &RemoteUrl, text: &str) -> Result<RemoteUrl, Error> {
+fn resolve(deliver: &Deliver, parent: &RemoteUrl, text: &str) -> Result<RemoteUrl, Error> {
     let list = |items: &[&str]| items.join(", ");
-    let url = policy::submodule_url(sources.hosts, parent, text).ok_or_else(|| Error::HostNotAllowed {
-        url: without_login(text),
-        allowed: list(&sources.hosts.iter().map(GitHost::as_str).collect::<Vec<_>>()),
-    })?;
-    if policy::submodule_is_allowed(sources.repositories, &url)? {
+    let url =
+        policy::submodule_url(&deliver.git_hosts, parent, text).ok_or_else(|| Error::HostNotAllowed {
+            url: without_login(text),
+            allowed: list(&deliver.git_hosts.iter().map(GitHost::as_str).collect::<Vec<_>>()),
+        })?;
+    if policy::submodule_is_allowed(&deliver.submodule_repositories, &url)? {
         return Ok(url);
     }
     Err(Error::RepositoryNotAllowed {
         url: url.into(),
         allowed: list(
-            &sources
-                .repositories
+            &deliver
+                .submodule_repositories
                 .iter()
                 .map(String::as_str)
                 .collect::<Vec<_>>(),

@@ -1,21 +1,20 @@
 //! The zip of an earlier push, from which the data of files that have not changed are taken. What a file deflates to depends on
 //! its content alone, so they need not be read and deflated again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use domain::git::{CommitId, ObjectId};
-use git2::{Oid, Repository};
+use domain::contract::FetchedCommit;
+use domain::git::CommitId;
+use git2::Repository;
 use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ZipArchive};
 
+use crate::changes::Changes;
 use crate::format::{Fields, Method};
-
-/// The file whose change may change how any other one is put into the zip.
-const ATTRIBUTES: &[u8] = b".gitattributes";
 
 /// The files of an earlier zip that have not changed since.
 #[derive(Debug)]
@@ -49,29 +48,39 @@ pub enum Unusable {
     /// The zip is not one.
     #[error("its zip is damaged")]
     Zip(#[source] rawzip::Error),
+    /// It says that a file is where the zip has ended.
+    #[error("its zip is too short for its files")]
+    Outside,
     /// Attributes decide how files are converted, and which are left out.
     #[error("attributes have changed")]
     Attributes,
 }
 
 impl Earlier {
-    /// Opens the zip of the commit `base`, which the repository has, and finds what has not changed from it to `tree`.
+    /// Opens the zip of the commit `base`, which the repository has, and finds what has not changed from it to what was fetched.
     ///
     /// # Errors
     /// Returns an error if it cannot be used.
     pub fn open(
         repository: &Repository,
         base: &CommitId,
-        tree: &ObjectId,
+        fetched: &FetchedCommit,
         with_attributes: bool,
         zip: &Path,
     ) -> Result<Self, Unusable> {
-        let changed = changed(repository, base, tree).map_err(Unusable::Compare)?;
-        let name = |path: &Vec<u8>| path.rsplit(|byte| *byte == b'/').next() == Some(ATTRIBUTES);
-        if with_attributes && changed.iter().any(name) {
+        let changes = Changes::find(repository, base, fetched).map_err(Unusable::Compare)?;
+        if with_attributes && changes.concern_attributes() {
             return Err(Unusable::Attributes);
         }
-        let zip = File::open(zip).map_err(Unusable::Read)?;
+        Self::read(File::open(zip).map_err(Unusable::Read)?, &changes)
+    }
+
+    /// Reads where the files are that have not changed.
+    ///
+    /// # Errors
+    /// Returns an error if it is no zip as they are written here.
+    pub fn read(zip: File, changes: &Changes) -> Result<Self, Unusable> {
+        let bytes = zip.metadata().map_err(Unusable::Read)?.len();
         let mut buffer = vec![0; RECOMMENDED_BUFFER_SIZE];
         let archive = ZipArchive::from_file(zip, &mut buffer).map_err(Unusable::Zip)?;
         let mut files = HashMap::new();
@@ -79,7 +88,7 @@ impl Earlier {
         while let Some(entry) = entries.next_entry().map_err(Unusable::Zip)? {
             let path = entry.file_path();
             let path = path.as_ref();
-            if entry.is_dir() || changed.contains(path) {
+            if entry.is_dir() || changes.contain(path) {
                 continue;
             }
             let method = match entry.compression_method() {
@@ -95,7 +104,11 @@ impl Earlier {
                 descriptor: entry.flags().has_data_descriptor(),
             };
             // It was written here, so its local header has the same length as the one that would be written now.
-            place.offset += place.fields(path).local_header_bytes() as u64;
+            let header = place.fields(path).local_header_bytes() as u64;
+            place.offset = place.offset.saturating_add(header);
+            if place.offset.saturating_add(place.compressed) > bytes {
+                return Err(Unusable::Outside);
+            }
             files.insert(path.to_vec(), place);
         }
         Ok(Self {
@@ -111,8 +124,20 @@ impl Earlier {
     }
 
     /// Reads some of the data of a file, from `at` on.
-    pub fn read(&self, place: &Place, at: u64, data: &mut [u8]) -> io::Result<()> {
+    pub fn data(&self, place: &Place, at: u64, data: &mut [u8]) -> io::Result<()> {
         self.zip.read_exact_at(data, place.offset + at)
+    }
+
+    /// Returns the files with their data, as they stand in the zip.
+    #[cfg(feature = "fuzzing")]
+    pub fn all(&self) -> io::Result<HashMap<Vec<u8>, Vec<u8>>> {
+        let files = self.files.iter();
+        let read = files.map(|(path, place)| {
+            let mut data = vec![0; place.compressed as usize];
+            self.data(place, 0, &mut data)?;
+            Ok((path.clone(), data))
+        });
+        read.collect()
     }
 
     /// Counts a file that was taken.
@@ -141,20 +166,4 @@ impl Place {
             descriptor: self.descriptor,
         }
     }
-}
-
-/// Returns the paths that differ between the tree of a commit and another tree.
-fn changed(
-    repository: &Repository,
-    base: &CommitId,
-    tree: &ObjectId,
-) -> Result<HashSet<Vec<u8>>, git2::Error> {
-    let base = repository.find_commit(Oid::from_str(base.as_str())?)?.tree()?;
-    let tree = repository.find_tree(Oid::from_str(tree.as_str())?)?;
-    let diff = repository.diff_tree_to_tree(Some(&base), Some(&tree), None)?;
-    let files = diff.deltas().flat_map(|delta| {
-        let paths = [delta.old_file().path_bytes(), delta.new_file().path_bytes()];
-        paths.map(|path| path.unwrap_or_default().to_vec())
-    });
-    Ok(files.collect())
 }

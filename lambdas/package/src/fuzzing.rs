@@ -1,15 +1,29 @@
 //! Opens private functions to the fuzz targets.
 
-use std::io::{self, Cursor};
+use std::collections::HashMap;
+use std::io::{self, Cursor, Write as _};
 
 use reporter::ProgressReporter;
 
+use crate::changes::Changes;
 pub use crate::conversion::fuzzing::{crlf, encode, expand, substitute};
+use crate::earlier::Earlier;
 use crate::error::Error;
 use crate::format::Writer;
 use crate::large::LargeFiles;
 use crate::progress::Meter;
 use crate::record::{RecordBuilder, Records};
+
+/// Returns the paths of the files of a zip, with their data as they stand in it, or `None` if it is no zip as they are written here.
+///
+/// # Errors
+/// Returns an error if what the zip says is there cannot be read.
+pub fn earlier(zip: &[u8]) -> io::Result<Option<HashMap<Vec<u8>, Vec<u8>>>> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(zip)?;
+    let earlier = Earlier::read(file, &Changes::default()).ok();
+    earlier.map(|earlier| earlier.all()).transpose()
+}
 
 /// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

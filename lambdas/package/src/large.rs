@@ -112,7 +112,7 @@ impl<W: Write> LargeFiles<'_, W> {
         while at < place.compressed {
             let length = (place.compressed - at).min(TAKEN_BYTES as u64);
             let data = &mut piece[..length as usize];
-            earlier.read(place, at, data).map_err(Error::Workspace)?;
+            earlier.data(place, at, data).map_err(Error::Workspace)?;
             self.zip.data(data).map_err(Error::Zip)?;
             at += length;
         }

@@ -4,6 +4,7 @@
 //! all of them, and deflate at one level. Which implementation deflates a file depends only on the file's size.
 
 mod build_info;
+mod changes;
 mod clone;
 mod compress;
 mod conversion;
@@ -27,7 +28,7 @@ use aws::failure::chain;
 use aws::staging::{Staging, StorageError};
 use chrono::{DateTime, Utc};
 use domain::contract::{
-    Archive, BaseUse, BaseZip, Envelope, FetchedCommit, PackageInput, StagedObject, StagedPack,
+    Archive, BaseUse, BaseZip, Envelope, FetchedCommit, FetchedSubmodule, PackageInput, StagedObject,
 };
 use domain::destination::{base_key, lfs_key, staging_key};
 use domain::limits::ArchiveLimits;
@@ -105,6 +106,9 @@ pub async fn handle(
     };
     let object = stored?;
     let zipped = zipped?;
+    let entries_taken = zipped.taken_entries.unwrap_or_default();
+    let entries_made = zipped.entries - entries_taken;
+    tracing::info!(entries_taken, entries_made, "packaged");
     Ok(Archive {
         object,
         sha256: zipped.sum.sha256,
@@ -121,12 +125,11 @@ async fn open_earlier(
     input: &PackageInput,
     folder: &Path,
 ) -> Result<Option<Earlier>, Error> {
-    let Some(BaseUse::Used(base)) = &input.fetched.base else {
+    let Some(base) = input.fetched.base.as_ref().and_then(BaseUse::used) else {
         return Ok(None);
     };
-    // What is in a submodule has no path in the commit's own tree.
-    let is_usable = |zip: &&BaseZip| zip.format == FORMAT && input.fetched.submodules.is_empty();
-    let Some(earlier) = base.zip.as_ref().filter(is_usable) else {
+    let is_of_this_format = |zip: &&BaseZip| zip.format == FORMAT;
+    let Some(earlier) = base.zip.as_ref().filter(is_of_this_format) else {
         return Ok(None);
     };
     let zip = folder.join("earlier.zip");
@@ -141,15 +144,21 @@ async fn open_earlier(
     }
     let options = &input.deliver.options;
     let with_attributes = options.attributes || options.lfs;
-    let (repository, base, tree) = (
+    let (repository, base, fetched) = (
         folder.join(REPOSITORY),
         base.commit.clone(),
-        input.fetched.tree.clone(),
+        input.fetched.clone(),
     );
     let file = zip.clone();
     let opened = blocking(move || {
         let repository = tree::open(&repository)?;
-        Ok(Earlier::open(&repository, &base, &tree, with_attributes, &file))
+        Ok(Earlier::open(
+            &repository,
+            &base,
+            &fetched,
+            with_attributes,
+            &file,
+        ))
     });
     Ok(opened.await?.inspect_err(|error| put_aside(error)).ok())
 }
@@ -165,15 +174,11 @@ async fn blocking<T: Send + 'static>(
 
 /// Loads the packs of the commit and its submodules into `repository`.
 async fn load_packs(staging: &impl Staging, fetched: &FetchedCommit, repository: &Path) -> Result<(), Error> {
-    let submodules = fetched.submodules.iter();
-    let submodules = submodules.map(|module| StagedPack {
-        pack: module.pack.clone(),
-        index: module.index.clone(),
-    });
+    let submodules = fetched.submodules.iter().flat_map(FetchedSubmodule::packs);
     for staged in submodules.chain(fetched.packs()) {
         let name = staged.pack.key.as_str().replace('/', "-");
         let path = tree::pack_path(repository, &name).map_err(Error::Workspace)?;
-        // Two submodules of one commit share their pack.
+        // Submodules of one commit share their packs.
         if !path.exists() {
             staging.load(&staged.pack, &path).await?;
             staging.load(&staged.index, &path.with_extension("idx")).await?;

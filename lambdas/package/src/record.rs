@@ -66,7 +66,7 @@ impl RecordBuilder {
     ) -> io::Result<()> {
         let fields = self.unchanged(path, place, executable);
         let (header, room) = append(&mut records.bytes, &fields);
-        earlier.read(place, 0, room)?;
+        earlier.data(place, 0, room)?;
         fields.write_local_header(header);
         records.fields.push(fields);
         Ok(())

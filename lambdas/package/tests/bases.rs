@@ -7,7 +7,7 @@ mod scene;
 use std::collections::BTreeMap;
 
 use domain::contract::Archive;
-use domain::source::Options;
+use domain::source::{Options, Submodules};
 use proptest::prelude::*;
 use scene::Scene;
 
@@ -59,8 +59,73 @@ fn files() -> impl Strategy<Value = Files> {
     })
 }
 
+/// A project whose `x` may be a submodule, of which `y` may be another one.
+#[derive(Debug, Clone)]
+struct Project {
+    files: Files,
+    submodule: Option<Files>,
+    nested: Option<Files>,
+}
+
+impl Project {
+    fn commit(&self, scene: &Scene) -> String {
+        let with = |files: &Files, name: &str, submodule: Option<&str>| {
+            let mut files = files.clone();
+            if let Some(commit) = submodule {
+                files.retain(|path, _| !path.starts_with(&format!("{name}/")));
+                files.insert(name.to_owned(), ("160000", commit.bytes().collect()));
+            }
+            scene.commit(&files)
+        };
+        let nested = self.nested.as_ref().map(|files| with(files, "", None));
+        let submodule = self
+            .submodule
+            .as_ref()
+            .map(|files| with(files, "y", nested.as_deref()));
+        with(&self.files, "x", submodule.as_deref())
+    }
+}
+
+fn projects() -> impl Strategy<Value = [Project; 2]> {
+    let project = || {
+        let some_files = || proptest::option::weighted(0.8, files());
+        (files(), some_files(), some_files()).prop_map(|(files, submodule, nested)| Project {
+            files,
+            submodule,
+            nested,
+        })
+    };
+    (project(), project(), any::<[bool; 3]>()).prop_map(|(one, mut other, same)| {
+        // Mostly some of it changes.
+        if same[0] {
+            other.files.clone_from(&one.files);
+        }
+        if same[1] {
+            other.submodule.clone_from(&one.submodule);
+        }
+        if same[2] {
+            other.nested.clone_from(&one.nested);
+        }
+        [one, other]
+    })
+}
+
+fn with_submodules() -> Options {
+    Options {
+        submodules: Submodules::Recursive,
+        ..Options::default()
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn with_submodules_too(projects in projects(), lacks_earlier_submodules in any::<bool>()) {
+        let scene = Scene { lacks_earlier_submodules, ..Scene::new() };
+        let [one, other] = projects.map(|project| project.commit(&scene));
+        prop_assert!(taken(&scene, &one, &other, &with_submodules()).is_some());
+    }
 
     #[test]
     fn the_bytes_are_those_of_a_zip_from_nothing(one in files(), other in files(), change in any::<bool>()) {
@@ -197,6 +262,25 @@ fn a_file_and_a_folder_of_the_same_name_are_different() {
     let [one, other] = [one, other].map(|tree| scene.commit_tree(&tree));
     assert_eq!(taken(&scene, &one, &other, &Options::default()), Some(1));
     assert_eq!(taken(&scene, &other, &one, &Options::default()), Some(1));
+}
+
+#[test]
+fn the_files_of_submodules_are_taken_where_their_commits_are_known() {
+    let library = |content: &[u8]| of(&[("a", content), ("b", b"1")]);
+    for (lacks_earlier_submodules, expected) in [(false, 1 + 2 + 1), (true, 1 + 2)] {
+        let scene = Scene {
+            lacks_earlier_submodules,
+            ..Scene::new()
+        };
+        let [same, before, after] = [b"1", b"2", b"3"].map(|content| scene.commit(&library(content)));
+        let [one, other] = [before, after].map(|changed| {
+            let mut files = of(&[("c", b"1")]);
+            files.insert("same".to_owned(), ("160000", same.clone().into_bytes()));
+            files.insert("changed".to_owned(), ("160000", changed.into_bytes()));
+            scene.commit(&files)
+        });
+        assert_eq!(taken(&scene, &one, &other, &with_submodules()), Some(expected));
+    }
 }
 
 /// A folder that was a submodule, and a file in its place.

@@ -136,12 +136,12 @@ async fn remove_staged(staging: &impl Staging, state: &PushState) {
     }
 }
 
-/// Returns the zip that a delivered push has taken files from. The next push takes them from its own.
+/// Returns the zip that a delivered push has taken files from. The next push takes them from its own. That of another ref is kept
+/// for the next push of that ref.
 fn zip_of_base(state: &PushState) -> Option<&StagedObject> {
-    match state.fetched.as_ref()?.base.as_ref()? {
-        BaseUse::Used(base) => Some(&base.zip.as_ref()?.object),
-        BaseUse::WhyNot(_) => None,
-    }
+    let base = state.fetched.as_ref()?.base.as_ref().and_then(BaseUse::used)?;
+    let zip = base.zip.as_ref().filter(|_| base.other_ref.is_none())?;
+    Some(&zip.object)
 }
 
 /// Returns how the push ended, or with `failure`, how its execution failed.

@@ -104,6 +104,7 @@ async fn what_a_push_leaves_stays_if_it_was_delivered_last() {
     };
     let base = Base {
         push_id: scene::push().push_id,
+        other_ref: None,
         commit: fetched().commit,
         packs: Vec::new(),
         zip: Some(BaseZip {
@@ -113,7 +114,7 @@ async fn what_a_push_leaves_stays_if_it_was_delivered_last() {
     };
     let mut delivered = uploaded();
     delivered[1] = PushEvent::CommitFetched(FetchedCommit {
-        base: Some(BaseUse::Used(base)),
+        base: Some(BaseUse::Used(base.clone())),
         ..fetched()
     });
     delivered[2] = PushEvent::ArchivePackaged(Archive {
@@ -128,6 +129,15 @@ async fn what_a_push_leaves_stays_if_it_was_delivered_last() {
         base: Some(BaseUse::WhyNot("it is the first".to_owned())),
         ..fetched()
     });
+    // The next push of that ref takes files from its zip.
+    let mut of_other_ref = delivered.clone();
+    of_other_ref[1] = PushEvent::CommitFetched(FetchedCommit {
+        base: Some(BaseUse::Used(Base {
+            other_ref: Some("refs/heads/main".parse().unwrap()),
+            ..base
+        })),
+        ..fetched()
+    });
     let failure = || Some(failure("Upload", "StorageRefused"));
     let [own, staged] = ["bases", "pushes"].map(folder);
     let before = "bases/before/archive.zip".to_owned();
@@ -135,6 +145,7 @@ async fn what_a_push_leaves_stays_if_it_was_delivered_last() {
         (delivered, None, vec![before, staged.clone()]),
         (late, None, vec![own, staged.clone()]),
         (first, None, vec![staged.clone()]),
+        (of_other_ref, None, vec![staged.clone()]),
         (failed, failure(), vec![]),
         (uploaded(), None, vec![staged]),
     ] {

@@ -207,6 +207,7 @@ mod tests {
             tree: object_id('d'),
             pack: envelope.input.fetched.pack.clone(),
             index: envelope.input.fetched.index.clone(),
+            base: None,
         });
         let text = document(&envelope).unwrap();
         assert_eq!(text.last(), Some(&b'\n'));

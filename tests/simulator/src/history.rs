@@ -323,7 +323,11 @@ impl Simulation {
         for known in known {
             let push_id: PushId = known.delivery.push_id;
             // A webhook that was not answered may have started an execution all the same, and that may have failed, too.
-            let has_failed = self.world.trail.model_of(push_id).is_some_and(|state| state.failure.is_some());
+            let has_failed = self
+                .world
+                .trail
+                .model_of(push_id)
+                .is_some_and(|state| state.failure.is_some());
             let is_failed = has_failed || (known.is_accepted && checks::needs_a_person(&self.world, push_id));
             if known.is_accepted && !is_failed {
                 continue;

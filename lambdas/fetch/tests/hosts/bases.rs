@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 
 use domain::contract::{BaseUse, FetchedCommit, StagedPack};
 use domain::error::{Code, Coded};
+use domain::git::CommitId;
+use domain::push::Push;
 use domain::samples;
 use testkit::git;
 use testkit::http::Host;
 use testkit::ssh::Sshd;
 
 use crate::scene::{Ask, Scene};
+use crate::submodules;
 
 /// Files whose contents do not compress, so that what is fetched is seen from its size.
 fn files(count: usize) -> BTreeMap<String, Vec<u8>> {
@@ -98,16 +101,20 @@ impl History {
         fetched
     }
 
-    /// Checks that the packs have all files of the commit.
     fn assert_whole(&self, fetched: &FetchedCommit) {
+        self.assert_has(&self.scene, fetched.packs(), &fetched.commit);
+    }
+
+    /// Checks that packs have all files of a repository's commit.
+    fn assert_has(&self, repository: &Scene, staged: impl Iterator<Item = StagedPack>, commit: &CommitId) {
         let folder = tempfile::tempdir().unwrap();
-        let commit = fetched.commit.as_str();
+        let commit = commit.as_str();
         git::output(
             git::command(folder.path()).args(["init", "--quiet", "--bare"]),
             b"",
         );
         let packs = folder.path().join("objects/pack");
-        for (number, staged) in fetched.packs().enumerate() {
+        for (number, staged) in staged.enumerate() {
             for (object, extension) in [(&staged.pack, "pack"), (&staged.index, "idx")] {
                 let to = packs.join(format!("pack-{number}.{extension}"));
                 std::fs::copy(self.scene.staging().path(&object.key), to).unwrap();
@@ -116,7 +123,7 @@ impl History {
         // The history is cut off after the commit.
         std::fs::write(folder.path().join("shallow"), format!("{commit}\n")).unwrap();
         let archive = |folder: &Path| git::output(git::command(folder).args(["archive", commit]), b"");
-        assert!(archive(folder.path()) == archive(&self.scene.repository()));
+        assert!(archive(folder.path()) == archive(&repository.repository()));
         git::output(
             git::command(folder.path()).args(["rev-list", "--objects", "--quiet", commit]),
             b"",
@@ -150,7 +157,7 @@ fn id(delivery: &str) -> String {
 async fn assert_each_push_costs_what_it_changes(mut history: History, with_login: impl Fn(Ask) -> Ask) {
     let first = history.change("1");
     let whole = history.deliver(&with_login(history.ask("d1", &first))).await;
-    assert_eq!(why_not(&whole), "no push of this ref was delivered");
+    assert_eq!(why_not(&whole), "no push of the repository was delivered");
     let whole_bytes = whole.received_bytes.unwrap();
     assert!(whole_bytes > 100_000, "{whole_bytes}");
     let deliveries = ["d2", "d3", "d4"];
@@ -169,10 +176,13 @@ async fn assert_each_push_costs_what_it_changes(mut history: History, with_login
     let reset = history.deliver(&with_login(history.ask("d5", &first))).await;
     assert_eq!(used(&reset).0, id("d4"));
     assert!(reset.received_bytes.unwrap() < 2_000, "{reset:#?}");
-    // It is delivered once more.
+    // It is delivered once more, and adds nothing to what is there.
     let again = history.deliver(&with_login(history.ask("d6", &first))).await;
-    assert_eq!(used(&again).0, id("d5"));
-    assert_eq!(history.scene.staged_objects(&again), [""; 0]);
+    assert_eq!(used(&again), (id("d5"), 4));
+    assert_eq!(
+        again.packs().collect::<Vec<_>>(),
+        reset.packs().collect::<Vec<_>>()
+    );
     assert!(again.received_bytes.unwrap() < 2_000, "{again:#?}");
 }
 
@@ -212,6 +222,165 @@ async fn after(spoil: impl FnOnce(&History, &mut FetchedCommit)) -> (FetchedComm
 }
 
 #[tokio::test]
+async fn the_first_push_of_a_ref_begins_from_another_one() {
+    let (mut history, _host) = History::over_http().await;
+    let push = async |history: &mut History, delivery: &'static str, ref_name: &'static str| {
+        let commit = history.change(delivery);
+        history.scene.git(&["update-ref", ref_name, &commit], b"");
+        let fetched = history
+            .deliver(&history.ask(delivery, &commit).of_ref(ref_name))
+            .await;
+        let Some(BaseUse::Used(base)) = &fetched.base else {
+            return (why_not(&fetched).to_owned(), None);
+        };
+        assert!(fetched.received_bytes.unwrap() < 10_000, "{fetched:#?}");
+        (
+            base.push_id.to_string(),
+            base.other_ref.as_ref().map(ToString::to_string),
+        )
+    };
+    let of = |delivery: &str, ref_name: &str| samples::push(delivery, ref_name).push_id.to_string();
+    let (old, main, next) = ("refs/heads/old", "refs/heads/main", "refs/heads/next");
+    let nothing = "no push of the repository was delivered".to_owned();
+    assert_eq!(push(&mut history, "d1", old).await, (nothing, None));
+    // There is one other ref.
+    assert_eq!(
+        push(&mut history, "d2", main).await,
+        (of("d1", old), Some(old.to_owned()))
+    );
+    assert_eq!(
+        push(&mut history, "d3", next).await,
+        (of("d2", main), Some(main.to_owned()))
+    );
+    // The host says which is the default one.
+    assert_eq!(
+        push(&mut history, "d4", "refs/tags/v1").await,
+        (of("d2", main), Some(main.to_owned()))
+    );
+    history.scene.git(&["symbolic-ref", "HEAD", next], b"");
+    assert_eq!(
+        push(&mut history, "d5", "refs/tags/v2").await,
+        (of("d3", next), Some(next.to_owned()))
+    );
+    // It was never pushed.
+    history.scene.git(&["branch", "unpushed", "main"], b"");
+    history
+        .scene
+        .git(&["symbolic-ref", "HEAD", "refs/heads/unpushed"], b"");
+    let (newest, _) = push(&mut history, "d6", "refs/tags/v3").await;
+    assert_eq!(newest, of("d5", "refs/tags/v2"));
+}
+
+#[tokio::test]
+async fn another_repository_or_source_is_no_base() {
+    let (mut history, _host) = History::over_http().await;
+    let commit = history.change("1");
+    let ask = history.ask("d1", &commit);
+    let fetched = history.scene.fetch(&ask).await.unwrap();
+    for (delivery, spoil) in [
+        (
+            "other-source",
+            (|push| push.source = "other".parse().unwrap()) as fn(&mut Push),
+        ),
+        ("other-repository", |push| {
+            push.repository = "other/project".parse().unwrap()
+        }),
+    ] {
+        let mut push = samples::push(delivery, "refs/heads/other");
+        spoil(&mut push);
+        history
+            .scene
+            .record_delivered(&push, fetched.clone(), &ask.deliver())
+            .await;
+    }
+    let fetched = history.deliver(&history.ask("d2", &commit)).await;
+    assert_eq!(why_not(&fetched), "no push of the repository was delivered");
+}
+
+/// They are merged before they pile up, so that every push has a base.
+#[tokio::test]
+async fn small_packs_are_merged() {
+    let (mut history, _host) = History::over_http().await;
+    let first = history.change("1");
+    history.deliver(&history.ask("d1", &first)).await;
+    let deliveries = [
+        "d2", "d3", "d4", "d5", "d6", "d7", "d8", "d9", "d10", "d11", "d12", "d13", "d14", "d15", "d16",
+        "d17", "d18", "d19", "d20", "d21",
+    ];
+    let mut packs = Vec::new();
+    for delivery in deliveries {
+        let next = history.change(delivery);
+        let fetched = history.deliver(&history.ask(delivery, &next)).await;
+        used(&fetched);
+        packs.push(fetched.packs().count());
+    }
+    assert_eq!(packs[..10], [2, 3, 4, 5, 6, 7, 8, 9, 2, 3]);
+    assert_eq!(packs[10..], [4, 5, 6, 7, 8, 9, 2, 3, 4, 5]);
+}
+
+/// To pack them again would take longer than to load them.
+#[tokio::test]
+async fn packs_of_large_files_are_not_merged() {
+    let (mut history, _host) = History::over_http().await;
+    let first = history.change("1");
+    history.deliver(&history.ask("d1", &first)).await;
+    let deliveries = ["d2", "d3", "d4", "d5", "d6", "d7", "d8", "d9", "d10", "d11"];
+    for (number, delivery) in deliveries.into_iter().enumerate() {
+        // 5 MiB that deflate to little. Nine of them are too many.
+        let next = history.change(&delivery.repeat(5 << 19));
+        let fetched = history.deliver(&history.ask(delivery, &next)).await;
+        assert_eq!(fetched.packs().count(), number + 2);
+    }
+}
+
+#[tokio::test]
+async fn submodules_have_bases_too() {
+    let (mut history, _host) = History::over_http().await;
+    let library = history.scene.beside("/group/library.git");
+    let mut library_files = files(100);
+    let mut commit_library = |content: &str| {
+        library_files.insert("changed".to_owned(), content.as_bytes().to_vec());
+        commit(&library, &library_files)
+    };
+    let modules = submodules::module("lib/one", "../library.git");
+    let push = async |history: &mut History, delivery: &'static str, library: &str| {
+        let pushed = submodules::commit(&history.scene, &modules, &[("lib/one", library)]);
+        let ask = history.ask(delivery, &pushed).with_submodules();
+        let fetched = history.scene.fetch(&ask).await.unwrap();
+        let push = samples::push(delivery, "refs/heads/main");
+        history
+            .scene
+            .record_delivered(&push, fetched.clone(), &ask.deliver())
+            .await;
+        fetched
+    };
+    let one = commit_library("1");
+    let first = push(&mut history, "d1", &one).await;
+    let whole = first.submodules[0].pack.size;
+    assert!(
+        matches!(first.submodules[0].base, Some(BaseUse::WhyNot(_))),
+        "{first:#?}"
+    );
+    // It has not changed, so nothing is staged.
+    let second = push(&mut history, "d2", &one).await;
+    let [before, now] = [&first, &second].map(|fetched| fetched.submodules[0].packs().collect::<Vec<_>>());
+    assert_eq!(before, now);
+    // Its changes are merged into one pack.
+    let mut last = second;
+    for delivery in ["d3", "d4", "d5"] {
+        let next = commit_library(delivery);
+        let fetched = push(&mut history, delivery, &next).await;
+        let submodule = &fetched.submodules[0];
+        let base = submodule.base.as_ref().and_then(BaseUse::used).unwrap();
+        assert_eq!(base.commit, last.submodules[0].commit);
+        assert_eq!(submodule.packs().count(), 2, "{submodule:#?}");
+        assert!(submodule.pack.size < whole / 20, "{submodule:#?}");
+        last = fetched;
+    }
+    history.assert_has(&library, last.submodules[0].packs(), &last.submodules[0].commit);
+}
+
+#[tokio::test]
 async fn a_base_that_cannot_be_used_is_put_aside() {
     type Spoil = fn(&History, &mut FetchedCommit);
     let cases: [(&str, Spoil); 9] = [
@@ -246,6 +415,7 @@ async fn a_base_that_cannot_be_used_is_put_aside() {
             let packs = vec![whole.packs().next().unwrap(); 16];
             whole.base = Some(BaseUse::Used(domain::contract::Base {
                 push_id: samples::push("d0", "refs/heads/main").push_id,
+                other_ref: None,
                 commit: whole.commit.clone(),
                 packs,
                 zip: None,
@@ -296,7 +466,7 @@ async fn a_base_that_the_host_has_forgotten_does_no_harm() {
 }
 
 #[tokio::test]
-async fn a_base_is_of_the_same_ref_and_of_commits_without_their_history() {
+async fn a_commit_with_its_history_has_no_base() {
     let (mut history, _host) = History::over_http().await;
     let first = history.change("1");
     history.deliver(&history.ask("d1", &first)).await;
@@ -308,12 +478,6 @@ async fn a_base_is_of_the_same_ref_and_of_commits_without_their_history() {
     let fetched = history.scene.fetch(&whole).await.unwrap();
     assert_eq!(fetched.base, None);
     assert!(fetched.pack.key.as_str().starts_with("pushes/"), "{fetched:#?}");
-    history
-        .scene
-        .git(&["update-ref", "refs/heads/next", &second], b"");
-    let other_ref = history.ask("d3", &second).of_ref("refs/heads/next");
-    let fetched = history.scene.fetch(&other_ref).await.unwrap();
-    assert_eq!(why_not(&fetched), "no push of this ref was delivered");
     let mut small = history.ask("d5", &second);
     small.limits.delta_file_bytes -= 1;
     let fetched = history.scene.fetch(&small).await.unwrap();

@@ -7,11 +7,13 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use aws::staging::FolderStaging;
-use domain::contract::{Archive, Base, BaseUse, BaseZip, Deliver, FetchedCommit, PackageInput, StagedObject};
+use domain::contract::{
+    Archive, Base, BaseUse, BaseZip, Deliver, FetchedCommit, FetchedSubmodule, PackageInput, StagedObject,
+};
 use domain::destination::{base_key, staging_key};
 use domain::push::Push;
 use domain::samples;
-use domain::source::Options;
+use domain::source::{Options, Submodules};
 use package::{Deps, Error, Progress};
 use reporter::ProgressReporter;
 use tempfile::TempDir;
@@ -23,6 +25,8 @@ pub struct Scene {
     /// The ref that is pushed.
     pub ref_name: String,
     pub progress: ProgressReporter<Progress>,
+    /// Whether the packs lack the submodules of the base.
+    pub lacks_earlier_submodules: bool,
 }
 
 impl Scene {
@@ -31,6 +35,7 @@ impl Scene {
             folder: tempfile::tempdir().unwrap(),
             ref_name: "refs/heads/main".into(),
             progress: ProgressReporter::silent(),
+            lacks_earlier_submodules: false,
         };
         scene.git(&["init", "--quiet", "--bare", "."], b"");
         scene
@@ -67,11 +72,15 @@ impl Scene {
         )
     }
 
-    /// Makes a commit of files: path to (mode, content).
+    /// Makes a commit of files: path to (mode, content). The content of a submodule is its commit.
     pub fn commit(&self, files: &BTreeMap<String, (&str, Vec<u8>)>) -> String {
         let mut index = Vec::new();
         for (path, (mode, content)) in files {
-            writeln!(index, "{mode} {}\t{path}", self.blob(content)).unwrap();
+            let id = match *mode {
+                "160000" => String::from_utf8(content.clone()).unwrap(),
+                _ => self.blob(content),
+            };
+            writeln!(index, "{mode} {id}\t{path}").unwrap();
         }
         self.git(&["read-tree", "--empty"], b"");
         self.git(&["update-index", "--add", "--index-info"], &index);
@@ -100,13 +109,17 @@ impl Scene {
             .args(["cat-file", "-e", base])
             .status()
             .unwrap();
-        let packed = if is_there.success() {
-            format!("{commit}\n{base}")
-        } else {
-            commit.to_owned()
-        };
+        let mut packed = commit.to_owned();
+        if is_there.success() {
+            packed += &format!("\n{base}");
+            if options.submodules == Submodules::Recursive && !self.lacks_earlier_submodules {
+                let submodules = self.submodules(base, "");
+                packed.extend(submodules.iter().map(|(_, commit)| format!("\n{commit}")));
+            }
+        }
         let base = BaseUse::Used(Base {
             push_id: samples::push("earlier", &self.ref_name).push_id,
+            other_ref: None,
             commit: base.parse().unwrap(),
             packs: Vec::new(),
             zip: archive.format.map(|format| BaseZip {
@@ -163,9 +176,15 @@ impl Scene {
         };
         let (pack_key, pack) = staged("commit.pack");
         let (index_key, index) = staged("commit.idx");
+        let submodules = match options.submodules {
+            Submodules::None => Vec::new(),
+            Submodules::Recursive => self.submodules(commit, ""),
+        };
+        let of_submodules = submodules.iter().map(|(_, commit)| format!("{commit}\n"));
+        let packed = format!("{packed}\n{}", of_submodules.collect::<String>());
         let bytes = self.git(
             &["pack-objects", "--revs", "--quiet", "--stdout"],
-            format!("{packed}\n").as_bytes(),
+            packed.as_bytes(),
         );
         std::fs::write(&pack, bytes).unwrap();
         let arguments = [
@@ -181,6 +200,19 @@ impl Scene {
             version_id: None,
             sha256: None,
         };
+        let (pack, index) = (object(pack_key, &pack), object(index_key, &index));
+        let submodules = submodules.into_iter().map(|(path, commit)| FetchedSubmodule {
+            path,
+            url: "https://git.example.com/group/library.git".parse().unwrap(),
+            tree: self
+                .line(&["rev-parse", &format!("{commit}^{{tree}}")], b"")
+                .parse()
+                .unwrap(),
+            commit: commit.parse().unwrap(),
+            pack: pack.clone(),
+            index: index.clone(),
+            base: None,
+        });
         let input = PackageInput {
             deliver: Deliver {
                 options,
@@ -190,8 +222,9 @@ impl Scene {
                 commit: commit.parse().unwrap(),
                 tree: tree.parse().unwrap(),
                 ref_now: None,
-                pack: object(pack_key, &pack),
-                index: object(index_key, &index),
+                submodules: submodules.collect(),
+                pack,
+                index,
                 base,
                 ..samples::fetched()
             },
@@ -202,6 +235,20 @@ impl Scene {
             progress: self.progress.clone(),
         };
         package::handle(&deps, &envelope).await
+    }
+
+    /// Returns path and commit of the submodules of a commit, and of theirs.
+    fn submodules(&self, commit: &str, folder: &str) -> Vec<(String, String)> {
+        let listed = self.line(&["ls-tree", "-r", commit], b"");
+        let submodules = listed.lines().filter_map(|line| {
+            let (id, path) = line.strip_prefix("160000 commit ")?.split_once('\t')?;
+            Some((format!("{folder}{path}"), id.to_owned()))
+        });
+        let with_own = submodules.flat_map(|(path, id)| {
+            let own = self.submodules(&id, &format!("{path}/"));
+            std::iter::once((path, id)).chain(own)
+        });
+        with_own.collect()
     }
 
     pub fn staging(&self) -> FolderStaging {

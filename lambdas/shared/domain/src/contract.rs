@@ -8,7 +8,7 @@ use crate::commit_status::CommitStatusTarget;
 use crate::destination::{Destination, ObjectKey};
 use crate::event::{PushEvent, PushReceived, PushRetried};
 use crate::flow::{Payload, StageOutput};
-use crate::git::{CommitId, ObjectId};
+use crate::git::{CommitId, ObjectId, RefName};
 use crate::paths::PathFilter;
 use crate::push::{FurtherPush, Push, PushId};
 use crate::remote_url::RemoteUrl;
@@ -379,7 +379,7 @@ pub struct FetchedCommit {
     pub pack: StagedObject,
     /// The pack's index.
     pub index: StagedObject,
-    /// The bytes that the host has sent for the pack.
+    /// The bytes that git hosts have sent for the commit and its submodules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received_bytes: Option<u64>,
     /// The earlier push from which it was known what the host need not send, or why there was none. `None` if bases are off.
@@ -399,16 +399,21 @@ pub struct FetchedCommit {
 impl FetchedCommit {
     /// Returns the packs that together hold the commit with its whole tree, its own first.
     pub fn packs(&self) -> impl Iterator<Item = StagedPack> {
-        let own = StagedPack {
-            pack: self.pack.clone(),
-            index: self.index.clone(),
-        };
-        let of_base = match &self.base {
-            Some(BaseUse::Used(base)) => base.packs.as_slice(),
-            Some(BaseUse::WhyNot(_)) | None => &[],
-        };
-        std::iter::once(own).chain(of_base.iter().cloned())
+        packs(&self.pack, &self.index, self.base.as_ref())
     }
+}
+
+fn packs(
+    pack: &StagedObject,
+    index: &StagedObject,
+    base: Option<&BaseUse>,
+) -> impl Iterator<Item = StagedPack> {
+    let own = StagedPack {
+        pack: pack.clone(),
+        index: index.clone(),
+    };
+    let of_base = base.and_then(BaseUse::used).map_or(&[][..], |base| &base.packs);
+    std::iter::once(own).chain(of_base.iter().cloned())
 }
 
 /// Whether a commit was fetched as the difference from that of an earlier push.
@@ -421,14 +426,28 @@ pub enum BaseUse {
     WhyNot(String),
 }
 
+impl BaseUse {
+    /// Returns the base, if one was used.
+    #[must_use]
+    pub fn used(&self) -> Option<&Base> {
+        match self {
+            Self::Used(base) => Some(base),
+            Self::WhyNot(_) => None,
+        }
+    }
+}
+
 /// What an earlier push of the repository has left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Base {
     /// The push.
     pub push_id: PushId,
-    /// Its commit.
+    /// Its ref, if it is not the last push of the same ref to the same destination.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub other_ref: Option<RefName>,
+    /// Its commit, or that of its submodule.
     pub commit: CommitId,
-    /// The packs that together hold that commit with its whole tree, the newest first.
+    /// The packs that the new one needs to hold the new commit with its whole tree, the newest first.
     pub packs: Vec<StagedPack>,
     /// Its zip, if that was made by the options by which the zip of the new commit is to be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -464,10 +483,22 @@ pub struct FetchedSubmodule {
     pub commit: CommitId,
     /// The commit's tree.
     pub tree: ObjectId,
-    /// The pack that holds the commit with its whole tree. Two submodules of the same commit share it.
+    /// The pack that holds the commit with its whole tree, or with what the packs of its base lack of it. Two submodules of the
+    /// same commit share it.
     pub pack: StagedObject,
     /// The pack's index.
     pub index: StagedObject,
+    /// The submodule of the earlier push from which it was known what the host need not send, or why there was none. `None` if bases
+    /// are off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseUse>,
+}
+
+impl FetchedSubmodule {
+    /// Returns the packs that together hold the commit with its whole tree, its own first.
+    pub fn packs(&self) -> impl Iterator<Item = StagedPack> {
+        packs(&self.pack, &self.index, self.base.as_ref())
+    }
 }
 
 /// LFS objects that were staged, each as `lfs/{oid}`.

@@ -107,6 +107,7 @@ fn fetched() -> PushEvent {
             tree: "e".repeat(40).parse().unwrap(),
             pack: staged("submodules/1.pack"),
             index: staged("submodules/1.idx"),
+            base: None,
         }],
         lfs: Some(LfsObjects {
             objects: 2,

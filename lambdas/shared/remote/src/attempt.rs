@@ -68,6 +68,11 @@ impl Heads<'_> {
         self.0.list()
     }
 
+    /// Returns the branch that a clone checks out, or `None` if the host does not say.
+    pub fn default_branch(&self) -> Option<RefName> {
+        self.0.default_branch().ok()?.as_str().ok()?.parse().ok()
+    }
+
     /// Returns what a ref points to, or `None` if the host does not say. An annotated tag of the pushed commit points to that
     /// commit, since some hosts report the commit and not the tag.
     pub fn find(&self, ref_name: &RefName, pushed: &ObjectId) -> Option<ObjectId> {

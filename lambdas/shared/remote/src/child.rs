@@ -25,7 +25,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::error::Error;
 use crate::host_key::{self, HostKey};
-use crate::list::{self, ListedRef};
+use crate::list::{self, Listing};
 use crate::progress::Progress;
 use crate::request::{Connection, FetchRequest, ListRequest};
 use crate::transfer::{self, FetchedPack};
@@ -56,7 +56,7 @@ pub struct TransferProgram {
 enum Line {
     Progress(Progress),
     Fetched(Box<FetchedPack>),
-    Listed(Vec<ListedRef>),
+    Listed(Listing),
     HostKey(String),
     Failed { code: String, cause: String },
 }
@@ -87,7 +87,7 @@ enum Request {
 /// What a transfer process has done.
 enum Done {
     Fetched(Box<FetchedPack>),
-    Listed(Vec<ListedRef>),
+    Listed(Listing),
     HostKey(String),
 }
 
@@ -135,10 +135,10 @@ impl TransferProgram {
     ///
     /// # Errors
     /// Returns an [`Error`] if the refs cannot be listed.
-    pub(crate) async fn list(&self, request: &ListRequest) -> Result<Vec<ListedRef>, Error> {
+    pub(crate) async fn list(&self, request: &ListRequest) -> Result<Listing, Error> {
         let connection = &request.connection;
         match self.run(Asked::List(request), connection, &|_| ()).await? {
-            Some(Done::Listed(refs)) => Ok(refs),
+            Some(Done::Listed(listing)) => Ok(listing),
             Some(_) => Err(died(connection, "it has done something else")),
             None => Err(Error::ListTooSlow {
                 url: connection.url(),
@@ -228,7 +228,7 @@ async fn converse(
         match serde_json::from_str(&line).map_err(|error| died(error.to_string()))? {
             Line::Progress(news) => progress(news),
             Line::Fetched(fetched) => return Ok(Done::Fetched(fetched)),
-            Line::Listed(refs) => return Ok(Done::Listed(refs)),
+            Line::Listed(listing) => return Ok(Done::Listed(listing)),
             Line::HostKey(key) => return Ok(Done::HostKey(key)),
             Line::Failed { code, cause } => {
                 let known = Code::ALL.iter().find(|known| known.as_str() == code);

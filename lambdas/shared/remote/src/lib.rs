@@ -33,7 +33,7 @@ pub use child::{TransferProgram, transfer_if_asked};
 pub use error::Error;
 pub use host_key::HostKey;
 pub use libgit2::ignore_configuration;
-pub use list::ListedRef;
+pub use list::{ListedRef, Listing};
 pub use progress::{Phase, Progress};
 pub use request::{Base, Connection, FetchRequest, Target};
 pub use transfer::FetchedPack;

@@ -14,6 +14,15 @@ use crate::transfer;
 /// connected, logged in and judged as a fetch is.
 const NOTHING: [&str; 2] = ["refs/push-code/nothing/*", "refs/push/nothing/*"];
 
+/// What a host lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// The refs.
+    pub refs: Vec<ListedRef>,
+    /// The branch that a clone checks out, or `None` if the host does not say.
+    pub default_branch: Option<RefName>,
+}
+
 /// A ref, and what it points to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedRef {
@@ -43,7 +52,7 @@ impl ListedRef {
 ///
 /// # Errors
 /// Returns an [`Error`] if the host does not list them, or lists too many.
-pub fn list(request: &ListRequest) -> Result<Vec<ListedRef>, Error> {
+pub fn list(request: &ListRequest) -> Result<Listing, Error> {
     let connection = &request.connection;
     transfer::prepare(connection)?;
     connection.check_time()?;
@@ -58,6 +67,7 @@ pub fn list(request: &ListRequest) -> Result<Vec<ListedRef>, Error> {
         FetchError::Refused(source) => invalid(source),
         FetchError::Other(error) => error,
     })?;
+    let default_branch = heads.default_branch();
     let heads = heads.list().map_err(invalid)?;
     if heads.len() > request.max_refs {
         return Err(Error::TooManyRefs {
@@ -85,5 +95,5 @@ pub fn list(request: &ListRequest) -> Result<Vec<ListedRef>, Error> {
             ),
         }
     }
-    Ok(refs)
+    Ok(Listing { refs, default_branch })
 }

@@ -8,7 +8,7 @@ use domain::error::Coded as _;
 use domain::remote_url::RemoteUrl;
 
 use crate::request::ListRequest;
-use crate::{Error, ListedRef, TransferProgram};
+use crate::{Error, ListedRef, Listing, TransferProgram};
 
 /// How many refs a host may list. Their names and ids fit into the memory of a process that lists refs.
 const MAX_REFS: usize = 50_000;
@@ -26,10 +26,12 @@ impl TransferProgram {
     ) -> Result<Vec<ListedRef>, Failed> {
         let listed = self.list_unredacted(credentials, url, time_limit).await;
         // A host may send back what it was sent.
-        listed.map_err(|error| Failed::with_cause(error.code(), &credentials.redact(&chain(&error))))
+        let listed =
+            listed.map_err(|error| Failed::with_cause(error.code(), &credentials.redact(&chain(&error))));
+        Ok(listed?.refs)
     }
 
-    /// Lists the refs as [`list_with`](Self::list_with) does, for whoever removes the secrets from the error.
+    /// Lists the refs as [`list_with`](Self::list_with) does, and names the default branch, for whoever removes the secrets from the error.
     ///
     /// # Errors
     /// Returns an [`Error`] in the same cases.
@@ -38,7 +40,7 @@ impl TransferProgram {
         credentials: &Credentials,
         url: &RemoteUrl,
         time_limit: Duration,
-    ) -> Result<Vec<ListedRef>, Error> {
+    ) -> Result<Listing, Error> {
         let folder = tempfile::tempdir().map_err(Error::Workspace)?;
         let request = ListRequest::new(
             url.clone(),

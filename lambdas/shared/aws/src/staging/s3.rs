@@ -1,5 +1,6 @@
 //! The staging bucket. Objects are uploaded while they are made, in concurrent parts, each with the SDK's checksum.
 
+use std::ops::Range;
 use std::path::Path;
 
 use aws_sdk_s3::Client;
@@ -10,6 +11,7 @@ use aws_sdk_s3::types::{
 };
 use domain::contract::StagedObject;
 use domain::destination::ObjectKey;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
@@ -19,6 +21,10 @@ use super::{Piece, SizeAndDigest, Staging, StorageError, hex};
 use crate::AwsFailure;
 use reporter::{ProgressReporter, mebibytes};
 
+/// How many bytes of an object one request reads.
+const RANGE_BYTES: usize = 8 << 20;
+/// How many such requests are made at once. Memory holds what they have read until it is its turn to be written.
+const CONCURRENT_RANGES: usize = 4;
 /// How many parts are uploaded at once. Memory holds this many pieces, and the one that is being made.
 const CONCURRENT_PARTS: usize = 4;
 
@@ -55,6 +61,43 @@ impl S3Staging {
             .await
             .map_err(|error| self.failed(key, AwsFailure::new("s3:PutObject", &error)))?;
         Ok(output.version_id)
+    }
+
+    /// Reads some bytes of an object.
+    async fn get(&self, object: &StagedObject, range: Range<u64>) -> Result<Vec<u8>, StorageError> {
+        let key = &object.key;
+        let is_part = range != (0..object.size);
+        let response = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .set_version_id(object.version_id.clone())
+            .set_range(is_part.then(|| format!("bytes={}-{}", range.start, range.end - 1)))
+            .send()
+            .await;
+        let output = response.map_err(|error| match error.code() {
+            Some("NoSuchKey" | "NoSuchVersion") => StorageError::Missing { key: key.to_string() },
+            Some("InvalidRange") => StorageError::Changed {
+                key: key.to_string(),
+                reason: format!("fewer bytes than {}", object.size),
+            },
+            _ => self.failed(key, AwsFailure::new("s3:GetObject", &error)),
+        })?;
+        // A range is followed by the size of the whole.
+        let total = output.content_range().and_then(|range| range.rsplit_once('/'));
+        let total = total.map_or(output.content_length(), |(_, total)| total.parse().ok());
+        if let Some(total) = total.and_then(|total| u64::try_from(total).ok())
+            && total != object.size
+        {
+            return Err(StorageError::Changed {
+                key: key.to_string(),
+                reason: format!("{total} bytes instead of {}", object.size),
+            });
+        }
+        let body = output.body.collect().await;
+        let body = body.map_err(|error| self.failed(key, AwsFailure::interrupted("s3:GetObject", &error)))?;
+        Ok(body.to_vec())
     }
 
     async fn put_parts(
@@ -233,38 +276,24 @@ impl Staging for S3Staging {
     }
 
     async fn load(&self, object: &StagedObject, path: &Path) -> Result<(), StorageError> {
-        let key = &object.key;
-        let response = self
-            .client
-            .get_object()
-            .bucket(&self.bucket)
-            .key(key.as_str())
-            .set_version_id(object.version_id.clone())
-            .send()
-            .await;
-        let output = response.map_err(|error| {
-            if matches!(error.code(), Some("NoSuchKey" | "NoSuchVersion")) {
-                return StorageError::Missing { key: key.to_string() };
-            }
-            self.failed(key, AwsFailure::new("s3:GetObject", &error))
-        })?;
         let workspace = |source| StorageError::Workspace {
             path: path.display().to_string(),
             source,
         };
         let mut file = tokio::fs::File::create(path).await.map_err(workspace)?;
-        let mut body = output.body;
         let mut loaded = SizeAndDigest::default();
-        let named = key.clone();
+        let named = object.key.clone();
         let reporter = ProgressReporter::new(
             move |bytes| tracing::info!(key = %named, progress = mebibytes(bytes), "loading"),
         );
-        while let Some(chunk) = body.next().await {
-            let chunk =
-                chunk.map_err(|error| self.failed(key, AwsFailure::interrupted("s3:GetObject", &error)))?;
-            loaded.update(&chunk);
+        let starts = (0..object.size.max(1)).step_by(RANGE_BYTES);
+        let mut ranges = stream::iter(starts)
+            .map(|start| self.get(object, start..object.size.min(start + RANGE_BYTES as u64)))
+            .buffered(CONCURRENT_RANGES);
+        while let Some(bytes) = ranges.try_next().await? {
+            loaded.update(&bytes);
             reporter.report(|| loaded.size());
-            file.write_all(&chunk).await.map_err(workspace)?;
+            file.write_all(&bytes).await.map_err(workspace)?;
         }
         file.flush().await.map_err(workspace)?;
         loaded.check(object)

@@ -74,6 +74,59 @@ async fn other_bytes_than_those_that_were_staged_are_refused() {
     }
 }
 
+/// A bucket that has one object of these bytes, and answers ranges of it.
+async fn with_ranges(object: String) -> Service {
+    Service::answering(move |request| {
+        let Some(range) = request.headers.get("range") else {
+            return AwsResponse::new(200, object.clone());
+        };
+        let range = range.strip_prefix("bytes=").unwrap();
+        let [start, end] = [0, 1].map(|part| range.split('-').nth(part).unwrap().parse::<usize>().unwrap());
+        if start >= object.len() {
+            return AwsResponse::error(416, "InvalidRange");
+        }
+        let end = end.min(object.len() - 1);
+        AwsResponse::new(206, &object[start..=end])
+            .with("content-range", format!("bytes {start}-{end}/{}", object.len()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_large_object_is_loaded_in_ranges() {
+    const MEBIBYTE: usize = 1 << 20;
+    let content: String = (0..20 * MEBIBYTE)
+        .map(|byte| char::from(b'a' + (byte % 23) as u8))
+        .collect();
+    let staged = |size: usize| StagedObject {
+        size: size as u64,
+        sha256: None,
+        ..staged()
+    };
+    let service = with_ranges(content.clone()).await;
+    assert!(load(&service, &staged(content.len())).await.unwrap() == content.as_bytes());
+    let mut ranges: Vec<_> = service
+        .requests()
+        .iter()
+        .map(|request| request.headers["range"].clone())
+        .collect();
+    ranges.sort();
+    assert_eq!(
+        ranges,
+        [
+            "bytes=0-8388607",
+            "bytes=16777216-20971519",
+            "bytes=8388608-16777215"
+        ]
+    );
+    // It has become shorter or longer, by less and by more than a range.
+    for other in [1, 10 * MEBIBYTE, 19 * MEBIBYTE, 21 * MEBIBYTE] {
+        let service = with_ranges("a".repeat(other)).await;
+        let error = load(&service, &staged(20 * MEBIBYTE)).await.unwrap_err();
+        assert!(matches!(error, StorageError::Changed { .. }), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn errors_of_a_load_are_classified() {
     // The response breaks off.
