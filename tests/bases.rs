@@ -2,6 +2,8 @@
 
 use domain::contract::{BaseUse, FetchedCommit};
 use git_host::Options;
+use serde_json::json;
+use webhook::gitlab::Delivery;
 
 use crate::assert_is_archive;
 use crate::fixtures::repository::{MAIN, Repository, noise};
@@ -117,28 +119,138 @@ async fn a_base_that_is_gone_costs_a_whole_fetch() {
     assert_used(&fifth, &fourth, 1);
 }
 
+/// Puts an object of other bytes at a key of the staging bucket.
+async fn overwrite(scene: &Scene, key: &str) {
+    let put = scene.stack.handle().s3().put_object();
+    let put = put.bucket(scene.stack.output("StagingBucketName")).key(key);
+    put.body(b"something else".to_vec().into()).send().await.unwrap();
+}
+
 /// Somebody who may write to the bucket puts another object in the place of a pack.
 #[tokio::test]
 async fn a_base_that_was_tampered_with_changes_no_zip() {
     let (scene, _host) = Scene::over_http("tampered-bases", Options::default()).await;
     let repository = scene.repository("group/project");
     let first = push(&scene, &repository, "1").await;
-    let s3 = scene.stack.handle().s3();
     let key = fetched(&first).pack.key.as_str();
-    let put = async || {
-        let put = s3.put_object().bucket(scene.stack.output("StagingBucketName"));
-        put.key(key)
-            .body(b"another pack".to_vec().into())
-            .send()
-            .await
-            .unwrap();
-    };
     // The version that was recorded is still there.
-    put().await;
+    overwrite(&scene, key).await;
     let second = push(&scene, &repository, "2").await;
     assert_used(&second, &first, 1);
     scene.expire_base(first.push_id).await;
-    put().await;
+    overwrite(&scene, key).await;
     let third = push(&scene, &repository, "3").await;
     why_not(&third);
+}
+
+/// The zip alone is gone, or another one.
+#[tokio::test]
+async fn a_zip_that_was_tampered_with_changes_no_zip() {
+    let (scene, _host) = Scene::over_http("tampered-zips", Options::default()).await;
+    let repository = scene.repository("group/project");
+    repository.write("other", "stays");
+    let first = push(&scene, &repository, "1").await;
+    let key = first
+        .state()
+        .archive
+        .as_ref()
+        .unwrap()
+        .object
+        .key
+        .as_str()
+        .to_owned();
+    for (_, version_id) in scene.stack.versions("StagingBucketName", &key).await {
+        let delete = scene.stack.handle().s3().delete_object().key(&key);
+        let delete = delete.bucket(scene.stack.output("StagingBucketName"));
+        delete.version_id(version_id).send().await.unwrap();
+    }
+    overwrite(&scene, &key).await;
+    let second = push(&scene, &repository, "2").await;
+    assert_used(&second, &first, 1);
+    assert_eq!(second.state().archive.as_ref().unwrap().taken_entries, None);
+    let third = push(&scene, &repository, "3").await;
+    assert_eq!(third.state().archive.as_ref().unwrap().taken_entries, Some(1));
+}
+
+#[tokio::test]
+async fn two_pushes_at_once_may_begin_from_the_same_one() {
+    let (scene, _host) = Scene::over_http("bases-at-once", Options::with_any_commit()).await;
+    let repository = scene.repository("group/project");
+    push(&scene, &repository, "1").await;
+    let mut commits = vec![repository.git(["rev-parse", MAIN])];
+    for content in ["2", "3", "4"] {
+        commits.push(repository.commit_file("src/changed.txt", content));
+    }
+    let hooks: Vec<_> = commits
+        .windows(2)
+        .map(|pair| scene.hook(&repository.path, MAIN, Some(&pair[0]), Some(&pair[1])))
+        .collect();
+    let runs = futures::future::join_all(hooks.iter().map(|hook| scene.push(hook))).await;
+    for run in &runs {
+        assert_eq!(run.ended.status.as_str(), "SUCCEEDED", "{run:#?}");
+        assert!(
+            fetched(run).base.as_ref().and_then(BaseUse::used).is_some(),
+            "{run:#?}"
+        );
+    }
+    let last = scene.object(runs[2].delivered()).await;
+    assert_is_archive(&last.bytes, &repository, MAIN, &commits[3]).await;
+    // The next one begins from the last.
+    let next = push(&scene, &repository, "5").await;
+    let base = fetched(&next).base.as_ref().and_then(BaseUse::used).unwrap();
+    assert_eq!(base.push_id, runs[2].push_id);
+}
+
+/// It is tried again, when what has failed is mended.
+#[tokio::test]
+async fn a_push_that_fails_after_its_base_was_read_is_delivered_in_the_end() {
+    let (scene, _host) = Scene::over_http("bases-of-failed", Options::default()).await;
+    let repository = scene.repository("group/project");
+    repository.write("other", "stays");
+    push(&scene, &repository, "1").await;
+    let key = scene.delivered_keys().await.remove(0);
+    for (content, stage, limit) in [
+        ("2", "Fetch", "objects"),
+        ("3", "Package", "file_bytes"),
+        ("4", "Upload", ""),
+    ] {
+        let before = repository.git(["rev-parse", MAIN]);
+        let after = repository.commit_file("src/changed.txt", content);
+        let hook = scene.hook(&repository.path, MAIN, Some(&before), Some(&after));
+        let foreign = async || {
+            let put = scene.stack.handle().s3().put_object().key(&key);
+            let put = put.bucket(scene.stack.output("DestinationBucket"));
+            put.body(b"of somebody else".to_vec().into())
+                .send()
+                .await
+                .unwrap();
+        };
+        let error = if limit.is_empty() {
+            foreign().await;
+            "DestinationOccupied"
+        } else {
+            let limits = json!({ limit: 1 });
+            scene
+                .configure(|settings| settings["options"] = json!({ "limits": limits }))
+                .await;
+            "LimitExceeded"
+        };
+        let delivery = Delivery::fresh();
+        let failed = scene.deliver(&hook, &delivery).await;
+        scene.assert_failed(&failed, stage, error).await;
+        if stage != "Fetch" {
+            assert!(fetched(&failed).base.as_ref().and_then(BaseUse::used).is_some());
+        }
+        scene.configure(|_| ()).await;
+        if limit.is_empty() {
+            scene.remove_delivered().await;
+        }
+        let run = scene.resend(&hook, &delivery, 2).await;
+        assert!(
+            fetched(&run).base.as_ref().and_then(BaseUse::used).is_some(),
+            "{run:#?}"
+        );
+        let object = scene.object(run.delivered()).await;
+        assert_is_archive(&object.bytes, &repository, MAIN, &after).await;
+    }
 }

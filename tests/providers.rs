@@ -1,5 +1,7 @@
 //! The webhooks of git hosts that sign what they send, from their real signature to the zip.
 
+use std::time::Duration;
+
 use domain::contract::IgnoreReason;
 use domain::source::Provider;
 use git_host::{GitHost, Options};
@@ -246,8 +248,7 @@ async fn a_push_to_azure_devops_becomes_the_zip_of_its_commit() {
     .await;
 }
 
-/// An event of CodeCommit, as the rule of the template sends it. The rule is not run here, and the repository is on a git server
-/// that is not CodeCommit.
+/// An event of CodeCommit, as the rule of the template sends it. The repository is on a git server that is not CodeCommit.
 #[tokio::test]
 async fn a_change_in_codecommit_becomes_the_zip_of_its_commit() {
     let (scene, _host) = source("codecommit", Provider::CodeCommit).await;
@@ -273,6 +274,27 @@ async fn a_change_in_codecommit_becomes_the_zip_of_its_commit() {
     let object = scene.object(run.delivered()).await;
     assert_is_archive(&object.bytes, &repository, MAIN, &commit).await;
     assert_eq!(send(&event).await, started);
+
+    // A rule sends the next one. Nobody may send events in the name of AWS, so it is of another service.
+    add_rule(&scene).await;
+    let next = repository.commit_file("README.md", "# Better\n");
+    hook = scene.hook("project", MAIN, Some(&commit), Some(&next));
+    let event = codecommit::event(&hook);
+    let entry = json!({
+        "Source": TEST_SERVICE, "DetailType": event["detail-type"], "Detail": event["detail"].to_string(),
+    });
+    let sent = events(&scene, "PutEvents", &json!({ "Entries": [entry] })).await;
+    assert_eq!(sent["FailedEntryCount"], 0, "{sent}");
+    let mut executions = scene.executions_of("").await;
+    while executions.len() < 2 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        executions = scene.executions_of("").await;
+    }
+    executions.retain(|name| *name != run.push_id.to_string());
+    let run = scene.follow(&executions[0]).await;
+    let object = scene.object(run.delivered()).await;
+    assert_is_archive(&object.bytes, &repository, MAIN, &next).await;
+    let (event, commit) = (event, next);
     let mut of_no_use = event;
     of_no_use["detail"]["event"] = json!("unreferencedMergeCommitCreated");
     assert!(send(&of_no_use).await.reason.is_some());
@@ -281,7 +303,45 @@ async fn a_change_in_codecommit_becomes_the_zip_of_its_commit() {
     let run = scene.follow(&deleted.pushes[0].push_id).await;
     let ignored = run.state().ignored.as_ref().unwrap();
     assert_eq!(ignored.reason, IgnoreReason::RefDeleted);
-    assert_eq!(scene.executions_of("").await.len(), 2);
+    assert_eq!(scene.executions_of("").await.len(), 3);
+}
+
+/// The service in whose name a test sends events.
+const TEST_SERVICE: &str = "test.codecommit";
+
+/// Calls an action of EventBridge.
+async fn events(scene: &Scene, action: &str, input: &Value) -> Value {
+    let target = format!("AWSEvents.{action}");
+    scene
+        .stack
+        .administrator
+        .json("events", &target, input)
+        .await
+        .value()
+}
+
+/// Adds the rule for a further source, as docs/operations.md shows it.
+async fn add_rule(scene: &Scene) {
+    let guide =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md")).unwrap();
+    let argument = |command: &str, option: &str| {
+        let line = guide.lines().find(|line| line.starts_with(command)).unwrap();
+        let (_, quoted) = line.split_once(&format!("--{option} '")).unwrap();
+        quoted.trim_end_matches('\'').to_owned()
+    };
+    let name = format!("{}-source-{}", scene.stack.handle().name(), scene.source);
+    let pattern = argument("aws events put-rule", "event-pattern").replace("aws.codecommit", TEST_SERVICE);
+    events(
+        scene,
+        "PutRule",
+        &json!({ "Name": name, "EventPattern": pattern }),
+    )
+    .await;
+    let targets = argument("aws events put-targets", "targets")
+        .replace("ARN_OF_ACCEPT", scene.stack.arn("Accept"))
+        .replace("NAME", &scene.source);
+    let targets: Value = serde_json::from_str(&targets).unwrap();
+    events(scene, "PutTargets", &json!({ "Rule": name, "Targets": targets })).await;
 }
 
 #[tokio::test]
