@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::measure::{self, Cost};
 use crate::old_way::{self, Cloner};
 use crate::repository::{self, Tip};
-use crate::stage::{self, Stage, this_program};
+use crate::stage::{self, Stage};
 use crate::{Cli, peers};
 
 /// The served repository's name.

@@ -20,12 +20,15 @@ const AT_ONCE: usize = 8;
 /// A pack that has more bytes than this is not merged with others.
 const MERGED_BYTES: u64 = 4 << 20;
 
+/// The most characters of why a base was not used, which may be what a host says.
+const MAX_REASON_CHARACTERS: usize = 300;
+
 /// How many packs may pile up. Each push adds one, and all are loaded for the next.
 #[derive(Debug, Clone, Copy)]
 pub struct Pile {
     /// How many small packs the base has when they are merged with what the push adds.
     merged: usize,
-    /// The most packs of a base. After so many, which cannot be small ones, the commit is fetched whole.
+    /// The most packs of a base. If there are more, of which most are not small ones, the commit is fetched whole.
     most: usize,
 }
 
@@ -56,7 +59,7 @@ impl Offer {
     /// Loads the packs of a base into the fetcher's repository, for the commit that is staged as `name`. `base` may also be why
     /// there is none.
     pub async fn load<S: Staging>(
-        fetcher: &Fetcher<'_, S>,
+        fetcher: &mut Fetcher<'_, S>,
         name: &str,
         base: Result<Base, String>,
         pile: Pile,
@@ -105,6 +108,7 @@ impl Offer {
             // A host may send back what it was sent.
             (Some(Ok(_)), Some(reason)) => fetcher.secret.credentials().redact(reason),
         };
+        let reason = domain::plain(&reason, MAX_REASON_CHARACTERS);
         let pack = fetcher.stage(&fetched.pack, name, true).await?;
         Ok((pack, Some(BaseUse::WhyNot(reason))))
     }
@@ -156,7 +160,7 @@ fn is_empty(pack: &Path) -> std::io::Result<bool> {
 
 /// Returns the files of the packs, or why they cannot be used.
 async fn load<S: Staging>(
-    fetcher: &Fetcher<'_, S>,
+    fetcher: &mut Fetcher<'_, S>,
     name: &str,
     base: &Base,
     pile: Pile,
@@ -166,8 +170,10 @@ async fn load<S: Staging>(
     }
     let objects = base.packs.iter().flat_map(|staged| [&staged.pack, &staged.index]);
     let bytes: u64 = objects.map(|object| object.size).sum();
-    if bytes > fetcher.limits.pack_bytes {
-        return Err(format!("its packs have {bytes} bytes, more than pack_bytes"));
+    if !fetcher.may_load(bytes) {
+        return Err(format!(
+            "its packs have {bytes} bytes, and those of all bases may have a quarter of pack_bytes"
+        ));
     }
     let name = name.replace('/', "-");
     let mut packs = Vec::new();

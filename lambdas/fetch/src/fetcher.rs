@@ -21,6 +21,9 @@ use crate::secret::GitSecret;
 /// The longest time for a fetch, in seconds. It keeps any setting within the range of the clock.
 const MAX_SECONDS: u64 = 86_400;
 
+/// The packs of bases may have this part of `pack_bytes`, besides what is fetched.
+const BASES_PART: u64 = 4;
+
 /// Fetches commits one after another.
 pub struct Fetcher<'a, S> {
     pub program: &'a TransferProgram,
@@ -33,6 +36,8 @@ pub struct Fetcher<'a, S> {
     deadline: Instant,
     /// The bytes of all packs so far.
     bytes: u64,
+    /// The bytes of what was loaded of bases.
+    loaded: u64,
     /// The number of fetches so far.
     fetches: u32,
 }
@@ -57,6 +62,7 @@ impl<'a, S: Staging> Fetcher<'a, S> {
             folder: tempfile::tempdir().map_err(Error::Workspace)?,
             deadline: Instant::now() + Duration::from_secs(limits.fetch_seconds.min(MAX_SECONDS)),
             bytes: 0,
+            loaded: 0,
             fetches: 0,
         })
     }
@@ -69,6 +75,21 @@ impl<'a, S: Staging> Fetcher<'a, S> {
     /// Returns the number of bytes that hosts have sent.
     pub fn received_bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Returns the number of bytes that were loaded of bases.
+    pub fn loaded_bytes(&self) -> u64 {
+        self.loaded
+    }
+
+    /// Counts bytes of a base that are about to be loaded, or returns `false` if the disk has no room for them.
+    pub fn may_load(&mut self, bytes: u64) -> bool {
+        let loaded = self.loaded.saturating_add(bytes);
+        let may = loaded <= self.limits.pack_bytes / BASES_PART;
+        if may {
+            self.loaded = loaded;
+        }
+        may
     }
 
     /// Returns the path of the repository that has everything that was fetched.
@@ -87,6 +108,8 @@ impl<'a, S: Staging> Fetcher<'a, S> {
             // It may have had no memory for the objects of the base.
             (Err(Error::Remote(error @ remote::Error::Died { .. })), Some(base)) => {
                 remote::remove_packs(&base.packs);
+                // The process has left its files.
+                let _ = std::fs::remove_dir_all(self.folder_of_fetch());
                 let fetched = self.fetch_once(url, without_base).await?;
                 Ok(FetchedPack {
                     base_unused: Some(chain(&error)),
@@ -97,6 +120,10 @@ impl<'a, S: Staging> Fetcher<'a, S> {
         }
     }
 
+    fn folder_of_fetch(&self) -> PathBuf {
+        self.folder.path().join(self.fetches.to_string())
+    }
+
     async fn fetch_once(&mut self, url: &RemoteUrl, target: Target) -> Result<FetchedPack, Error> {
         self.fetches += 1;
         let connection = Connection {
@@ -105,7 +132,7 @@ impl<'a, S: Staging> Fetcher<'a, S> {
             authorities: self.secret.credentials().authorities().to_vec(),
             limits: self.limits.transfer(),
             deadline: self.deadline,
-            folder: self.folder.path().join(self.fetches.to_string()),
+            folder: self.folder_of_fetch(),
         };
         let request = FetchRequest {
             connection,

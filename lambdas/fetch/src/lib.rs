@@ -20,10 +20,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use audit::{PushTrail, StateIndex};
+use aws::failure::chain;
 use aws::secrets::Secrets;
 use aws::staging::Staging;
 use credentials::Issuer;
-use domain::contract::{BaseUse, Envelope, FetchInput, FetchedCommit, StagedPack, VerifiedSignature};
+use domain::contract::{Envelope, FetchInput, FetchedCommit, StagedPack, VerifiedSignature};
+use domain::error::{Class, Coded as _};
 use domain::git::{CommitId, ObjectId, RefName};
 use domain::push::Push;
 use domain::remote_url::RemoteUrl;
@@ -79,21 +81,20 @@ pub async fn handle(
     let after = push.after.clone().ok_or(Error::NothingPushed)?;
     let secret = deps.secrets.read(&push.source, "git").await?;
     let secret = GitSecret::parse(&push.source, &secret, deps.issuer)?;
-    let fetched = fetch(deps, envelope, after, &secret)
-        .await
-        .map_err(|error| error.without(&secret))?;
-    let submodules = fetched.submodules.iter().flat_map(|submodule| &submodule.base);
-    let bases = fetched.base.iter().chain(submodules).filter_map(BaseUse::used);
-    let bytes_from_base: u64 = bases
-        .flat_map(|base| &base.packs)
-        .map(|staged| staged.pack.size)
-        .sum();
-    tracing::info!(
-        bytes_from_host = fetched.received_bytes.unwrap_or_default(),
-        bytes_from_base,
-        "fetched"
-    );
+    let work = async |bases| {
+        let fetched = fetch(deps, envelope, after.clone(), &secret, bases).await;
+        fetched.map_err(|error| error.without(&secret))
+    };
+    let fetched = work(deps.bases).await?;
+    if deps.bases && output_bytes(&fetched) > workflow::MAX_OUTPUT_BYTES {
+        tracing::warn!("the packs of the bases are too many for one event, so all is fetched whole");
+        return work(false).await;
+    }
     Ok(fetched)
+}
+
+fn output_bytes(fetched: &FetchedCommit) -> usize {
+    serde_json::to_vec(fetched).map_or(0, |json| json.len())
 }
 
 async fn fetch(
@@ -101,10 +102,21 @@ async fn fetch(
     envelope: &Envelope<FetchInput>,
     after: ObjectId,
     secret: &GitSecret,
+    bases: bool,
 ) -> Result<FetchedCommit, Error> {
     let (push, input) = (&envelope.push, &envelope.input);
     let (url, options) = (&input.deliver.clone_url, &input.deliver.options);
-    let last = last::find(deps.trail, push, &input.deliver).await?;
+    let last = last::find(deps.trail, push, &input.deliver).await;
+    let last = match last {
+        Err(error) if error.code().class() == Class::Permanent => {
+            tracing::warn!(
+                error = chain(&error),
+                "the last push cannot be read, so it is no base"
+            );
+            None
+        }
+        last => last?,
+    };
     deps.progress.begin();
     let mut fetcher = Fetcher::new(
         deps.transfer,
@@ -120,7 +132,7 @@ async fn fetch(
     let compared_with = last.as_ref().map(|last| last.push_id);
     // A commit with its history needs that of the base, which is cut off.
     let earlier = match last {
-        _ if !deps.bases || options.full_clone => None,
+        _ if !bases || options.full_clone => None,
         Some(last) => Some(Ok(last)),
         None => Some(other_refs::find(deps.trail, (deps.transfer, secret), push, &input.deliver).await),
     };
@@ -129,7 +141,7 @@ async fn fetch(
         Some(earlier) => {
             let base = earlier.as_ref().map_err(String::clone);
             let base = base.and_then(|last| last.base(&input.deliver));
-            Offer::load(&fetcher, "commit", base, Pile::COMMIT).await
+            Offer::load(&mut fetcher, "commit", base, Pile::COMMIT).await
         }
     };
     let target = Target {
@@ -179,6 +191,11 @@ async fn fetch(
     } else {
         None
     };
+    tracing::info!(
+        bytes_from_host = fetcher.received_bytes(),
+        bytes_from_base = fetcher.loaded_bytes(),
+        "fetched"
+    );
     Ok(FetchedCommit {
         commit: fetched.commit,
         tree: fetched.tree,

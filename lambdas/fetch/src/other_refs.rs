@@ -8,7 +8,7 @@ use aws::failure::chain;
 use domain::contract::Deliver;
 use domain::git::RefName;
 use domain::index::{Index, repository_partition};
-use domain::push::Push;
+use domain::push::{Push, Trigger};
 use domain::state::Status;
 use remote::TransferProgram;
 
@@ -39,6 +39,8 @@ pub async fn find(
     let mut candidates: Vec<_> = newest
         .into_iter()
         .filter(|state| state.push.source == push.source && state.status == Status::Delivered)
+        // What a rollback has delivered is that of an earlier push.
+        .filter(|state| state.push.trigger != Trigger::Rollback)
         .filter_map(Last::of)
         .filter(|last| last.base(deliver).is_ok() && refs.insert(last.other_ref().cloned()))
         .collect();

@@ -20,7 +20,7 @@ use crate::listing::{Listing, blocking};
 const GITMODULES: &[u8] = b".gitmodules";
 /// The largest `.gitmodules`, in bytes.
 const MAX_GITMODULES_BYTES: usize = 1 << 20;
-/// How many submodules begin from those of an earlier push. The packs of all of them are named in one event.
+/// If there are more submodules than this, none of them begins from those of an earlier push: the packs of all are named in one event.
 const MAX_BASES: usize = 32;
 
 /// Which submodules are fetched, and how.
@@ -67,7 +67,9 @@ pub async fn fetch<S: Staging>(
     }]);
     while let Some(parent) = parents.pop_front() {
         let recorded = recorded(fetcher, &parent, sources.deliver.options.attributes).await?;
-        check_limits(fetcher.limits, &parent, fetched.len() + recorded.len(), &recorded)?;
+        let count = fetched.len() + recorded.len();
+        check_limits(fetcher.limits, &parent, count, &recorded)?;
+        let earlier = sources.earlier.filter(|_| count <= MAX_BASES);
         for submodule in recorded {
             let path = submodule.path.clone();
             let within = |error| Error::Submodule {
@@ -87,7 +89,7 @@ pub async fn fetch<S: Staging>(
                 None => {
                     let number = known.len() + 1;
                     known.insert(key, fetched.len());
-                    one(fetcher, &sources, &url, submodule, number)
+                    one(fetcher, (earlier, sources.deliver), &url, submodule, number)
                         .await
                         .map_err(within)?
                 }
@@ -107,17 +109,17 @@ pub async fn fetch<S: Staging>(
 /// Fetches one submodule, which is the `number`th.
 async fn one<S: Staging>(
     fetcher: &mut Fetcher<'_, S>,
-    sources: &Sources<'_>,
+    (earlier, deliver): (Option<&Result<Last, String>>, &Deliver),
     url: &RemoteUrl,
     submodule: Recorded,
     number: usize,
 ) -> Result<FetchedSubmodule, Error> {
     let name = format!("submodules/{number}");
-    let offer = match sources.earlier.filter(|_| number <= MAX_BASES) {
+    let offer = match earlier {
         None => Offer::OFF,
         Some(earlier) => {
             let base = earlier.as_ref().map_err(String::clone);
-            let base = base.and_then(|last| last.submodule_base(&submodule.path, url, sources.deliver));
+            let base = base.and_then(|last| last.submodule_base(&submodule.path, url, deliver));
             Offer::load(fetcher, &name, base, Pile::SUBMODULE).await
         }
     };

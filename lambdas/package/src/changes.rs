@@ -9,6 +9,17 @@ use git2::{ObjectType, Oid, Repository, Tree};
 /// The file whose change may change how any other one is put into the zip.
 const ATTRIBUTES: &[u8] = b".gitattributes";
 
+/// Why it is not known what differs, or is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum Unknown {
+    /// The trees cannot be compared.
+    #[error("the commit of the base cannot be compared")]
+    Compare(#[from] git2::Error),
+    /// Attributes decide how files are converted, and which are left out.
+    #[error("attributes have changed")]
+    Attributes,
+}
+
 /// What differs.
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -20,11 +31,15 @@ pub struct Changes {
 impl Changes {
     /// Compares the commit `base` with what was fetched. Of a submodule whose earlier commit is not in the repository, all files count
     /// as changed.
+    ///
+    /// # Errors
+    /// Returns [`Unknown`] if that cannot be done, or if attributes differ and `with_attributes` says that they matter.
     pub fn find(
         repository: &Repository,
         base: &CommitId,
         fetched: &FetchedCommit,
-    ) -> Result<Self, git2::Error> {
+        with_attributes: bool,
+    ) -> Result<Self, Unknown> {
         let mut changes = Self::default();
         let tree = |id: &str| repository.find_tree(Oid::from_str(id)?);
         let commit_tree = |id: Oid| repository.find_commit(id)?.tree();
@@ -57,6 +72,9 @@ impl Changes {
                 None => changes.folders.push(folder),
             }
         }
+        if with_attributes && changes.concern_attributes() {
+            return Err(Unknown::Attributes);
+        }
         Ok(changes)
     }
 
@@ -82,7 +100,7 @@ impl Changes {
     }
 
     /// Returns whether attributes differ, other than those of a folder of which all files may.
-    pub fn concern_attributes(&self) -> bool {
+    fn concern_attributes(&self) -> bool {
         let name = |path: &Vec<u8>| path.rsplit(|byte| *byte == b'/').next() == Some(ATTRIBUTES);
         self.files.iter().any(name)
     }

@@ -8,9 +8,6 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use domain::contract::FetchedCommit;
-use domain::git::CommitId;
-use git2::Repository;
 use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ZipArchive};
 
 use crate::changes::Changes;
@@ -39,9 +36,6 @@ pub struct Place {
 /// Why an earlier zip cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
-    /// The trees cannot be compared.
-    #[error("its commit cannot be compared")]
-    Compare(#[source] git2::Error),
     /// The zip cannot be read.
     #[error("its zip cannot be read")]
     Read(#[source] io::Error),
@@ -51,34 +45,21 @@ pub enum Unusable {
     /// It says that a file is where the zip has ended.
     #[error("its zip is too short for its files")]
     Outside,
-    /// Attributes decide how files are converted, and which are left out.
-    #[error("attributes have changed")]
-    Attributes,
 }
 
 impl Earlier {
-    /// Opens the zip of the commit `base`, which the repository has, and finds what has not changed from it to what was fetched.
-    ///
-    /// # Errors
-    /// Returns an error if it cannot be used.
-    pub fn open(
-        repository: &Repository,
-        base: &CommitId,
-        fetched: &FetchedCommit,
-        with_attributes: bool,
-        zip: &Path,
-    ) -> Result<Self, Unusable> {
-        let changes = Changes::find(repository, base, fetched).map_err(Unusable::Compare)?;
-        if with_attributes && changes.concern_attributes() {
-            return Err(Unusable::Attributes);
-        }
-        Self::read(File::open(zip).map_err(Unusable::Read)?, &changes)
-    }
-
-    /// Reads where the files are that have not changed.
+    /// Opens a zip, and finds the files in it that have not changed since.
     ///
     /// # Errors
     /// Returns an error if it is no zip as they are written here.
+    pub fn open(zip: &Path, changes: &Changes) -> Result<Self, Unusable> {
+        Self::read(File::open(zip).map_err(Unusable::Read)?, changes)
+    }
+
+    /// Reads a zip as [`open`](Self::open) does.
+    ///
+    /// # Errors
+    /// Returns an error in the same cases.
     pub fn read(zip: File, changes: &Changes) -> Result<Self, Unusable> {
         let bytes = zip.metadata().map_err(Unusable::Read)?.len();
         let mut buffer = vec![0; RECOMMENDED_BUFFER_SIZE];

@@ -40,6 +40,7 @@ pub use build_info::BUILD_INFO;
 pub use error::Error;
 pub use progress::Progress;
 
+use changes::Changes;
 use earlier::Earlier;
 use plan::{Plan, REPOSITORY};
 use sink::{Sink, Sum};
@@ -132,35 +133,42 @@ async fn open_earlier(
     let Some(earlier) = base.zip.as_ref().filter(is_of_this_format) else {
         return Ok(None);
     };
-    let zip = folder.join("earlier.zip");
     let put_aside = |reason: &dyn std::error::Error| {
         tracing::warn!(reason = chain(reason), "the zip of the base is not used");
-        // The disk may have no room for it.
-        let _ = std::fs::remove_file(&zip);
     };
-    if let Err(error) = staging.load(&earlier.object, &zip).await {
-        put_aside(&error);
-        return Ok(None);
-    }
     let options = &input.deliver.options;
     let with_attributes = options.attributes || options.lfs;
-    let (repository, base, fetched) = (
+    let (repository, commit, fetched) = (
         folder.join(REPOSITORY),
         base.commit.clone(),
         input.fetched.clone(),
     );
-    let file = zip.clone();
-    let opened = blocking(move || {
+    let changes = blocking(move || {
         let repository = tree::open(&repository)?;
-        Ok(Earlier::open(
-            &repository,
-            &base,
-            &fetched,
-            with_attributes,
-            &file,
-        ))
+        Ok(Changes::find(&repository, &commit, &fetched, with_attributes))
     });
-    Ok(opened.await?.inspect_err(|error| put_aside(error)).ok())
+    let changes = match changes.await? {
+        Ok(changes) => changes,
+        Err(reason) => {
+            put_aside(&reason);
+            return Ok(None);
+        }
+    };
+    let zip = folder.join("earlier.zip");
+    let opened = match staging.load(&earlier.object, &zip).await {
+        Ok(()) => Earlier::open(&zip, &changes)
+            .inspect_err(|error| put_aside(error))
+            .ok(),
+        Err(error) => {
+            put_aside(&error);
+            None
+        }
+    };
+    if opened.is_none() {
+        // The disk may have no room for it.
+        let _ = std::fs::remove_file(&zip);
+    }
+    Ok(opened)
 }
 
 /// Runs `work` on a thread for blocking work.

@@ -243,6 +243,33 @@ fn what_attributes_decide_is_made_anew() {
     assert_eq!(taken(&scene, &second, &third, &Options::default()), Some(3));
 }
 
+/// The blob of a pointer stays the same when attributes begin or cease to say that it is one.
+#[test]
+fn lfs_objects_are_taken_from_no_zip() {
+    let lfs = Options {
+        lfs: true,
+        ..Options::default()
+    };
+    let scene = Scene::new();
+    let pointer = scene.lfs(&text(1_000));
+    let with = |attributes: &[u8], other: &[u8]| {
+        scene.commit(&of(&[
+            (".gitattributes", attributes),
+            ("large.bin", &pointer),
+            ("other", other),
+        ]))
+    };
+    let [on, next, off] = [
+        with(b"*.bin filter=lfs\n", b"1"),
+        with(b"*.bin filter=lfs\n", b"2"),
+        with(b"*.txt filter=lfs\n", b"2"),
+    ];
+    // The attributes alone.
+    assert_eq!(taken(&scene, &on, &next, &lfs), Some(1));
+    assert_eq!(taken(&scene, &next, &off, &lfs), None);
+    assert_eq!(taken(&scene, &off, &next, &lfs), None);
+}
+
 /// A file that was a folder, a folder that was a file, and a name that is not UTF-8.
 #[test]
 fn a_file_and_a_folder_of_the_same_name_are_different() {

@@ -14,6 +14,7 @@ use domain::contract::{
 use domain::destination::{base_key, staging_key};
 use domain::error::{self, Code, Coded};
 use domain::event::{PushEvent, PushFailed};
+use domain::git::RefName;
 use domain::push::Push;
 use domain::state::{PushState, Status};
 use workflow::ExecutionOver;
@@ -136,11 +137,13 @@ async fn remove_staged(staging: &impl Staging, state: &PushState) {
     }
 }
 
-/// Returns the zip that a delivered push has taken files from. The next push takes them from its own. That of another ref is kept
-/// for the next push of that ref.
+/// Returns the zip that a delivered push has taken files from, if it is of the same ref: the next push takes them from its own. That of
+/// another ref is kept for the next push of that ref.
 fn zip_of_base(state: &PushState) -> Option<&StagedObject> {
     let base = state.fetched.as_ref()?.base.as_ref().and_then(BaseUse::used)?;
-    let zip = base.zip.as_ref().filter(|_| base.other_ref.is_none())?;
+    let is_of_same_ref = |other: &RefName| *other == state.push.ref_name;
+    let is_over = base.other_ref.as_ref().is_none_or(is_of_same_ref);
+    let zip = base.zip.as_ref().filter(|_| is_over)?;
     Some(&zip.object)
 }
 

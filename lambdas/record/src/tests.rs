@@ -129,20 +129,25 @@ async fn what_a_push_leaves_stays_if_it_was_delivered_last() {
         base: Some(BaseUse::WhyNot("it is the first".to_owned())),
         ..fetched()
     });
-    // The next push of that ref takes files from its zip.
-    let mut of_other_ref = delivered.clone();
-    of_other_ref[1] = PushEvent::CommitFetched(FetchedCommit {
-        base: Some(BaseUse::Used(Base {
-            other_ref: Some("refs/heads/main".parse().unwrap()),
-            ..base
-        })),
-        ..fetched()
+    // The next push of another ref takes files from its zip.
+    let [of_other_ref, of_same_ref] = ["refs/heads/other", scene::push().ref_name.as_str()].map(|ref_name| {
+        let mut events = delivered.clone();
+        events[1] = PushEvent::CommitFetched(FetchedCommit {
+            base: Some(BaseUse::Used(Base {
+                other_ref: Some(ref_name.parse().unwrap()),
+                ..base.clone()
+            })),
+            ..fetched()
+        });
+        events
     });
     let failure = || Some(failure("Upload", "StorageRefused"));
     let [own, staged] = ["bases", "pushes"].map(folder);
     let before = "bases/before/archive.zip".to_owned();
     for (events, failure, removed) in [
-        (delivered, None, vec![before, staged.clone()]),
+        (delivered, None, vec![before.clone(), staged.clone()]),
+        // Each commit of it has a destination of its own.
+        (of_same_ref, None, vec![before, staged.clone()]),
         (late, None, vec![own, staged.clone()]),
         (first, None, vec![staged.clone()]),
         (of_other_ref, None, vec![staged.clone()]),

@@ -1,32 +1,40 @@
 //! Commits that are fetched as the difference from that of an earlier push.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use domain::contract::{BaseUse, FetchedCommit, StagedPack};
 use domain::error::{Code, Coded};
 use domain::git::CommitId;
-use domain::push::Push;
+use domain::push::{Push, Trigger};
 use domain::samples;
+use fetch::TransferProgram;
 use testkit::git;
-use testkit::http::Host;
+use testkit::http::{Host, Response};
 use testkit::ssh::Sshd;
 
-use crate::scene::{Ask, Scene};
+use crate::scene::{Ask, PROGRAM, Scene};
 use crate::submodules;
 
-/// Files whose contents do not compress, so that what is fetched is seen from its size.
-fn files(count: usize) -> BTreeMap<String, Vec<u8>> {
+/// Bytes that do not compress, so that what is fetched is seen from its size.
+fn noise() -> impl FnMut(usize) -> Vec<u8> {
     let mut state = 7_u64;
-    let mut noise = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let mut file = || (0..64).flat_map(|_| noise()).collect();
+    move |bytes| {
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        };
+        (0..bytes / 8).flat_map(|_| next()).collect()
+    }
+}
+
+fn files(count: usize) -> BTreeMap<String, Vec<u8>> {
+    let mut noise = noise();
     (0..count)
-        .map(|number| (format!("folder{}/{number}", number % 10), file()))
+        .map(|number| (format!("folder{}/{number}", number % 10), noise(512)))
         .collect()
 }
 
@@ -297,7 +305,35 @@ async fn another_repository_or_source_is_no_base() {
     assert_eq!(why_not(&fetched), "no push of the repository was delivered");
 }
 
-/// They are merged before they pile up, so that every push has a base.
+/// One that was not delivered has left nothing, and a rollback what an earlier push has left.
+#[tokio::test]
+async fn a_ref_begins_from_what_was_delivered() {
+    let (mut history, _host) = History::over_http().await;
+    let first = history.change("1");
+    history.deliver(&history.ask("d1", &first)).await;
+    let ask = history.ask("d2", &first);
+    let fetched = history.scene.fetch(&ask).await.unwrap();
+    let late = samples::push("late", "refs/heads/late");
+    history
+        .scene
+        .record_superseded(&late, fetched.clone(), &ask.deliver())
+        .await;
+    let rollback = Push {
+        trigger: Trigger::Rollback,
+        ..samples::push("rollback", "refs/heads/rollback")
+    };
+    history
+        .scene
+        .record_delivered(&rollback, fetched, &ask.deliver())
+        .await;
+    let new = "refs/heads/new";
+    history.scene.git(&["update-ref", new, &first], b"");
+    history.scene.git(&["symbolic-ref", "HEAD", new], b"");
+    let fetched = history.deliver(&history.ask("d3", &first).of_ref(new)).await;
+    assert_eq!(used(&fetched).0, id("d1"));
+}
+
+/// They are merged before they pile up.
 #[tokio::test]
 async fn small_packs_are_merged() {
     let (mut history, _host) = History::over_http().await;
@@ -309,13 +345,19 @@ async fn small_packs_are_merged() {
     ];
     let mut packs = Vec::new();
     for delivery in deliveries {
+        // Its pack is not small.
+        if delivery == "d3" {
+            history.files.insert("large".to_owned(), noise()(5 << 20));
+        }
         let next = history.change(delivery);
         let fetched = history.deliver(&history.ask(delivery, &next)).await;
         used(&fetched);
         packs.push(fetched.packs().count());
     }
-    assert_eq!(packs[..10], [2, 3, 4, 5, 6, 7, 8, 9, 2, 3]);
-    assert_eq!(packs[10..], [4, 5, 6, 7, 8, 9, 2, 3, 4, 5]);
+    assert_eq!(
+        packs,
+        [2, 3, 4, 5, 6, 7, 8, 9, 10, 3, 4, 5, 6, 7, 8, 9, 10, 3, 4, 5]
+    );
 }
 
 /// To pack them again would take longer than to load them.
@@ -378,6 +420,78 @@ async fn submodules_have_bases_too() {
         last = fetched;
     }
     history.assert_has(&library, last.submodules[0].packs(), &last.submodules[0].commit);
+
+    // Another repository is told nothing of the commits of this one.
+    let other = history.scene.beside("/group/other.git");
+    let commit = commit(&other, &files(20));
+    let modules = submodules::module("lib/one", "../other.git");
+    let pushed = submodules::commit(&history.scene, &modules, &[("lib/one", &commit)]);
+    let ask = history.ask("d6", &pushed).with_submodules();
+    let fetched = history.scene.fetch(&ask).await.unwrap();
+    let Some(BaseUse::WhyNot(reason)) = &fetched.submodules[0].base else {
+        panic!("{fetched:#?}")
+    };
+    assert!(reason.contains("no such submodule"), "{reason}");
+}
+
+/// Pushes a submodule at each of these paths, then a change of it. Returns what the second push has fetched.
+async fn with_submodules_at(paths: &[String]) -> FetchedCommit {
+    let (history, _host) = History::over_http().await;
+    let library = history.scene.beside("/group/library.git");
+    let modules: String = paths
+        .iter()
+        .map(|path| submodules::module(path, "../library.git"))
+        .collect();
+    let push = |delivery, count| {
+        let commit = commit(&library, &files(count));
+        let links: Vec<_> = paths
+            .iter()
+            .map(|path| (path.as_str(), commit.as_str()))
+            .collect();
+        let pushed = submodules::commit(&history.scene, &modules, &links);
+        history.ask(delivery, &pushed).with_submodules()
+    };
+    let first = push("d1", 3);
+    let fetched = history.scene.fetch(&first).await.unwrap();
+    history
+        .scene
+        .record_delivered(&samples::push("d1", "refs/heads/main"), fetched, &first.deliver())
+        .await;
+    history.scene.fetch(&push("d2", 4)).await.unwrap()
+}
+
+/// One event has the packs of all, and may have 100,000 bytes.
+#[tokio::test]
+async fn many_submodules_have_no_bases() {
+    let paths = |count: usize| {
+        (0..count)
+            .map(|number| format!("lib/{number}"))
+            .collect::<Vec<_>>()
+    };
+    let fetched = with_submodules_at(&paths(32)).await;
+    assert!(
+        fetched
+            .submodules
+            .iter()
+            .all(|submodule| submodule.base.is_some())
+    );
+    let fetched = with_submodules_at(&paths(33)).await;
+    assert!(
+        fetched
+            .submodules
+            .iter()
+            .all(|submodule| submodule.base.is_none())
+    );
+    used(&fetched);
+    // What says so is too long with bases alone.
+    let long: Vec<_> = paths(20)
+        .iter()
+        .map(|path| format!("{path}/{}", "x".repeat(4_000)))
+        .collect();
+    let fetched = with_submodules_at(&long).await;
+    assert_eq!(fetched.base, None);
+    let bytes = serde_json::to_vec(&fetched).unwrap().len();
+    assert!((90_000..100_000).contains(&bytes), "{bytes}");
 }
 
 #[tokio::test]
@@ -410,7 +524,9 @@ async fn a_base_that_cannot_be_used_is_put_aside() {
         ("has left nothing", |_, whole| {
             whole.index.key = "pushes/1/commit.idx".parse().unwrap();
         }),
-        ("more than pack_bytes", |_, whole| whole.pack.size = 1 << 30),
+        ("a quarter of pack_bytes", |_, whole| {
+            whole.pack.size = (16 << 20) + 1
+        }),
         ("piled up", |_, whole| {
             let packs = vec![whole.packs().next().unwrap(); 16];
             whole.base = Some(BaseUse::Used(domain::contract::Base {
@@ -447,6 +563,109 @@ async fn a_base_that_lacks_objects_is_put_aside() {
     let third = history.change("3");
     let fetched = history.deliver(&history.ask("d3", &third)).await;
     assert!(why_not(&fetched).contains("cannot be used"), "{fetched:#?}");
+}
+
+/// The new commit shares a file with the base, whose packs lack that file alone.
+#[tokio::test]
+async fn a_base_that_lacks_a_file_is_put_aside() {
+    let (mut history, _host) = History::over_http().await;
+    let first = history.change("1");
+    let ask = history.ask("d1", &first);
+    let mut whole = history.scene.fetch(&ask).await.unwrap();
+    let blob = history
+        .scene
+        .line(&["rev-parse", &format!("{first}:folder1/1")], b"");
+    let objects = history
+        .scene
+        .line(&["rev-list", "--objects", "--no-object-names", &first], b"");
+    let others: String = objects
+        .lines()
+        .filter(|id| **id != blob)
+        .map(|id| format!("{id}\n"))
+        .collect();
+    let pack = history
+        .scene
+        .git(&["pack-objects", "--quiet", "--stdout"], others.as_bytes());
+    let file = history.staged(&whole.packs().next().unwrap());
+    std::fs::write(&file, &pack).unwrap();
+    let index = file.with_extension("idx");
+    std::fs::remove_file(&index).unwrap();
+    let arguments = [
+        "index-pack",
+        "-o",
+        index.to_str().unwrap(),
+        file.to_str().unwrap(),
+    ];
+    history.scene.git(&arguments, b"");
+    for (object, file) in [(&mut whole.pack, file), (&mut whole.index, index)] {
+        let bytes = std::fs::read(file).unwrap();
+        object.version_id = None;
+        object.size = bytes.len() as u64;
+        let digest = openssl::sha::sha256(&bytes);
+        object.sha256 = Some(digest.iter().map(|byte| format!("{byte:02x}")).collect());
+    }
+    let push = samples::push("d1", "refs/heads/main");
+    history.scene.record_delivered(&push, whole, &ask.deliver()).await;
+    let second = history.change("2");
+    let fetched = history.deliver(&history.ask("d2", &second)).await;
+    assert!(why_not(&fetched).contains(&blob), "{fetched:#?}");
+}
+
+/// It may have had no memory for the base.
+#[tokio::test]
+async fn without_a_base_a_transfer_that_has_died_is_tried_again() {
+    let (mut history, _host) = History::over_http().await;
+    let first = history.change("1");
+    history.deliver(&history.ask("d1", &first)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("dies");
+    let script = format!(
+        "#!/bin/sh\nread -r line\ncase $line in *'\"base\":{{'*) exit 3;; esac\n{{ printf '%s\\n' \"$line\"; cat; }} | {PROGRAM} \"$@\"\n"
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let second = history.change("2");
+    let ask = Ask {
+        transfer: TransferProgram::new(program, 1 << 30),
+        ..history.ask("d2", &second)
+    };
+    let fetched = history.deliver(&ask).await;
+    assert!(why_not(&fetched).contains("exit status: 3"), "{fetched:#?}");
+}
+
+/// Whatever goes wrong with a base, a whole fetch may do without it.
+#[tokio::test]
+async fn without_a_base_a_host_that_breaks_off_is_asked_again() {
+    let scene = Scene::new();
+    scene.allow_any_id();
+    // Only who has something says what.
+    let host = Host::guarded(&scene, |request| {
+        let has_base = request.body.windows(5).any(|bytes| bytes == b"have ");
+        has_base.then(|| Response::git(request, b"0008NAK\n".to_vec()))
+    })
+    .await;
+    let mut history = History::of(scene, host.url());
+    let first = history.change("1");
+    history.deliver(&history.ask("d1", &first)).await;
+    let second = history.change("2");
+    let fetched = history.deliver(&history.ask("d2", &second)).await;
+    why_not(&fetched);
+    assert!(fetched.received_bytes.unwrap() > 100_000, "{fetched:#?}");
+}
+
+/// The base has the commit, which somebody has removed from the host since.
+#[tokio::test]
+async fn what_the_host_has_no_longer_is_not_taken_from_a_base() {
+    let scene = Scene::new();
+    let host = Host::of(&scene).await;
+    let mut history = History::of(scene, host.url());
+    let first = history.change("1");
+    history.deliver(&history.ask("d1", &first)).await;
+    history.scene.git(&["update-ref", "-d", "refs/heads/main"], b"");
+    history.change("2");
+    let again = history.ask("d2", &first).of_any_commit();
+    let error = history.scene.fetch(&again).await.unwrap_err();
+    assert_eq!(error.code(), Code::CommitNotFound);
 }
 
 /// The host has dropped the commit after a force-push, so it does not know it, and sends everything.

@@ -204,6 +204,20 @@ impl Scene {
             .await;
     }
 
+    /// Records that `fetched` was not delivered, because a newer push was.
+    pub async fn record_superseded(&self, push: &Push, fetched: FetchedCommit, deliver: &Deliver) {
+        for event in [
+            samples::received(push, "e1"),
+            PushEvent::PushValidated(deliver.clone()),
+            PushEvent::CommitFetched(fetched),
+            PushEvent::ArchivePackaged(samples::archive()),
+            PushEvent::PushSuperseded(samples::superseded()),
+        ] {
+            let appended = self.trail.append(push.push_id, |_| Some(event.clone())).await;
+            appended.unwrap();
+        }
+    }
+
     /// Records `last` as the last push of the destination.
     pub async fn record_last(&self, last: DeliveredPush) {
         let destination = samples::deliver().destination;

@@ -10,12 +10,13 @@ use aws::staging::FolderStaging;
 use domain::contract::{
     Archive, Base, BaseUse, BaseZip, Deliver, FetchedCommit, FetchedSubmodule, PackageInput, StagedObject,
 };
-use domain::destination::{base_key, staging_key};
+use domain::destination::{base_key, lfs_key, staging_key};
 use domain::push::Push;
 use domain::samples;
 use domain::source::{Options, Submodules};
 use package::{Deps, Error, Progress};
 use reporter::ProgressReporter;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use testkit::git;
 
@@ -235,6 +236,20 @@ impl Scene {
             progress: self.progress.clone(),
         };
         package::handle(&deps, &envelope).await
+    }
+
+    /// Stages the LFS object of this content, and returns its pointer.
+    pub fn lfs(&self, content: &[u8]) -> Vec<u8> {
+        let oid = hex::encode(Sha256::digest(content));
+        let key = lfs_key(&samples::push("d", &self.ref_name).push_id, &oid).unwrap();
+        let path = self.staging().path(&key);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+        format!(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {}\n",
+            content.len()
+        )
+        .into_bytes()
     }
 
     /// Returns path and commit of the submodules of a commit, and of theirs.

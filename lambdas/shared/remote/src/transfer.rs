@@ -161,6 +161,13 @@ struct Way<'a> {
     base: Option<&'a Base>,
 }
 
+impl Way<'_> {
+    /// Returns whether what the ref points to is fetched, and not what was asked for.
+    fn is_of_ref(&self) -> bool {
+        self.from.starts_with("refs/")
+    }
+}
+
 fn fetch_by(
     request: &FetchRequest,
     way: Way<'_>,
@@ -177,6 +184,11 @@ fn fetch_by(
     )
     .map_err(FetchError::Other)?;
     let heads = attempt.fetch(way.from, way.to, way.depth)?;
+    let shown = || heads.find(target.ref_name.as_ref()?, &target.object);
+    // The base may have a commit that the host has no longer.
+    if way.base.is_some() && way.is_of_ref() && shown().as_ref() != Some(&target.object) {
+        return Err(FetchError::Other(not_found(request, None)));
+    }
     let mut fetched = find(request, attempt.repository(), way.base).map_err(FetchError::Other)?;
     let pushed = &target.object;
     let ref_now = target.ref_name.as_ref().and_then(|name| heads.find(name, pushed));

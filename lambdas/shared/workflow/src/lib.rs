@@ -23,7 +23,7 @@ use aws::failure::Failed;
 
 /// The largest output of a stage, in bytes. Step Functions limits a payload to 256 KiB, which holds the outputs of
 /// several stages.
-const MAX_OUTPUT_BYTES: usize = 100_000;
+pub const MAX_OUTPUT_BYTES: usize = 100_000;
 
 type IdOf<P> = <<P as Payload>::Flow as Aggregate>::Id;
 type StateOf<P> = <<P as Payload>::Flow as Aggregate>::State;
