@@ -84,7 +84,7 @@ async fn a_push_costs_what_has_changed() {
         let new = scene
             .push(&scene.hook(&repository.path, branch, None, Some(&commit)))
             .await;
-        assert_used(&new, &fourth, 3);
+        assert_used(&new, &again, 3);
         let Some(BaseUse::Used(base)) = &fetched(&new).base else {
             unreachable!("it was used")
         };
@@ -237,7 +237,8 @@ async fn a_push_that_fails_after_its_base_was_read_is_delivered_in_the_end() {
         };
         let delivery = Delivery::fresh();
         let failed = scene.deliver(&hook, &delivery).await;
-        scene.assert_failed(&failed, stage, error).await;
+        assert_eq!(failed.ended.error.as_deref(), Some(error), "{failed:#?}");
+        assert_eq!(failed.state().failure.as_ref().unwrap().failure.stage, stage);
         if stage != "Fetch" {
             assert!(fetched(&failed).base.as_ref().and_then(BaseUse::used).is_some());
         }

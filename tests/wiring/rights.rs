@@ -213,6 +213,7 @@ fn a_function_reaches_only_its_own_items_of_the_trail() {
                     (&["GetItem", "PutItem"], "REF#*"),
                     (&["PutItem"], "SOURCE#*"),
                     (&["GetItem"], "DESTINATION#*"),
+                    (&["Query"], "REPOSITORY#*"),
                 ],
             ),
             "checkpoint" => (
@@ -284,7 +285,10 @@ fn items_reached(statements: &[&Value]) -> BTreeSet<String> {
         json!({ "Fn::GetAtt": "AuditTable.Arn" }),
     ];
     // An index is a resource of its own, whose keys begin otherwise.
-    let index = json!({ "Fn::Sub": "${AuditTable.Arn}/index/PushesByStatus" });
+    let indexes = [
+        ("STATUS#", "PushesByStatus"),
+        ("REPOSITORY#", "PushesByRepository"),
+    ];
     let mut reached = BTreeSet::new();
     for statement in statements {
         for action in texts(&statement["Action"]) {
@@ -292,12 +296,15 @@ fn items_reached(statements: &[&Value]) -> BTreeSet<String> {
                 continue;
             };
             let keys = &statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
-            let is_of_index =
-                items(keys).any(|key| key.as_str().is_some_and(|key| key.starts_with("STATUS#")));
+            let index_of =
+                |start: &str| items(keys).any(|key| key.as_str().is_some_and(|key| key.starts_with(start)));
             let resource = &statement["Resource"];
-            match is_of_index {
-                true => assert_eq!(*resource, index, "{action}"),
-                false => assert!(tables.contains(resource), "{action}"),
+            match indexes.into_iter().find(|(start, _)| index_of(start)) {
+                Some((_, index)) => {
+                    let index = format!("${{AuditTable.Arn}}/index/{index}");
+                    assert_eq!(*resource, json!({ "Fn::Sub": index }), "{action}");
+                }
+                None => assert!(tables.contains(resource), "{action}"),
             }
             reached.extend(items(keys).map(|key| {
                 let key = key["Fn::Sub"].as_str().or(key.as_str()).unwrap();

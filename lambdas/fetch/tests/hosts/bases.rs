@@ -291,7 +291,7 @@ async fn another_repository_or_source_is_no_base() {
             (|push| push.source = "other".parse().unwrap()) as fn(&mut Push),
         ),
         ("other-repository", |push| {
-            push.repository = "other/project".parse().unwrap()
+            push.repository = "other/project".parse().unwrap();
         }),
     ] {
         let mut push = samples::push(delivery, "refs/heads/other");
@@ -525,7 +525,7 @@ async fn a_base_that_cannot_be_used_is_put_aside() {
             whole.index.key = "pushes/1/commit.idx".parse().unwrap();
         }),
         ("a quarter of pack_bytes", |_, whole| {
-            whole.pack.size = (16 << 20) + 1
+            whole.pack.size = (16 << 20) + 1;
         }),
         ("piled up", |_, whole| {
             let packs = vec![whole.packs().next().unwrap(); 16];
