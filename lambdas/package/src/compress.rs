@@ -24,7 +24,7 @@ use crate::format::{Writer, dos_time};
 use crate::large::{LargeFiles, Packs};
 use crate::progress::{Meter, Progress};
 use crate::record::{RecordBuilder, Records};
-use crate::sink::{Sink, Sum};
+use crate::sink::Sink;
 
 /// How many entries a worker takes at once.
 const CHUNK: usize = 32;
@@ -54,7 +54,7 @@ pub fn write(
     limits: ArchiveLimits,
     progress: &ProgressReporter<Progress>,
     sink: Sink,
-) -> Result<Sum, Error> {
+) -> Result<(), Error> {
     let workers = thread::available_parallelism().map_or(1, NonZero::get);
     let work = Work {
         repository,
@@ -82,7 +82,7 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn write(self, progress: &ProgressReporter<Progress>, sink: Sink) -> Result<Sum, Error> {
+    fn write(self, progress: &ProgressReporter<Progress>, sink: Sink) -> Result<(), Error> {
         thread::scope(|scope| {
             let results: Vec<Receiver<_>> = (0..self.workers)
                 .map(|worker| {

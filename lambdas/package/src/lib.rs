@@ -43,7 +43,7 @@ pub use progress::Progress;
 use changes::Changes;
 use earlier::Earlier;
 use plan::{Plan, REPOSITORY};
-use sink::{Sink, Sum};
+use sink::Sink;
 
 /// The version of how files become entries. Raise it with any change of their bytes, also by another version of libdeflate or
 /// zlib-rs: entries are taken from an earlier zip of the same version alone.
@@ -75,10 +75,16 @@ pub async fn handle(
     let folder = tempfile::tempdir().map_err(Error::Workspace)?;
     load_packs(deps.staging, fetched, &folder.path().join(REPOSITORY)).await?;
     let (work, path, progress) = (envelope.clone(), folder.path().to_owned(), deps.progress.clone());
-    let plan = blocking(move || plan::plan(&work, &path, &progress)).await?;
-    load_lfs_objects(deps.staging, &envelope.push.push_id, &plan).await?;
-    // It comes last, because it is the only one that is not needed.
-    let earlier = open_earlier(deps.staging, &envelope.input, folder.path()).await?;
+    let plan = blocking(move || plan::plan(&work, &path, &progress));
+    let earlier = open_earlier(deps.staging, &envelope.input, folder.path());
+    let (plan, earlier) = if envelope.input.deliver.options.lfs {
+        let plan = plan.await?;
+        load_lfs_objects(deps.staging, &envelope.push.push_id, &plan).await?;
+        // It comes last, because it is the only one that is not needed, and the disk may have no room.
+        (plan, earlier.await?)
+    } else {
+        tokio::try_join!(plan, earlier)?
+    };
 
     // The next push takes from it what does not change.
     let key = if fetched.base.is_some() {
@@ -106,13 +112,15 @@ pub async fn handle(
         (zipped, _) => zipped,
     };
     let object = stored?;
+    let unsummed = || Error::Workspace(std::io::Error::other("the staging area has not summed the zip"));
+    let sha256 = object.sha256.clone().ok_or_else(unsummed)?;
     let zipped = zipped?;
     let entries_taken = zipped.taken_entries.unwrap_or_default();
     let entries_made = zipped.entries - entries_taken;
     tracing::info!(entries_taken, entries_made, "packaged");
     Ok(Archive {
         object,
-        sha256: zipped.sum.sha256,
+        sha256,
         entries: zipped.entries,
         format: Some(FORMAT),
         taken_entries: zipped.taken_entries,
@@ -156,9 +164,11 @@ async fn open_earlier(
     };
     let zip = folder.join("earlier.zip");
     let opened = match staging.load(&earlier.object, &zip).await {
-        Ok(()) => Earlier::open(&zip, &changes)
-            .inspect_err(|error| put_aside(error))
-            .ok(),
+        Ok(()) => {
+            let file = zip.clone();
+            let opened = blocking(move || Ok(Earlier::open(&file, &changes))).await?;
+            opened.inspect_err(|error| put_aside(error)).ok()
+        }
         Err(error) => {
             put_aside(&error);
             None
@@ -224,7 +234,6 @@ struct Work {
 }
 
 struct Zipped {
-    sum: Sum,
     entries: u64,
     taken_entries: Option<u64>,
     warnings: Vec<String>,
@@ -249,7 +258,7 @@ fn shorten(warnings: &mut Vec<String>) {
 impl Work {
     fn zip(self, sink: Sink) -> Result<Zipped, Error> {
         let plan = self.plan;
-        let sum = compress::write(
+        compress::write(
             &self.repository,
             &plan.entries,
             (&plan.converter, self.earlier.as_ref()),
@@ -262,7 +271,6 @@ impl Work {
         warnings.extend(plan.converter.warnings());
         shorten(&mut warnings);
         Ok(Zipped {
-            sum,
             entries: plan.entries.len() as u64,
             taken_entries: self.earlier.map(|earlier| earlier.taken()),
             warnings,

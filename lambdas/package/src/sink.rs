@@ -1,22 +1,14 @@
-//! Receives the bytes of the zip, hashes them, and sends them to the staging area in pieces.
+//! Receives the bytes of the zip, and sends them to the staging area in pieces.
 
 use std::io::{self, Write};
 
 use aws::staging::{PIECE_BYTES, Piece};
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-/// A writer that hashes what is written, and sends it in pieces.
+/// A writer that sends what is written in pieces.
 pub struct Sink {
     pieces: mpsc::Sender<Piece>,
     piece: Vec<u8>,
-    hash: Sha256,
-}
-
-/// The checksum of all bytes.
-pub struct Sum {
-    /// Their SHA-256, as 64 hexadecimal digits.
-    pub sha256: String,
 }
 
 impl Sink {
@@ -24,20 +16,16 @@ impl Sink {
         Self {
             pieces,
             piece: Vec::with_capacity(PIECE_BYTES),
-            hash: Sha256::new(),
         }
     }
 
     /// Sends the last piece. If a sink is dropped without this, the receiver takes the zip for unfinished.
-    pub fn finish(mut self) -> io::Result<Sum> {
+    pub fn finish(mut self) -> io::Result<()> {
         if !self.piece.is_empty() {
             let last = std::mem::take(&mut self.piece);
             self.send(Piece::Bytes(last))?;
         }
-        self.send(Piece::End)?;
-        Ok(Sum {
-            sha256: hex::encode(self.hash.finalize()),
-        })
+        self.send(Piece::End)
     }
 
     fn send(&self, piece: Piece) -> io::Result<()> {
@@ -50,9 +38,7 @@ impl Sink {
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let taken = bytes.len().min(PIECE_BYTES - self.piece.len());
-        let bytes = &bytes[..taken];
-        self.piece.extend_from_slice(bytes);
-        self.hash.update(bytes);
+        self.piece.extend_from_slice(&bytes[..taken]);
         if self.piece.len() == PIECE_BYTES {
             let full = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES));
             self.send(Piece::Bytes(full))?;
