@@ -84,7 +84,9 @@ impl S3Staging {
             },
             _ => self.failed(key, AwsFailure::new("s3:GetObject", &error)),
         })?;
-        // A range is followed by the size of the whole.
+        // A range is followed by the size of the whole. A server may ignore that a range is asked for, by RFC 9110, section 14.2, and
+        // the local AWS does for a version: then it sends all.
+        let is_all = output.content_range().is_none();
         let total = output.content_range().and_then(|range| range.rsplit_once('/'));
         let total = total.map_or(output.content_length(), |(_, total)| total.parse().ok());
         if let Some(total) = total.and_then(|total| u64::try_from(total).ok())
@@ -97,7 +99,12 @@ impl S3Staging {
         }
         let body = output.body.collect().await;
         let body = body.map_err(|error| self.failed(key, AwsFailure::interrupted("s3:GetObject", &error)))?;
-        Ok(body.to_vec())
+        let bytes = body.to_vec();
+        if is_part && is_all {
+            let part = bytes.get(range.start as usize..range.end as usize);
+            return Ok(part.unwrap_or_default().to_vec());
+        }
+        Ok(bytes)
     }
 
     async fn put_parts(

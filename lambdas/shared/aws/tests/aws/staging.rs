@@ -119,6 +119,8 @@ async fn a_large_object_is_loaded_in_ranges() {
             "bytes=8388608-16777215"
         ]
     );
+    let service = Service::always(AwsResponse::new(200, content.clone())).await;
+    assert!(load(&service, &staged(content.len())).await.unwrap() == content.as_bytes());
     // It has become shorter or longer, by less and by more than a range.
     for other in [1, 10 * MEBIBYTE, 19 * MEBIBYTE, 21 * MEBIBYTE] {
         let service = with_ranges("a".repeat(other)).await;
