@@ -25,6 +25,7 @@ pub struct Last {
     fetched: FetchedCommit,
     /// Its zip, if it is kept.
     zip: Option<BaseZip>,
+    /// The SHA-256 of its zip.
     sha256: String,
     /// How its zip was made, if that is known to be the one at the destination.
     made: Option<Deliver>,
@@ -47,11 +48,13 @@ pub async fn find(
     let push_id = last.zip_of.unwrap_or(last.push_id);
     let state = trail.load(push_id).await?;
     Ok(state.and_then(|state| {
-        let mut of_ref = Last::of(state)?;
-        let is_this_zip = of_ref.sha256 == last.sha256;
-        of_ref.other_ref = None;
-        of_ref.made = of_ref.made.filter(|_| is_this_zip);
-        Some(of_ref)
+        let found = Last::of(state)?;
+        let is_this_zip = found.sha256 == last.sha256;
+        Some(Last {
+            other_ref: None,
+            made: found.made.filter(|_| is_this_zip),
+            ..found
+        })
     }))
 }
 
@@ -126,8 +129,7 @@ impl Last {
     }
 
     /// Returns whether the zip was made as another one is to be made.
-    #[must_use]
-    pub fn is_made_as(&self, deliver: &Deliver) -> bool {
+    fn is_made_as(&self, deliver: &Deliver) -> bool {
         let made = self.made.as_ref();
         made.is_some_and(|made| made.makes_same_zip_as(deliver))
     }
