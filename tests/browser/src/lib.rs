@@ -22,6 +22,7 @@ use tokio::process::{Child, Command};
 use url::{ParseError, Url};
 
 pub use fantoccini::Locator;
+pub use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 pub use fantoccini::key::Key;
 
 /// How long the browser may take to start.
