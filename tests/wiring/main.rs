@@ -14,6 +14,7 @@ mod project;
 
 mod architecture;
 mod buckets;
+mod codepipeline;
 mod definition;
 mod dependencies;
 mod docs;

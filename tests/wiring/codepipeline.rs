@@ -1,0 +1,58 @@
+//! The example of a pipeline, and what Push Code writes for it.
+
+use serde_json::{Value, json};
+
+use crate::project::{items, parse, resources, template};
+
+const EXAMPLE: &str = "examples/codepipeline/template.yaml";
+
+fn action<'a>(pipeline: &'a Value, stage: &str) -> &'a Value {
+    let mut stages = items(&pipeline["Stages"]);
+    &stages.find(|found| found["Name"] == stage).unwrap()["Actions"][0]
+}
+
+#[test]
+fn one_object_starts_the_pipeline_by_its_whole_name_and_with_the_version_of_the_event() {
+    let example = parse(EXAMPLE);
+    let (_, rule) = resources(&example, "AWS::Events::Rule").next().unwrap();
+    assert_eq!(
+        rule["EventPattern"],
+        json!({
+            "source": ["aws.s3"],
+            "detail-type": ["Object Created"],
+            "detail": {
+                "bucket": { "name": [{ "Ref": "ZipBucketName" }] },
+                "object": { "key": [{ "Ref": "ZipKey" }] }
+            }
+        })
+    );
+    let (_, pipeline) = resources(&example, "AWS::CodePipeline::Pipeline").next().unwrap();
+    let source = action(pipeline, "Source");
+    assert_eq!(source["Configuration"]["PollForSourceChanges"], "false");
+    let transformer = &rule["Targets"][0]["InputTransformer"];
+    assert_eq!(
+        transformer["InputPathsMap"],
+        json!({ "version": "$.detail.object.version-id" })
+    );
+    let started: Value = serde_json::from_str(transformer["InputTemplate"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        started,
+        json!({ "sourceRevisions": [{
+            "actionName": source["Name"], "revisionType": "S3_OBJECT_VERSION_ID", "revisionValue": "<version>"
+        }] })
+    );
+    let namespace = source["Namespace"].as_str().unwrap();
+    let build = &action(pipeline, "Build")["Configuration"]["EnvironmentVariables"];
+    let build: Value = serde_json::from_str(build.as_str().unwrap()).unwrap();
+    assert_eq!(build[0]["value"], format!("#{{{namespace}.VersionId}}"));
+}
+
+/// A bucket without these starts nothing, and CodePipeline takes no bucket that keeps no versions.
+#[test]
+fn the_bucket_of_the_stack_keeps_versions_and_sends_events() {
+    let template = template();
+    let bucket = &template["Resources"]["DestinationBucket"]["Properties"];
+    assert_eq!(bucket["VersioningConfiguration"]["Status"], "Enabled");
+    let events = &bucket["NotificationConfiguration"]["EventBridgeConfiguration"];
+    assert_eq!(events["EventBridgeEnabled"], true);
+}
