@@ -27,6 +27,7 @@ mod providers;
 mod read_models;
 mod redrives;
 mod remedies;
+mod retries;
 mod roles;
 mod rollbacks;
 mod routing;

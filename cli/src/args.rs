@@ -8,11 +8,15 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::Error;
 use crate::audit::AuditCommand;
 use crate::board::BoardArgs;
+use crate::deploy::DeployArgs;
 use crate::deployments::DeploymentsCommand;
+use crate::doctor::DoctorArgs;
+use crate::explain::ExplainArgs;
 use crate::local::LocalCommand;
 use crate::push::PushArgs;
 use crate::pushes::PushesCommand;
 use crate::results::Format;
+use crate::retry::RetryArgs;
 use crate::sources::SourcesArgs;
 use crate::verify::VerifyArgs;
 
@@ -34,11 +38,32 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Build this checkout and deploy it to AWS, with SAM CLI and cargo-lambda in the versions that it was tested with.
+    ///
+    /// A new stack's parameters are asked for, each with what it is, unless those without a default are given. A stack that is there
+    /// keeps what is not given.
+    #[command(after_help = "Examples:\n  \
+        push-code deploy\n  \
+        push-code deploy --parameter AllowedRepositories='group/**' --parameter NotificationEmail=ops@example.com --yes")]
+    Deploy(DeployArgs),
     /// Deliver one commit straight to a bucket, without webhook and state machine: a smoke test.
     Push(PushArgs),
     /// Ask the audit trail about pushes, and start one again.
     #[command(subcommand)]
     Pushes(PushesCommand),
+    /// Start another execution of pushes that have failed.
+    ///
+    /// Each takes its push over and goes on where that has stopped, the oldest push first. Exits with 1 if one could not be
+    /// started.
+    Retry(RetryArgs),
+    /// Say what is wrong with a stack, and what to do.
+    ///
+    /// It tries the API of the webhooks, who is told of failures, the account's quota, and of each source what `sources test` does:
+    /// settings, secrets, host keys, logins, repositories and buckets. Git hosts are asked from this machine. Nothing is written, and no
+    /// webhook is sent. Exits with 1 if something is wrong.
+    Doctor(DoctorArgs),
+    /// Say what an error means, and what to do.
+    Explain(ExplainArgs),
     /// List the sources, add one, show, try, change or remove it.
     ///
     /// Without a command: list them, with what each delivers, from where and where to, and what its git host does not send.
@@ -52,7 +77,7 @@ pub enum Command {
     /// Check the audit trail, and write its events for other programs.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Check a downloaded zip by its signed provenance document, without a network.
+    /// Check a zip by its signed provenance document: an object of a stack's bucket, or a file without a network.
     Verify(VerifyArgs),
     /// Show what was deployed, approve what is dangerous, and go back to an earlier release.
     #[command(subcommand)]

@@ -1,7 +1,7 @@
 //! `push-code audit`: whether the audit trail is whole, and its events for other programs.
 
 mod checkpoints;
-mod keys;
+pub(crate) mod keys;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -102,7 +102,7 @@ pub async fn run(
         }
         AuditCommand::Provenance { id, stack } => {
             let stack = stack.open(progress).await?;
-            keys::write_document(&stack, id, results.writer()).await?;
+            keys::write(results.writer(), &keys::document(&stack, id).await?)?;
             Ok(true)
         }
         AuditCommand::Export { since, stack } => {

@@ -3,14 +3,18 @@
 pub mod args;
 pub mod audit;
 pub mod board;
+pub mod deploy;
 pub mod deployments;
+pub mod doctor;
 mod error;
+pub mod explain;
 pub mod local;
 pub mod origin;
 pub mod push;
 pub mod pushes;
 pub mod repository;
 pub mod results;
+pub mod retry;
 pub mod sources;
 mod states;
 mod summary;

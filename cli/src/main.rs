@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use push_code::args::{Cli, Command, completions, man};
 use push_code::results::Results;
-use push_code::{Error, audit, board, deployments, local, push, pushes, sources, verify};
+use push_code::{
+    Error, audit, board, deploy, deployments, doctor, explain, local, push, pushes, retry, sources, verify,
+};
 use shell::output::choose_colours;
 use shell::progress::Progress;
 use shell::report::report;
@@ -53,12 +55,16 @@ async fn run(cli: Cli, results: &mut Results<Stdout>) -> Result<bool, Error> {
             .map(|()| true)
             .map_err(Error::io("write to", Path::new("standard output"))),
         Command::Man { command } => man(&command, results.writer()).map(|()| true),
+        Command::Deploy(args) => deploy::run(args, results, progress).await.map(|()| true),
         Command::Deployments(command) => deployments::run(command, results, progress).await,
         Command::Pushes(command) => pushes::run(command, results, progress).await,
+        Command::Retry(args) => retry::run(args, results, progress).await,
+        Command::Doctor(args) => doctor::run(args, results, progress).await,
+        Command::Explain(args) => explain::run(&args, results).map(|()| true),
         Command::Sources(args) => sources::run(args, results, progress).await,
         Command::Board(args) => board::run(args, results, progress).await.map(|()| true),
         Command::Audit(command) => audit::run(command, results, progress).await,
-        Command::Verify(args) => verify::run(&args, results, progress).map(|()| true),
+        Command::Verify(args) => verify::run(args, results, progress).await.map(|()| true),
         Command::Local(command) => local::run(command, results, progress).await,
     }
 }

@@ -1,7 +1,7 @@
 //! `push-code pushes`: what the audit trail has of pushes.
 
-mod filter;
-mod text;
+pub(crate) mod filter;
+pub(crate) mod text;
 mod watch;
 
 use std::io::Write;
@@ -224,7 +224,7 @@ async fn list(
 }
 
 /// Returns a push and its events.
-async fn state_of(stack: &Stack, id: PushId) -> Result<(PushState, Trail), Error> {
+pub(crate) async fn state_of(stack: &Stack, id: PushId) -> Result<(PushState, Trail), Error> {
     let trail = trail::read(&stack.trail()?, id).await?;
     let state = trail.state.clone().ok_or_else(|| no_push(stack, id))?;
     Ok((state, trail))

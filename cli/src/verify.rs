@@ -1,8 +1,9 @@
-//! `push-code verify`: whether a zip is the one that its signed provenance document describes. It needs no network and no AWS.
+//! `push-code verify`: whether a zip is the one that its signed provenance document describes. A file needs no network and no AWS.
 
 use std::fs::File;
 use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use attestation::{PublicKey, VerificationError};
 use clap::{Args, ValueHint};
@@ -11,6 +12,8 @@ use sha2::{Digest as _, Sha256};
 use shell::progress::Progress;
 
 use crate::Error;
+use crate::audit::keys;
+use crate::pushes::StackArgs;
 use crate::results::Results;
 
 /// The largest provenance document, in bytes. It names every submodule, and has some kilobytes without any.
@@ -19,15 +22,57 @@ const MAX_DOCUMENT_BYTES: u64 = 16 << 20;
 /// What to verify.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// The zip.
+    /// The zip: a file, or an object of a stack's bucket, such as s3://zips/gitlab/group/project/heads/main.zip.
     #[arg(value_name = "ZIP", value_hint = ValueHint::FilePath)]
-    zip: PathBuf,
-    /// Its provenance document, which is beside it in the bucket: the object's metadata `provenance` has the key.
+    zip: Zip,
+    /// The version of the object. Otherwise it is the newest one.
+    #[arg(long, value_name = "VERSION")]
+    version_id: Option<String>,
+    /// The provenance document of a file, which `push-code audit provenance` prints. That of an object is looked up.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    provenance: PathBuf,
-    /// The public key of the stack, as `aws kms get-public-key` returns it or as PEM.
+    provenance: Option<PathBuf>,
+    /// The public key of the stack, as `push-code audit key` prints it or `aws kms get-public-key` returns it. Without it, the
+    /// stack of an object is asked for it.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    key: PathBuf,
+    key: Option<PathBuf>,
+    /// The stack of an object.
+    #[command(flatten)]
+    stack: StackArgs,
+}
+
+/// Where a zip is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Zip {
+    File(PathBuf),
+    Object { bucket: String, key: String },
+}
+
+impl FromStr for Zip {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let Some(rest) = text.strip_prefix("s3://") else {
+            return Ok(Self::File(text.into()));
+        };
+        match rest.split_once('/') {
+            Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => Ok(Self::Object {
+                bucket: bucket.to_owned(),
+                key: key.to_owned(),
+            }),
+            _ => Err("an object is named as s3://BUCKET/KEY"),
+        }
+    }
+}
+
+/// A zip, and what is to prove what it was made of.
+struct Evidence {
+    zip: String,
+    is_object: bool,
+    sha256: String,
+    document: Vec<u8>,
+    document_name: String,
+    key: Vec<u8>,
+    key_name: String,
 }
 
 /// Why a zip is not verified.
@@ -75,40 +120,43 @@ pub enum Unverified {
         /// The digest in the document.
         expected: String,
     },
+    /// The document is that of an object elsewhere.
+    #[error(
+        "{zip} has the bytes that were delivered to {expected}: it was copied, or put there by somebody else"
+    )]
+    OtherPlace {
+        /// The object.
+        zip: String,
+        /// The object that the document names.
+        expected: String,
+    },
+    /// The object was not written by this project.
+    #[error("{zip} is no zip of a push: its metadata name none")]
+    NoPush {
+        /// The object.
+        zip: String,
+    },
 }
 
 /// Verifies a zip.
 ///
 /// # Errors
-/// Returns an error if a file cannot be read, or [`Unverified`] with what does not fit.
-pub fn run(args: &VerifyArgs, results: &mut Results<impl Write>, progress: Progress) -> Result<(), Error> {
-    let name = |path: &Path| path.display().to_string();
-    let key = PublicKey::parse(&read(&args.key)?).map_err(|source| Unverified::Key {
-        path: name(&args.key),
-        source,
-    })?;
-    let document = read(&args.provenance)?;
-    let (media_type, statement) =
-        attestation::verify(&document, &key).map_err(|source| Unverified::Document {
-            path: name(&args.provenance),
-            source,
-        })?;
-    let statement = parse(&media_type, &statement).map_err(|reason| Unverified::OtherDocument {
-        path: name(&args.provenance),
-        reason,
-    })?;
-    let step = progress.step(format!("Reading {}", args.zip.display()));
-    let found = sha256_of(&args.zip)?;
-    step.done(&format!("Read {}", args.zip.display()));
-    if found != statement.sha256 {
-        let (zip, expected) = (name(&args.zip), statement.sha256);
-        return Err(Unverified::OtherZip { zip, found, expected }.into());
-    }
+/// Returns an error if the zip, the document or the key cannot be read, or [`Unverified`] with what does not fit.
+pub async fn run(
+    args: VerifyArgs,
+    results: &mut Results<impl Write>,
+    progress: Progress,
+) -> Result<(), Error> {
+    let evidence = match &args.zip {
+        Zip::File(file) => of_file(file, &args, progress)?,
+        Zip::Object { bucket, key } => of_object(bucket, key, &args, progress).await?,
+    };
+    let statement = check(&evidence)?;
+    let (zip, found) = (evidence.zip, evidence.sha256);
     let what = &statement.external;
     let text = |field: &str| what[field].as_str().unwrap_or("?").to_owned();
     results.text(format!(
-        "{} is the zip that push {} has delivered: {} of {}, commit {}",
-        args.zip.display(),
+        "{zip} is the zip that push {} has delivered: {} of {}, commit {}",
         statement.push_id,
         text("ref"),
         text("repository"),
@@ -119,15 +167,125 @@ pub fn run(args: &VerifyArgs, results: &mut Results<impl Write>, progress: Progr
         statement.execution, statement.started_on
     ))?;
     results.put(json!({
-        "zip": name(&args.zip), "sha256": found, "push_id": statement.push_id, "commit": statement.commit,
+        "zip": zip, "sha256": found, "push_id": statement.push_id, "commit": statement.commit,
         "repository": what["repository"], "ref": what["ref"], "source": what["source"],
         "execution": statement.execution, "started_on": statement.started_on, "verified": true,
     }));
     Ok(())
 }
 
+/// Returns what the document says, if the key has signed it and it is that of the zip.
+fn check(evidence: &Evidence) -> Result<Statement, Unverified> {
+    let path = &evidence.key_name;
+    let key = PublicKey::parse(&evidence.key).map_err(|source| Unverified::Key {
+        path: path.clone(),
+        source,
+    })?;
+    let path = &evidence.document_name;
+    let (media_type, statement) =
+        attestation::verify(&evidence.document, &key).map_err(|source| Unverified::Document {
+            path: path.clone(),
+            source,
+        })?;
+    let statement = parse(&media_type, &statement).map_err(|reason| Unverified::OtherDocument {
+        path: path.clone(),
+        reason,
+    })?;
+    let zip = evidence.zip.clone();
+    if evidence.sha256 != statement.sha256 {
+        return Err(Unverified::OtherZip {
+            zip,
+            found: evidence.sha256.clone(),
+            expected: statement.sha256,
+        });
+    }
+    if evidence.is_object && zip != statement.uri {
+        let expected = statement.uri;
+        return Err(Unverified::OtherPlace { zip, expected });
+    }
+    Ok(statement)
+}
+
+fn of_file(file: &Path, args: &VerifyArgs, progress: Progress) -> Result<Evidence, Error> {
+    let (Some(document), Some(key)) = (&args.provenance, &args.key) else {
+        return Err(Error::Usage(
+            "a file is verified by --provenance and --key, which `push-code audit provenance` and `push-code audit key` print; \
+             an object, s3://BUCKET/KEY, needs neither"
+                .to_owned(),
+        ));
+    };
+    if args.version_id.is_some() {
+        return Err(Error::Usage(
+            "--version-id is of an object, s3://BUCKET/KEY".to_owned(),
+        ));
+    }
+    let name = |path: &Path| path.display().to_string();
+    let step = progress.step(format!("Reading {}", name(file)));
+    let opened = File::open(file).map_err(Error::io("open", file))?;
+    let sha256 = sha256_of(opened).map_err(Error::io("read", file))?;
+    step.done(&format!("Read {}", name(file)));
+    Ok(Evidence {
+        zip: name(file),
+        is_object: false,
+        sha256,
+        document: read(document)?,
+        document_name: name(document),
+        key: read(key)?,
+        key_name: name(key),
+    })
+}
+
+/// Downloads an object. Its metadata name the push, whose document the stack has.
+async fn of_object(
+    bucket: &str,
+    key: &str,
+    args: &VerifyArgs,
+    progress: Progress,
+) -> Result<Evidence, Error> {
+    if args.provenance.is_some() {
+        return Err(Error::Usage(
+            "--provenance is of a file: that of an object is looked up".to_owned(),
+        ));
+    }
+    let stack = args.stack.open(progress).await?;
+    let zip = format!("s3://{bucket}/{key}");
+    let action = format!("download {zip}");
+    let step = progress.step(format!("Reading {zip}"));
+    let object = stack.s3().get_object().bucket(bucket).key(key);
+    let object = object.set_version_id(args.version_id.clone()).send().await;
+    let mut object = object.map_err(local_aws::Error::aws(&action))?;
+    let mut hasher = Sha256::new();
+    while let Some(bytes) = object.body.next().await {
+        hasher.update(&bytes.map_err(local_aws::Error::aws(&action))?);
+    }
+    step.done(&format!("Read {zip}"));
+    let push_id = object
+        .metadata
+        .as_ref()
+        .and_then(|metadata| metadata.get("push-id"));
+    let push_id = push_id.and_then(|id| id.parse().ok());
+    let push_id = push_id.ok_or_else(|| Unverified::NoPush { zip: zip.clone() })?;
+    let (key, key_name) = match &args.key {
+        Some(file) => (read(file)?, file.display().to_string()),
+        None => {
+            let name = format!("the provenance key of the stack {}", stack.name());
+            (keys::read(&stack, "ProvenanceKeyArn").await?.into_bytes(), name)
+        }
+    };
+    Ok(Evidence {
+        zip,
+        is_object: true,
+        sha256: hex::encode(hasher.finalize()),
+        document: keys::document(&stack, push_id).await?,
+        document_name: format!("the provenance document of the push {push_id}"),
+        key,
+        key_name,
+    })
+}
+
 /// What a provenance document says.
 struct Statement {
+    uri: String,
     sha256: String,
     external: Value,
     push_id: String,
@@ -158,6 +316,7 @@ fn parse(media_type: &str, statement: &[u8]) -> Result<Statement, String> {
         upload::BUILD_TYPE,
     )?;
     Ok(Statement {
+        uri: text("/subject/0/uri")?,
         sha256: text("/subject/0/digest/sha256")?,
         external: statement
             .pointer(&format!("{definition}/externalParameters"))
@@ -183,15 +342,69 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-fn sha256_of(path: &Path) -> Result<String, Error> {
-    let mut file = File::open(path).map_err(Error::io("open", path))?;
+fn sha256_of(mut file: File) -> std::io::Result<String> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
-        let read = file.read(&mut buffer).map_err(Error::io("read", path))?;
+        let read = file.read(&mut buffer)?;
         if read == 0 {
             return Ok(hex::encode(hasher.finalize()));
         }
         hasher.update(&buffer[..read]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use attestation::{Envelope, MemorySigner};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_object_has_to_be_where_it_was_delivered() {
+        let signer = MemorySigner::new(1);
+        let statement = json!({
+            "subject": [{"uri": "s3://zips/main.zip", "digest": {"sha256": "a"}}],
+            "predicate": {
+                "buildDefinition": {
+                    "buildType": upload::BUILD_TYPE,
+                    "internalParameters": {"push_id": "87513765-0933-52f9-8a01-27081a19c5c8"},
+                    "resolvedDependencies": [{"digest": {"gitCommit": "b"}}]
+                },
+                "runDetails": {"metadata": {"invocationId": "arn:x", "startedOn": "2026-01-02T03:04:05Z"}}
+            }
+        });
+        let document = statement.to_string();
+        let envelope = Envelope::sign(&signer, upload::STATEMENT_MEDIA_TYPE, document.as_bytes()).await;
+        let mut evidence = Evidence {
+            zip: "s3://zips/main.zip".to_owned(),
+            is_object: true,
+            sha256: "a".to_owned(),
+            document: serde_json::to_vec(&envelope.unwrap().unwrap()).unwrap(),
+            document_name: "its document".to_owned(),
+            key: signer.public_key().pem().unwrap().into_bytes(),
+            key_name: "a key".to_owned(),
+        };
+        assert_eq!(
+            check(&evidence).map(|statement| statement.commit).ok().as_deref(),
+            Some("b")
+        );
+        evidence.zip = "s3://zips/release.zip".to_owned();
+        assert!(matches!(check(&evidence), Err(Unverified::OtherPlace { .. })));
+        evidence.is_object = false;
+        assert!(check(&evidence).is_ok(), "a file may be anywhere");
+    }
+
+    #[test]
+    fn a_zip_is_a_file_or_an_object() {
+        let object = |bucket: &str, key: &str| Zip::Object {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+        };
+        assert_eq!("s3://zips/a/b.zip".parse(), Ok(object("zips", "a/b.zip")));
+        assert_eq!("s3/a.zip".parse(), Ok(Zip::File("s3/a.zip".into())));
+        for text in ["s3://zips", "s3://zips/", "s3:///a.zip"] {
+            assert!(text.parse::<Zip>().is_err(), "{text}");
+        }
     }
 }

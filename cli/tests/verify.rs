@@ -15,7 +15,7 @@ const ZIP: &[u8] = b"PK not really";
 fn statement() -> Value {
     json!({
         "_type": "https://in-toto.io/Statement/v1",
-        "subject": [{"uri": "s3://zips/a.zip", "digest": {"sha256": hex::encode(Sha256::digest(ZIP))}}],
+        "subject": [{"uri": "s3://zips/b.zip", "digest": {"sha256": hex::encode(Sha256::digest(ZIP))}}],
         "predicateType": "https://slsa.dev/provenance/v1",
         "predicate": {
             "buildDefinition": {
@@ -157,4 +157,39 @@ async fn a_file_that_is_missing_or_too_large_is_named() {
     file.set_len((16 << 20) + 1).unwrap();
     let error = files.refused();
     assert!(error.contains("a.json is no provenance document"), "{error}");
+}
+
+#[test]
+fn what_is_verified_by_what_is_told_before_anything_is_read() {
+    for (arguments, part) in [
+        (&["a.zip"][..], "--provenance and --key"),
+        (
+            &[
+                "a.zip",
+                "--provenance",
+                "a.json",
+                "--key",
+                "key.pem",
+                "--version-id",
+                "1",
+            ],
+            "--version-id",
+        ),
+        (
+            &["s3://zips/a.zip", "--provenance", "a.json"],
+            "--provenance is of a file",
+        ),
+        (&["s3://zips"], "s3://BUCKET/KEY"),
+    ] {
+        let output = Command::new(Path::new(env!("CARGO_BIN_EXE_push-code")))
+            .arg("verify")
+            .args(arguments)
+            .output();
+        let output = output.unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            output.status.code() == Some(2) && error.contains(part),
+            "{arguments:?}: {error}"
+        );
+    }
 }

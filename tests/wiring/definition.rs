@@ -199,11 +199,8 @@ fn a_failed_execution_has_the_first_failure() {
             .collect();
         // What a deployment has left to mend has an ending of its own.
         let expected = match machine.name.as_str() {
-            "deploy" => vec![
-                ("Failed", "(To try again, start a new execution"),
-                ("FailedDirty", "(Mend this first: "),
-            ],
-            _ => vec![("FailedForGood", "(To try again, start a new execution")],
+            "deploy" => vec![("Failed", "(To try again"), ("FailedDirty", "(Mend this first: ")],
+            _ => vec![("FailedForGood", "(To try again")],
         };
         assert_eq!(failing.len(), expected.len(), "{}", machine.name);
         for (name, remedy) in expected {

@@ -28,6 +28,25 @@ pub async fn credentials(config: &SdkConfig) -> Result<Option<Credentials>, Erro
     })
 }
 
+/// Returns the ARN of whoever a configuration logs in as.
+///
+/// # Errors
+/// Returns [`Error::Login`] if AWS does not know who that is.
+pub async fn caller(config: &SdkConfig) -> Result<String, Error> {
+    // Missing ones are told as such, and not as a request that has failed.
+    credentials(config).await?;
+    let identity = aws_sdk_sts::Client::new(config)
+        .get_caller_identity()
+        .send()
+        .await;
+    let identity = identity.map_err(|error| {
+        let error = Error::aws("find out who you are")(error);
+        let text = error.to_string();
+        error_of(&text).unwrap_or(error)
+    })?;
+    Ok(identity.arn.unwrap_or_else(|| "unknown".to_owned()))
+}
+
 /// Returns the error that a code of AWS means, alone or in a text, if it is about who asks.
 pub fn error_of(text: &str) -> Option<Error> {
     let has = |codes: &[&str]| codes.iter().any(|code| text.contains(code));

@@ -1,12 +1,17 @@
 //! Another execution of a push that is in the trail.
 
+use audit::Filter;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionError;
 use aws_sdk_sfn::types::ExecutionStatus;
 use domain::contract::Execution;
+use domain::index::Category;
 use domain::state::PushState;
 use uuid::Uuid;
 
-use crate::{Error, Stack};
+use crate::{Error, Stack, trail};
+
+/// How many pushes are looked for at once.
+const PAGE: usize = 200;
 
 /// Starts another execution of a push, which takes it over, as sending its webhook again does. Returns its ARN.
 ///
@@ -34,6 +39,29 @@ pub async fn replay(stack: &Stack, push: &PushState) -> Result<String, Error> {
     let started = start.send().await;
     let started = started.map_err(Error::aws(format!("start an execution of push {push_id}")))?;
     Ok(started.execution_arn)
+}
+
+/// Returns the pushes that have failed and that a filter lets pass, the oldest first.
+///
+/// Started in this order, the newest of each ref is the last one to arrive, as it was at first.
+///
+/// # Errors
+/// As of [`trail::list`].
+pub async fn failed(stack: &Stack, filter: Filter) -> Result<Vec<PushState>, Error> {
+    let mut filter = Filter {
+        categories: vec![Category::Failed],
+        ..filter
+    };
+    let mut failed = Vec::new();
+    loop {
+        let page = trail::list(stack, &filter, PAGE).await?;
+        failed.extend(page.pushes);
+        filter.before = page.next;
+        if filter.before.is_none() {
+            failed.sort_by_key(|push| push.received_at);
+            return Ok(failed);
+        }
+    }
 }
 
 /// Returns whether an execution has not ended. Step Functions forgets executions 90 days after their end.

@@ -18,11 +18,12 @@ use crate::application::Application;
 use crate::checkout::Checkout;
 use crate::environment::only_local_aws;
 use crate::login;
+use crate::stack::Stack;
 use crate::tools::Tools;
 use crate::{ACCESS_KEY, REGION};
 
 /// This machine's architecture, by the template's name for it.
-pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
+pub const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
     "arm64"
 } else {
     "x86_64"
@@ -114,21 +115,14 @@ impl Deployment<'_> {
     ) -> Result<(), Error> {
         let step = progress.step(format!("Deploying the stack {} with sam deploy", self.name));
         let mut sam = self.sam(checkout, tools);
-        sam.args(["deploy", "--stack-name", self.name, "--region", REGION])
-            .arg("--template-file")
-            .arg(self.template)
-            // By default, sam looks for it beside the template.
-            .arg("--config-file")
-            .arg(checkout.template_folder(self.application).join("samconfig.toml"))
-            .args([
-                "--no-confirm-changeset",
-                "--no-fail-on-empty-changeset",
-                "--no-progressbar",
-            ]);
-        if !self.parameters.is_empty() {
-            sam.arg("--parameter-overrides");
-            sam.args(self.parameters.iter().map(|(name, value)| parameter(name, value)));
-        }
+        let config = checkout.template_folder(self.application).join("samconfig.toml");
+        deploy_arguments(
+            &mut sam,
+            self.name,
+            REGION,
+            (self.template, &config),
+            self.parameters,
+        );
         if !process::run_logged(&mut sam, log).await?.success() {
             return Err(Error::Deploy {
                 tail: process::tail(log),
@@ -147,6 +141,58 @@ impl Deployment<'_> {
     }
 }
 
+/// Deploys Push Code to the AWS of a configuration, as the stack of this name with these parameters. Those that are not named
+/// keep their values.
+///
+/// # Errors
+/// Returns [`Error::Deploy`] if that fails.
+pub async fn deploy_to(
+    config: &SdkConfig,
+    (checkout, tools): (&Checkout, &Tools),
+    (name, parameters): (&str, &BTreeMap<String, String>),
+    template: &Path,
+    (log, progress): (&Path, Progress),
+) -> Result<Stack, Error> {
+    let step = progress.step(format!("Deploying the stack {name} with sam deploy"));
+    let mut sam = as_user(config, tools).await?;
+    sam.current_dir(checkout.root());
+    let region = config.region().ok_or(Error::NoRegion)?;
+    let defaults = checkout.root().join("samconfig.toml");
+    deploy_arguments(&mut sam, name, region.as_ref(), (template, &defaults), parameters);
+    if !process::run_logged(&mut sam, log).await?.success() {
+        return Err(Error::Deploy {
+            tail: process::tail(log),
+            log: log.to_owned(),
+        });
+    }
+    step.done(&format!("Deployed the stack {name} with sam deploy"));
+    Stack::deployed(name, config.clone(), tools).await
+}
+
+fn deploy_arguments(
+    sam: &mut Command,
+    name: &str,
+    region: &str,
+    (template, config): (&Path, &Path),
+    parameters: &BTreeMap<String, String>,
+) {
+    sam.args(["deploy", "--stack-name", name, "--region", region])
+        .arg("--template-file")
+        .arg(template)
+        // By default, sam looks for it beside the template.
+        .arg("--config-file")
+        .arg(config)
+        .args([
+            "--no-confirm-changeset",
+            "--no-fail-on-empty-changeset",
+            "--no-progressbar",
+        ]);
+    if !parameters.is_empty() {
+        sam.arg("--parameter-overrides");
+        sam.args(parameters.iter().map(|(name, value)| parameter(name, value)));
+    }
+}
+
 /// Returns the outputs of the stack `name`, which are read from CloudFormation with `config`.
 ///
 /// # Errors
@@ -156,21 +202,10 @@ pub async fn outputs(
     config: &SdkConfig,
     name: &str,
 ) -> Result<BTreeMap<String, String>, Error> {
-    let mut sam = sam(tools);
-    let stack = ["list", "stack-outputs", "--output", "json", "--stack-name", name];
-    sam.args(stack);
-    if let Some(credentials) = login::credentials(config).await? {
-        sam.env("AWS_ACCESS_KEY_ID", credentials.access_key_id())
-            .env("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key())
-            .envs(
-                credentials
-                    .session_token()
-                    .map(|token| ("AWS_SESSION_TOKEN", token)),
-            );
-    }
+    let mut sam = as_user(config, tools).await?;
     let region = config.region().ok_or(Error::NoRegion)?;
-    sam.args(["--region", region.as_ref()]);
-    sam.envs(config.endpoint_url().map(|url| ("AWS_ENDPOINT_URL", url)));
+    let stack = ["list", "stack-outputs", "--output", "json", "--stack-name", name];
+    sam.args(stack).args(["--region", region.as_ref()]);
     let output = sam.output().await.map_err(Error::io("run", Path::new("sam")))?;
     parse_outputs(&output.stdout).ok_or_else(|| {
         let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
@@ -241,6 +276,22 @@ impl Functions {
                 status: output.status,
             })
     }
+}
+
+/// Returns a command that runs sam with the credentials of a configuration.
+async fn as_user(config: &SdkConfig, tools: &Tools) -> Result<Command, Error> {
+    let mut sam = sam(tools);
+    if let Some(credentials) = login::credentials(config).await? {
+        sam.env("AWS_ACCESS_KEY_ID", credentials.access_key_id())
+            .env("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key())
+            .envs(
+                credentials
+                    .session_token()
+                    .map(|token| ("AWS_SESSION_TOKEN", token)),
+            );
+    }
+    sam.envs(config.endpoint_url().map(|url| ("AWS_ENDPOINT_URL", url)));
+    Ok(sam)
 }
 
 fn as_administrator(checkout: &Checkout, tools: &Tools, secret_key: &str) -> Command {

@@ -11,9 +11,9 @@ use webhook::WebhookSecret;
 
 use crate::Error;
 use crate::console::Console;
-use crate::sam;
 use crate::tools::Tools;
 use crate::webhook_client::Webhook;
+use crate::{login, sam};
 
 /// A handle for a deployed stack.
 #[derive(Debug, Clone)]
@@ -49,12 +49,7 @@ impl Stack {
     /// # Errors
     /// Returns an error if the credentials are not valid.
     pub(crate) async fn caller(&self) -> Result<String, Error> {
-        let identity = aws_sdk_sts::Client::new(&self.config)
-            .get_caller_identity()
-            .send()
-            .await
-            .map_err(Error::aws("find out who you are"))?;
-        Ok(identity.arn.unwrap_or_else(|| "unknown".to_owned()))
+        login::caller(&self.config).await
     }
 
     /// Returns the SDK's configuration that it was given.

@@ -6,12 +6,42 @@ use console::Term;
 
 use crate::output::plain;
 
+/// Returns whether there is a terminal to ask on.
+#[must_use]
+pub fn is_possible() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Writes a line to the terminal.
+///
+/// # Errors
+/// Returns an error if the terminal cannot be used.
+pub fn say(text: &str) -> io::Result<()> {
+    Term::stderr().write_line(&plain(text))
+}
+
+/// Asks for a value. An empty answer is the default, if there is one.
+///
+/// # Errors
+/// Returns an error if the terminal cannot be used.
+pub fn line(name: &str, default: Option<&str>) -> io::Result<String> {
+    let terminal = Term::stderr();
+    let shown = default.filter(|default| !default.is_empty());
+    let shown = shown.map_or_else(String::new, |default| format!(" [{default}]"));
+    terminal.write_str(&plain(&format!("{name}{shown}: ")))?;
+    let answer = terminal.read_line()?.trim().to_owned();
+    Ok(match default {
+        Some(default) if answer.is_empty() => default.to_owned(),
+        _ => answer,
+    })
+}
+
 /// Asks a question that is answered by `yes`. Returns `None` if there is no terminal to ask on.
 ///
 /// # Errors
 /// Returns an error if the terminal cannot be used.
 pub fn confirm(question: &str) -> io::Result<Option<bool>> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !is_possible() {
         return Ok(None);
     }
     let terminal = Term::stderr();

@@ -6,6 +6,7 @@ mod git_hosts;
 mod pipelines;
 mod rights;
 mod secrets;
+mod stack;
 
 use std::sync::Arc;
 
@@ -90,6 +91,37 @@ impl Check {
     pub fn is_failed(&self) -> bool {
         matches!(self.outcome, Outcome::Failed { .. })
     }
+}
+
+/// Tries all of a stack: what its sources share, then each of them.
+///
+/// # Errors
+/// Returns an error if the sources cannot be listed or read.
+pub async fn check_stack(stack: &Stack, program: &TransferProgram) -> Result<Vec<Check>, Error> {
+    let mut checks = stack::check(stack).await;
+    let sources = list::list(stack).await?;
+    if sources.is_empty() {
+        checks.push(Check::wrong(
+            "sources",
+            "there is none, so every webhook is refused",
+            "Add one: push-code sources add --help shows how.",
+        ));
+    }
+    for source in sources {
+        let of_source = match source.name.parse() {
+            Ok(name) => check(stack, &name, None, program).await?,
+            Err(invalid) => vec![Check::wrong(
+                "name",
+                invalid.to_string(),
+                "Delete its SSM parameter, and add the source under another name.",
+            )],
+        };
+        checks.extend(of_source.into_iter().map(|check| Check {
+            subject: format!("{}: {}", source.name, check.subject),
+            ..check
+        }));
+    }
+    Ok(checks)
 }
 
 /// Tries a source. The refs of `repository` are listed, or those of the repositories that the settings name without a

@@ -17,7 +17,7 @@ mod store;
 pub use add::{Added, NewSource, add, check_is_new};
 pub use captured::{Captured, Expected, ProofFound, expect};
 pub use change::{Rotated, finish_rotation, rotate, set_disabled};
-pub use check::{Check, Outcome, check};
+pub use check::{Check, Outcome, check, check_stack};
 pub use deploy_key::DeployKey;
 pub use error::Error;
 pub use host_keys::{PinnedHost, Trust, pin};

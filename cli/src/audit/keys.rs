@@ -16,8 +16,8 @@ pub async fn read(stack: &Stack, output: &str) -> Result<String, Error> {
     Ok(key.map_err(local_aws::Error::aws(format!("read the public key {arn}")))?)
 }
 
-/// Writes the provenance document of what a push has delivered, as it is in the bucket.
-pub async fn write_document(stack: &Stack, push_id: PushId, out: &mut impl Write) -> Result<(), Error> {
+/// Returns the provenance document of what a push has delivered, as it is in the bucket.
+pub async fn document(stack: &Stack, push_id: PushId) -> Result<Vec<u8>, Error> {
     let action = format!("read the audit trail of the stack {}", stack.name());
     let state = stack.trail()?.load(push_id).await;
     let state = state.map_err(local_aws::Error::audit(action))?;
@@ -42,8 +42,7 @@ pub async fn write_document(stack: &Stack, push_id: PushId, out: &mut impl Write
     let object = stack.s3().get_object().bucket(bucket).key(key.as_str());
     let object = object.send().await.map_err(local_aws::Error::aws(&action))?;
     let bytes = object.body.collect().await;
-    let bytes = bytes.map_err(local_aws::Error::aws(&action))?.into_bytes();
-    write(out, &bytes)
+    Ok(bytes.map_err(local_aws::Error::aws(&action))?.to_vec())
 }
 
 /// Writes to standard output.

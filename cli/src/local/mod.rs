@@ -200,6 +200,7 @@ fn up_options(
                 ("AllowedRepositories", "**"),
                 ("WantedRefs", "refs/**"),
                 ("GitHosts", &hosts),
+                ("NotificationEmail", "none"),
                 // Its git host is there only while a push is made.
                 ("SweepRate", ""),
             ]

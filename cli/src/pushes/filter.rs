@@ -24,6 +24,16 @@ pub struct SubjectArgs {
 }
 
 impl SubjectArgs {
+    /// Returns a filter for such pushes that were received since then.
+    pub fn filter(&self, since: DateTime<Utc>) -> Filter {
+        Filter {
+            repository: self.repository.clone(),
+            ref_name: self.ref_name.clone(),
+            source: self.source.clone(),
+            ..Filter::since(since)
+        }
+    }
+
     /// Returns whether an event is of such a push.
     pub fn contain(&self, event: &WatchedEvent) -> bool {
         self.repository
@@ -55,11 +65,8 @@ pub struct FilterArgs {
 impl FilterArgs {
     pub fn filter(&self) -> Filter {
         Filter {
-            repository: self.subject.repository.clone(),
-            ref_name: self.subject.ref_name.clone(),
-            source: self.subject.source.clone(),
             before: self.before,
-            ..Filter::since(self.since)
+            ..self.subject.filter(self.since)
         }
     }
 

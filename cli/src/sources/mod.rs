@@ -2,7 +2,7 @@
 
 mod add;
 mod list;
-mod text;
+pub(crate) mod text;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -290,7 +290,7 @@ async fn remove(
 /// # Errors
 /// Returns [`Error::NotConfirmed`] if the person does not agree, and [`Error::Usage`] if there is nobody to ask: then the
 /// option `instead` is needed.
-fn agree(question: &str, instead: &str) -> Result<(), Error> {
+pub(crate) fn agree(question: &str, instead: &str) -> Result<(), Error> {
     match ask::confirm(question).map_err(Error::io("ask on", Path::new("the terminal")))? {
         Some(true) => Ok(()),
         Some(false) => Err(Error::NotConfirmed),
@@ -301,6 +301,6 @@ fn agree(question: &str, instead: &str) -> Result<(), Error> {
 }
 
 /// This program, which speaks to git hosts in a process of its own.
-fn program() -> Result<TransferProgram, Error> {
+pub(crate) fn program() -> Result<TransferProgram, Error> {
     TransferProgram::this().map_err(Error::io("find", Path::new("this program")))
 }

@@ -17,11 +17,11 @@ pub trait Coded: std::error::Error {
 }
 
 macro_rules! catalogue {
-    ($($(#[$doc:meta])* $code:ident: $class:ident, $remedy:literal;)*) => {
+    ($(#[doc = $meaning:literal] $code:ident: $class:ident, $remedy:literal;)*) => {
         /// The code of an error.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Code {
-            $($(#[$doc])* $code,)*
+            $(#[doc = $meaning] $code,)*
         }
 
         impl Code {
@@ -44,6 +44,16 @@ macro_rules! catalogue {
                 }
             }
 
+            /// Returns what has happened.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                let text = match self {
+                    $(Self::$code => $meaning,)*
+                };
+                // It is the code's documentation, which begins after a space.
+                text.trim_start()
+            }
+
             /// Returns what to do.
             #[must_use]
             pub fn remedy(self) -> &'static str {
@@ -59,17 +69,17 @@ catalogue! {
     /// A state was called with an input that it does not accept.
     InputInvalid: Permanent, "Start executions by the webhook, or with an input copied from another execution.";
     /// The execution was stopped, or another one has taken over the push.
-    ExecutionOver: Permanent, "See the push's last execution, which continues it. If there is none, start a new execution with the same input.";
+    ExecutionOver: Permanent, "See the push's last execution, which continues it. If there is none, retry the push (push-code retry).";
     /// A function's environment is wrong.
     SettingsInvalid: Permanent, "Deploy the template again: a function's environment variables were changed.";
     /// The source's SSM parameter cannot be applied.
-    SourceInvalid: Permanent, "Correct the source's SSM parameter, then start a new execution with the same input.";
+    SourceInvalid: Permanent, "Correct the source's SSM parameter, then retry the push (push-code retry).";
     /// The payload's clone URLs, or a submodule's or LFS server's, are on no allowed host.
-    GitHostNotAllowed: Permanent, "If the host is right, add it to the source's git_hosts (template parameter GitHosts), then start a new execution with the same input.";
+    GitHostNotAllowed: Permanent, "If the host is right, add it to the source's git_hosts (template parameter GitHosts), then retry the push (push-code retry).";
     /// There is no connection to the git host, or it responds with a server error.
-    GitHostUnreachable: Transient, "Check that the git host is up and that the fetch function can reach it (VPC, security groups, DNS), then start a new execution with the same input.";
+    GitHostUnreachable: Transient, "Check that the git host is up and that the fetch function can reach it (VPC, security groups, DNS), then retry the push (push-code retry).";
     /// The git host went silent.
-    GitHostTimedOut: Transient, "Check the git host's load and the network between it and the fetch function, then start a new execution with the same input.";
+    GitHostTimedOut: Transient, "Check the git host's load and the network between it and the fetch function, then retry the push (push-code retry).";
     /// The git host's TLS certificate is not trusted.
     CertificateInvalid: Permanent, "Give the git host a certificate from a public authority, or put its authority's certificate into the git secret as ca_certificates.";
     /// The SSH host key is not pinned.
@@ -79,7 +89,7 @@ catalogue! {
     /// The git host refused the credentials.
     AuthenticationFailed: Permanent, "Check that the token or key in the git secret is valid, has not expired and may read the repository.";
     /// GitHub gives the app no token for the repository.
-    InstallationTokenRefused: Permanent, "Check that app_id and private_key in the git secret are the app's, that the app is installed for the repository, and that it may read contents. Then start a new execution with the same input.";
+    InstallationTokenRefused: Permanent, "Check that app_id and private_key in the git secret are the app's, that the app is installed for the repository, and that it may read contents. Then retry the push (push-code retry).";
     /// What the API of GitHub sent is no token that can be used.
     InstallationTokenInvalid: Permanent, "Check that api_url in the git secret is the API of GitHub, and the clock of a GitHub Enterprise Server.";
     /// The git host redirects to another URL.
@@ -105,39 +115,39 @@ catalogue! {
     /// The repository does not say where a submodule comes from.
     SubmoduleInvalid: Permanent, "Correct .gitmodules in the repository: each submodule needs a URL.";
     /// A submodule or an LFS server belongs to a repository that the source does not allow.
-    SubmoduleNotAllowed: Permanent, "If the repository is right, add it to the source's submodule_repositories, then start a new execution with the same input.";
+    SubmoduleNotAllowed: Permanent, "If the repository is right, add it to the source's submodule_repositories, then retry the push (push-code retry).";
     /// The LFS server does not have an object.
-    LfsObjectMissing: Permanent, "Push the object with git lfs push --all, then start a new execution with the same input.";
+    LfsObjectMissing: Permanent, "Push the object with git lfs push --all, then retry the push (push-code retry).";
     /// The LFS server violates the protocol, or sent another object.
     LfsInvalid: Permanent, "Run git lfs fsck on a clone, and check the LFS server.";
     /// The commit is not signed by a key of the source.
     CommitNotVerified: Permanent, "Sign the commit, or add its signer's key to the git secret.";
     /// An intermediate object is missing.
-    StagedObjectMissing: Permanent, "Start a new execution with the same input, which fetches the commit again. If the error recurs, find out who else writes to the staging bucket.";
+    StagedObjectMissing: Permanent, "Retry the push (push-code retry), which fetches the commit again. If the error recurs, find out who else writes to the staging bucket.";
     /// The zip that a rollback was to deliver again does not exist any more, or never did.
     VersionMissing: Permanent, "Choose another push to roll back to (push-code pushes list), or push the commit again.";
     /// S3 does not respond.
-    StorageUnavailable: Transient, "Check the AWS Health Dashboard for S3, then start a new execution with the same input.";
+    StorageUnavailable: Transient, "Check the AWS Health Dashboard for S3, then try again (a push: push-code retry).";
     /// S3 refuses the request.
     StorageRefused: Permanent, "Check that the bucket exists and that its policy and key allow the function's role.";
     /// AWS KMS does not respond.
-    SigningUnavailable: Transient, "Check the AWS Health Dashboard for KMS, then start a new execution with the same input.";
+    SigningUnavailable: Transient, "Check the AWS Health Dashboard for KMS, then try again (a push: push-code retry).";
     /// AWS KMS refuses to sign.
     SigningRefused: Permanent, "Check that the key of the stack (output ProvenanceKeyArn) is enabled, and that its policy allows kms:Sign to the role of the upload function.";
     /// The destination has the zip of another repository or ref, or an object that is not a delivered zip.
-    DestinationOccupied: Permanent, "Use a key template with {repository} and {ref}, so that each has its own object. If the repository was renamed, delete the object. If the object is not a delivered zip, delete it or set the option overwrite_foreign. Then start a new execution with the same input.";
+    DestinationOccupied: Permanent, "Use a key template with {repository} and {ref}, so that each has its own object. If the repository was renamed, delete the object. If the object is not a delivered zip, delete it or set the option overwrite_foreign. Then retry the push (push-code retry).";
     /// Another zip was delivered since the commit was found to change nothing that concerns the destination.
     ComparisonOutdated: Permanent, "Nothing: the execution goes on, and delivers the push.";
     /// Others write to the same destination at the same time.
-    DestinationContended: Transient, "Start a new execution with the same input: many pushes were delivered to this object at once, or somebody else writes to it.";
+    DestinationContended: Transient, "Retry the push (push-code retry): many pushes were delivered to this object at once, or somebody else writes to it.";
     /// Secrets Manager does not respond.
-    SecretUnavailable: Transient, "Check the AWS Health Dashboard for Secrets Manager, then start a new execution with the same input.";
+    SecretUnavailable: Transient, "Check the AWS Health Dashboard for Secrets Manager, then try again (a push: push-code retry).";
     /// Secrets Manager refuses the request, or the secret is malformed.
     SecretInvalid: Permanent, "Correct the secret that the message names; docs/operations.md shows its form.";
     /// DynamoDB does not respond.
-    AuditUnavailable: Transient, "Check the AWS Health Dashboard for DynamoDB, then start a new execution with the same input.";
+    AuditUnavailable: Transient, "Check the AWS Health Dashboard for DynamoDB, then try again (a push: push-code retry).";
     /// Others write to the same trail at the same time.
-    AuditContended: Transient, "Start a new execution with the same input.";
+    AuditContended: Transient, "Try again (a push: push-code retry).";
     /// DynamoDB refuses the request, or the trail cannot be read.
     AuditInvalid: Permanent, "Check the push's items in the table: they were changed by hand, or by another version.";
     /// A function ran out of time.
@@ -212,27 +222,86 @@ impl std::fmt::Display for Code {
     }
 }
 
+/// Errors that Lambda and Step Functions report, and those of executions that were ended: each with its meaning and remedy.
+const OTHERS: &[(&str, &str, &str)] = &[
+    (
+        "ExecutionAborted",
+        "The execution was stopped by hand.",
+        "If it was not meant to end, start a new execution with the same input.",
+    ),
+    (
+        "ExecutionTimedOut",
+        "The execution has taken longer than it may.",
+        "If it was not meant to end, start a new execution with the same input.",
+    ),
+    (
+        "States.Timeout",
+        "A state has taken longer than it may.",
+        "The function ran out of time: raise its timeout and memory in the template, or lower fetch_seconds.",
+    ),
+    (
+        "Sandbox.Timedout",
+        "A function has taken longer than it may.",
+        "The function ran out of time: raise its timeout and memory in the template, or lower fetch_seconds.",
+    ),
+    (
+        "Runtime.OutOfMemory",
+        "A function needed more memory than it has.",
+        "Raise the function's memory in the template.",
+    ),
+    (
+        "Ssm.ParameterNotFoundException",
+        "The source that the webhook names has no settings.",
+        "Create the SSM parameter of the source, or remove the webhook that names it.",
+    ),
+    // As the local AWS reports it.
+    (
+        "Ssm.ParameterNotFound",
+        "The source that the webhook names has no settings.",
+        "Create the SSM parameter of the source, or remove the webhook that names it.",
+    ),
+];
+
+/// What is known of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Explanation {
+    /// Its name.
+    pub name: &'static str,
+    /// What has happened.
+    pub meaning: &'static str,
+    /// Whether a retry can help, if it has a code of the catalogue.
+    pub class: Option<Class>,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+impl Explanation {
+    /// Returns what is known of each error: the catalogue's, then the others.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let codes = Code::ALL.iter().map(|code| Self {
+            name: code.as_str(),
+            meaning: code.meaning(),
+            class: Some(code.class()),
+            remedy: code.remedy(),
+        });
+        let others = OTHERS.iter().map(|&(name, meaning, remedy)| Self {
+            name,
+            meaning,
+            class: None,
+            remedy,
+        });
+        codes.chain(others)
+    }
+}
+
 /// Returns what to do about an error of any name, which is a code of the catalogue or one of Lambda's and Step
 /// Functions' own.
 #[must_use]
 pub fn remedy(error: &str) -> &'static str {
-    if let Some(code) = Code::ALL.iter().find(|code| code.as_str() == error) {
-        return code.remedy();
-    }
-    match error {
-        "ExecutionAborted" | "ExecutionTimedOut" => {
-            "If it was not meant to end, start a new execution with the same input."
-        }
-        "States.Timeout" | "Sandbox.Timedout" => {
-            "The function ran out of time: raise its timeout and memory in the template, or lower fetch_seconds."
-        }
-        "Runtime.OutOfMemory" => "Raise the function's memory in the template.",
-        // The local AWS omits the ending `Exception`.
-        "Ssm.ParameterNotFoundException" | "Ssm.ParameterNotFound" => {
-            "Create the SSM parameter of the source, or remove the webhook that names it."
-        }
-        _ => "See the function's log, which the execution in the console links to.",
-    }
+    Explanation::all().find(|known| known.name == error).map_or(
+        "See the function's log, which the execution in the console links to.",
+        |known| known.remedy,
+    )
 }
 
 #[cfg(test)]
@@ -240,12 +309,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_remedy_is_a_sentence_and_every_code_one_word() {
-        for code in Code::ALL {
-            assert!(code.remedy().ends_with('.'), "{code}");
-            assert!(code.as_str().chars().all(char::is_alphanumeric), "{code}");
-            assert_eq!(remedy(code.as_str()), code.remedy());
+    fn every_error_has_a_meaning_and_a_remedy_of_whole_sentences() {
+        for known in Explanation::all() {
+            for text in [known.meaning, known.remedy] {
+                assert!(
+                    text.starts_with(char::is_uppercase) && text.ends_with('.'),
+                    "{}: {text:?}",
+                    known.name
+                );
+            }
+            assert_eq!(remedy(known.name), known.remedy);
         }
+        assert!(
+            Code::ALL
+                .iter()
+                .all(|code| code.as_str().chars().all(char::is_alphanumeric))
+        );
     }
 
     #[test]

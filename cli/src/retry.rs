@@ -1,0 +1,145 @@
+//! `push-code retry`: another execution of pushes that have failed.
+
+use std::io::Write;
+
+use chrono::{DateTime, Utc};
+use clap::{ArgGroup, Args};
+use domain::push::PushId;
+use domain::state::PushState;
+use local_aws::filter::since;
+use local_aws::{Stack, replay};
+use serde_json::{Value, json};
+use shell::output::one_line;
+use shell::progress::Progress;
+
+use crate::Error;
+use crate::pushes::filter::SubjectArgs;
+use crate::pushes::{StackArgs, state_of, text};
+use crate::results::Results;
+
+/// Which pushes to retry.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true).args(["ids", "failed"]))]
+pub struct RetryArgs {
+    /// Their ids.
+    #[arg(value_name = "PUSH", conflicts_with_all = ["repository", "ref_name", "source"])]
+    ids: Vec<PushId>,
+    /// All that have failed.
+    #[arg(long)]
+    failed: bool,
+    /// Which of them.
+    #[command(flatten)]
+    subject: SubjectArgs,
+    /// Those that were received since then: so long ago, such as 90min, 12h or 7d, or a date or time of UTC, such as
+    /// 2026-01-31 or 2026-01-31T10:00:00Z.
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = since, requires = "failed")]
+    since: DateTime<Utc>,
+    /// Only say which these are.
+    #[arg(long)]
+    dry_run: bool,
+    /// Their stack.
+    #[command(flatten)]
+    stack: StackArgs,
+}
+
+/// Starts another execution of each, the oldest first. Returns `false` if one of them could not be started.
+///
+/// # Errors
+/// Returns an error if there is no such push, if it has not failed, or if the stack cannot be read.
+pub async fn run(
+    args: RetryArgs,
+    results: &mut Results<impl Write>,
+    progress: Progress,
+) -> Result<bool, Error> {
+    let stack = args.stack.open(progress).await?;
+    let pushes = if args.failed {
+        replay::failed(&stack, args.subject.filter(args.since)).await?
+    } else {
+        named(&stack, &args.ids).await?
+    };
+    if args.dry_run || pushes.is_empty() {
+        results.text(text::table(&pushes))?;
+        results.put(json!({ "pushes": pushes }));
+        return Ok(true);
+    }
+    let mut retried = Vec::new();
+    let step = progress.step(format!("Starting {} executions", pushes.len()));
+    for push in &pushes {
+        let (push_id, started) = (push.push_id(), replay::replay(&stack, push).await);
+        let (text, document) = match &started {
+            Ok(execution) => (
+                format!("{push_id} is taken over by {execution}"),
+                json!({ "push_id": push_id, "execution": execution }),
+            ),
+            Err(error) => {
+                let error = error.to_string();
+                (
+                    format!("{push_id} was not started: {}", one_line(&error)),
+                    json!({ "push_id": push_id, "error": error }),
+                )
+            }
+        };
+        results.text(text)?;
+        retried.push((started.is_ok(), document));
+    }
+    let (started, all) = (
+        retried.iter().filter(|(started, _)| *started).count(),
+        retried.len(),
+    );
+    step.done(&format!("Started {started} of {all} executions"));
+    results.text("How they end: push-code pushes list, or push-code pushes watch")?;
+    let documents: Vec<Value> = retried.into_iter().map(|(_, document)| document).collect();
+    results.put(json!({ "retried": documents }));
+    Ok(started == all)
+}
+
+/// Returns the pushes of these ids.
+async fn named(stack: &Stack, ids: &[PushId]) -> Result<Vec<PushState>, Error> {
+    let mut pushes = Vec::new();
+    for id in ids {
+        let (push, _) = state_of(stack, *id).await?;
+        // Others may be delivered now: an ignored one by other settings, and an open one whose execution was stopped.
+        if push.delivered.is_some() || push.superseded.is_some() {
+            return Err(Error::Usage(format!(
+                "the push {id} has not failed, it is {}: `push-code pushes replay {id}` sends its event once more",
+                push.status
+            )));
+        }
+        pushes.push(push);
+    }
+    Ok(pushes)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::args::Cli;
+
+    #[test]
+    fn either_pushes_are_named_or_those_that_have_failed() {
+        let parse = |line: &str| {
+            Cli::try_parse_from(line.split(' '))
+                .map(|_| ())
+                .map_err(|error| error.to_string())
+        };
+        let id = "0190b3a8-7c1e-7c3a-9b7e-2f6c0d9b1a55";
+        assert_eq!(parse(&format!("push-code retry {id} {id} --dry-run")), Ok(()));
+        assert_eq!(
+            parse("push-code retry --failed --since 2h --repository group/project"),
+            Ok(())
+        );
+        for (line, part) in [
+            ("push-code retry".to_owned(), "PUSH|--failed"),
+            (format!("push-code retry {id} --failed"), "cannot be used with"),
+            (format!("push-code retry {id} --since 2h"), "cannot be used with"),
+            (
+                format!("push-code retry {id} --repository group/project"),
+                "cannot be used with",
+            ),
+        ] {
+            let error = parse(&line).unwrap_err();
+            assert!(error.contains(part), "{line}: {error}");
+        }
+    }
+}

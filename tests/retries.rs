@@ -1,0 +1,58 @@
+//! Pushes that have failed are found and retried together.
+
+use audit::Filter;
+use chrono::{TimeDelta, Utc};
+use domain::state::{PushState, Status};
+use git_host::Options;
+use local_aws::replay;
+use serde_json::json;
+
+use crate::fixtures::repository::MAIN;
+use crate::fixtures::scene::Scene;
+
+#[tokio::test]
+async fn pushes_that_have_failed_are_retried_the_oldest_first_and_the_newest_of_a_ref_stays() {
+    let (scene, _host) = Scene::over_http("retried", Options::default()).await;
+    let repository = scene.repository("group/retried");
+    let first = repository.commit_file("file", "first");
+    let delivered = scene
+        .push(&scene.hook(&repository.path, "refs/heads/fine", None, Some(&first)))
+        .await;
+    scene
+        .configure(|settings| settings["options"] = json!({"limits": {"file_bytes": 1}}))
+        .await;
+    let older = scene
+        .push(&scene.hook(&repository.path, MAIN, None, Some(&first)))
+        .await;
+    let second = repository.commit_file("file", "second");
+    let newer = scene
+        .push(&scene.hook(&repository.path, MAIN, Some(&first), Some(&second)))
+        .await;
+    scene.configure(|_| ()).await;
+
+    let stack = scene.stack.handle();
+    let failed = async || {
+        let filter = Filter {
+            source: Some(scene.source.parse().unwrap()),
+            ..Filter::since(Utc::now() - TimeDelta::days(3))
+        };
+        replay::failed(&stack, filter).await.unwrap()
+    };
+    let found = failed().await;
+    let ids: Vec<_> = found.iter().map(PushState::push_id).collect();
+    assert_eq!(ids, [older.push_id, newer.push_id], "not {}", delivered.push_id);
+    for push in &found {
+        replay::replay(&stack, push).await.unwrap();
+    }
+    let closed = |push: &PushState| push.delivered.is_some() || push.superseded.is_some();
+    let older = scene.wait_for(older.push_id, closed).await;
+    let newer = scene.wait_for(newer.push_id, closed).await;
+    assert_eq!(newer.status, Status::Delivered);
+    assert!(
+        [Status::Delivered, Status::Superseded].contains(&older.status),
+        "{older:?}"
+    );
+    let object = scene.object(newer.delivered.as_ref().unwrap()).await;
+    assert_eq!(object.metadata["commit"], second);
+    assert_eq!(failed().await, [] as [PushState; 0]);
+}
