@@ -17,7 +17,7 @@ use serde_json::json;
 use shell::progress::Progress;
 
 use crate::Error;
-use crate::pushes::StackArgs;
+use crate::pushes::{StackArgs, state_of};
 use crate::results::Results;
 
 /// What to do with the audit trail.
@@ -102,7 +102,8 @@ pub async fn run(
         }
         AuditCommand::Provenance { id, stack } => {
             let stack = stack.open(progress).await?;
-            keys::write(results.writer(), &keys::document(&stack, id).await?)?;
+            let (push, _) = state_of(&stack, id).await?;
+            keys::write(results.writer(), &keys::document(&stack, &push).await?)?;
             Ok(true)
         }
         AuditCommand::Export { since, stack } => {

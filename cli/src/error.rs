@@ -44,6 +44,16 @@ pub enum Error {
         "there are no AWS credentials that can be used: log in (`aws sso login`), name a profile with AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     )]
     Credentials(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The stack cannot be deployed as it is.
+    #[error("the stack {stack} is in the state {status}: {remedy}, then run this again")]
+    StackState {
+        /// The stack.
+        stack: String,
+        /// Its status.
+        status: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// git is not installed.
     #[error("git was not found: install it (Debian: apt install git), then run this again")]
     GitMissing,

@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use domain::error::{Class, Explanation};
 use serde_json::{Value, json};
 
@@ -14,21 +13,14 @@ use crate::results::Results;
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// The error's name, as in the failed execution, the e-mail or the table of pushes. Without it, all are listed.
-    #[arg(value_name = "CODE", value_parser = names(), hide_possible_values = true)]
+    #[arg(value_name = "CODE")]
     code: Option<String>,
-}
-
-fn names() -> PossibleValuesParser {
-    Explanation::all()
-        .map(|known| known.name)
-        .collect::<Vec<_>>()
-        .into()
 }
 
 /// Explains an error, or lists all.
 ///
 /// # Errors
-/// If standard output cannot be written to.
+/// Returns [`Error::Usage`] if there is no such error.
 pub fn run(args: &ExplainArgs, results: &mut Results<impl Write>) -> Result<(), Error> {
     let Some(code) = &args.code else {
         let all: Vec<_> = Explanation::all().map(document).collect();
@@ -38,17 +30,21 @@ pub fn run(args: &ExplainArgs, results: &mut Results<impl Write>) -> Result<(), 
             .collect();
         return results.text(lines.join("\n"));
     };
-    for known in Explanation::all().filter(|known| known.name == code) {
-        results.put(document(known));
-        results.text(format!(
-            "{}: {}\n{}\n{}",
-            known.name,
-            known.meaning,
-            retries(known.class),
-            known.remedy
-        ))?;
-    }
-    Ok(())
+    let known = Explanation::all().find(|known| known.name == code);
+    let known = known.ok_or_else(|| {
+        Error::Usage(format!(
+            "{code:?} is none of the errors that push-code explain lists. If it is another one of AWS's own: {}",
+            domain::error::remedy(code)
+        ))
+    })?;
+    results.put(document(known));
+    results.text(format!(
+        "{}: {}\n{}\n{}",
+        known.name,
+        known.meaning,
+        retries(known.class),
+        known.remedy
+    ))
 }
 
 fn document(known: Explanation) -> Value {
@@ -63,12 +59,10 @@ fn document(known: Explanation) -> Value {
 fn retries(class: Option<Class>) -> &'static str {
     match class {
         Some(Class::Transient) => {
-            "It is transient: the state machine tries the stage again, and this is how the last attempt has failed."
+            "It is transient: the state machine tries the state again, and has given up after the last attempt."
         }
-        Some(Class::Permanent) => {
-            "It is permanent: the same attempt would fail again, so there was only one."
-        }
-        None => "AWS reports it: the stage could not say what has failed.",
+        Some(Class::Permanent) => "It is permanent: the same would happen again until something is changed.",
+        None => "It is no error of a function itself.",
     }
 }
 
@@ -97,12 +91,22 @@ mod tests {
         );
         let text = explained(Some("Runtime.OutOfMemory"), Format::Text);
         assert!(
-            text.contains("AWS reports it") && text.contains("Raise"),
+            text.contains("no error of a function") && text.contains("Raise"),
             "{text}"
         );
         let json: Value = serde_json::from_str(&explained(Some("CommitNotFound"), Format::Json)).unwrap();
         assert_eq!(json["transient"], json!(false));
         assert_eq!(json["remedy"], json!(Code::CommitNotFound.remedy()));
+    }
+
+    #[test]
+    fn an_error_that_is_not_known_is_refused_with_where_to_look() {
+        let code = Some("EventBridge.Nothing".to_owned());
+        let refused = run(&ExplainArgs { code }, &mut Results::new(Vec::new(), Format::Text)).unwrap_err();
+        assert!(
+            refused.exit_code() == 2 && refused.to_string().contains("log"),
+            "{refused}"
+        );
     }
 
     #[test]

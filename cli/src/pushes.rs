@@ -13,6 +13,7 @@ use domain::index::{Category, CommitPrefix};
 use domain::push::PushId;
 use domain::state::PushState;
 use local_aws::Stack;
+use local_aws::application::PUSH_CODE;
 use local_aws::deployments::Deployments;
 use local_aws::filter::ref_name;
 use local_aws::trail::{self, Trail};
@@ -37,6 +38,11 @@ pub struct StackArgs {
 }
 
 impl StackArgs {
+    /// Returns whether the command line has named the stack.
+    pub(crate) fn is_named(&self) -> bool {
+        self.local || self.stack != PUSH_CODE.name
+    }
+
     pub(crate) async fn open(&self, progress: Progress) -> Result<Stack, Error> {
         open_stack(&self.stack, self.local, progress).await
     }

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use chrono::{DateTime, Utc};
 use clap::{ArgGroup, Args};
+use domain::index::Category;
 use domain::push::PushId;
 use domain::state::PushState;
 use local_aws::filter::since;
@@ -24,7 +25,7 @@ pub struct RetryArgs {
     /// Their ids.
     #[arg(value_name = "PUSH", conflicts_with_all = ["repository", "ref_name", "source"])]
     ids: Vec<PushId>,
-    /// All that have failed.
+    /// All that have failed in the last seven days, or since --since.
     #[arg(long)]
     failed: bool,
     /// Which of them.
@@ -32,7 +33,7 @@ pub struct RetryArgs {
     subject: SubjectArgs,
     /// Those that were received since then: so long ago, such as 90min, 12h or 7d, or a date or time of UTC, such as
     /// 2026-01-31 or 2026-01-31T10:00:00Z.
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = since, requires = "failed")]
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = since, requires = "failed")]
     since: DateTime<Utc>,
     /// Only say which these are.
     #[arg(long)]
@@ -45,27 +46,40 @@ pub struct RetryArgs {
 /// Starts another execution of each, the oldest first. Returns `false` if one of them could not be started.
 ///
 /// # Errors
-/// Returns an error if there is no such push, if it has not failed, or if the stack cannot be read.
+/// Returns an error if there is no such push, if there is nothing to do for it, or if the stack cannot be read.
 pub async fn run(
     args: RetryArgs,
     results: &mut Results<impl Write>,
     progress: Progress,
 ) -> Result<bool, Error> {
     let stack = args.stack.open(progress).await?;
-    let pushes = if args.failed {
+    let mut pushes = if args.failed {
         replay::failed(&stack, args.subject.filter(args.since)).await?
     } else {
         named(&stack, &args.ids).await?
     };
-    if args.dry_run || pushes.is_empty() {
+    // The newest of each ref is to arrive last, as it did at first.
+    pushes.sort_by_key(|push| (push.received_at, push.push_id()));
+    pushes.dedup_by_key(|push| push.push_id());
+    if args.dry_run {
         results.text(text::table(&pushes))?;
         results.put(json!({ "pushes": pushes }));
         return Ok(true);
     }
+    start(&stack, &pushes, results, progress).await
+}
+
+/// Starts another execution of each push, in this order. Returns `false` if one of them could not be started.
+async fn start(
+    stack: &Stack,
+    pushes: &[PushState],
+    results: &mut Results<impl Write>,
+    progress: Progress,
+) -> Result<bool, Error> {
     let mut retried = Vec::new();
     let step = progress.step(format!("Starting {} executions", pushes.len()));
-    for push in &pushes {
-        let (push_id, started) = (push.push_id(), replay::replay(&stack, push).await);
+    for push in pushes {
+        let (push_id, started) = (push.push_id(), replay::replay(stack, push).await);
         let (text, document) = match &started {
             Ok(execution) => (
                 format!("{push_id} is taken over by {execution}"),
@@ -87,7 +101,9 @@ pub async fn run(
         retried.len(),
     );
     step.done(&format!("Started {started} of {all} executions"));
-    results.text("How they end: push-code pushes list, or push-code pushes watch")?;
+    if all == 0 {
+        results.text(text::table(pushes))?;
+    }
     let documents: Vec<Value> = retried.into_iter().map(|(_, document)| document).collect();
     results.put(json!({ "retried": documents }));
     Ok(started == all)
@@ -98,10 +114,9 @@ async fn named(stack: &Stack, ids: &[PushId]) -> Result<Vec<PushState>, Error> {
     let mut pushes = Vec::new();
     for id in ids {
         let (push, _) = state_of(stack, *id).await?;
-        // Others may be delivered now: an ignored one by other settings, and an open one whose execution was stopped.
-        if push.delivered.is_some() || push.superseded.is_some() {
+        if !may_be_retried(&push) {
             return Err(Error::Usage(format!(
-                "the push {id} has not failed, it is {}: `push-code pushes replay {id}` sends its event once more",
+                "there is nothing to retry of the push {id}, which is {}: `push-code pushes replay {id}` sends its event once more",
                 push.status
             )));
         }
@@ -110,11 +125,33 @@ async fn named(stack: &Stack, ids: &[PushId]) -> Result<Vec<PushState>, Error> {
     Ok(pushes)
 }
 
+/// Returns whether another execution may have something to do. An ignored push may be delivered by other settings, and an open one
+/// is left if its execution was stopped.
+fn may_be_retried(push: &PushState) -> bool {
+    matches!(
+        Category::of(push),
+        Category::Failed | Category::Open | Category::Ignored
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
+    use domain::push::Push;
+    use domain::samples;
 
+    use super::*;
     use crate::args::Cli;
+
+    #[test]
+    fn a_push_that_has_failed_after_its_delivery_may_be_retried() {
+        let push: Push = samples::push("1", "refs/heads/main");
+        let delivered = samples::delivered_trail(&push);
+        assert!(!may_be_retried(&samples::folded(delivered.clone())));
+        let failed = samples::folded(delivered.into_iter().chain([samples::push_failed("e1")]));
+        assert!(failed.delivered.is_some() && may_be_retried(&failed));
+        assert!(may_be_retried(&samples::folded([samples::received(&push, "e1")])));
+    }
 
     #[test]
     fn either_pushes_are_named_or_those_that_have_failed() {

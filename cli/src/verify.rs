@@ -7,17 +7,15 @@ use std::str::FromStr;
 
 use attestation::{PublicKey, VerificationError};
 use clap::{Args, ValueHint};
+use domain::state::PushState;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use shell::progress::Progress;
 
 use crate::Error;
-use crate::audit::keys;
-use crate::pushes::StackArgs;
+use crate::audit::keys::{self, MAX_DOCUMENT_BYTES};
+use crate::pushes::{StackArgs, state_of};
 use crate::results::Results;
-
-/// The largest provenance document, in bytes. It names every submodule, and has some kilobytes without any.
-const MAX_DOCUMENT_BYTES: u64 = 16 << 20;
 
 /// What to verify.
 #[derive(Debug, Args)]
@@ -130,8 +128,23 @@ pub enum Unverified {
         /// The object that the document names.
         expected: String,
     },
+    /// The object is another version than the one that the push has delivered.
+    #[error(
+        "{zip} is the version {found}, but push {push_id} has delivered the version {expected}: an earlier zip was put there again, by \
+         somebody else"
+    )]
+    OtherVersion {
+        /// The object.
+        zip: String,
+        /// Its version.
+        found: String,
+        /// The push that its metadata name.
+        push_id: String,
+        /// The version that the audit trail has.
+        expected: String,
+    },
     /// The object was not written by this project.
-    #[error("{zip} is no zip of a push: its metadata name none")]
+    #[error("{zip} is no zip of a push: its metadata has no push-id")]
     NoPush {
         /// The object.
         zip: String,
@@ -214,9 +227,9 @@ fn of_file(file: &Path, args: &VerifyArgs, progress: Progress) -> Result<Evidenc
                 .to_owned(),
         ));
     };
-    if args.version_id.is_some() {
+    if args.version_id.is_some() || args.stack.is_named() {
         return Err(Error::Usage(
-            "--version-id is of an object, s3://BUCKET/KEY".to_owned(),
+            "--version-id, --stack and --local are of an object, s3://BUCKET/KEY".to_owned(),
         ));
     }
     let name = |path: &Path| path.display().to_string();
@@ -259,12 +272,12 @@ async fn of_object(
         hasher.update(&bytes.map_err(local_aws::Error::aws(&action))?);
     }
     step.done(&format!("Read {zip}"));
-    let push_id = object
-        .metadata
-        .as_ref()
-        .and_then(|metadata| metadata.get("push-id"));
+    let metadata = object.metadata.as_ref();
+    let push_id = metadata.and_then(|metadata| metadata.get("push-id"));
     let push_id = push_id.and_then(|id| id.parse().ok());
     let push_id = push_id.ok_or_else(|| Unverified::NoPush { zip: zip.clone() })?;
+    let (push, _) = state_of(&stack, push_id).await?;
+    check_version(&zip, object.version_id, &push)?;
     let (key, key_name) = match &args.key {
         Some(file) => (read(file)?, file.display().to_string()),
         None => {
@@ -276,11 +289,29 @@ async fn of_object(
         zip,
         is_object: true,
         sha256: hex::encode(hasher.finalize()),
-        document: keys::document(&stack, push_id).await?,
+        document: keys::document(&stack, &push).await?,
         document_name: format!("the provenance document of the push {push_id}"),
         key,
         key_name,
     })
+}
+
+/// Checks that a version of an object is the one that the push has delivered. A bucket that keeps none cannot tell a zip from a
+/// copy of it.
+fn check_version(zip: &str, found: Option<String>, push: &PushState) -> Result<(), Unverified> {
+    let recorded = push
+        .delivered
+        .as_ref()
+        .and_then(|delivered| delivered.version_id.clone());
+    match recorded {
+        Some(expected) if found.as_ref() != Some(&expected) => Err(Unverified::OtherVersion {
+            zip: zip.to_owned(),
+            found: found.unwrap_or_else(|| "none".to_owned()),
+            push_id: push.push_id().to_string(),
+            expected,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// What a provenance document says.
@@ -357,6 +388,7 @@ fn sha256_of(mut file: File) -> std::io::Result<String> {
 #[cfg(test)]
 mod tests {
     use attestation::{Envelope, MemorySigner};
+    use domain::samples;
 
     use super::*;
 
@@ -393,6 +425,27 @@ mod tests {
         assert!(matches!(check(&evidence), Err(Unverified::OtherPlace { .. })));
         evidence.is_object = false;
         assert!(check(&evidence).is_ok(), "a file may be anywhere");
+    }
+
+    /// Whoever may write to the bucket can put an earlier zip there again, with all its metadata.
+    #[test]
+    fn an_earlier_zip_that_was_put_there_again_is_refused() {
+        let mut push = samples::folded(samples::delivered_trail(&samples::push("1", "refs/heads/main")));
+        let version = push
+            .delivered
+            .as_mut()
+            .map(|delivered| &mut delivered.version_id)
+            .unwrap();
+        *version = Some("v1".to_owned());
+        let check =
+            |found: Option<&str>, push: &PushState| check_version("s3://a/b", found.map(str::to_owned), push);
+        assert!(check(Some("v1"), &push).is_ok());
+        for other in [Some("v2"), None] {
+            let refused = check(other, &push).unwrap_err().to_string();
+            assert!(refused.contains("v1"), "{refused}");
+        }
+        push.delivered.as_mut().unwrap().version_id = None;
+        assert!(check(None, &push).is_ok(), "the bucket keeps no versions");
     }
 
     #[test]

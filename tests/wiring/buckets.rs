@@ -47,3 +47,36 @@ fn every_bucket_is_versioned_encrypted_private_and_refuses_plain_http() {
     let found = items(rules).map(|rule| (rule["Prefix"].as_str().unwrap(), rule["ExpirationInDays"].clone()));
     assert!(found.eq(expected), "{rules}");
 }
+
+/// Rollbacks need earlier versions, so they stay unless somebody has said how long.
+#[test]
+fn earlier_zips_expire_by_the_parameter_alone_and_current_ones_never() {
+    let template = template();
+    let zips = &template["Resources"]["DestinationBucket"]["Properties"];
+    let rules: Vec<_> = items(&zips["LifecycleConfiguration"]["Rules"]).collect();
+    let [uploads, versions] = rules[..] else {
+        panic!("{rules:#?}");
+    };
+    assert_eq!(
+        uploads["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"],
+        1
+    );
+    let [condition, rule, nothing] = &versions["Fn::If"].as_array().unwrap()[..] else {
+        panic!("{versions:#?}");
+    };
+    assert_eq!(
+        (condition, nothing),
+        (
+            &json!("ExpiresEarlierVersions"),
+            &json!({ "Ref": "AWS::NoValue" })
+        )
+    );
+    let days = json!({ "NoncurrentDays": { "Ref": "EarlierVersionDays" } });
+    assert_eq!(rule["NoncurrentVersionExpiration"], days);
+    assert!(
+        rules
+            .iter()
+            .chain([&rule])
+            .all(|rule| rule.get("ExpirationInDays").is_none())
+    );
+}

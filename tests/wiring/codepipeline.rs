@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::project::{items, parse, resources, template};
+use crate::project::{items, parse, read, resources, template};
 
 const EXAMPLE: &str = "examples/codepipeline/template.yaml";
 
@@ -45,6 +45,26 @@ fn one_object_starts_the_pipeline_by_its_whole_name_and_with_the_version_of_the_
     let build = &action(pipeline, "Build")["Configuration"]["EnvironmentVariables"];
     let build: Value = serde_json::from_str(build.as_str().unwrap()).unwrap();
     assert_eq!(build[0]["value"], format!("#{{{namespace}.VersionId}}"));
+}
+
+/// The guide lists the metadata of a zip.
+#[test]
+fn the_build_reads_metadata_that_a_zip_has() {
+    let example = parse(EXAMPLE);
+    let (_, project) = resources(&example, "AWS::CodeBuild::Project").next().unwrap();
+    let buildspec = project["Source"]["BuildSpec"].as_str().unwrap();
+    let (_, query) = buildspec.split_once("--query Metadata.").unwrap();
+    let name = query.split_whitespace().next().unwrap();
+    let guide = read("docs/architecture.md");
+    let (_, listed) = guide.split_once("- The object has this metadata: ").unwrap();
+    assert!(
+        listed
+            .split("\n- ")
+            .next()
+            .unwrap()
+            .contains(&format!("`{name}`")),
+        "{name}"
+    );
 }
 
 /// A bucket without these starts nothing, and CodePipeline takes no bucket that keeps no versions.

@@ -199,8 +199,11 @@ fn a_failed_execution_has_the_first_failure() {
             .collect();
         // What a deployment has left to mend has an ending of its own.
         let expected = match machine.name.as_str() {
-            "deploy" => vec![("Failed", "(To try again"), ("FailedDirty", "(Mend this first: ")],
-            _ => vec![("FailedForGood", "(To try again")],
+            "deploy" => vec![
+                ("Failed", "(To try again, start a new execution"),
+                ("FailedDirty", "(Mend this first: "),
+            ],
+            _ => vec![("FailedForGood", "(To try again: push-code retry ")],
         };
         assert_eq!(failing.len(), expected.len(), "{}", machine.name);
         for (name, remedy) in expected {
@@ -209,6 +212,8 @@ fn a_failed_execution_has_the_first_failure() {
             let cause = failed["Cause"].as_str().unwrap();
             let begins = format!("{{% $failure.cause & ' {remedy}");
             assert!(cause.starts_with(&begins), "{} {name}: {cause}", machine.name);
+            let names_stack = cause.contains("--stack ${StackName}");
+            assert_eq!(names_stack, cause.contains("push-code retry"), "{cause}");
         }
     }
 }

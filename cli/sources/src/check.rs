@@ -10,7 +10,7 @@ mod stack;
 
 use std::sync::Arc;
 
-use aws::failure::Failed;
+use aws::failure::{Failed, chain};
 use credentials::Issuer;
 use domain::git::RepositoryPath;
 use domain::push::SourceName;
@@ -93,13 +93,16 @@ impl Check {
     }
 }
 
-/// Tries all of a stack: what its sources share, then each of them.
-///
-/// # Errors
-/// Returns an error if the sources cannot be listed or read.
-pub async fn check_stack(stack: &Stack, program: &TransferProgram) -> Result<Vec<Check>, Error> {
+/// Tries all of a stack: what its sources share, then each of them. What cannot be read is not checked.
+pub async fn check_stack(stack: &Stack, program: &TransferProgram) -> Vec<Check> {
     let mut checks = stack::check(stack).await;
-    let sources = list::list(stack).await?;
+    let sources = match list::list(stack).await {
+        Ok(sources) => sources,
+        Err(error) => {
+            checks.push(Check::not_checked("sources", chain(&error)));
+            return checks;
+        }
+    };
     if sources.is_empty() {
         checks.push(Check::wrong(
             "sources",
@@ -108,20 +111,27 @@ pub async fn check_stack(stack: &Stack, program: &TransferProgram) -> Result<Vec
         ));
     }
     for source in sources {
-        let of_source = match source.name.parse() {
-            Ok(name) => check(stack, &name, None, program).await?,
-            Err(invalid) => vec![Check::wrong(
-                "name",
-                invalid.to_string(),
-                "Delete its SSM parameter, and add the source under another name.",
-            )],
-        };
+        let of_source = check_named(stack, &source.name, program).await;
         checks.extend(of_source.into_iter().map(|check| Check {
             subject: format!("{}: {}", source.name, check.subject),
             ..check
         }));
     }
-    Ok(checks)
+    checks
+}
+
+async fn check_named(stack: &Stack, name: &str, program: &TransferProgram) -> Vec<Check> {
+    match name.parse::<SourceName>() {
+        Ok(name) => match check(stack, &name, None, program).await {
+            Ok(checks) => checks,
+            Err(error) => vec![Check::not_checked("all of it", chain(&error))],
+        },
+        Err(invalid) => vec![Check::wrong(
+            "name",
+            invalid.to_string(),
+            "Delete its SSM parameter, and add the source under another name.",
+        )],
+    }
 }
 
 /// Tries a source. The refs of `repository` are listed, or those of the repositories that the settings name without a

@@ -3,11 +3,14 @@
 use std::io::Write;
 use std::path::Path;
 
-use ::audit::EventStore as _;
-use domain::push::PushId;
+use domain::state::PushState;
 use local_aws::Stack;
 
 use crate::Error;
+use crate::verify::Unverified;
+
+/// The largest provenance document, in bytes. It names every submodule, and has some kilobytes without any.
+pub const MAX_DOCUMENT_BYTES: u64 = 16 << 20;
 
 /// Returns the public half of the key that an output of the stack names, as PEM.
 pub async fn read(stack: &Stack, output: &str) -> Result<String, Error> {
@@ -17,32 +20,33 @@ pub async fn read(stack: &Stack, output: &str) -> Result<String, Error> {
 }
 
 /// Returns the provenance document of what a push has delivered, as it is in the bucket.
-pub async fn document(stack: &Stack, push_id: PushId) -> Result<Vec<u8>, Error> {
-    let action = format!("read the audit trail of the stack {}", stack.name());
-    let state = stack.trail()?.load(push_id).await;
-    let state = state.map_err(local_aws::Error::audit(action))?;
-    let state = state.ok_or_else(|| Error::NoPush {
-        push_id: push_id.to_string(),
-        stack: stack.name().to_owned(),
-    })?;
-    let document = state
+pub async fn document(stack: &Stack, push: &PushState) -> Result<Vec<u8>, Error> {
+    let document = push
         .delivered
         .as_ref()
         .and_then(|delivered| Some((&delivered.bucket, delivered.provenance.as_ref()?)));
     let Some((bucket, key)) = document else {
         return Err(Error::NotDelivered {
-            push_id: push_id.to_string(),
-            status: state.status.to_string(),
-            reason: state
+            push_id: push.push_id().to_string(),
+            status: push.status.to_string(),
+            reason: push
                 .reason()
                 .unwrap_or_else(|| "only a delivered push has a provenance document".to_owned()),
         });
     };
-    let action = format!("download s3://{bucket}/{key}");
+    let place = format!("s3://{bucket}/{key}");
+    let action = format!("download {place}");
     let object = stack.s3().get_object().bucket(bucket).key(key.as_str());
-    let object = object.send().await.map_err(local_aws::Error::aws(&action))?;
-    let bytes = object.body.collect().await;
-    Ok(bytes.map_err(local_aws::Error::aws(&action))?.to_vec())
+    let mut object = object.send().await.map_err(local_aws::Error::aws(&action))?;
+    let mut document = Vec::new();
+    while let Some(bytes) = object.body.next().await {
+        document.extend_from_slice(&bytes.map_err(local_aws::Error::aws(&action))?);
+        // Whoever may write to the bucket may have put anything there.
+        if document.len() as u64 > MAX_DOCUMENT_BYTES {
+            return Err(Unverified::TooLarge { path: place }.into());
+        }
+    }
+    Ok(document)
 }
 
 /// Writes to standard output.

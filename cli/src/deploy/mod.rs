@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
+use aws::failure::chain;
 use clap::Args;
+use domain::source::Provider;
 use local_aws::application::PUSH_CODE;
 use local_aws::build::{Profile, build};
 use local_aws::checkout::Checkout;
@@ -15,6 +17,7 @@ use local_aws::{Stack, login};
 use serde_json::json;
 use shell::ask;
 use shell::progress::Progress;
+use stacks::{Phase, Stacks};
 
 use self::parameters::Template;
 use crate::Error;
@@ -25,12 +28,12 @@ use crate::sources::agree;
 #[derive(Debug, Args)]
 pub struct DeployArgs {
     /// The stack.
-    #[arg(long, value_name = "STACK", default_value = "push-code")]
+    #[arg(long, value_name = "STACK", default_value = "push-code", value_parser = parse_name)]
     stack: String,
     /// A parameter of the template, as docs/operations.md lists them. May be repeated.
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parse_parameter)]
     parameters: Vec<(String, String)>,
-    /// Do not ask.
+    /// Do not ask anything.
     #[arg(long)]
     yes: bool,
 }
@@ -38,6 +41,55 @@ pub struct DeployArgs {
 fn parse_parameter(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("it is not NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Parses a stack's name, which CloudFormation would refuse only after the build.
+fn parse_name(text: &str) -> Result<String, &'static str> {
+    let is_valid = text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.len() <= 128
+        && text.chars().all(|one| one.is_ascii_alphanumeric() || one == '-');
+    is_valid
+        .then(|| text.to_owned())
+        .ok_or("it has to be of letters, digits and hyphens, a letter first")
+}
+
+/// Returns the stack of this name, or `None` if nothing was ever created in it.
+async fn existing(config: &aws_config::SdkConfig, name: &str) -> Result<Option<stacks::Stack>, Error> {
+    let found = Stacks::new(config).stack(name).await;
+    let found = found.map_err(|error| local_aws::Error::Aws {
+        action: format!("find the stack {name}"),
+        message: chain(&error),
+    })?;
+    let Some(stack) = found else { return Ok(None) };
+    let remedy = match stack.phase() {
+        Phase::Empty | Phase::Deleted => return Ok(None),
+        Phase::Ready | Phase::RolledBack => return Ok(Some(stack)),
+        Phase::Busy => "wait until that has ended",
+        Phase::NeverCreated => "its creation has failed: delete it (aws cloudformation delete-stack)",
+        Phase::Stuck => {
+            "see its events in the CloudFormation console, and continue its rollback or delete it"
+        }
+    };
+    Err(Error::StackState {
+        stack: name.to_owned(),
+        status: stack.status,
+        remedy,
+    })
+}
+
+/// Checks that the functions are built for the processors that the stack has, or is to have.
+fn check_architecture(
+    given: &BTreeMap<String, String>,
+    existing: Option<&stacks::Stack>,
+) -> Result<(), Error> {
+    let has = existing.and_then(|stack| stack.parameters.get("Architecture"));
+    match given.get("Architecture").or(has) {
+        Some(other) if other != ARCHITECTURE => Err(Error::Usage(format!(
+            "this command builds for {ARCHITECTURE}, as this machine has it, and the stack is for {other}: run sam build and sam deploy \
+             as the README shows, or change the stack by --parameter Architecture={ARCHITECTURE}"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Runs the command.
@@ -56,28 +108,19 @@ pub async fn run(
         .map_err(|reason| Error::Usage(format!("{} is not the template: {reason}", file.display())))?;
     let mut given: BTreeMap<_, _> = args.parameters.into_iter().collect();
     template.check(&given)?;
-    let architecture = given
+    let config = ::aws::user_config().await;
+    let region = config.region().ok_or(local_aws::Error::NoRegion)?.to_string();
+    let caller = login::caller(&config).await?;
+    let existing = existing(&config, &args.stack).await?;
+    check_architecture(&given, existing.as_ref())?;
+    given
         .entry("Architecture".to_owned())
         .or_insert_with(|| ARCHITECTURE.to_owned());
-    if architecture != ARCHITECTURE {
-        return Err(Error::Usage(format!(
-            "this command builds for {ARCHITECTURE}, as this machine has it: for {architecture}, run sam build and sam deploy as the README \
-             shows"
-        )));
-    }
-    let config = ::aws::user_config().await;
-    let caller = login::caller(&config).await?;
-    let tools = local_aws::tools::Tools::install(progress).await?;
-    let is_new = match Stack::deployed(&args.stack, config.clone(), &tools).await {
-        Ok(_) => false,
-        Err(local_aws::Error::NoStack { .. }) => true,
-        Err(error) => return Err(error.into()),
-    };
+    let is_new = existing.is_none();
     // A stack that is there keeps the values that are not given.
     if is_new {
-        complete(&template, &mut given)?;
+        complete(&template, &mut given, args.yes)?;
     }
-    let region = config.region().map_or("?", AsRef::as_ref);
     let verb = if is_new { "Create" } else { "Update" };
     let values: Vec<_> = given
         .iter()
@@ -104,17 +147,31 @@ pub async fn run(
     )
     .await?;
     results.put(json!({ "stack": stack.name(), "outputs": stack.outputs() }));
-    results.text(next_steps(&stack, is_new)?)
+    let provider = json!(template.value("Provider", &given));
+    let provider =
+        serde_json::from_value(provider).map_err(|error| Error::Usage(format!("Provider: {error}")))?;
+    results.text(if is_new {
+        first_steps(&stack, provider)?
+    } else {
+        format!(
+            "The stack {0} is deployed. What is wrong with it: push-code doctor --stack {0}",
+            stack.name()
+        )
+    })
 }
 
-/// Asks for the parameters of a new stack. Without a terminal, those that have no default must be given.
-fn complete(template: &Template, given: &mut BTreeMap<String, String>) -> Result<(), Error> {
+/// Asks for the parameters of a new stack. If nobody can or is to be asked, those that have no default must be given.
+fn complete(
+    template: &Template,
+    given: &mut BTreeMap<String, String>,
+    does_not_ask: bool,
+) -> Result<(), Error> {
     let missing = template.missing(given);
     if missing.is_empty() {
         return Ok(());
     }
     let io = Error::io("ask on", Path::new("the terminal"));
-    if !ask::is_possible() {
+    if does_not_ask || !ask::is_possible() {
         let missing = missing
             .iter()
             .map(|(name, parameter)| format!("--parameter {name}=VALUE: {}", parameter.description));
@@ -135,44 +192,53 @@ fn ask_for_all(template: &Template, given: &mut BTreeMap<String, String>) -> std
                 continue;
             }
             ask::say(&format!("\n{}", parameter.description))?;
-            loop {
+            let value = loop {
                 let value = ask::line(name, parameter.default().as_deref())?;
-                if value.is_empty() && parameter.default().is_none() || !parameter.allows(&value) {
-                    ask::say(
-                        &parameter
-                            .constraint()
-                            .unwrap_or_else(|| "must be given".to_owned()),
-                    )?;
-                    continue;
+                match parameter.check(&value) {
+                    Ok(()) => break value,
+                    Err(reason) => ask::say(&reason)?,
                 }
-                if parameter.default().as_ref() != Some(&value) {
-                    given.insert(name.to_owned(), value);
-                }
-                break;
+            };
+            if parameter.default().as_ref() != Some(&value) {
+                given.insert(name.to_owned(), value);
             }
         }
     }
     Ok(())
 }
 
-/// Returns what to do after a deployment.
-fn next_steps(stack: &Stack, is_new: bool) -> Result<String, Error> {
+/// Returns what to do after the first deployment of a stack.
+fn first_steps(stack: &Stack, provider: Provider) -> Result<String, Error> {
     let name = stack.name();
-    if !is_new {
-        return Ok(format!(
-            "The stack {name} is deployed. What is wrong with it: push-code doctor --stack {name}"
+    let mut steps = Vec::new();
+    if provider != Provider::CodeCommit {
+        steps.push(format!(
+            "Put the credentials for the git host into a file as docs/operations.md#secrets shows it, then: \
+             aws secretsmanager put-secret-value --secret-id {} --secret-string file://git-secret.json",
+            stack.output("GitSecretName")?
+        ));
+        steps.push(format!("The webhook's URL: {}", stack.output("WebhookUrl")?));
+        steps.push(format!(
+            "The webhook's secret: aws secretsmanager get-secret-value --secret-id {} --query SecretString --output text | \
+             jq -r '.token // .secret'",
+            stack.output("WebhookSecretName")?
         ));
     }
-    let (git, webhook) = (stack.output("GitSecretName")?, stack.output("WebhookSecretName")?);
+    steps.extend(webhook::setup(provider).iter().map(|step| (*step).to_owned()));
+    steps.push(format!(
+        "See what is still wrong: push-code doctor --stack {name}"
+    ));
+    steps.push(format!(
+        "Push, and follow it: push-code pushes watch --stack {name}"
+    ));
+    let steps = steps
+        .iter()
+        .enumerate()
+        .map(|(number, step)| format!("  {}. {step}", number + 1));
+    let steps: Vec<_> = steps.collect();
     Ok(format!(
-        "The stack {name} is deployed. Next:\n\
-         1. The credentials for the git host, in a file as docs/operations.md#secrets shows it:\n   \
-            aws secretsmanager put-secret-value --secret-id {git} --secret-string file://git-secret.json\n\
-         2. The webhook, in the git host: {}\n   with the secret that this prints:\n   \
-            aws secretsmanager get-secret-value --secret-id {webhook} --query SecretString --output text | jq -r '.token // .secret'\n\
-         3. push-code doctor --stack {name}\n\
-         4. Push, and see: push-code pushes watch --stack {name}",
-        stack.output("WebhookUrl")?,
+        "The stack {name} is deployed. Next:\n{}",
+        steps.join("\n")
     ))
 }
 
@@ -181,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_next_steps_name_the_secrets_and_the_webhook_of_a_new_stack() {
+    fn the_first_steps_are_those_of_the_kind_of_git_host() {
         let outputs = [
             ("GitSecretName", "p/git"),
             ("WebhookSecretName", "p/webhook"),
@@ -190,15 +256,55 @@ mod tests {
         let outputs = outputs.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let config = aws_config::SdkConfig::builder().build();
         let stack = Stack::new("zips", outputs.into(), config);
-        let text = next_steps(&stack, true).unwrap();
+        let text = first_steps(&stack, Provider::GitLab).unwrap();
         for part in [
             "--secret-id p/git",
             "--secret-id p/webhook",
             "https://x/hooks/gitlab",
+            "Tag push events",
             "--stack zips",
         ] {
             assert!(text.contains(part), "{text}");
         }
-        assert!(!next_steps(&stack, false).unwrap().contains("secret"));
+        let text = first_steps(&stack, Provider::CodeCommit).unwrap();
+        assert!(
+            !text.contains("secret") && text.contains("rule of EventBridge"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn functions_are_built_for_the_processors_of_the_stack() {
+        let other = if ARCHITECTURE == "arm64" {
+            "x86_64"
+        } else {
+            "arm64"
+        };
+        let of = |architecture: &str| BTreeMap::from([("Architecture".to_owned(), architecture.to_owned())]);
+        let stack = |architecture| stacks::Stack {
+            id: String::new(),
+            status: String::new(),
+            reason: String::new(),
+            change_set: None,
+            parameters: of(architecture),
+            outputs: BTreeMap::new(),
+        };
+        let nothing = BTreeMap::new();
+        assert!(check_architecture(&nothing, None).is_ok());
+        assert!(check_architecture(&nothing, Some(&stack(ARCHITECTURE))).is_ok());
+        assert!(check_architecture(&of(other), None).is_err());
+        assert!(check_architecture(&nothing, Some(&stack(other))).is_err());
+        assert!(
+            check_architecture(&of(ARCHITECTURE), Some(&stack(other))).is_ok(),
+            "it was asked for"
+        );
+    }
+
+    #[test]
+    fn a_name_that_no_stack_can_have_is_refused() {
+        assert!(parse_name("push-code").is_ok());
+        for name in ["", "1st", "push_code", &"a".repeat(129)] {
+            assert!(parse_name(name).is_err(), "{name}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use regex_lite::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -44,8 +45,13 @@ struct Label {
 #[serde(rename_all = "PascalCase")]
 pub struct Parameter {
     default: Option<Value>,
+    #[serde(rename = "Type")]
+    of_type: String,
     #[serde(default)]
     allowed_values: Vec<Value>,
+    allowed_pattern: Option<String>,
+    min_value: Option<i64>,
+    max_value: Option<i64>,
     constraint_description: Option<String>,
     pub description: String,
 }
@@ -56,18 +62,51 @@ impl Parameter {
         self.default.as_ref().map(text)
     }
 
-    /// Returns what a value has to be, if the template says it.
-    pub fn constraint(&self) -> Option<String> {
-        if self.allowed_values.is_empty() {
-            return self.constraint_description.clone();
+    /// Checks a value as CloudFormation does, which would refuse it only after the build. What has no default has to have a value.
+    ///
+    /// # Errors
+    /// Returns what a value has to be.
+    pub fn check(&self, value: &str) -> Result<(), String> {
+        if value.is_empty() && self.default.is_none() {
+            return Err(self.constraint("must be given"));
         }
-        let values: Vec<_> = self.allowed_values.iter().map(text).collect();
-        Some(format!("must be one of {}", values.join(", ")))
+        if !self.allowed_values.is_empty() && !self.allowed_values.iter().any(|one| text(one) == value) {
+            let values: Vec<_> = self.allowed_values.iter().map(text).collect();
+            return Err(format!("must be one of {}", values.join(", ")));
+        }
+        if self.of_type == "Number" {
+            let (least, most) = (
+                self.min_value.unwrap_or(i64::MIN),
+                self.max_value.unwrap_or(i64::MAX),
+            );
+            if !value
+                .parse()
+                .is_ok_and(|number: i64| (least..=most).contains(&number))
+            {
+                return Err(match (self.min_value, self.max_value) {
+                    (Some(least), Some(most)) => format!("must be a number from {least} to {most}"),
+                    _ => format!("must be a number of at least {least}"),
+                });
+            }
+        }
+        if let Some(pattern) = &self.allowed_pattern {
+            let pattern = Regex::new(&format!("^(?:{pattern})$")).map_err(|error| error.to_string())?;
+            let one = [value];
+            let parts: Vec<_> = match self.of_type.as_str() {
+                "CommaDelimitedList" => value.split(',').map(str::trim).collect(),
+                _ => one.into(),
+            };
+            if !parts.iter().all(|part| pattern.is_match(part)) {
+                return Err(self.constraint(&format!("must match {}", pattern.as_str())));
+            }
+        }
+        Ok(())
     }
 
-    /// Returns whether a value is among those that the template lists, if it lists any. CloudFormation checks everything else.
-    pub fn allows(&self, value: &str) -> bool {
-        self.allowed_values.is_empty() || self.allowed_values.iter().any(|allowed| text(allowed) == value)
+    fn constraint(&self, or: &str) -> String {
+        self.constraint_description
+            .clone()
+            .unwrap_or_else(|| or.to_owned())
     }
 }
 
@@ -106,12 +145,16 @@ impl Template {
                     known.join(", ")
                 ))
             })?;
-            if !parameter.allows(value) {
-                let constraint = parameter.constraint().unwrap_or_default();
-                return Err(Error::Usage(format!("{name} {constraint}, not {value:?}")));
-            }
+            let checked = parameter.check(value);
+            checked.map_err(|reason| Error::Usage(format!("{name} {reason}, not {value:?}")))?;
         }
         Ok(())
+    }
+
+    /// Returns the value of a parameter of a new stack, or `None` if there is none.
+    pub fn value(&self, name: &str, given: &BTreeMap<String, String>) -> Option<String> {
+        let default = || self.parameters.get(name)?.default();
+        given.get(name).cloned().or_else(default)
     }
 
     /// Returns the parameters that have no default and no given value, with their names.
@@ -136,6 +179,15 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect()
+    }
+
+    #[test]
+    fn every_default_is_a_value_that_the_parameter_may_have() {
+        for (name, parameter) in &template().parameters {
+            if let Some(default) = parameter.default() {
+                assert_eq!(parameter.check(&default), Ok(()), "{name}");
+            }
+        }
     }
 
     #[test]
@@ -179,6 +231,11 @@ mod tests {
             |name: &str, value: &str| template.check(&given(&[(name, value)])).unwrap_err().to_string();
         assert!(error("Provder", "gitlab").contains("no parameter Provder, only: AllowedRepositories"));
         assert!(error("Provider", "svn").contains("must be one of gitlab, github"));
+        assert!(error("NotificationEmail", "").contains("must be an e-mail address, or none"));
+        assert!(error("NotificationEmail", "nobody").contains("must be an e-mail address, or none"));
+        assert!(error("RolePath", "teams").contains("must begin and end with a slash"));
+        assert!(error("PackageMemoryMiB", "100").contains("must be a number from 1024 to 10240"));
+        assert!(error("WantedRefs", "refs/heads/main,refs/heads/a b").contains("must be globs"));
         assert!(
             template
                 .check(&given(&[

@@ -180,7 +180,7 @@ pub fn checks(checks: &[Check]) -> String {
             }
             Outcome::Failed { reason, remedy } => {
                 let (reason, remedy) = (one_line(reason), one_line(remedy));
-                writeln!(text, "wrong        {subject}: {reason} {remedy}")
+                writeln!(text, "wrong        {subject}: {reason}\n             {remedy}")
             }
         };
     }
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_is_one_line_with_what_to_do() {
+    fn a_check_is_one_line_and_one_for_what_to_do() {
         let check = |outcome| Check {
             subject: "bucket\u{1b}".to_owned(),
             outcome,
@@ -282,7 +282,8 @@ mod tests {
             lines,
             [
                 "ok           bucket\u{fffd}: fine",
-                "wrong        bucket\u{fffd}: It is gone. Create it.",
+                "wrong        bucket\u{fffd}: It is gone.",
+                "             Create it.",
                 "not checked  bucket\u{fffd}: no right",
             ]
         );

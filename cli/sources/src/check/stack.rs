@@ -6,7 +6,7 @@ use aws::AwsFailure;
 use aws::failure::chain;
 use aws_sdk_sns::types::Subscription;
 use egress::Client;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use local_aws::Stack;
 use url::Url;
 
@@ -38,16 +38,21 @@ async fn webhooks(stack: &Stack) -> Check {
         client.send(Method::GET, &url, HeaderMap::new(), Vec::new()).await
     };
     match answered.await {
-        Ok(answer) if answer.status().is_server_error() => Check::wrong(
+        // API Gateway has no such route, and whatever else answers does not know that.
+        Ok(answer) if answer.status() == StatusCode::NOT_FOUND => {
+            Check::ok(SUBJECT, format!("the API answers at {url}"))
+        }
+        Ok(answer) => Check::wrong(
             SUBJECT,
-            format!("{url} answers {}", answer.status()),
-            "See the log group of the API's access log, and deploy the stack again.",
+            format!("{url} answers {} to a GET, and not 404", answer.status()),
+            "See whether a proxy or firewall answers instead of API Gateway, then deploy the stack again.",
         ),
-        Ok(_) => Check::ok(SUBJECT, format!("the API answers at {url}")),
         Err(error) => Check::wrong(
             SUBJECT,
             format!("there is no answer from this machine: {}", chain(&error)),
-            "Try it from the git host: curl -i URL answers 404. If it does not either, see whether a firewall or proxy is in between.",
+            format!(
+                "Try it from the git host: curl -i {url} answers 404. If it does not either, see whether a firewall or proxy is in between."
+            ),
         ),
     }
 }

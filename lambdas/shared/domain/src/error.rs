@@ -127,11 +127,11 @@ catalogue! {
     /// The zip that a rollback was to deliver again does not exist any more, or never did.
     VersionMissing: Permanent, "Choose another push to roll back to (push-code pushes list), or push the commit again.";
     /// S3 does not respond.
-    StorageUnavailable: Transient, "Check the AWS Health Dashboard for S3, then try again (a push: push-code retry).";
+    StorageUnavailable: Transient, "Check the AWS Health Dashboard for S3, then retry the push (push-code retry), or start the execution of a deployment again with the same input.";
     /// S3 refuses the request.
     StorageRefused: Permanent, "Check that the bucket exists and that its policy and key allow the function's role.";
     /// AWS KMS does not respond.
-    SigningUnavailable: Transient, "Check the AWS Health Dashboard for KMS, then try again (a push: push-code retry).";
+    SigningUnavailable: Transient, "Check the AWS Health Dashboard for KMS, then retry the push (push-code retry), or start the execution of a deployment again with the same input.";
     /// AWS KMS refuses to sign.
     SigningRefused: Permanent, "Check that the key of the stack (output ProvenanceKeyArn) is enabled, and that its policy allows kms:Sign to the role of the upload function.";
     /// The destination has the zip of another repository or ref, or an object that is not a delivered zip.
@@ -141,13 +141,13 @@ catalogue! {
     /// Others write to the same destination at the same time.
     DestinationContended: Transient, "Retry the push (push-code retry): many pushes were delivered to this object at once, or somebody else writes to it.";
     /// Secrets Manager does not respond.
-    SecretUnavailable: Transient, "Check the AWS Health Dashboard for Secrets Manager, then try again (a push: push-code retry).";
+    SecretUnavailable: Transient, "Check the AWS Health Dashboard for Secrets Manager, then retry the push (push-code retry), or start the execution of a deployment again with the same input.";
     /// Secrets Manager refuses the request, or the secret is malformed.
     SecretInvalid: Permanent, "Correct the secret that the message names; docs/operations.md shows its form.";
     /// DynamoDB does not respond.
-    AuditUnavailable: Transient, "Check the AWS Health Dashboard for DynamoDB, then try again (a push: push-code retry).";
+    AuditUnavailable: Transient, "Check the AWS Health Dashboard for DynamoDB, then retry the push (push-code retry), or start the execution of a deployment again with the same input.";
     /// Others write to the same trail at the same time.
-    AuditContended: Transient, "Try again (a push: push-code retry).";
+    AuditContended: Transient, "Retry the push (push-code retry), or start the execution of a deployment again with the same input.";
     /// DynamoDB refuses the request, or the trail cannot be read.
     AuditInvalid: Permanent, "Check the push's items in the table: they were changed by hand, or by another version.";
     /// A function ran out of time.
@@ -227,12 +227,12 @@ const OTHERS: &[(&str, &str, &str)] = &[
     (
         "ExecutionAborted",
         "The execution was stopped by hand.",
-        "If it was not meant to end, start a new execution with the same input.",
+        "If it was not meant to end, retry the push (push-code retry), or start the execution of a deployment again with the same input.",
     ),
     (
         "ExecutionTimedOut",
         "The execution has taken longer than it may.",
-        "If it was not meant to end, start a new execution with the same input.",
+        "If it was not meant to end, retry the push (push-code retry), or start the execution of a deployment again with the same input.",
     ),
     (
         "States.Timeout",
@@ -248,6 +248,16 @@ const OTHERS: &[(&str, &str, &str)] = &[
         "Runtime.OutOfMemory",
         "A function needed more memory than it has.",
         "Raise the function's memory in the template.",
+    ),
+    (
+        "Runtime.ExitError",
+        "A function's process has ended before it could respond, in every attempt.",
+        "See the function's log, which the execution in the console links to.",
+    ),
+    (
+        "Lambda.TooManyRequestsException",
+        "The account had no concurrency left for the function for more than an hour.",
+        "Ask AWS for more concurrency (a new account has 10 for all its functions), then retry the push (push-code retry).",
     ),
     (
         "Ssm.ParameterNotFoundException",

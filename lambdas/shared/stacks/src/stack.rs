@@ -18,6 +18,8 @@ pub struct Stack {
     pub reason: String,
     /// The ARN of the change set that was executed last, if that is known.
     pub change_set: Option<String>,
+    /// The values of its template's parameters.
+    pub parameters: BTreeMap<String, String>,
     /// Its outputs.
     pub outputs: BTreeMap<String, String>,
 }
@@ -60,6 +62,7 @@ impl Stack {
 
 impl From<aws_sdk_cloudformation::types::Stack> for Stack {
     fn from(stack: aws_sdk_cloudformation::types::Stack) -> Self {
+        let parameters = stack.parameters.unwrap_or_default().into_iter();
         let outputs = stack.outputs.unwrap_or_default().into_iter();
         Self {
             id: stack.stack_id.unwrap_or_default(),
@@ -69,6 +72,9 @@ impl From<aws_sdk_cloudformation::types::Stack> for Stack {
                 .unwrap_or_default(),
             reason: stack.stack_status_reason.unwrap_or_default(),
             change_set: stack.change_set_id,
+            parameters: parameters
+                .filter_map(|parameter| Some((parameter.parameter_key?, parameter.parameter_value?)))
+                .collect(),
             outputs: outputs
                 .filter_map(|output| Some((output.output_key?, output.output_value?)))
                 .collect(),
