@@ -23,7 +23,7 @@ use crate::results::Results;
 #[command(group = ArgGroup::new("which").required(true).args(["ids", "failed"]))]
 pub struct RetryArgs {
     /// Their ids.
-    #[arg(value_name = "PUSH", conflicts_with_all = ["repository", "ref_name", "source"])]
+    #[arg(value_name = "PUSH", conflicts_with_all = ["repository", "ref_name", "source", "since"])]
     ids: Vec<PushId>,
     /// All that have failed in the last seven days, or since --since.
     #[arg(long)]
@@ -33,7 +33,7 @@ pub struct RetryArgs {
     subject: SubjectArgs,
     /// Those that were received since then: so long ago, such as 90min, 12h or 7d, or a date or time of UTC, such as
     /// 2026-01-31 or 2026-01-31T10:00:00Z.
-    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = since, requires = "failed")]
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = since)]
     since: DateTime<Utc>,
     /// Only say which these are.
     #[arg(long)]

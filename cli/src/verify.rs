@@ -233,6 +233,8 @@ fn of_file(file: &Path, args: &VerifyArgs, progress: Progress) -> Result<Evidenc
         ));
     }
     let name = |path: &Path| path.display().to_string();
+    let (document, document_name) = (read(document)?, name(document));
+    let (key, key_name) = (read(key)?, name(key));
     let step = progress.step(format!("Reading {}", name(file)));
     let opened = File::open(file).map_err(Error::io("open", file))?;
     let sha256 = sha256_of(opened).map_err(Error::io("read", file))?;
@@ -241,10 +243,10 @@ fn of_file(file: &Path, args: &VerifyArgs, progress: Progress) -> Result<Evidenc
         zip: name(file),
         is_object: false,
         sha256,
-        document: read(document)?,
-        document_name: name(document),
-        key: read(key)?,
-        key_name: name(key),
+        document,
+        document_name,
+        key,
+        key_name,
     })
 }
 
@@ -347,8 +349,8 @@ fn parse(media_type: &str, statement: &[u8]) -> Result<Statement, String> {
         upload::BUILD_TYPE,
     )?;
     Ok(Statement {
-        uri: text("/subject/0/uri")?,
         sha256: text("/subject/0/digest/sha256")?,
+        uri: text("/subject/0/uri")?,
         external: statement
             .pointer(&format!("{definition}/externalParameters"))
             .cloned()

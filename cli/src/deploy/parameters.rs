@@ -146,7 +146,9 @@ impl Template {
                 ))
             })?;
             let checked = parameter.check(value);
-            checked.map_err(|reason| Error::Usage(format!("{name} {reason}, not {value:?}")))?;
+            checked.map_err(|reason| {
+                Error::Usage(format!("{name} {}, not {value:?}", reason.trim_end_matches('.')))
+            })?;
         }
         Ok(())
     }

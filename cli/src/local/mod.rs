@@ -201,6 +201,8 @@ fn up_options(
                 ("WantedRefs", "refs/**"),
                 ("GitHosts", &hosts),
                 ("NotificationEmail", "none"),
+                // A stack keeps what is not named, and a push its options for itself.
+                ("SourceOptions", "{}"),
                 // Its git host is there only while a push is made.
                 ("SweepRate", ""),
             ]
