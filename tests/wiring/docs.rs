@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use domain::error::Code;
+use domain::error::Explanation;
 use domain::source::{Limits, Options, Provider, SourceSettings};
 use fetch::GitSecret;
 use serde_json::{Value, json};
@@ -130,19 +130,29 @@ fn the_guide_says_of_each_git_host_how_its_webhooks_are_proven() {
     assert_eq!(*allowed, json!(Provider::ALL));
 }
 
+/// Each has a heading of its own, so that it can be linked to.
 #[test]
-fn the_table_of_errors_is_the_catalogue() {
-    let table = table("docs/operations.md", "## Error codes");
-    assert_eq!(table.len(), Code::ALL.len());
-    for (row, code) in table.iter().zip(Code::ALL) {
-        let [name, class, when, remedy] = &row[..] else {
-            panic!("{row:?}");
-        };
-        assert_eq!(*name, format!("`{code}`"));
-        assert_eq!(*class, format!("{:?}", code.class()), "{code}");
-        assert_eq!(remedy, code.remedy(), "{code}");
-        assert_eq!(when, code.meaning(), "{code}");
-    }
+fn the_page_of_errors_is_the_catalogue() {
+    let (codes, others): (Vec<_>, Vec<_>) = Explanation::all().partition(|known| known.class.is_some());
+    let sections = |errors: Vec<Explanation>| {
+        let sections = errors.into_iter().map(|known| {
+            let class = known
+                .class
+                .map_or_else(String::new, |class| format!("*{class:?}.* "));
+            format!(
+                "### {}\n\n{}\n\n{class}{}\n",
+                known.name, known.meaning, known.remedy
+            )
+        });
+        sections.collect::<Vec<_>>().join("\n")
+    };
+    let page = read("docs/errors.md");
+    let (_, told) = page.split_once("## The errors of the functions\n\n").unwrap();
+    let (of_functions, of_aws) = told
+        .split_once("\n## The errors of AWS and of executions\n\n")
+        .unwrap();
+    assert_eq!(of_functions, sections(codes));
+    assert_eq!(of_aws, sections(others));
 }
 
 #[test]
