@@ -20,8 +20,8 @@ const LOCAL_BASE: &str = "refs/push/offered";
 pub fn put(folder: &Path, base: &Base) -> Result<(), git2::Error> {
     let io = |error: std::io::Error| git2::Error::from_str(&error.to_string());
     for (number, pack) in base.packs.iter().enumerate() {
-        // A pack that is fetched gets another name.
-        let name = folder.join("objects/pack").join(format!("base-{number}.pack"));
+        // A pack that is fetched gets another name. No name begins another one, or libgit2 takes it for known already.
+        let name = folder.join("objects/pack").join(format!("base-{number}_.pack"));
         std::fs::hard_link(pack, &name).map_err(io)?;
         std::fs::hard_link(pack.with_extension("idx"), name.with_extension("idx")).map_err(io)?;
     }
@@ -66,4 +66,50 @@ pub fn check_tree(repository: &Repository, tree: Oid) -> Result<(), git2::Error>
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use git2::Signature;
+
+    use super::*;
+
+    #[test]
+    fn a_repository_has_the_objects_of_all_packs_of_a_base() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = Repository::init_bare(folder.path().join("made")).unwrap();
+        let write = |number: usize, objects: &[Oid]| {
+            let to = folder.path().join(number.to_string());
+            std::fs::create_dir(&to).unwrap();
+            let mut builder = made.packbuilder().unwrap();
+            for object in objects {
+                builder.insert_object(*object, None).unwrap();
+            }
+            builder.write(&to, 0).unwrap();
+            to.join(format!("pack-{}.pack", builder.name().unwrap().unwrap()))
+        };
+        let tree = made.treebuilder(None).unwrap().write().unwrap();
+        let nobody = Signature::now("nobody", "nobody@example.com").unwrap();
+        let commit = made
+            .commit(None, &nobody, &nobody, "", &made.find_tree(tree).unwrap(), &[])
+            .unwrap();
+        let blobs: Vec<_> = (0..30).map(|number| made.blob(&[number]).unwrap()).collect();
+        let mut packs = vec![write(100, &[commit, tree])];
+        packs.extend(
+            blobs
+                .iter()
+                .enumerate()
+                .map(|(number, blob)| write(number, &[*blob])),
+        );
+        let base = Base {
+            commit: commit.to_string().parse().unwrap(),
+            packs,
+        };
+        let at = folder.path().join("at");
+        let repository = Repository::init_bare(&at).unwrap();
+        put(&at, &base).unwrap();
+        for blob in blobs {
+            assert!(repository.find_blob(blob).is_ok(), "{blob}");
+        }
+    }
 }

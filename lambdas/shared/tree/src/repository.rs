@@ -9,7 +9,12 @@ use git2::{ErrorClass, ErrorCode, ObjectType, Oid, Repository};
 use crate::error::Error;
 use crate::lossy;
 
-/// Returns the path at which the repository `repository` finds a pack of this name, and creates its folders.
+/// What the file name of a pack ends with before its extension. No name has it, so no file name begins another one: libgit2 takes
+/// `pack-1` for known once it knows `pack-10`, as git itself gives all packs names of the same length.
+const END: char = '_';
+
+/// Returns the path at which the repository `repository` finds a pack of this name, and creates its folders. The name has letters,
+/// digits and hyphens.
 ///
 /// # Errors
 /// Returns the error of the file system if the folders cannot be created.
@@ -18,7 +23,7 @@ pub fn pack_path(repository: &Path, name: &str) -> io::Result<PathBuf> {
     std::fs::create_dir_all(&folder)?;
     std::fs::create_dir_all(repository.join("refs"))?;
     std::fs::write(repository.join("HEAD"), "ref: refs/heads/main\n")?;
-    Ok(folder.join(format!("pack-{name}.pack")))
+    Ok(folder.join(format!("pack-{name}{END}.pack")))
 }
 
 /// Opens the repository that was made around staged packs.
@@ -63,6 +68,37 @@ pub fn unreadable(object: Oid, path: &[u8]) -> impl FnOnce(git2::Error) -> Error
             object: object.to_string(),
             at,
             source,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_has_the_objects_of_all_packs_whatever_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let (made, put) = (folder.path().join("made"), folder.path().join("put"));
+        let mut blobs = Vec::new();
+        for number in 0..30 {
+            let repository = Repository::init_bare(made.join(number.to_string())).unwrap();
+            let blob = repository.blob(format!("{number}").as_bytes()).unwrap();
+            let mut builder = repository.packbuilder().unwrap();
+            builder.insert_object(blob, None).unwrap();
+            builder.write(repository.path(), 0).unwrap();
+            let pack = repository
+                .path()
+                .join(format!("pack-{}.pack", builder.name().unwrap().unwrap()));
+            let path = pack_path(&put, &number.to_string()).unwrap();
+            for extension in ["pack", "idx"] {
+                std::fs::rename(pack.with_extension(extension), path.with_extension(extension)).unwrap();
+            }
+            blobs.push(blob);
+        }
+        let repository = open(&put).unwrap();
+        for blob in blobs {
+            assert!(repository.find_blob(blob).is_ok(), "{blob}");
         }
     }
 }
