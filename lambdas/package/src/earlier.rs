@@ -13,6 +13,39 @@ use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ZipArchive};
 use crate::changes::Changes;
 use crate::format::{Fields, Method};
 
+/// How many bytes of a zip are read at once for small files. They stand there in the order in which they are asked for.
+const WINDOW_BYTES: usize = 64 << 10;
+
+/// What was read of an earlier zip last.
+#[derive(Debug, Default)]
+pub struct Window {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    fn part(&self, start: u64, length: usize) -> Option<&[u8]> {
+        let from = usize::try_from(start.checked_sub(self.start)?).ok()?;
+        self.bytes.get(from..from.checked_add(length)?)
+    }
+
+    fn fill(&mut self, zip: &File, start: u64) -> io::Result<()> {
+        self.start = start;
+        self.bytes.resize(WINDOW_BYTES, 0);
+        let mut filled = 0;
+        while filled < WINDOW_BYTES {
+            match zip.read_at(&mut self.bytes[filled..], start + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.bytes.truncate(filled);
+        Ok(())
+    }
+}
+
 /// The files of an earlier zip that have not changed since.
 #[derive(Debug)]
 pub struct Earlier {
@@ -109,6 +142,19 @@ impl Earlier {
         self.zip.read_exact_at(data, place.offset + at)
     }
 
+    /// Reads all data of a file, with what follows if it is small.
+    pub fn data_through(&self, window: &mut Window, place: &Place, data: &mut [u8]) -> io::Result<()> {
+        if data.len() > WINDOW_BYTES / 4 {
+            return self.data(place, 0, data);
+        }
+        if window.part(place.offset, data.len()).is_none() {
+            window.fill(&self.zip, place.offset)?;
+        }
+        let part = window.part(place.offset, data.len());
+        data.copy_from_slice(part.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
     /// Returns the files with their data, as they stand in the zip.
     #[cfg(feature = "fuzzing")]
     pub fn all(&self) -> io::Result<HashMap<Vec<u8>, Vec<u8>>> {
@@ -146,5 +192,54 @@ impl Place {
             mode: 0,
             descriptor: self.descriptor,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn data_are_the_same_through_a_window_wherever_they_are() {
+        let bytes: Vec<u8> = (0..300_000_u32).map(|number| (number * 7 / 3) as u8).collect();
+        let mut zip = tempfile::tempfile().unwrap();
+        zip.write_all(&bytes).unwrap();
+        let earlier = Earlier {
+            zip,
+            files: HashMap::new(),
+            taken: AtomicU64::new(0),
+        };
+        let mut window = Window::default();
+        let sizes = [0, 1, 5_000, WINDOW_BYTES / 4, WINDOW_BYTES / 4 + 1, WINDOW_BYTES];
+        // Onwards, with gaps, and back.
+        for start in (0..200_000).step_by(7_001).chain([65_536, 3, 0, 299_999, 65_535]) {
+            for size in sizes.into_iter().filter(|size| start + size <= bytes.len()) {
+                let place = Place {
+                    offset: start as u64,
+                    method: Method::Stored,
+                    crc32: 0,
+                    compressed: size as u64,
+                    size: size as u64,
+                    descriptor: false,
+                };
+                let mut data = vec![0; size];
+                earlier.data_through(&mut window, &place, &mut data).unwrap();
+                assert!(data == bytes[start..start + size], "{size} from {start}");
+            }
+        }
+        let outside = Place {
+            offset: 299_990,
+            method: Method::Stored,
+            crc32: 0,
+            compressed: 20,
+            size: 20,
+            descriptor: false,
+        };
+        let error = earlier
+            .data_through(&mut window, &outside, &mut [0; 20])
+            .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 }

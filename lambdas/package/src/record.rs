@@ -4,7 +4,7 @@ use std::io;
 
 use libdeflater::{CompressionLvl, Compressor, crc32};
 
-use crate::earlier::{Earlier, Place};
+use crate::earlier::{Earlier, Place, Window};
 use crate::format::{Fields, Method};
 
 /// libdeflate's level 6, whose output is about as small as that of zlib's level 6, the one of `git archive`. Level 5
@@ -23,6 +23,7 @@ pub struct Records<'a> {
 /// Builds records. Each worker has a builder of its own, and reuses its compressor.
 pub struct RecordBuilder {
     compressor: Compressor,
+    window: Window,
     time: u16,
     date: u16,
 }
@@ -33,6 +34,7 @@ impl RecordBuilder {
         let level = CompressionLvl::new(LEVEL).unwrap_or_default();
         Self {
             compressor: Compressor::new(level),
+            window: Window::default(),
             time,
             date,
         }
@@ -58,7 +60,7 @@ impl RecordBuilder {
 
     /// Appends a file whose data are those of an earlier zip.
     pub fn taken<'a>(
-        &self,
+        &mut self,
         records: &mut Records<'a>,
         path: &'a [u8],
         (earlier, place): (&Earlier, &Place),
@@ -66,7 +68,7 @@ impl RecordBuilder {
     ) -> io::Result<()> {
         let fields = self.unchanged(path, place, executable);
         let (header, room) = append(&mut records.bytes, &fields);
-        earlier.data(place, 0, room)?;
+        earlier.data_through(&mut self.window, place, room)?;
         fields.write_local_header(header);
         records.fields.push(fields);
         Ok(())
