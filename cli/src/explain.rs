@@ -30,8 +30,7 @@ pub fn run(args: &ExplainArgs, results: &mut Results<impl Write>) -> Result<(), 
             .collect();
         return results.text(lines.join("\n"));
     };
-    let known = Explanation::all().find(|known| known.name == code);
-    let known = known.ok_or_else(|| {
+    let known = Explanation::of(code).ok_or_else(|| {
         Error::Usage(format!(
             "{code:?} is none of the errors that push-code explain lists. If it is another one of AWS's own: {}",
             domain::error::remedy(code)

@@ -53,14 +53,11 @@ pub async fn run(
     progress: Progress,
 ) -> Result<bool, Error> {
     let stack = args.stack.open(progress).await?;
-    let mut pushes = if args.failed {
+    let pushes = if args.failed {
         replay::failed(&stack, args.subject.filter(args.since)).await?
     } else {
         named(&stack, &args.ids).await?
     };
-    // The newest of each ref is to arrive last, as it did at first.
-    pushes.sort_by_key(|push| (push.received_at, push.push_id()));
-    pushes.dedup_by_key(|push| push.push_id());
     if args.dry_run {
         results.text(text::table(&pushes))?;
         results.put(json!({ "pushes": pushes }));
@@ -109,7 +106,7 @@ async fn start(
     Ok(started == all)
 }
 
-/// Returns the pushes of these ids.
+/// Returns the pushes of these ids, each once, the oldest first.
 async fn named(stack: &Stack, ids: &[PushId]) -> Result<Vec<PushState>, Error> {
     let mut pushes = Vec::new();
     for id in ids {
@@ -122,6 +119,8 @@ async fn named(stack: &Stack, ids: &[PushId]) -> Result<Vec<PushState>, Error> {
         }
         pushes.push(push);
     }
+    pushes.sort_by_key(|push| (push.received_at, push.push_id()));
+    pushes.dedup_by_key(|push| push.push_id());
     Ok(pushes)
 }
 

@@ -113,24 +113,10 @@ impl Deployment<'_> {
         log: &Path,
         progress: Progress,
     ) -> Result<(), Error> {
-        let step = progress.step(format!("Deploying the stack {} with sam deploy", self.name));
-        let mut sam = self.sam(checkout, tools);
-        let config = checkout.template_folder(self.application).join("samconfig.toml");
-        deploy_arguments(
-            &mut sam,
-            self.name,
-            REGION,
-            (self.template, &config),
-            self.parameters,
-        );
-        if !process::run_logged(&mut sam, log).await?.success() {
-            return Err(Error::Deploy {
-                tail: process::tail(log),
-                log: log.to_owned(),
-            });
-        }
-        step.done(&format!("Deployed the stack {} with sam deploy", self.name));
-        Ok(())
+        let sam = self.sam(checkout, tools);
+        let defaults = checkout.template_folder(self.application).join("samconfig.toml");
+        let files = (self.template, defaults.as_path());
+        deploy(sam, (self.name, REGION), files, self.parameters, (log, progress)).await
     }
 
     fn sam(&self, checkout: &Checkout, tools: &Tools) -> Command {
@@ -153,35 +139,30 @@ pub async fn deploy_to(
     template: &Path,
     (log, progress): (&Path, Progress),
 ) -> Result<Stack, Error> {
-    let step = progress.step(format!("Deploying the stack {name} with sam deploy"));
     let mut sam = as_user(config, tools).await?;
     sam.current_dir(checkout.root());
     let region = config.region().ok_or(Error::NoRegion)?;
     let defaults = checkout.root().join("samconfig.toml");
-    deploy_arguments(&mut sam, name, region.as_ref(), (template, &defaults), parameters);
-    if !process::run_logged(&mut sam, log).await?.success() {
-        return Err(Error::Deploy {
-            tail: process::tail(log),
-            log: log.to_owned(),
-        });
-    }
-    step.done(&format!("Deployed the stack {name} with sam deploy"));
+    let files = (template, defaults.as_path());
+    deploy(sam, (name, region.as_ref()), files, parameters, (log, progress)).await?;
     Stack::deployed(name, config.clone(), tools).await
 }
 
-fn deploy_arguments(
-    sam: &mut Command,
-    name: &str,
-    region: &str,
-    (template, config): (&Path, &Path),
+/// Runs `sam deploy`, with all output in `log`.
+async fn deploy(
+    mut sam: Command,
+    (name, region): (&str, &str),
+    (template, defaults): (&Path, &Path),
     parameters: &BTreeMap<String, String>,
-) {
+    (log, progress): (&Path, Progress),
+) -> Result<(), Error> {
+    let step = progress.step(format!("Deploying the stack {name} with sam deploy"));
     sam.args(["deploy", "--stack-name", name, "--region", region])
         .arg("--template-file")
         .arg(template)
         // By default, sam looks for it beside the template.
         .arg("--config-file")
-        .arg(config)
+        .arg(defaults)
         .args([
             "--no-confirm-changeset",
             "--no-fail-on-empty-changeset",
@@ -191,6 +172,14 @@ fn deploy_arguments(
         sam.arg("--parameter-overrides");
         sam.args(parameters.iter().map(|(name, value)| parameter(name, value)));
     }
+    if !process::run_logged(&mut sam, log).await?.success() {
+        return Err(Error::Deploy {
+            tail: process::tail(log),
+            log: log.to_owned(),
+        });
+    }
+    step.done(&format!("Deployed the stack {name} with sam deploy"));
+    Ok(())
 }
 
 /// Returns the outputs of the stack `name`, which are read from CloudFormation with `config`.

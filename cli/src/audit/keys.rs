@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use aws_sdk_s3::primitives::ByteStream;
 use domain::state::PushState;
 use local_aws::Stack;
 
@@ -37,11 +38,16 @@ pub async fn document(stack: &Stack, push: &PushState) -> Result<Vec<u8>, Error>
     let place = format!("s3://{bucket}/{key}");
     let action = format!("download {place}");
     let object = stack.s3().get_object().bucket(bucket).key(key.as_str());
-    let mut object = object.send().await.map_err(local_aws::Error::aws(&action))?;
+    let object = object.send().await.map_err(local_aws::Error::aws(&action))?;
+    collect(object.body, place).await
+}
+
+/// Collects a document from the bucket at `place`, where whoever may write to it may have put anything.
+async fn collect(mut body: ByteStream, place: String) -> Result<Vec<u8>, Error> {
     let mut document = Vec::new();
-    while let Some(bytes) = object.body.next().await {
-        document.extend_from_slice(&bytes.map_err(local_aws::Error::aws(&action))?);
-        // Whoever may write to the bucket may have put anything there.
+    while let Some(bytes) = body.next().await {
+        let bytes = bytes.map_err(local_aws::Error::aws(format!("download {place}")))?;
+        document.extend_from_slice(&bytes);
         if document.len() as u64 > MAX_DOCUMENT_BYTES {
             return Err(Unverified::TooLarge { path: place }.into());
         }
@@ -53,4 +59,24 @@ pub async fn document(stack: &Stack, push: &PushState) -> Result<Vec<u8>, Error>
 pub fn write(out: &mut impl Write, bytes: &[u8]) -> Result<(), Error> {
     let written = out.write_all(bytes).and_then(|()| out.flush());
     written.map_err(Error::io("write to", Path::new("standard output")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_document_of_the_bucket_is_not_larger_than_a_file_may_be() {
+        let bytes = |count: u64| ByteStream::from(vec![0; count as usize]);
+        let collect = async |count| collect(bytes(count), "s3://zips/a.json".to_owned()).await;
+        assert_eq!(
+            collect(MAX_DOCUMENT_BYTES).await.unwrap().len() as u64,
+            MAX_DOCUMENT_BYTES
+        );
+        let error = collect(MAX_DOCUMENT_BYTES + 1).await.unwrap_err().to_string();
+        assert!(
+            error.contains("s3://zips/a.json is no provenance document"),
+            "{error}"
+        );
+    }
 }

@@ -116,12 +116,15 @@ pub async fn run(
     given
         .entry("Architecture".to_owned())
         .or_insert_with(|| ARCHITECTURE.to_owned());
-    let is_new = existing.is_none();
     // A stack that is there keeps the values that are not given.
-    if is_new {
-        complete(&template, &mut given, args.yes)?;
-    }
-    let verb = if is_new { "Create" } else { "Update" };
+    let provider = match existing {
+        Some(_) => None,
+        None => {
+            complete(&template, &mut given, args.yes)?;
+            Some(template.provider(&given)?)
+        }
+    };
+    let verb = if provider.is_some() { "Create" } else { "Update" };
     let values: Vec<_> = given
         .iter()
         .map(|(name, value)| format!("  {name} = {value}"))
@@ -147,16 +150,12 @@ pub async fn run(
     )
     .await?;
     results.put(json!({ "stack": stack.name(), "outputs": stack.outputs() }));
-    let provider = json!(template.value("Provider", &given));
-    let provider =
-        serde_json::from_value(provider).map_err(|error| Error::Usage(format!("Provider: {error}")))?;
-    results.text(if is_new {
-        first_steps(&stack, provider)?
-    } else {
-        format!(
+    results.text(match provider {
+        Some(provider) => first_steps(&stack, provider)?,
+        None => format!(
             "The stack {0} is deployed. What is wrong with it: push-code doctor --stack {0}",
             stack.name()
-        )
+        ),
     })
 }
 

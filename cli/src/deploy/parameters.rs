@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use domain::source::Provider;
 use regex_lite::Regex;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Error;
 
@@ -91,12 +92,11 @@ impl Parameter {
         }
         if let Some(pattern) = &self.allowed_pattern {
             let pattern = Regex::new(&format!("^(?:{pattern})$")).map_err(|error| error.to_string())?;
-            let one = [value];
-            let parts: Vec<_> = match self.of_type.as_str() {
-                "CommaDelimitedList" => value.split(',').map(str::trim).collect(),
-                _ => one.into(),
+            let matches = match self.of_type.as_str() {
+                "CommaDelimitedList" => value.split(',').all(|part| pattern.is_match(part.trim())),
+                _ => pattern.is_match(value),
             };
-            if !parts.iter().all(|part| pattern.is_match(part)) {
+            if !matches {
                 return Err(self.constraint(&format!("must match {}", pattern.as_str())));
             }
         }
@@ -153,10 +153,15 @@ impl Template {
         Ok(())
     }
 
-    /// Returns the value of a parameter of a new stack, or `None` if there is none.
-    pub fn value(&self, name: &str, given: &BTreeMap<String, String>) -> Option<String> {
-        let default = || self.parameters.get(name)?.default();
-        given.get(name).cloned().or_else(default)
+    /// Returns the kind of git host that calls a new stack.
+    ///
+    /// # Errors
+    /// Returns [`Error::Usage`] if there is no such kind.
+    pub fn provider(&self, given: &BTreeMap<String, String>) -> Result<Provider, Error> {
+        const NAME: &str = "Provider";
+        let default = || self.parameters.get(NAME)?.default();
+        let provider = given.get(NAME).cloned().or_else(default);
+        serde_json::from_value(json!(provider)).map_err(|error| Error::Usage(format!("{NAME}: {error}")))
     }
 
     /// Returns the parameters that have no default and no given value, with their names.

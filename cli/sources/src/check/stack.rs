@@ -12,6 +12,11 @@ use url::Url;
 
 use crate::check::Check;
 
+/// What the checks are about.
+const WEBHOOKS: &str = "webhooks";
+const NOTIFICATIONS: &str = "notifications";
+const QUOTA: &str = "quota of Lambda";
+
 /// How long the API may take to answer.
 const ANSWERS: Duration = Duration::from_secs(10);
 /// The quota of concurrent executions with which a new account may begin.
@@ -28,10 +33,9 @@ pub async fn check(stack: &Stack) -> Vec<Check> {
 
 /// Asks the API for a page, which it does not have. So no function runs, and nobody is told of a refused webhook.
 async fn webhooks(stack: &Stack) -> Check {
-    const SUBJECT: &str = "webhooks";
     let url = stack.output("WebhookUrl").map(str::parse::<Url>);
     let Ok(Ok(url)) = url else {
-        return Check::not_checked(SUBJECT, "the stack has no output WebhookUrl with a URL");
+        return Check::not_checked(WEBHOOKS, "the stack has no output WebhookUrl with a URL");
     };
     let answered = async {
         let client = Client::new(&url, Vec::new(), &[], ANSWERS, Instant::now() + ANSWERS)?;
@@ -40,15 +44,15 @@ async fn webhooks(stack: &Stack) -> Check {
     match answered.await {
         // API Gateway has no such route, and whatever else answers does not know that.
         Ok(answer) if answer.status() == StatusCode::NOT_FOUND => {
-            Check::ok(SUBJECT, format!("the API answers at {url}"))
+            Check::ok(WEBHOOKS, format!("the API answers at {url}"))
         }
         Ok(answer) => Check::wrong(
-            SUBJECT,
+            WEBHOOKS,
             format!("{url} answers {} to a GET, and not 404", answer.status()),
             "See whether a proxy or firewall answers instead of API Gateway, then deploy the stack again.",
         ),
         Err(error) => Check::wrong(
-            SUBJECT,
+            WEBHOOKS,
             format!("there is no answer from this machine: {}", chain(&error)),
             format!(
                 "Try it from the git host: curl -i {url} answers 404. If it does not either, see whether a firewall or proxy is in between."
@@ -58,10 +62,9 @@ async fn webhooks(stack: &Stack) -> Check {
 }
 
 async fn notifications(stack: &Stack) -> Check {
-    const SUBJECT: &str = "notifications";
     let topic = match stack.output("FailureTopicArn") {
         Ok(topic) => topic,
-        Err(error) => return Check::not_checked(SUBJECT, error.to_string()),
+        Err(error) => return Check::not_checked(NOTIFICATIONS, error.to_string()),
     };
     let pages = aws_sdk_sns::Client::new(stack.config())
         .list_subscriptions_by_topic()
@@ -73,14 +76,13 @@ async fn notifications(stack: &Stack) -> Check {
         Ok(subscriptions) => told(topic, &subscriptions),
         Err(error) => {
             let failure = AwsFailure::new("sns:ListSubscriptionsByTopic", &error);
-            Check::not_checked(SUBJECT, failure.to_string())
+            Check::not_checked(NOTIFICATIONS, failure.to_string())
         }
     }
 }
 
 /// Returns whether somebody is told of failures.
 fn told(topic: &str, subscriptions: &[Subscription]) -> Check {
-    const SUBJECT: &str = "notifications";
     let address = |subscription: &Subscription| {
         let protocol = subscription.protocol().unwrap_or("?");
         format!("{} ({protocol})", subscription.endpoint().unwrap_or("?"))
@@ -98,14 +100,14 @@ fn told(topic: &str, subscriptions: &[Subscription]) -> Check {
     };
     if !waiting.is_empty() {
         return Check::wrong(
-            SUBJECT,
+            NOTIFICATIONS,
             format!("not confirmed, so that nothing is sent there: {}", names(waiting)),
             "Follow the link in the e-mail that SNS has sent, or subscribe again.",
         );
     }
     if confirmed.is_empty() {
         return Check::wrong(
-            SUBJECT,
+            NOTIFICATIONS,
             "nobody is told of pushes that fail, nor of alarms",
             format!(
                 "aws sns subscribe --topic-arn {topic} --protocol email --notification-endpoint YOU@EXAMPLE.COM"
@@ -113,13 +115,12 @@ fn told(topic: &str, subscriptions: &[Subscription]) -> Check {
         );
     }
     Check::ok(
-        SUBJECT,
+        NOTIFICATIONS,
         format!("failures and alarms are sent to {}", names(confirmed)),
     )
 }
 
 async fn quota(stack: &Stack) -> Check {
-    const SUBJECT: &str = "quota of Lambda";
     let settings = aws_sdk_lambda::Client::new(stack.config())
         .get_account_settings()
         .send()
@@ -127,24 +128,23 @@ async fn quota(stack: &Stack) -> Check {
     match settings {
         Ok(settings) => match settings.account_limit {
             Some(limit) => enough(limit.concurrent_executions),
-            None => Check::not_checked(SUBJECT, "Lambda does not say it"),
+            None => Check::not_checked(QUOTA, "Lambda does not say it"),
         },
         Err(error) => {
             let failure = AwsFailure::new("lambda:GetAccountSettings", &error);
-            Check::not_checked(SUBJECT, failure.to_string())
+            Check::not_checked(QUOTA, failure.to_string())
         }
     }
 }
 
 /// Returns whether the functions of some pushes may run at the same time.
 fn enough(concurrent: i32) -> Check {
-    const SUBJECT: &str = "quota of Lambda";
     let found = format!("{concurrent} functions may run at once in the account");
     if concurrent > SMALL_QUOTA {
-        return Check::ok(SUBJECT, found);
+        return Check::ok(QUOTA, found);
     }
     Check::wrong(
-        SUBJECT,
+        QUOTA,
         format!("{found}: several pushes at once wait for each other, and webhooks may be refused"),
         "aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 --desired-value 1000",
     )

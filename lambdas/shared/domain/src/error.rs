@@ -286,6 +286,12 @@ pub struct Explanation {
 }
 
 impl Explanation {
+    /// Returns what is known of the error of this name, if anything is.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::all().find(|known| known.name == name)
+    }
+
     /// Returns what is known of each error: the catalogue's, then the others.
     pub fn all() -> impl Iterator<Item = Self> {
         let codes = Code::ALL.iter().map(|code| Self {
@@ -308,7 +314,7 @@ impl Explanation {
 /// Functions' own.
 #[must_use]
 pub fn remedy(error: &str) -> &'static str {
-    Explanation::all().find(|known| known.name == error).map_or(
+    Explanation::of(error).map_or(
         "See the function's log, which the execution in the console links to.",
         |known| known.remedy,
     )

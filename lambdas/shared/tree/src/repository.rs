@@ -13,8 +13,7 @@ use crate::lossy;
 /// `pack-1` for known once it knows `pack-10`, as git itself gives all packs names of the same length.
 const END: char = '_';
 
-/// Returns the path at which the repository `repository` finds a pack of this name, and creates its folders. The name has letters,
-/// digits and hyphens.
+/// Returns the path at which the repository `repository` finds a pack of this name, which has no `_`, and creates its folders.
 ///
 /// # Errors
 /// Returns the error of the file system if the folders cannot be created.
