@@ -228,6 +228,12 @@ fn a_redriven_execution_of_a_push_begins_again() {
     assert_eq!(machine.definition["StartAt"], "Begin");
     assert!(begin["Assign"]["redrive_count"].is_string());
     let failed = &machine.state("Failed");
+    let cause = failed["Arguments"]["Cause"].as_str().unwrap();
+    assert!(
+        cause
+            .contains("push-code retry ' & $states.context.Execution.Input.push_id & ' --stack ${StackName}"),
+        "{cause}"
+    );
     assert_eq!(
         failed["Arguments"]["Error"],
         format!("{{% {redriven} ? 'Redriven' : $failure.error %}}")

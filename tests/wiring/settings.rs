@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use domain::commit_status::StatusApi;
 use domain::destination::KeyTemplate;
 use domain::source::{Options, SourceSettings};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::machine::machines;
 use crate::project::{entries, items, resources, substitutions, template, templates, texts};
@@ -100,4 +100,19 @@ fn every_parameter_and_output_is_described_and_every_parameter_has_its_group() {
         assert_eq!(grouped, all, "{file}");
         assert_eq!(labelled, all, "{file}");
     }
+}
+
+/// Nobody is notified only if somebody has said so, or a stack is older than the choice.
+#[test]
+fn an_address_is_notified_unless_there_is_none() {
+    let template = template();
+    let email = &template["Parameters"]["NotificationEmail"];
+    assert_eq!(email["Default"], Value::Null);
+    let is = |value: &str| json!({ "Fn::Equals": [{ "Ref": "NotificationEmail" }, value] });
+    assert_eq!(
+        template["Conditions"]["SendEmail"],
+        json!({ "Fn::Not": [{ "Fn::Or": [is(""), is("none")] }] })
+    );
+    let (_, subscription) = resources(&template, "AWS::SNS::Subscription").next().unwrap();
+    assert_eq!(subscription["Endpoint"], json!({ "Ref": "NotificationEmail" }));
 }
