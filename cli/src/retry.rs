@@ -119,9 +119,14 @@ async fn named(stack: &Stack, ids: &[PushId]) -> Result<Vec<PushState>, Error> {
         }
         pushes.push(push);
     }
+    Ok(oldest_first(pushes))
+}
+
+/// Orders pushes by their times, each once.
+fn oldest_first(mut pushes: Vec<PushState>) -> Vec<PushState> {
     pushes.sort_by_key(|push| (push.received_at, push.push_id()));
     pushes.dedup_by_key(|push| push.push_id());
-    Ok(pushes)
+    pushes
 }
 
 /// Returns whether another execution may have something to do. An ignored push may be delivered by other settings, and an open one
@@ -141,6 +146,21 @@ mod tests {
 
     use super::*;
     use crate::args::Cli;
+
+    #[test]
+    fn a_push_that_is_named_twice_is_retried_once_and_the_oldest_first() {
+        let push = |id: &str, minutes| {
+            let push = samples::push(id, "refs/heads/main");
+            let mut state = samples::folded([samples::received(&push, "e1")]);
+            state.received_at -= chrono::TimeDelta::minutes(minutes);
+            state
+        };
+        let (older, newer, other) = (push("1", 5), push("2", 0), push("3", 0));
+        let named = [&newer, &older, &other, &newer, &older].map(Clone::clone);
+        let ordered = oldest_first(named.into());
+        assert_eq!(ordered.len(), 3);
+        assert_eq!(ordered[0].push_id(), older.push_id());
+    }
 
     #[test]
     fn a_push_that_has_failed_after_its_delivery_may_be_retried() {
