@@ -9,7 +9,7 @@ use reqwest::Method;
 use sample_application::{Broken, SampleApplication};
 use serde_json::Value;
 
-use crate::fixtures::accounts::{EXTERNAL_ID, Prod};
+use crate::fixtures::accounts::{self, EXTERNAL_ID, Prod};
 use crate::fixtures::delivery::Delivery;
 use crate::fixtures::stack::stack;
 
@@ -187,7 +187,7 @@ async fn a_deployment_that_cannot_be_taken_back_says_what_it_has_left() {
 
 #[tokio::test]
 async fn prod_in_its_own_account_deploys_the_bytes_that_dev_has_tested() {
-    let mut dev = Delivery::of("accounts", &[]).await;
+    let mut dev = accounts::dev("accounts").await;
     let prod = Prod::beside(&mut dev).await;
     let in_dev = dev.push(&greeting("Hello")).await;
     assert_eq!(in_dev.ended.error, None, "{:?}", in_dev.shown);

@@ -42,6 +42,19 @@ fn function(template: &Value, verb: &str) -> (Value, String) {
     (function, code)
 }
 
+/// The role with which a delivery makes an application may only make state machines of such names. CloudFormation gives other
+/// resources names with that of the stack (<https://github.com/aws/aws-sam-cli/issues/2022>).
+#[test]
+fn the_examples_state_machines_have_the_name_of_their_stack() {
+    let template = template();
+    let machines: Vec<_> = resources(&template, "AWS::Serverless::StateMachine").collect();
+    assert!(!machines.is_empty());
+    for (name, machine) in machines {
+        let given = machine["Name"]["Fn::Sub"].as_str().unwrap_or_default();
+        assert!(given.starts_with("${AWS::StackName}-"), "{name}");
+    }
+}
+
 #[test]
 fn the_examples_functions_are_those_of_its_template_with_logs_and_alarms() {
     let template = template();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::project::{items, parse, resources, role_statements, texts};
+use crate::project::{items, parse, resources, role_statements, templates, texts};
 
 /// Returns what a role may do, as `s3:PutObject` with where.
 fn allowed(template: &Value, role: &str) -> BTreeSet<(String, String)> {
@@ -84,22 +84,23 @@ fn a_service_assumes_a_role_for_this_account_only() {
 
 /// An organisation may refuse a stack that has a role without its boundary.
 #[test]
-fn every_role_of_the_pushes_has_the_path_and_the_boundary_of_the_parameters() {
-    let template = parse("template.yaml");
+fn every_role_has_the_path_and_the_boundary_of_the_parameters() {
     let path = json!({ "Ref": "RolePath" });
     let boundary = json!({
         "Fn::If": ["HasBoundary", { "Ref": "PermissionsBoundaryArn" }, { "Ref": "AWS::NoValue" }]
     });
-    let functions = &template["Globals"]["Function"];
-    let mut roles = vec![("Globals", functions, &functions["RolePath"])];
-    let of_roles = resources(&template, "AWS::IAM::Role");
-    roles.extend(of_roles.map(|(name, properties)| (name, properties, &properties["Path"])));
-    let of_machines = resources(&template, "AWS::Serverless::StateMachine");
-    roles.extend(of_machines.map(|(name, properties)| (name, properties, &properties["RolePath"])));
-    assert!(roles.len() > 6, "{roles:?}");
-    for (name, properties, found) in roles {
-        assert_eq!(*found, path, "{name}");
-        assert_eq!(properties["PermissionsBoundary"], boundary, "{name}");
+    for (file, template) in templates() {
+        let functions = &template["Globals"]["Function"];
+        let mut roles = vec![("Globals", functions, &functions["RolePath"])];
+        let of_roles = resources(&template, "AWS::IAM::Role");
+        roles.extend(of_roles.map(|(name, properties)| (name, properties, &properties["Path"])));
+        let of_machines = resources(&template, "AWS::Serverless::StateMachine");
+        roles.extend(of_machines.map(|(name, properties)| (name, properties, &properties["RolePath"])));
+        assert!(roles.len() > 5, "{file}: {roles:?}");
+        for (name, properties, found) in roles {
+            assert_eq!(*found, path, "{file}: {name}");
+            assert_eq!(properties["PermissionsBoundary"], boundary, "{file}: {name}");
+        }
     }
 }
 
