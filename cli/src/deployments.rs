@@ -12,7 +12,6 @@ use local_aws::Stack;
 use local_aws::aws;
 use local_aws::checkout::Checkout;
 use local_aws::deployments::{Deployments, Shown};
-use local_aws::tools::Tools;
 use serde_json::json;
 use shell::output::one_line;
 use shell::progress::Progress;
@@ -174,8 +173,8 @@ pub(crate) async fn open_stack(name: &str, local: bool, progress: Progress) -> R
         let stack = record.and_then(|record| record.stack_named(name));
         return Ok(stack.ok_or_else(|| local_aws::Error::NotDeployed(name.to_owned()))?);
     }
-    let tools = Tools::install(progress).await?;
-    Ok(Stack::deployed(name, ::aws::user_config().await, &tools).await?)
+    let _step = progress.step(format!("Reading the outputs of the stack {name}"));
+    Ok(Stack::deployed(name, ::aws::user_config().await).await?)
 }
 
 /// Returns the release before the last one.

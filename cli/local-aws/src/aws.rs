@@ -9,6 +9,7 @@ use shell::lock::{Lock, lock};
 use shell::progress::Progress;
 
 use crate::application::{Application, PUSH_CODE};
+use crate::architecture::Architecture;
 use crate::build::{Build, Profile, build};
 use crate::checkout::{Checkout, read_json, write_json};
 use crate::ministack::{Ministack, Settings};
@@ -78,6 +79,14 @@ pub struct Deployed {
     pub fingerprint: String,
     /// Its outputs. The URLs of its APIs are those on this machine.
     pub outputs: BTreeMap<String, String>,
+}
+
+/// How a stack is to be deployed.
+struct Wanted {
+    /// The template's parameters.
+    parameters: BTreeMap<String, String>,
+    /// The hash of the build and the parameters.
+    fingerprint: String,
 }
 
 /// A local AWS with stacks in it.
@@ -187,74 +196,101 @@ impl LocalAws {
     /// Returns an error if any of that fails.
     pub async fn deploy_unrecorded(&self, options: &StackOptions) -> Result<Stack, Error> {
         let built = self.build(options).await?;
-        let Some(deployed) = self.deploy_new(&built, options).await? else {
+        let Some(wanted) = self.wanted(&built, options) else {
             return self.stack_named(&options.place());
         };
+        let deployed = self.deploy_wanted(wanted, &built, options).await?;
         let config = self.record.ministack.sdk_config_of(&options.access_key);
         Ok(Stack::new(&options.name, deployed.outputs, config))
     }
 
     /// Deploys a stack and records it, unless it is already deployed as the options say.
     async fn deploy_built(&mut self, built: &Build, options: &StackOptions) -> Result<(), Error> {
-        let Some(deployed) = self.deploy_new(built, options).await? else {
+        let Some(wanted) = self.wanted(built, options) else {
             return Ok(());
         };
-        self.record.stacks.insert(options.place(), deployed);
+        let place = options.place();
+        // If this is interrupted the stack may be as it was, or as it is to be. So the next deployment is made in any case.
+        if let Some(deployed) = self.record.stacks.get_mut(&place) {
+            deployed.fingerprint.clear();
+            self.save()?;
+        }
+        let deployed = self.deploy_wanted(wanted, built, options).await?;
+        self.record.stacks.insert(place, deployed);
         self.save()
     }
 
-    /// Deploys a stack. Returns `None` if it is recorded as deployed as the options say.
-    async fn deploy_new(&self, built: &Build, options: &StackOptions) -> Result<Option<Deployed>, Error> {
-        let StackOptions {
-            application, name, ..
-        } = options;
+    /// Returns what is to be deployed, or `None` if it is recorded as deployed as the options say.
+    fn wanted(&self, built: &Build, options: &StackOptions) -> Option<Wanted> {
         let mut parameters = options.parameters.clone();
-        for (name, value) in [("Architecture", sam::ARCHITECTURE)]
+        for (name, value) in [("Architecture", Architecture::THIS.name())]
             .iter()
-            .chain(application.local_parameters)
+            .chain(options.application.local_parameters)
         {
             parameters
                 .entry((*name).to_owned())
                 .or_insert_with(|| (*value).to_owned());
         }
         let endpoint = self.endpoint();
-        let deployment = Deployment {
-            application,
-            name,
-            parameters: &parameters,
-            endpoint: &endpoint,
+        let deployment = self.deployment(built, options, (&parameters, &endpoint));
+        let fingerprint = deployment.fingerprint(&built.fingerprint);
+        let deployed = self.record.stacks.get(&options.place());
+        let is_deployed = deployed.is_some_and(|deployed| deployed.fingerprint == fingerprint);
+        (!is_deployed).then_some(Wanted {
+            parameters,
+            fingerprint,
+        })
+    }
+
+    fn deployment<'a>(
+        &'a self,
+        built: &'a Build,
+        options: &'a StackOptions,
+        (parameters, endpoint): (&'a BTreeMap<String, String>, &'a str),
+    ) -> Deployment<'a> {
+        Deployment {
+            application: &options.application,
+            name: &options.name,
+            parameters,
+            endpoint,
             access_key: &options.access_key,
             secret_key: &self.record.ministack.secret_key,
             template: &built.template,
-        };
-        let fingerprint = deployment.fingerprint(&built.fingerprint);
-        let place = options.place();
-        let deployed = self.record.stacks.get(&place);
-        if deployed.is_some_and(|deployed| deployed.fingerprint == fingerprint) {
-            return Ok(None);
         }
+    }
+
+    /// Deploys a stack.
+    async fn deploy_wanted(
+        &self,
+        wanted: Wanted,
+        built: &Build,
+        options: &StackOptions,
+    ) -> Result<Deployed, Error> {
+        let StackOptions {
+            application, name, ..
+        } = options;
+        let Wanted {
+            parameters,
+            fingerprint,
+        } = wanted;
+        let endpoint = self.endpoint();
+        let deployment = self.deployment(built, options, (&parameters, &endpoint));
         let log = self
             .folder
-            .join(format!("sam-deploy-{}.log", place.replace('/', "-")));
+            .join(format!("sam-deploy-{}.log", options.place().replace('/', "-")));
         deployment
-            .deploy(&self.checkout, &self.tools, &log, self.progress)
+            .deploy(&self.checkout, self.tools.sam(), &log, self.progress)
             .await?;
         let step = self.progress.step("Reading the stack's outputs");
         let config = self.record.ministack.sdk_config_of(&options.access_key);
-        let stack = Stack::deployed(name, config, &self.tools).await?;
-        let mut outputs = stack.outputs().clone();
-        for value in outputs.values_mut() {
-            if let Some(url) = local_url(value, &endpoint) {
-                *value = url;
-            }
-        }
+        let stack = Stack::deployed(name, config).await?;
         drop(step);
         admit_plain_http(&stack, application).await?;
-        Ok(Some(Deployed {
+        Ok(Deployed {
             parameters,
             fingerprint,
-            outputs,
-        }))
+            outputs: stack.outputs().clone(),
+        })
     }
 
     /// Writes the record for the next command, unless the local AWS ends with this value.
@@ -294,7 +330,7 @@ impl LocalAws {
     /// Returns the folders of the programs that builds need: SAM CLI, cargo-lambda and zig.
     #[must_use]
     pub fn tool_folders(&self) -> Vec<PathBuf> {
-        vec![self.tools.sam_bin()]
+        vec![self.tools.sam().bin()]
     }
 
     /// Returns the folder of the logs.
@@ -337,7 +373,7 @@ impl LocalAws {
             .map_err(Error::io("write a file in", &self.folder))?;
         Ok(sam::Functions {
             checkout: self.checkout.clone(),
-            tools: self.tools.clone(),
+            tools: self.tools.sam().clone(),
             secret_key: self.record.ministack.secret_key.clone(),
             variables: file,
             arguments,
@@ -429,14 +465,6 @@ fn record_file(checkout: &Checkout) -> Result<PathBuf, Error> {
     Ok(checkout.folder()?.join("local.json"))
 }
 
-/// Returns the URL at which the local AWS serves what is at `url`, whose host is that of an API on the internet, or `None` if
-/// it is not.
-fn local_url(url: &str, endpoint: &str) -> Option<String> {
-    let (host, path) = url.strip_prefix("https://")?.split_once('/')?;
-    let (api, _) = host.split_once(".execute-api.")?;
-    Some(format!("{endpoint}/_aws/execute-api/{api}/$default/{path}"))
-}
-
 /// Checks that the running local AWS has the wanted port, because it cannot move to another one.
 fn check_same(running: &Ministack, wanted: &Settings) -> Result<(), Error> {
     if running.port == wanted.port {
@@ -449,21 +477,42 @@ fn check_same(running: &Ministack, wanted: &Settings) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    #[test]
-    fn the_url_of_an_api_is_that_on_this_machine() {
-        let local = |url| local_url(url, "http://127.0.0.1:1");
-        assert_eq!(
-            local("https://a1.execute-api.us-east-1.amazonaws.com/hooks/x").as_deref(),
-            Some("http://127.0.0.1:1/_aws/execute-api/a1/$default/hooks/x")
-        );
-        for other in [
-            "push-code/sources",
-            "https://console.aws.amazon.com/x",
-            "https://a",
-        ] {
-            assert_eq!(local(other), None, "{other}");
-        }
+    #[tokio::test]
+    async fn a_deployment_that_was_interrupted_is_made_again() {
+        let tools = Tools::install(Progress::Silent).await.unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let (ministack, child) = Ministack::start(&tools, &Settings::default(), home.path(), true)
+            .await
+            .unwrap();
+        let mut local = LocalAws {
+            record: Record::new(ministack),
+            checkout: Checkout::find().unwrap(),
+            tools,
+            folder: home.path().to_owned(),
+            owned: Some((child, home)),
+            progress: Progress::Silent,
+        };
+        let options = StackOptions::of(PUSH_CODE);
+        let built = Build::of(local.checkout.template(&PUSH_CODE));
+        let wanted = local.wanted(&built, &options).unwrap();
+        let deployed = Deployed {
+            parameters: wanted.parameters,
+            fingerprint: wanted.fingerprint,
+            outputs: BTreeMap::new(),
+        };
+        local.record.stacks.insert(options.place(), deployed);
+        assert!(local.wanted(&built, &options).is_none());
+        let mut changed = options.clone();
+        let option = ("SourceOptions".to_owned(), r#"{"lfs":true}"#.to_owned());
+        changed.parameters.extend([option]);
+        let deploy = local.deploy_built(&built, &changed);
+        // sam has only begun to start.
+        let interrupted = tokio::time::timeout(Duration::from_millis(100), deploy).await;
+        assert!(interrupted.is_err());
+        assert!(local.wanted(&built, &options).is_some());
     }
 }

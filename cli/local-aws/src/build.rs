@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 
 use crate::Error;
 use crate::application::Application;
+use crate::architecture::Architecture;
 use crate::checkout::{Checkout, read_json, write_json};
 use crate::environment::only_local_aws;
 use crate::tools::Tools;
@@ -54,7 +55,20 @@ pub struct Build {
     _lock: File,
 }
 
-/// Installs the tools, and builds the application's functions if anything that they are built from has changed.
+#[cfg(test)]
+impl Build {
+    /// Returns a build of this template that has built nothing.
+    pub(crate) fn of(template: PathBuf) -> Self {
+        Self {
+            fingerprint: String::new(),
+            template,
+            _lock: tempfile::tempfile().unwrap(),
+        }
+    }
+}
+
+/// Installs the tools, and builds the application's functions for this machine's processors if anything that they are built
+/// from has changed.
 ///
 /// # Errors
 /// Returns [`Error::Build`] if that fails, and the errors of [`Tools::install`].
@@ -64,10 +78,33 @@ pub async fn build(
     profile: Profile,
     progress: Progress,
 ) -> Result<(Tools, Build), Error> {
+    build_by(checkout, application, (profile, Architecture::THIS), progress).await
+}
+
+/// Does the same as they are deployed, for these processors.
+///
+/// # Errors
+/// Returns the errors of [`build`].
+pub async fn build_for(
+    checkout: &Checkout,
+    application: &Application,
+    architecture: Architecture,
+    progress: Progress,
+) -> Result<(Tools, Build), Error> {
+    build_by(checkout, application, (Profile::Release, architecture), progress).await
+}
+
+async fn build_by(
+    checkout: &Checkout,
+    application: &Application,
+    (profile, architecture): (Profile, Architecture),
+    progress: Progress,
+) -> Result<(Tools, Build), Error> {
     let builder = Builder {
         checkout,
         application,
         profile,
+        architecture,
         progress,
         tools: OnceCell::new(),
     };
@@ -80,6 +117,7 @@ struct Builder<'a> {
     checkout: &'a Checkout,
     application: &'a Application,
     profile: Profile,
+    architecture: Architecture,
     progress: Progress,
     tools: OnceCell<Tools>,
 }
@@ -123,9 +161,10 @@ impl Builder<'_> {
     /// Returns the path of the lock (`lock`) or the record (`json`) of the application's builds by this profile.
     fn file(&self, extension: &str) -> Result<PathBuf, Error> {
         let name = format!(
-            "build-{}-{}.{extension}",
+            "build-{}-{}{}.{extension}",
             self.application.name,
-            self.profile.name()
+            self.profile.name(),
+            sam::suffix(self.architecture)
         );
         Ok(self.checkout.folder()?.join(name))
     }
@@ -133,7 +172,9 @@ impl Builder<'_> {
     fn template(&self) -> Result<PathBuf, Error> {
         Ok(match self.profile {
             Profile::Dev => self.folder()?.join(format!("{}.yaml", self.application.name)),
-            Profile::Release => sam::build_folder(self.checkout, self.application).join("template.yaml"),
+            Profile::Release => {
+                sam::build_folder(self.checkout, self.application, self.architecture).join("template.yaml")
+            }
         })
     }
 
@@ -158,12 +199,14 @@ impl Builder<'_> {
             Profile::Release => {
                 let tools = self.tools().await?;
                 let log = self.checkout.folder()?.join("sam-build.log");
-                let step = self.progress.step("Building the functions with sam build");
-                let build = sam::build(self.checkout, self.application, tools, &log);
+                let what = format!("the functions for {} with sam build", self.architecture);
+                let step = self.progress.step(format!("Building {what}"));
+                let of = (self.application, self.architecture);
+                let build = sam::build(self.checkout, of, tools.sam(), &log);
                 let functions = self.application.functions.len();
                 let news = |log: &str| function_of(log, functions);
                 process::watch(build, &log, &step.reporter(), news).await?;
-                step.done("Built the functions with sam build");
+                step.done(&format!("Built {what}"));
             }
         }
         let built = Record {
@@ -198,8 +241,9 @@ impl Builder<'_> {
 }
 
 /// Returns a template that names each function's folder below `built` instead of its source, and the definitions by their
-/// whole paths. The names in `template` are relative to `folder`.
-fn with_built(template: &str, folder: &Path, built: &Path) -> String {
+/// paths below `folder`, to which the names in `template` are relative.
+#[must_use]
+pub fn with_built(template: &str, folder: &Path, built: &Path) -> String {
     let mut text = String::with_capacity(template.len());
     for line in template.split_inclusive('\n') {
         let name = line.trim();

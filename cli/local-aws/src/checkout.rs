@@ -13,6 +13,12 @@ use crate::application::Application;
 /// The files of the whole workspace that every application is built from.
 const WORKSPACE: [&str; 3] = ["Cargo.lock", "Cargo.toml", "rust-toolchain.toml"];
 
+/// Where this program was built, or `None` for the one of a release, which runs on machines where others may have that folder.
+const BUILT_IN: Option<&str> = match option_env!("PUSH_CODE_RELEASE") {
+    Some(_) => None,
+    None => Some(env!("CARGO_MANIFEST_DIR")),
+};
+
 /// A checkout of Push Code.
 #[derive(Debug, Clone)]
 pub struct Checkout {
@@ -26,10 +32,14 @@ impl Checkout {
     /// Returns [`Error::NoCheckout`] if there is neither.
     pub fn find() -> Result<Self, Error> {
         let here = std::env::current_dir().map_err(Error::io("find", Path::new(".")))?;
-        let built_from = Path::new(env!("CARGO_MANIFEST_DIR"));
+        Self::find_from(here, BUILT_IN.map(Path::new))
+    }
+
+    /// Returns the checkout that contains the folder `here`, or else the one that contains the folder `built_in`.
+    fn find_from(here: PathBuf, built_in: Option<&Path>) -> Result<Self, Error> {
         let root = here
             .ancestors()
-            .chain(built_from.ancestors().skip(1))
+            .chain(built_in.into_iter().flat_map(Path::ancestors))
             .find(|folder| folder.join("template.yaml").is_file() && folder.join("lambdas").is_dir());
         match root {
             Some(root) => Ok(Self {
@@ -145,6 +155,27 @@ mod tests {
         std::fs::write(root.join("lambdas/fetch/src/lib.rs"), "one").unwrap();
         std::fs::write(root.join("template.yaml"), "two").unwrap();
         (folder, Checkout { root })
+    }
+
+    #[test]
+    fn a_checkout_is_the_one_around_this_folder_or_the_one_that_the_program_was_built_in() {
+        let (folder, checkout) = checkout();
+        let root = checkout.root.as_path();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let found = |here: &Path, built_in: Option<&Path>| Checkout::find_from(here.to_owned(), built_in);
+        let (inside, built_in) = (root.join("lambdas/fetch"), root.join("cli"));
+        assert_eq!(found(&inside, None).unwrap().root, root);
+        assert_eq!(found(elsewhere.path(), Some(&built_in)).unwrap().root, root);
+        let (_other, second) = self::checkout();
+        assert_eq!(found(root, Some(second.root())).unwrap().root, root);
+        for built_in in [None, Some(elsewhere.path())] {
+            let error = found(elsewhere.path(), built_in).unwrap_err();
+            assert!(
+                matches!(&error, Error::NoCheckout(here) if here == elsewhere.path()),
+                "{error}"
+            );
+        }
+        drop(folder);
     }
 
     #[test]

@@ -219,7 +219,7 @@ pub enum Error {
     },
     /// The stack is older than the index that was asked for.
     #[error(
-        "the table of the stack {stack} lacks an index, because an earlier version of Push Code has deployed it: deploy this one (`sam build`, `sam deploy`)"
+        "the table of the stack {stack} lacks an index, because an earlier version of Push Code has deployed it: deploy this one (`push-code deploy`)"
     )]
     IndexMissing {
         /// The stack.
@@ -227,7 +227,7 @@ pub enum Error {
     },
     /// The stack is older than the stream of its table.
     #[error(
-        "the table of the stack {stack} has no stream to watch, because an earlier version of Push Code has deployed it: deploy this one (`sam build`, `sam deploy`)"
+        "the table of the stack {stack} has no stream to watch, because an earlier version of Push Code has deployed it: deploy this one (`push-code deploy`)"
     )]
     StreamMissing {
         /// The stack.
@@ -235,7 +235,7 @@ pub enum Error {
     },
     /// The stream was turned off.
     #[error(
-        "the stream of the table of the stack {stack} was turned off, so there is nothing more to watch: deploy the stack again (`sam build`, `sam deploy`)"
+        "the stream of the table of the stack {stack} was turned off, so there is nothing more to watch: deploy the stack again (`push-code deploy`)"
     )]
     StreamOver {
         /// The stack.

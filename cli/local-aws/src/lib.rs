@@ -2,6 +2,7 @@
 //! [`Stack`](stack::Stack) is a handle for the stack there or in AWS: its webhook, its executions and its audit trail.
 
 pub mod application;
+pub mod architecture;
 pub mod aws;
 pub mod build;
 mod cargo;

@@ -1,11 +1,11 @@
 //! Runs `sam build`, `sam deploy` and `sam local invoke` against the local AWS, as users run them.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use aws_config::SdkConfig;
-use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use shell::process;
@@ -15,28 +15,48 @@ use tokio::process::Command;
 
 use crate::Error;
 use crate::application::Application;
+use crate::architecture::Architecture;
 use crate::checkout::Checkout;
 use crate::environment::only_local_aws;
 use crate::login;
 use crate::stack::Stack;
-use crate::tools::Tools;
+use crate::tools::Sam;
 use crate::{ACCESS_KEY, REGION};
 
-/// This machine's architecture, by the template's name for it.
-pub const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
-    "arm64"
-} else {
-    "x86_64"
-};
-
-/// Returns the folder that `sam build` writes to: its own default for `template.yaml`, and another one for any other
-/// template beside it.
-pub fn build_folder(checkout: &Checkout, application: &Application) -> PathBuf {
+/// Returns the folder that `sam build` writes to: for this machine's processors its own default for `template.yaml`, and
+/// another one for any other template beside it.
+#[must_use]
+pub fn build_folder(checkout: &Checkout, application: &Application, architecture: Architecture) -> PathBuf {
     let stem = Path::new(application.template).file_stem();
     let name = stem
         .filter(|stem| *stem != "template")
         .unwrap_or("build".as_ref());
+    let name = format!("{}{}", name.display(), suffix(architecture));
     checkout.template_folder(application).join(".aws-sam").join(name)
+}
+
+/// Returns the program of a function that `sam build` has built, such as that of `accept`.
+#[must_use]
+pub fn built(
+    checkout: &Checkout,
+    application: &Application,
+    architecture: Architecture,
+    function: &str,
+) -> PathBuf {
+    let (first, rest) = function.split_at(1);
+    let resource = format!("{}{rest}Function", first.to_uppercase());
+    build_folder(checkout, application, architecture)
+        .join(resource)
+        .join("bootstrap")
+}
+
+/// Returns what names of builds for other processors than this machine's end with.
+pub(crate) fn suffix(architecture: Architecture) -> String {
+    if architecture == Architecture::THIS {
+        String::new()
+    } else {
+        format!("-{architecture}")
+    }
 }
 
 /// Builds the functions of an application for a deployment, with all output in `log`.
@@ -45,8 +65,8 @@ pub fn build_folder(checkout: &Checkout, application: &Application) -> PathBuf {
 /// Returns [`Error::Build`] if that fails.
 pub async fn build(
     checkout: &Checkout,
-    application: &Application,
-    tools: &Tools,
+    (application, architecture): (&Application, Architecture),
+    tools: &Sam,
     log: &Path,
 ) -> Result<(), Error> {
     let mut sam = sam(tools);
@@ -55,13 +75,46 @@ pub async fn build(
         .arg("--template-file")
         .arg(checkout.template(application))
         .arg("--build-dir")
-        .arg(build_folder(checkout, application))
-        .args(["--parameter-overrides", &parameter("Architecture", ARCHITECTURE)]);
+        .arg(build_folder(checkout, application, architecture))
+        .args(["--parameter-overrides", &for_architecture(architecture)]);
     if process::run_logged(&mut sam, log).await?.success() {
         return Ok(());
     }
     Err(Error::Build {
         command: "sam build",
+        tail: process::tail(log),
+        log: log.to_owned(),
+    })
+}
+
+/// Builds the command `push-code` as functions are built, with all output in `log`. Returns its file.
+///
+/// By zig, so that it needs no later C library than they do. It is told that it is built for a release.
+///
+/// # Errors
+/// Returns [`Error::Build`] if that fails.
+pub async fn build_command(
+    checkout: &Checkout,
+    architecture: Architecture,
+    tools: &Sam,
+    log: &Path,
+) -> Result<PathBuf, Error> {
+    const NAME: &str = "push-code";
+    let folder = checkout.folder()?.join("command");
+    let mut cargo = with_tools("cargo", tools);
+    cargo
+        .current_dir(checkout.root())
+        .args(["lambda", "build", "--release", "--locked"])
+        .args(["--package", NAME, "--bin", NAME])
+        .args(["--target", architecture.target()])
+        .arg("--lambda-dir")
+        .arg(&folder)
+        .env("PUSH_CODE_RELEASE", "1");
+    if process::run_logged(&mut cargo, log).await?.success() {
+        return Ok(folder.join(NAME).join("bootstrap"));
+    }
+    Err(Error::Build {
+        command: "cargo lambda build",
         tail: process::tail(log),
         log: log.to_owned(),
     })
@@ -109,17 +162,19 @@ impl Deployment<'_> {
     pub async fn deploy(
         &self,
         checkout: &Checkout,
-        tools: &Tools,
+        tools: &Sam,
         log: &Path,
         progress: Progress,
     ) -> Result<(), Error> {
         let sam = self.sam(checkout, tools);
         let defaults = checkout.template_folder(self.application).join("samconfig.toml");
         let files = (self.template, defaults.as_path());
-        deploy(sam, (self.name, REGION), files, self.parameters, (log, progress)).await
+        // All stacks share what they upload.
+        let stack = (self.name, REGION, None);
+        deploy(sam, stack, files, self.parameters, (log, progress)).await
     }
 
-    fn sam(&self, checkout: &Checkout, tools: &Tools) -> Command {
+    fn sam(&self, checkout: &Checkout, tools: &Sam) -> Command {
         let mut sam = as_administrator(checkout, tools, self.secret_key);
         sam.env("AWS_ENDPOINT_URL", self.endpoint)
             .env("AWS_ACCESS_KEY_ID", self.access_key);
@@ -128,30 +183,33 @@ impl Deployment<'_> {
 }
 
 /// Deploys Push Code to the AWS of a configuration, as the stack of this name with these parameters. Those that are not named
-/// keep their values.
+/// keep their values. `folder` has the defaults of sam.
 ///
 /// # Errors
 /// Returns [`Error::Deploy`] if that fails.
 pub async fn deploy_to(
     config: &SdkConfig,
-    (checkout, tools): (&Checkout, &Tools),
+    tools: &Sam,
     (name, parameters): (&str, &BTreeMap<String, String>),
-    template: &Path,
+    (folder, template): (&Path, &Path),
     (log, progress): (&Path, Progress),
 ) -> Result<Stack, Error> {
     let mut sam = as_user(config, tools).await?;
-    sam.current_dir(checkout.root());
+    sam.current_dir(folder);
     let region = config.region().ok_or(Error::NoRegion)?;
-    let defaults = checkout.root().join("samconfig.toml");
+    let defaults = folder.join("samconfig.toml");
     let files = (template, defaults.as_path());
-    deploy(sam, (name, region.as_ref()), files, parameters, (log, progress)).await?;
-    Stack::deployed(name, config.clone(), tools).await
+    // The policy of a deployer names the stack's own uploads (docs/install/deployer-policy.json). `sam deploy --guided` does
+    // the same.
+    let stack = (name, region.as_ref(), Some(name));
+    deploy(sam, stack, files, parameters, (log, progress)).await?;
+    Stack::deployed(name, config.clone()).await
 }
 
-/// Runs `sam deploy`, with all output in `log`.
+/// Runs `sam deploy`, with all output in `log`. What it uploads is below `prefix`, or below that of the defaults if `None`.
 async fn deploy(
     mut sam: Command,
-    (name, region): (&str, &str),
+    (name, region, prefix): (&str, &str, Option<&str>),
     (template, defaults): (&Path, &Path),
     parameters: &BTreeMap<String, String>,
     (log, progress): (&Path, Progress),
@@ -168,6 +226,9 @@ async fn deploy(
             "--no-fail-on-empty-changeset",
             "--no-progressbar",
         ]);
+    if let Some(prefix) = prefix {
+        sam.args(["--s3-prefix", prefix]);
+    }
     if !parameters.is_empty() {
         sam.arg("--parameter-overrides");
         sam.args(parameters.iter().map(|(name, value)| parameter(name, value)));
@@ -182,40 +243,11 @@ async fn deploy(
     Ok(())
 }
 
-/// Returns the outputs of the stack `name`, which are read from CloudFormation with `config`.
-///
-/// # Errors
-/// Returns an error if there is no such stack, or its outputs cannot be read.
-pub async fn outputs(
-    tools: &Tools,
-    config: &SdkConfig,
-    name: &str,
-) -> Result<BTreeMap<String, String>, Error> {
-    let mut sam = as_user(config, tools).await?;
-    let region = config.region().ok_or(Error::NoRegion)?;
-    let stack = ["list", "stack-outputs", "--output", "json", "--stack-name", name];
-    sam.args(stack).args(["--region", region.as_ref()]);
-    let output = sam.output().await.map_err(Error::io("run", Path::new("sam")))?;
-    parse_outputs(&output.stdout).ok_or_else(|| {
-        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        if message.contains("does not exist on Cloudformation") {
-            return Error::NoStack {
-                stack: name.to_owned(),
-                region: region.to_string(),
-            };
-        }
-        login::error_of(&message).unwrap_or_else(|| Error::Aws {
-            action: format!("read the outputs of the stack {name}"),
-            message,
-        })
-    })
-}
-
 /// The functions that were built, to be run in containers.
 #[derive(Debug)]
 pub struct Functions {
     pub(crate) checkout: Checkout,
-    pub(crate) tools: Tools,
+    pub(crate) tools: Sam,
     /// The secret of the administrator's access key, with which they run.
     pub(crate) secret_key: String,
     /// The values of the variables that the template sets for them.
@@ -240,7 +272,7 @@ impl Functions {
             "--event",
             "-",
         ])
-        .args(["--parameter-overrides", &parameter("Architecture", ARCHITECTURE)])
+        .args(["--parameter-overrides", &for_architecture(Architecture::THIS)])
         .arg("--env-vars")
         .arg(self.variables.path())
         .args(&self.arguments)
@@ -268,7 +300,7 @@ impl Functions {
 }
 
 /// Returns a command that runs sam with the credentials of a configuration.
-async fn as_user(config: &SdkConfig, tools: &Tools) -> Result<Command, Error> {
+async fn as_user(config: &SdkConfig, tools: &Sam) -> Result<Command, Error> {
     let mut sam = sam(tools);
     if let Some(credentials) = login::credentials(config).await? {
         sam.env("AWS_ACCESS_KEY_ID", credentials.access_key_id())
@@ -283,7 +315,7 @@ async fn as_user(config: &SdkConfig, tools: &Tools) -> Result<Command, Error> {
     Ok(sam)
 }
 
-fn as_administrator(checkout: &Checkout, tools: &Tools, secret_key: &str) -> Command {
+fn as_administrator(checkout: &Checkout, tools: &Sam, secret_key: &str) -> Command {
     let mut sam = sam(tools);
     sam.current_dir(checkout.root())
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
@@ -292,19 +324,28 @@ fn as_administrator(checkout: &Checkout, tools: &Tools, secret_key: &str) -> Com
     sam
 }
 
-fn sam(tools: &Tools) -> Command {
-    let bin = tools.sam_bin();
-    let mut sam = process::command(bin.join("sam"));
-    only_local_aws(&mut sam);
-    // sam finds cargo-lambda, and cargo-lambda finds zig, by the variable PATH.
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::iter::once(bin).chain(std::env::split_paths(&path));
-    if let Ok(path) = std::env::join_paths(path) {
-        sam.env("PATH", path);
-    }
+fn sam(tools: &Sam) -> Command {
+    let mut sam = with_tools(tools.bin().join("sam"), tools);
     sam.env("SAM_CLI_TELEMETRY", "0")
         .env("SAM_CLI_BETA_RUST_CARGO_LAMBDA", "1");
     sam
+}
+
+/// Returns a command that finds the tools: sam finds cargo-lambda, and cargo-lambda finds zig, by the variable PATH.
+fn with_tools(program: impl AsRef<OsStr>, tools: &Sam) -> Command {
+    let mut command = process::command(program);
+    only_local_aws(&mut command);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::iter::once(tools.bin()).chain(std::env::split_paths(&path));
+    if let Ok(path) = std::env::join_paths(path) {
+        command.env("PATH", path);
+    }
+    command
+}
+
+/// Returns the parameter by which sam knows for which processors the functions are.
+fn for_architecture(architecture: Architecture) -> String {
+    parameter("Architecture", architecture.name())
 }
 
 /// Formats a parameter for sam, quoted, because a value may contain spaces.
@@ -313,33 +354,10 @@ fn parameter(name: &str, value: &str) -> String {
     format!("{name}=\"{value}\"")
 }
 
-fn parse_outputs(json: &[u8]) -> Option<BTreeMap<String, String>> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Output {
-        output_key: String,
-        output_value: String,
-    }
-    let outputs: Vec<Output> = serde_json::from_slice(json).ok()?;
-    Some(
-        outputs
-            .into_iter()
-            .map(|output| (output.output_key, output.output_value))
-            .collect(),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::application::PUSH_CODE;
-
-    #[test]
-    fn outputs_are_parsed_as_sam_lists_them() {
-        let json = br#"[{"OutputKey": "WebhookUrl", "OutputValue": "https://x/y", "Description": "d"}]"#;
-        assert_eq!(parse_outputs(json).unwrap()["WebhookUrl"], "https://x/y");
-        assert!(parse_outputs(b"Error: no stack").is_none());
-    }
 
     #[test]
     fn a_stack_is_deployed_again_for_other_builds_and_parameters() {

@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 
 use audit::DynamoTrail;
+use aws::failure::chain;
 use aws_config::SdkConfig;
 use aws_sdk_s3::config::ProvideCredentials as _;
 use credentials::{Credential, GitSecretJson};
 use secrecy::ExposeSecret as _;
+use stacks::{Phase, Stacks};
 use webhook::WebhookSecret;
 
 use crate::Error;
 use crate::console::Console;
-use crate::tools::Tools;
+use crate::login;
 use crate::webhook_client::Webhook;
-use crate::{login, sam};
+
+/// How the endpoint of a local AWS begins.
+const LOOPBACK: &str = "http://127.0.0.1:";
 
 /// A handle for a deployed stack.
 #[derive(Debug, Clone)]
@@ -35,13 +39,29 @@ impl Stack {
         }
     }
 
-    /// Returns a handle for the stack `name`, whose outputs are read from CloudFormation with `config`.
+    /// Returns a handle for the stack `name`, whose outputs are read from CloudFormation with `config`. In a local AWS, the URLs of
+    /// its APIs are those on this machine.
     ///
     /// # Errors
     /// Returns an error if there is no such stack, or its outputs cannot be read.
-    pub async fn deployed(name: &str, config: SdkConfig, tools: &Tools) -> Result<Self, Error> {
-        let outputs = sam::outputs(tools, &config, name).await?;
-        Ok(Self::new(name, outputs, config))
+    pub async fn deployed(name: &str, config: SdkConfig) -> Result<Self, Error> {
+        let found = find(&config, name).await?;
+        let found = found.filter(|stack| stack.phase() != Phase::Empty);
+        let mut stack = found.ok_or_else(|| Error::NoStack {
+            stack: name.to_owned(),
+            region: config.region().map(ToString::to_string).unwrap_or_default(),
+        })?;
+        let local = config
+            .endpoint_url()
+            .filter(|endpoint| endpoint.starts_with(LOOPBACK));
+        if let Some(endpoint) = local {
+            for value in stack.outputs.values_mut() {
+                if let Some(url) = local_url(value, endpoint) {
+                    *value = url;
+                }
+            }
+        }
+        Ok(Self::new(name, stack.outputs, config))
     }
 
     /// Returns the ARN of the caller, by the credentials.
@@ -173,8 +193,16 @@ impl Stack {
     /// # Errors
     /// Returns an error if Secrets Manager refuses it.
     pub async fn put_git_secret(&self, credentials: Vec<Credential>) -> Result<(), Error> {
+        self.write_git_secret(&GitSecretJson::of(credentials)).await
+    }
+
+    /// Writes the git secret of the template's own source.
+    ///
+    /// # Errors
+    /// Returns an error if Secrets Manager refuses it.
+    pub async fn write_git_secret(&self, secret: &GitSecretJson) -> Result<(), Error> {
         let name = self.output("GitSecretName")?;
-        let text = GitSecretJson::of(credentials)
+        let text = secret
             .expose()
             .map_err(Error::aws(format!("write the secret {name}")))?;
         let put = self
@@ -207,5 +235,55 @@ impl Stack {
         let name = self.output("GitSecretName")?;
         let prefix = name.strip_suffix("/git").and_then(|name| name.rsplit_once('/'));
         Ok(prefix.map_or_else(String::new, |(prefix, _)| format!("{prefix}/")))
+    }
+}
+
+/// Returns the URL at which the local AWS serves what is at `url`, whose host is that of an API on the internet, or `None` if
+/// it is not.
+fn local_url(url: &str, endpoint: &str) -> Option<String> {
+    let (host, path) = url.strip_prefix("https://")?.split_once('/')?;
+    let (api, _) = host.split_once(".execute-api.")?;
+    Some(format!("{endpoint}/_aws/execute-api/{api}/$default/{path}"))
+}
+
+/// Returns what CloudFormation knows of the stack `name`, or `None` if there is no such stack.
+///
+/// # Errors
+/// Returns an error if there is no region, or if CloudFormation cannot be asked.
+pub async fn find(config: &SdkConfig, name: &str) -> Result<Option<stacks::Stack>, Error> {
+    if config.region().is_none() {
+        return Err(Error::NoRegion);
+    }
+    // Missing ones are told as such, and not as a request that has failed.
+    login::credentials(config).await?;
+    let found = Stacks::new(config).stack(name).await;
+    found.map_err(|error| {
+        // The outer error is worded for the functions.
+        let message = std::error::Error::source(&error).map_or_else(|| error.to_string(), chain);
+        login::error_of(&message).unwrap_or_else(|| Error::Aws {
+            action: format!("find the stack {name}"),
+            message,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_of_an_api_is_that_on_this_machine() {
+        let local = |url| local_url(url, "http://127.0.0.1:1");
+        assert_eq!(
+            local("https://a1.execute-api.us-east-1.amazonaws.com/hooks/x").as_deref(),
+            Some("http://127.0.0.1:1/_aws/execute-api/a1/$default/hooks/x")
+        );
+        for other in [
+            "push-code/sources",
+            "https://console.aws.amazon.com/x",
+            "https://a",
+        ] {
+            assert_eq!(local(other), None, "{other}");
+        }
     }
 }

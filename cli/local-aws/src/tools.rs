@@ -1,4 +1,4 @@
-//! The pinned Python tools of the local AWS.
+//! The pinned Python tools of the local AWS, and of builds and deployments.
 
 use std::path::PathBuf;
 
@@ -21,11 +21,31 @@ const SAM: Requirements = Requirements {
     about: "the build tools (AWS SAM CLI, cargo-lambda, zig)",
 };
 
-/// The tools, installed.
+/// SAM CLI, cargo-lambda and zig, installed.
+#[derive(Debug, Clone)]
+pub struct Sam(PathBuf);
+
+impl Sam {
+    /// Installs them if they are not installed yet.
+    ///
+    /// # Errors
+    /// Returns an error if there is no usable Python, or pip fails.
+    pub async fn install(progress: Progress) -> Result<Self, Error> {
+        Ok(Self(SAM.install(progress).await?))
+    }
+
+    /// Returns the folder with `sam` and `cargo-lambda`.
+    #[must_use]
+    pub fn bin(&self) -> PathBuf {
+        self.0.join("bin")
+    }
+}
+
+/// The tools of the local AWS, installed.
 #[derive(Debug, Clone)]
 pub struct Tools {
     ministack: PathBuf,
-    sam: PathBuf,
+    sam: Sam,
 }
 
 impl Tools {
@@ -39,7 +59,7 @@ impl Tools {
         }
         Ok(Self {
             ministack: MINISTACK.install(progress).await?,
-            sam: SAM.install(progress).await?,
+            sam: Sam::install(progress).await?,
         })
     }
 
@@ -49,10 +69,10 @@ impl Tools {
         self.ministack.join("bin/python")
     }
 
-    /// Returns the folder with `sam` and `cargo-lambda`.
+    /// Returns the tools of builds and deployments.
     #[must_use]
-    pub fn sam_bin(&self) -> PathBuf {
-        self.sam.join("bin")
+    pub fn sam(&self) -> &Sam {
+        &self.sam
     }
 }
 
@@ -63,7 +83,8 @@ mod tests {
     #[test]
     fn every_requirement_is_pinned_by_version_and_hash_and_names_no_registry() {
         let servers = include_str!("../../../tests/testkit/requirements.txt");
-        for text in [MINISTACK.text, SAM.text, servers] {
+        let aws_cli = include_str!("../../../tests/testkit/awscli.txt");
+        for text in [MINISTACK.text, SAM.text, servers, aws_cli] {
             let lines = text.lines().filter(|line| !line.starts_with('#'));
             let text = lines.collect::<Vec<_>>().join("\n").replace("\\\n", "");
             for requirement in text.lines() {

@@ -317,7 +317,7 @@ fn cannot_watch(stack: &str, failure: &AwsFailure) -> Error {
             "; it takes dynamodb:DescribeStream, dynamodb:GetShardIterator and dynamodb:GetRecords on the table's stream"
         }
         Some("ResourceNotFoundException") => {
-            "; deploy the stack again if its table's stream was turned off (`sam build`, `sam deploy`)"
+            "; deploy the stack again if its table's stream was turned off (`push-code deploy`)"
         }
         _ => "",
     };

@@ -36,7 +36,7 @@ async fn a_deployed_stack_is_found_by_its_name_with_its_outputs() {
     assert!(deploy.status().await.unwrap().success());
 
     let began = std::time::Instant::now();
-    let stack = Stack::deployed("small", aws.sdk_config(), &tools).await.unwrap();
+    let stack = Stack::deployed("small", aws.sdk_config()).await.unwrap();
     println!("read in {:?}", began.elapsed());
     assert_eq!(stack.name(), "small");
     let bucket = stack.output("DestinationBucket").unwrap();
@@ -47,7 +47,7 @@ async fn a_deployed_stack_is_found_by_its_name_with_its_outputs() {
         "{missing}"
     );
 
-    let unknown = Stack::deployed("unknown", aws.sdk_config(), &tools).await;
+    let unknown = Stack::deployed("unknown", aws.sdk_config()).await;
     let unknown = unknown.unwrap_err().to_string();
     assert!(
         unknown.starts_with("there is no stack unknown in us-east-1: "),
@@ -56,7 +56,7 @@ async fn a_deployed_stack_is_found_by_its_name_with_its_outputs() {
     let wrong = Credentials::new(ACCESS_KEY, "wrong", None, None, "test");
     let config = aws.sdk_config().into_builder();
     let config = config.credentials_provider(SharedCredentialsProvider::new(wrong));
-    let refused = Stack::deployed("small", config.build(), &tools).await;
+    let refused = Stack::deployed("small", config.build()).await;
     let refused = refused.unwrap_err().to_string();
     assert!(
         refused.starts_with("AWS does not accept the credentials: log in"),

@@ -46,7 +46,8 @@ impl Requirements {
 }
 
 /// Returns `$PUSH_CODE_CACHE`, or else `$XDG_CACHE_HOME/push-code`, or else `~/.cache/push-code`.
-fn cache_folder() -> PathBuf {
+#[must_use]
+pub fn cache_folder() -> PathBuf {
     let variable = |name| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())

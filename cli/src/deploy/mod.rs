@@ -1,24 +1,22 @@
-//! `push-code deploy`: the stack, from this checkout into the AWS account of the usual variables and profiles.
+//! `push-code deploy`: the stack, from this checkout or a release into the AWS account of the usual variables and profiles.
 
+mod origin;
 mod parameters;
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use aws::failure::chain;
 use clap::Args;
 use domain::source::Provider;
-use local_aws::application::PUSH_CODE;
-use local_aws::build::{Profile, build};
-use local_aws::checkout::Checkout;
-use local_aws::sam::{self, ARCHITECTURE};
+use local_aws::stack::find;
 use local_aws::{Stack, login};
 use serde_json::json;
 use shell::ask;
 use shell::progress::Progress;
-use stacks::{Phase, Stacks};
+use stacks::Phase;
 
+use self::origin::Origin;
 use self::parameters::Template;
 use crate::Error;
 use crate::results::Results;
@@ -30,9 +28,13 @@ pub struct DeployArgs {
     /// The stack.
     #[arg(long, value_name = "STACK", default_value = "push-code", value_parser = parse_name)]
     stack: String,
-    /// A parameter of the template, as docs/operations.md lists them. May be repeated.
+    /// A parameter of the template, as docs/reference/template.md lists them. May be repeated.
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parse_parameter)]
     parameters: Vec<(String, String)>,
+    /// Deploy a release instead of building this checkout: its archive push-code-VERSION.tar.gz, or the folder that was in it. An
+    /// archive is checked against SHA256SUMS if that file is beside it. The parameter Architecture chooses for which processors.
+    #[arg(long, value_name = "PATH")]
+    release: Option<PathBuf>,
     /// Do not ask anything.
     #[arg(long)]
     yes: bool,
@@ -55,12 +57,9 @@ fn parse_name(text: &str) -> Result<String, &'static str> {
 
 /// Returns the stack of this name, or `None` if nothing was ever created in it.
 async fn existing(config: &aws_config::SdkConfig, name: &str) -> Result<Option<stacks::Stack>, Error> {
-    let found = Stacks::new(config).stack(name).await;
-    let found = found.map_err(|error| local_aws::Error::Aws {
-        action: format!("find the stack {name}"),
-        message: chain(&error),
-    })?;
-    let Some(stack) = found else { return Ok(None) };
+    let Some(stack) = find(config, name).await? else {
+        return Ok(None);
+    };
     let remedy = match stack.phase() {
         Phase::Empty | Phase::Deleted => return Ok(None),
         Phase::Ready | Phase::RolledBack => return Ok(Some(stack)),
@@ -77,21 +76,6 @@ async fn existing(config: &aws_config::SdkConfig, name: &str) -> Result<Option<s
     })
 }
 
-/// Checks that the functions are built for the processors that the stack has, or is to have.
-fn check_architecture(
-    given: &BTreeMap<String, String>,
-    existing: Option<&stacks::Stack>,
-) -> Result<(), Error> {
-    let has = existing.and_then(|stack| stack.parameters.get("Architecture"));
-    match given.get("Architecture").or(has) {
-        Some(other) if other != ARCHITECTURE => Err(Error::Usage(format!(
-            "this command builds for {ARCHITECTURE}, as this machine has it, and the stack is for {other}: run sam build and sam deploy \
-             as the README shows, or change the stack by --parameter Architecture={ARCHITECTURE}"
-        ))),
-        _ => Ok(()),
-    }
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -101,21 +85,21 @@ pub async fn run(
     results: &mut Results<impl Write>,
     progress: Progress,
 ) -> Result<(), Error> {
-    let checkout = Checkout::find()?;
-    let file = checkout.template(&PUSH_CODE);
+    let mut given: BTreeMap<_, _> = args.parameters.into_iter().collect();
+    let origin = Origin::find(args.release.as_deref(), progress)?;
+    let file = origin.template(origin.architecture(&given, None)?);
     let text = std::fs::read_to_string(&file).map_err(Error::io("read", &file))?;
     let template = Template::parse(&text)
         .map_err(|reason| Error::Usage(format!("{} is not the template: {reason}", file.display())))?;
-    let mut given: BTreeMap<_, _> = args.parameters.into_iter().collect();
     template.check(&given)?;
     let config = ::aws::user_config().await;
     let region = config.region().ok_or(local_aws::Error::NoRegion)?.to_string();
     let caller = login::caller(&config).await?;
     let existing = existing(&config, &args.stack).await?;
-    check_architecture(&given, existing.as_ref())?;
+    let architecture = origin.architecture(&given, existing.as_ref())?;
     given
         .entry("Architecture".to_owned())
-        .or_insert_with(|| ARCHITECTURE.to_owned());
+        .or_insert_with(|| architecture.to_string());
     // A stack that is there keeps the values that are not given.
     let provider = match existing {
         Some(_) => None,
@@ -130,8 +114,9 @@ pub async fn run(
         .map(|(name, value)| format!("  {name} = {value}"))
         .collect();
     let what = format!(
-        "{verb} the stack {} in {region}, as {caller}:\n{}",
+        "{verb} the stack {} in {region}, as {caller}, from {}:\n{}",
         args.stack,
+        origin.describe(),
         values.join("\n")
     );
     if args.yes {
@@ -139,16 +124,8 @@ pub async fn run(
     } else {
         agree(&format!("{what}\n{verb} it?"), "--yes")?;
     }
-    let (tools, built) = build(&checkout, &PUSH_CODE, Profile::Release, progress).await?;
-    let log = checkout.folder()?.join("sam-deploy.log");
-    let stack = sam::deploy_to(
-        &config,
-        (&checkout, &tools),
-        (&args.stack, &given),
-        &built.template,
-        (&log, progress),
-    )
-    .await?;
+    let stack = (args.stack.as_str(), &given);
+    let stack = origin.deploy(&config, stack, architecture, progress).await?;
     results.put(json!({ "stack": stack.name(), "outputs": stack.outputs() }));
     results.text(match provider {
         Some(provider) => first_steps(&stack, provider)?,
@@ -212,7 +189,7 @@ fn first_steps(stack: &Stack, provider: Provider) -> Result<String, Error> {
     let mut steps = Vec::new();
     if provider != Provider::CodeCommit {
         steps.push(format!(
-            "Put the credentials for the git host into a file as docs/operations.md#secrets shows it, then: \
+            "Put the credentials for the git host into a file as docs/reference/secrets.md shows it, then: \
              aws secretsmanager put-secret-value --secret-id {} --secret-string file://git-secret.json",
             stack.output("GitSecretName")?
         ));
@@ -269,33 +246,6 @@ mod tests {
         assert!(
             !text.contains("secret") && text.contains("rule of EventBridge"),
             "{text}"
-        );
-    }
-
-    #[test]
-    fn functions_are_built_for_the_processors_of_the_stack() {
-        let other = if ARCHITECTURE == "arm64" {
-            "x86_64"
-        } else {
-            "arm64"
-        };
-        let of = |architecture: &str| BTreeMap::from([("Architecture".to_owned(), architecture.to_owned())]);
-        let stack = |architecture| stacks::Stack {
-            id: String::new(),
-            status: String::new(),
-            reason: String::new(),
-            change_set: None,
-            parameters: of(architecture),
-            outputs: BTreeMap::new(),
-        };
-        let nothing = BTreeMap::new();
-        assert!(check_architecture(&nothing, None).is_ok());
-        assert!(check_architecture(&nothing, Some(&stack(ARCHITECTURE))).is_ok());
-        assert!(check_architecture(&of(other), None).is_err());
-        assert!(check_architecture(&nothing, Some(&stack(other))).is_err());
-        assert!(
-            check_architecture(&of(ARCHITECTURE), Some(&stack(other))).is_ok(),
-            "it was asked for"
         );
     }
 
