@@ -1,6 +1,6 @@
 //! What can fail on this machine, each with a remedy.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use local_aws::remedy;
 use serde_json::{Value, json};
@@ -54,6 +54,14 @@ pub enum Error {
         /// What to do.
         remedy: &'static str,
     },
+    /// There is neither a checkout nor a release.
+    #[error(
+        "{} is not in a checkout of Push Code, so there is nothing to build and deploy: name a release with --release push-code-VERSION.tar.gz, or change into a checkout", .0.display()
+    )]
+    NothingToDeploy(PathBuf),
+    /// The release cannot be deployed.
+    #[error(transparent)]
+    Release(#[from] release::Error),
     /// git is not installed.
     #[error("git was not found: install it (Debian: apt install git), then run this again")]
     GitMissing,
@@ -190,6 +198,29 @@ pub enum Error {
         /// What happened.
         cause: String,
     },
+    /// A push that was to fail has ended in another way.
+    #[error(
+        "the push {push_id} was to fail with {promised}, and {}: its trail has more (`push-code pushes show {push_id} --local`)",
+        one_line(.instead)
+    )]
+    NotFailed {
+        /// The push.
+        push_id: String,
+        /// The error that it was to fail with.
+        promised: &'static str,
+        /// What has become of it.
+        instead: String,
+    },
+    /// The failure topic has sent nothing.
+    #[error(
+        "the push {push_id} has failed, and no mail about it has come within {seconds} s: the state Notify of its execution says why, in the log that `push-code local status` names"
+    )]
+    NoMail {
+        /// The push.
+        push_id: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// The user has interrupted the command.
     #[error(
         "interrupted: the push that was started continues in the local AWS, without credentials for the git host"
@@ -242,6 +273,7 @@ impl Error {
                 }
                 let code = match self {
                     Self::LocalAws(error) => error.as_ref(),
+                    Self::Release(error) => error.as_ref(),
                     Self::Sources(error) => error.as_ref(),
                     _ => self.as_ref(),
                 };

@@ -2,6 +2,7 @@
 
 mod deepest;
 mod deploy;
+mod fail;
 mod invoke;
 pub mod push;
 mod session;

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use aws_sdk_sfn::types::ExecutionStatus;
+use credentials::Credential;
 use domain::contract::Delivered;
+use domain::push::PushId;
 use domain::source::SourceSettings;
 use local_aws::Stack;
 use local_aws::aws::LocalAws;
@@ -14,17 +16,18 @@ use local_aws::checkout::Checkout;
 use local_aws::follow::{self, Ended, Moment};
 use local_aws::function_log::FunctionLog;
 use local_aws::trail::{self, Trail};
-use local_aws::webhook_client::{Accepted, Webhook};
+use local_aws::webhook_client::{Accepted, AcceptedPush, Webhook};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shell::progress::Progress;
 use webhook::gitlab::{Commit, Delivery, Person, PushHook};
 
+use super::fail::{FailingPush, FailureKind};
 use super::session::{push_lock, session};
 use super::{AwsArgs, allow_host_of, up_options};
 use crate::Error;
 use crate::origin::{self, GIT_USER, LoginArgs, Origin, Served};
-use crate::repository::Tip;
+use crate::repository::{Location, Tip};
 use crate::results::Results;
 use crate::states::States;
 use crate::summary::Summary;
@@ -45,12 +48,16 @@ pub struct PushArgs {
     /// Where the zip is saved: a file or a folder [default: REPOSITORY-REF-COMMIT.zip in the current folder].
     #[arg(long, value_name = "FILE")]
     zip: Option<PathBuf>,
+    /// Let the push fail in this way, and show what people are told of it: the error, the trail and the mail. What is changed
+    /// for that is put back. Exits with 0 if the push has failed so and the mail has come.
+    #[arg(long, value_name = "KIND", value_enum, conflicts_with_all = ["zip", "options"])]
+    fail: Option<FailureKind>,
     #[command(flatten)]
     login: LoginArgs,
     /// The port of the local git host [default: the local AWS's port + 1].
     #[arg(long, value_name = "PORT")]
     git_port: Option<u16>,
-    /// An option of the source, as in docs/operations.md: submodules=recursive, limits.file_bytes=1000000. May be repeated.
+    /// An option of the source, as in docs/reference/options.md: submodules=recursive, limits.file_bytes=1000000. May be repeated.
     #[arg(long = "option", value_name = "NAME=VALUE", value_parser = parse_option)]
     options: Vec<(String, Value)>,
     #[command(flatten)]
@@ -65,7 +72,7 @@ fn parse_option(text: &str) -> Result<(String, Value), String> {
 }
 
 /// Returns the JSON of the template's parameter `SourceOptions`.
-fn source_options(options: &[(String, Value)]) -> Result<String, Error> {
+pub(super) fn source_options(options: &[(String, Value)]) -> Result<String, Error> {
     let mut json = json!({});
     for (name, value) in options {
         let pointer = format!("/{}", name.replace('.', "/"));
@@ -99,6 +106,9 @@ pub(super) async fn run(
     results: &mut Results<impl Write>,
     progress: Progress,
 ) -> Result<(), Error> {
+    if let Some(kind) = args.fail {
+        kind.check(&Location::parse(&args.repository)?)?;
+    }
     let (origin, tip) =
         origin::resolve(&args.repository, args.ref_name.as_deref(), &args.login, progress).await?;
     let checkout = Checkout::find()?;
@@ -108,6 +118,19 @@ pub(super) async fn run(
         options.parameters.insert("SourceOptions".to_owned(), text);
     }
     allow_host_of(&origin, &mut options);
+    if let Some(kind) = args.fail {
+        let push = FailingPush {
+            kind,
+            checkout: &checkout,
+            settings: &settings,
+            options: &options,
+            repository: &args.repository,
+            origin: &origin,
+            tip: &tip,
+            git_port: args.git_port,
+        };
+        return push.run(results, progress).await;
+    }
     let mut local = LocalAws::up(&settings, &options, progress).await?;
     let git_port = args.git_port.unwrap_or(local.record.ministack.port + 1);
     let began = Instant::now();
@@ -157,30 +180,81 @@ pub(super) async fn deliver(
     progress: Progress,
     send: impl AsyncFnOnce(&Webhook, &PushHook) -> Result<Accepted, Error>,
 ) -> Result<(Trail, Delivered), Error> {
-    let served = match origin {
-        Origin::Folder(folder) => {
-            let password = local.record.git_password.clone();
-            let log = Some(local.folder().join("git-host.log"));
-            Some(folder.serve(tip, git_port, password, log).await?)
-        }
-        Origin::Remote { .. } => None,
-    };
-    let url = origin::served_url(&format!("http://127.0.0.1:{git_port}"), &origin.repository())?;
-    let mut credentials = vec![origin::served_login(&url, &local.record.git_password)];
-    credentials.extend(origin.login().await?);
+    let served = serve(local, origin, tip, git_port).await?;
     let stack = local.stack()?;
-    stack.put_git_secret(credentials).await?;
+    stack
+        .put_git_secret(logins(local, origin, git_port).await?)
+        .await?;
     let last = local.last_pushed(&origin.repository(), &tip.ref_name);
     let hook = hook(origin, tip, last, served.as_ref().map(Served::origin)).await?;
+    let push = start(&stack, &hook, progress, send).await?;
+    local.set_last_pushed(&origin.repository(), &tip.ref_name, &tip.object)?;
+    let push = follow_to_end(local, &push, results, progress).await?;
+    let delivered = outcome(&push)?;
+    Ok((push.trail, delivered))
+}
+
+/// A push whose execution has ended.
+#[derive(Debug)]
+pub(super) struct EndedPush {
+    pub push_id: PushId,
+    pub ended: Ended,
+    pub trail: Trail,
+}
+
+/// Serves the ref of a folder, until the returned value is dropped. Returns `None` if the repository is on a git host.
+pub(super) async fn serve(
+    local: &LocalAws,
+    origin: &Origin,
+    tip: &Tip,
+    git_port: u16,
+) -> Result<Option<Served>, Error> {
+    let Origin::Folder(folder) = origin else {
+        return Ok(None);
+    };
+    let password = local.record.git_password.clone();
+    let log = Some(local.folder().join("git-host.log"));
+    Ok(Some(folder.serve(tip, git_port, password, log).await?))
+}
+
+/// Returns the logins of the git secret: that of the local git host, and that of the repository's own host if it has one.
+pub(super) async fn logins(
+    local: &LocalAws,
+    origin: &Origin,
+    git_port: u16,
+) -> Result<Vec<Credential>, Error> {
+    let url = origin::served_url(&format!("http://127.0.0.1:{git_port}"), &origin.repository())?;
+    let mut logins = vec![origin::served_login(&url, &local.record.git_password)];
+    logins.extend(origin.login().await?);
+    Ok(logins)
+}
+
+/// Sends the webhook by `send`, and returns the push that it has started.
+pub(super) async fn start(
+    stack: &Stack,
+    hook: &PushHook,
+    progress: Progress,
+    send: impl AsyncFnOnce(&Webhook, &PushHook) -> Result<Accepted, Error>,
+) -> Result<AcceptedPush, Error> {
     let webhook = stack.webhook().await?;
     let step = progress.step(format!("Sending the webhook to {}", webhook.url));
-    let accepted = send(&webhook, &hook).await?;
+    let accepted = send(&webhook, hook).await?;
     let push = accepted
         .first()
         .map_err(|reason| Error::NothingStarted { reason })?;
     step.done(&format!("Sent the webhook; it started push {}", push.push_id));
-    local.set_last_pushed(&origin.repository(), &tip.ref_name, &tip.object)?;
+    Ok(push)
+}
+
+/// Follows a push to its end, and shows its trail.
+pub(super) async fn follow_to_end(
+    local: &LocalAws,
+    push: &AcceptedPush,
+    results: &mut Results<impl Write>,
+    progress: Progress,
+) -> Result<EndedPush, Error> {
     results.put(json!({ "push_id": push.push_id }));
+    let stack = local.stack()?;
     let log = FunctionLog::of(local.folder());
     let ended = follow(&stack, &push.push_id, &log, progress).await?;
     let push_id = push.id()?;
@@ -188,8 +262,11 @@ pub(super) async fn deliver(
     results.put(json!({ "trail": trail.events }));
     let lines = trail.lines();
     results.text(format!("Audit trail of push {push_id}\n{}", lines.trim_end()))?;
-    let delivered = outcome(&push.push_id, ended, &trail)?;
-    Ok((trail, delivered))
+    Ok(EndedPush {
+        push_id,
+        ended,
+        trail,
+    })
 }
 
 /// Returns the webhook that the git host would send. It moves the ref from `last`, where the last push left it. An unchanged ref
@@ -280,14 +357,15 @@ async fn follow(stack: &Stack, push_id: &str, log: &FunctionLog, progress: Progr
 }
 
 /// Returns where the zip is, or the reason why there is none as an error.
-fn outcome(push_id: &str, ended: Ended, trail: &Trail) -> Result<Delivered, Error> {
-    check_succeeded(push_id, ended)?;
-    let state = trail.state.as_ref();
+fn outcome(push: &EndedPush) -> Result<Delivered, Error> {
+    let push_id = push.push_id.to_string();
+    check_succeeded(&push_id, &push.ended)?;
+    let state = push.trail.state.as_ref();
     if let Some(delivered) = state.and_then(|state| state.delivered.clone()) {
         return Ok(delivered);
     }
     Err(Error::NotDelivered {
-        push_id: push_id.to_owned(),
+        push_id,
         status: state.map_or_else(|| "unknown".to_owned(), |state| state.status.to_string()),
         reason: state
             .and_then(domain::state::PushState::reason)
@@ -296,15 +374,25 @@ fn outcome(push_id: &str, ended: Ended, trail: &Trail) -> Result<Delivered, Erro
 }
 
 /// Returns an error if the execution of a push has not succeeded.
-pub(super) fn check_succeeded(push_id: &str, ended: Ended) -> Result<(), Error> {
+pub(super) fn check_succeeded(push_id: &str, ended: &Ended) -> Result<(), Error> {
     if ended.status == ExecutionStatus::Succeeded {
         return Ok(());
     }
+    let (error, cause) = failure(ended);
     Err(Error::ExecutionFailed {
         push_id: push_id.to_owned(),
-        cause: ended.cause.unwrap_or_default(),
-        error: ended.error.unwrap_or_else(|| ended.status.to_string()),
+        error,
+        cause,
     })
+}
+
+/// Returns the error's name and what happened, of an execution that has not succeeded.
+pub(super) fn failure(ended: &Ended) -> (String, String) {
+    let error = ended.error.clone();
+    (
+        error.unwrap_or_else(|| ended.status.to_string()),
+        ended.cause.clone().unwrap_or_default(),
+    )
 }
 
 /// Saves the zip. The file exists only if all of it was downloaded and its SHA-256 is right.
@@ -425,7 +513,13 @@ mod tests {
             events: vec![],
             state: None,
         };
-        let message = outcome("p", ended, &trail).unwrap_err().to_string();
+        let push_id = domain::samples::push("1", "refs/heads/main").push_id;
+        let push = EndedPush {
+            push_id,
+            ended,
+            trail,
+        };
+        let message = outcome(&push).unwrap_err().to_string();
         for part in [
             "CommitNotFound",
             "the commit is gone",

@@ -28,6 +28,21 @@ pub(super) async fn session<T>(
     progress: Progress,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
+    session_that_puts_back(lock_file, ministack, stack, progress, work, async { Ok(()) }).await
+}
+
+/// Like [`session`], and also runs `put_back` afterwards, for what else `work` may have changed when it was interrupted.
+///
+/// # Errors
+/// As of [`session`], or the error of `put_back` if `work` is done.
+pub(super) async fn session_that_puts_back<T>(
+    lock_file: &Path,
+    ministack: &Ministack,
+    stack: &Stack,
+    progress: Progress,
+    work: impl Future<Output = Result<T, Error>>,
+    put_back: impl Future<Output = Result<(), Error>>,
+) -> Result<T, Error> {
     let _lock = lock(lock_file, Lock::Exclusive, progress).await?;
     let done = tokio::select! {
         done = work => done,
@@ -40,13 +55,19 @@ pub(super) async fn session<T>(
     }
     // The local AWS goes on running, and no longer needs the user's credentials.
     let emptied = stack.put_git_secret(Vec::new()).await;
+    let back = put_back.await;
+    if let (Err(_), Err(error)) = (&done, &back) {
+        progress.line(&format!("! not all that was changed was put back: {error}"));
+    }
     let done = done?;
     emptied?;
+    back?;
     Ok(done)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::collections::BTreeMap;
 
     use local_aws::ministack::Settings;
@@ -55,7 +76,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_git_secret_is_empty_after_the_work_whatever_came_of_it() {
+    async fn the_git_secret_is_empty_and_all_is_put_back_after_the_work_whatever_came_of_it() {
         let tools = Tools::install(Progress::Silent).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (ministack, mut process) = Ministack::start(&tools, &Settings::default(), folder.path(), true)
@@ -81,10 +102,21 @@ mod tests {
                 }
                 Ok(())
             };
-            let done = session(&file, &ministack, &stack, Progress::Silent, work).await;
+            let is_back = Cell::new(false);
+            let put_back = async {
+                is_back.set(true);
+                Ok(())
+            };
+            let done =
+                session_that_puts_back(&file, &ministack, &stack, Progress::Silent, work, put_back).await;
             assert_eq!(done.is_err(), fails);
             assert_eq!(secret().await, r#"{"credentials":[]}"#);
+            assert!(is_back.get());
         }
+        let put_back = async { Err(Error::Usage("put back".to_owned())) };
+        let work = async { Ok(()) };
+        let done = session_that_puts_back(&file, &ministack, &stack, Progress::Silent, work, put_back).await;
+        assert_eq!(done.unwrap_err().to_string(), "put back");
 
         process.kill().unwrap();
         process.wait().unwrap();

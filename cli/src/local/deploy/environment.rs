@@ -169,7 +169,7 @@ impl Environment {
         let client = self.pushes.step_functions();
         let ended = follow::follow(&client, &self.pushes.execution_arn(&push.push_id)?, |_| ()).await?;
         let took = ended.took.as_secs_f64();
-        check_succeeded(&push.push_id, ended)?;
+        check_succeeded(&push.push_id, &ended)?;
         step.done(&format!(
             "{}: delivered push {} in {took:.1} s",
             self.name, push.push_id
