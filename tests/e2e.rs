@@ -16,6 +16,7 @@ mod checkpoints;
 mod commit_status;
 mod credentials;
 mod deepest;
+mod deployer;
 mod deployments;
 mod fixtures;
 mod histories;

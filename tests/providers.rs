@@ -320,10 +320,13 @@ async fn events(scene: &Scene, action: &str, input: &Value) -> Value {
         .value()
 }
 
-/// Adds the rule for a further source, as docs/operations.md shows it.
+/// Adds the rule for a further source, as docs/guides/git-hosts.md shows it.
 async fn add_rule(scene: &Scene) {
-    let guide =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md")).unwrap();
+    let guide = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../docs/guides/git-hosts.md"
+    ))
+    .unwrap();
     let argument = |command: &str, option: &str| {
         let line = guide.lines().find(|line| line.starts_with(command)).unwrap();
         let (_, quoted) = line.split_once(&format!("--{option} '")).unwrap();

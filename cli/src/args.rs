@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use clap_markdown::MarkdownOptions;
 
 use crate::Error;
 use crate::audit::AuditCommand;
@@ -40,11 +41,14 @@ pub struct Cli {
 pub enum Command {
     /// Build this checkout and deploy it to AWS, with SAM CLI and cargo-lambda in the versions that it was tested with.
     ///
+    /// With --release it deploys a release, whose functions are built already: without a checkout, and without a compiler.
+    ///
     /// A new stack's parameters are asked for, each with what it is, unless those without a default are given. A stack that is there
     /// keeps what is not given.
     #[command(after_help = "Examples:\n  \
         push-code deploy\n  \
-        push-code deploy --parameter AllowedRepositories='group/**' --parameter NotificationEmail=ops@example.com --yes")]
+        push-code deploy --parameter AllowedRepositories='group/**' --parameter NotificationEmail=ops@example.com --yes\n  \
+        push-code deploy --release push-code-1.0.0.tar.gz")]
     Deploy(DeployArgs),
     /// Deliver one commit straight to a bucket, without webhook and state machine: a smoke test.
     Push(PushArgs),
@@ -95,6 +99,9 @@ pub enum Command {
         /// The command below.
         command: Vec<String>,
     },
+    /// Print all commands with their options as Markdown, which is docs/reference/cli.md.
+    #[command(hide = true)]
+    Reference,
 }
 
 /// Writes completions for `shell` to `out`.
@@ -105,6 +112,17 @@ pub fn completions(shell: clap_complete::Shell, out: &mut impl Write) -> std::io
     let mut written = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "push-code", &mut written);
     out.write_all(&written)
+}
+
+/// Returns all commands with their options, as Markdown.
+#[must_use]
+pub fn reference() -> String {
+    let options = MarkdownOptions::new()
+        .title("Commands".to_owned())
+        .show_footer(false);
+    clap_markdown::help_markdown_command_custom(&Cli::command(), &options)
+        .trim_end()
+        .to_owned()
 }
 
 /// Writes the manual page of the command that `path` names to `out`.
@@ -141,6 +159,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_page_of_commands_is_what_the_command_line_says() {
+        let page = include_str!("../../docs/reference/cli.md");
+        assert_eq!(
+            page.trim_end(),
+            reference(),
+            "write it anew: push-code reference > docs/reference/cli.md"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use push_code::args::{Cli, Command, completions, man};
+use push_code::args::{Cli, Command, completions, man, reference};
 use push_code::results::Results;
 use push_code::{
     Error, audit, board, deploy, deployments, doctor, explain, local, push, pushes, retry, sources, verify,
@@ -55,6 +55,7 @@ async fn run(cli: Cli, results: &mut Results<Stdout>) -> Result<bool, Error> {
             .map(|()| true)
             .map_err(Error::io("write to", Path::new("standard output"))),
         Command::Man { command } => man(&command, results.writer()).map(|()| true),
+        Command::Reference => results.text(reference()).map(|()| true),
         Command::Deploy(args) => deploy::run(args, results, progress).await.map(|()| true),
         Command::Deployments(command) => deployments::run(command, results, progress).await,
         Command::Pushes(command) => pushes::run(command, results, progress).await,

@@ -1,7 +1,9 @@
 //! Compares the tables of the guides with the code and the template.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::error::Explanation;
 use domain::source::{Limits, Options, Provider, SourceSettings};
@@ -11,11 +13,11 @@ use webhook::{WebhookSecret, not_sent, proof};
 
 use crate::functions::timeout_of;
 use crate::numbers::{grouped, with_unit};
-use crate::project::{entries, read, resources, root, template, templates, variants};
+use crate::project::{entries, pages, read, resources, root, template, templates, texts, variants};
 
 /// Returns the rows of the first table below a heading, such as `## Parameters`.
 pub fn table(guide: &str, heading: &str) -> Vec<Vec<String>> {
-    let text = read(guide);
+    let text = format!("\n{}", read(guide));
     let Some((_, section)) = text.split_once(&format!("\n{heading}\n")) else {
         unreachable!("{guide} has no {heading}")
     };
@@ -35,11 +37,14 @@ pub fn code_in(text: &str) -> BTreeSet<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// The templates, each with the guide that has its tables.
-fn guides() -> [(&'static str, Value); 2] {
+/// The templates, each with the pages that have its parameters and outputs, and its alarms.
+fn guides() -> [([&'static str; 2], Value); 2] {
     templates().map(|(file, template)| match file {
-        "template.yaml" => ("docs/operations.md", template),
-        _ => ("docs/delivery.md", template),
+        "template.yaml" => (
+            ["docs/reference/template.md", "docs/operate/monitoring.md"],
+            template,
+        ),
+        _ => (["docs/delivery.md"; 2], template),
     })
 }
 
@@ -59,7 +64,7 @@ fn assert_rows(guide: &str, heading: &str, expected: impl Iterator<Item = Vec<St
 
 #[test]
 fn the_table_of_parameters_is_the_templates() {
-    for (guide, template) in guides() {
+    for ([guide, _], template) in guides() {
         let parameters = entries(&template["Parameters"]).map(|(name, parameter)| {
             let default = match &parameter["Default"] {
                 Value::Null => "none: it has to be given".to_owned(),
@@ -76,7 +81,7 @@ fn the_table_of_parameters_is_the_templates() {
 
 #[test]
 fn the_table_of_outputs_is_the_templates() {
-    for (guide, template) in guides() {
+    for ([guide, _], template) in guides() {
         let outputs = entries(&template["Outputs"]).map(|(name, output)| {
             let description = output["Description"].as_str().unwrap();
             vec![format!("`{name}`"), description.to_owned()]
@@ -87,7 +92,7 @@ fn the_table_of_outputs_is_the_templates() {
 
 #[test]
 fn the_table_of_alarms_is_the_templates() {
-    for (guide, template) in guides() {
+    for ([_, guide], template) in guides() {
         let alarms = resources(&template, "AWS::CloudWatch::Alarm").map(|(name, alarm)| {
             let description = alarm["AlarmDescription"].as_str().unwrap();
             vec![format!("`{name}`"), description.to_owned()]
@@ -98,7 +103,7 @@ fn the_table_of_alarms_is_the_templates() {
 
 #[test]
 fn the_guide_says_of_each_git_host_what_it_does_not_send() {
-    let table = table("docs/operations.md", "## Missed pushes");
+    let table = table("docs/operate/missed-pushes.md", "# Missed pushes");
     for provider in Provider::ALL {
         let row = [provider.name().to_owned(), not_sent(provider).join("; ")];
         assert!(table.contains(&row.to_vec()), "{table:#?} has no {row:#?}");
@@ -107,7 +112,7 @@ fn the_guide_says_of_each_git_host_what_it_does_not_send() {
 
 #[test]
 fn the_guide_says_of_each_git_host_how_its_webhooks_are_proven() {
-    let table = table("docs/operations.md", "## Git hosts and their webhooks");
+    let table = table("docs/guides/git-hosts.md", "# Git hosts and their webhooks");
     assert_eq!(table.len(), Provider::ALL.len());
     for (row, provider) in table.iter().zip(Provider::ALL) {
         let [host, name, choose, pushes, proven, id] = &row[..] else {
@@ -146,7 +151,7 @@ fn the_page_of_errors_is_the_catalogue() {
         });
         sections.collect::<Vec<_>>().join("\n")
     };
-    let page = read("docs/errors.md");
+    let page = read("docs/operate/errors.md");
     let (_, told) = page.split_once("## The errors of the functions\n\n").unwrap();
     let (of_functions, of_aws) = told
         .split_once("\n## The errors of AWS and of executions\n\n")
@@ -178,7 +183,7 @@ fn the_table_of_options_has_every_option_with_its_values() {
         })
         .collect();
     options.sort();
-    let mut told: Vec<_> = table("docs/operations.md", "### Options")
+    let mut told: Vec<_> = table("docs/reference/options.md", "# Options")
         .into_iter()
         .map(|row| {
             let [name, values, does] = &row[..] else {
@@ -208,7 +213,7 @@ fn the_table_of_limits_has_every_limit_with_its_default() {
         })
         .collect();
     limits.sort();
-    let mut told: Vec<_> = table("docs/operations.md", "### Limits")
+    let mut told: Vec<_> = table("docs/reference/options.md", "## Limits")
         .into_iter()
         .map(|row| {
             let [name, unit, default, bounded_by] = &row[..] else {
@@ -226,12 +231,10 @@ fn the_table_of_limits_has_every_limit_with_its_default() {
     assert_eq!(told, limits);
 }
 
-/// Returns the JSON examples of a section.
-fn examples(guide: &str, heading: &str) -> Vec<String> {
-    let text = read(guide);
-    let (_, section) = text.split_once(&format!("\n{heading}\n")).unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap_or((section, ""));
-    let examples = section.split("```json\n").skip(1);
+/// Returns the JSON examples of a page.
+fn examples(page: &str) -> Vec<String> {
+    let text = read(page);
+    let examples = text.split("```json\n").skip(1);
     examples
         .map(|example| example.split_once("```").unwrap().0.to_owned())
         .collect()
@@ -239,7 +242,7 @@ fn examples(guide: &str, heading: &str) -> Vec<String> {
 
 #[test]
 fn the_example_of_settings_is_read_by_the_code_that_reads_them() {
-    let examples = examples("docs/operations.md", "## Settings of a source");
+    let examples = examples("docs/reference/settings.md");
     let [settings] = &examples[..] else {
         panic!("there is one example");
     };
@@ -267,7 +270,7 @@ fn the_schema_of_settings_is_that_of_the_code_and_refuses_what_the_code_refuses(
         "write it anew: push-code sources schema > docs/source.schema.json"
     );
     let validator = jsonschema::validator_for(&schema).unwrap();
-    let example = &examples("docs/operations.md", "## Settings of a source")[0];
+    let example = &examples("docs/reference/settings.md")[0];
     let example: Value = serde_json::from_str(example).unwrap();
     assert!(validator.is_valid(&example));
     for pointer in [
@@ -298,7 +301,7 @@ fn the_schema_of_settings_is_that_of_the_code_and_refuses_what_the_code_refuses(
 
 #[test]
 fn the_examples_of_secrets_are_read_by_the_code_that_reads_secrets() {
-    let secrets = examples("docs/operations.md", "## Secrets");
+    let secrets = examples("docs/reference/secrets.md");
     let [token, signing, git] = &secrets[..] else {
         panic!("there are three examples");
     };
@@ -324,30 +327,25 @@ fn the_examples_of_secrets_are_read_by_the_code_that_reads_secrets() {
         "{secret}"
     );
     let source = "gitlab".parse().unwrap();
-    for secret in examples("README.md", "## Deploy").into_iter().chain([secret]) {
-        let read = |text: String| GitSecret::parse(&source, &text.into(), &Arc::default());
-        read(secret.clone()).unwrap_or_else(|error| panic!("{error}: {secret}"));
-        let misspelt = secret.replacen("\"credentials\"", "\"credential\"", 1);
-        assert!(read(misspelt).is_err());
-    }
+    let read = |text: String| GitSecret::parse(&source, &text.into(), &Arc::default());
+    read(secret.clone()).unwrap_or_else(|error| panic!("{error}: {secret}"));
+    let misspelt = secret.replacen("\"credentials\"", "\"credential\"", 1);
+    assert!(read(misspelt).is_err());
 }
 
 #[test]
 fn every_name_of_an_output_or_an_alarm_in_the_guides_is_the_templates() {
     let (push, delivery) = (template(), templates()[1].1.clone());
-    for guide in [
-        "README.md",
-        "docs/architecture.md",
-        "docs/operations.md",
-        "docs/first-hour-on-aws.md",
-        "SECURITY.md",
-        "docs/delivery.md",
-    ] {
+    // An example has a template with outputs of its own.
+    let guides = pages().into_iter();
+    for page in guides.filter(|page| !page.starts_with(root().join("examples"))) {
+        let guide = page.display();
         // The delivery's guide also names outputs of the stack of the pushes.
         let is = |part: &str, name: &str| {
-            push[part][name].is_object() || (guide == "docs/delivery.md" && delivery[part][name].is_object())
+            push[part][name].is_object()
+                || (page.ends_with("docs/delivery.md") && delivery[part][name].is_object())
         };
-        let text = read(guide);
+        let text = fs::read_to_string(&page).unwrap();
         for name in code_in(&text) {
             let word = name.chars().all(char::is_alphanumeric);
             if word && (name.ends_with("Alarm") || name.ends_with("Rule")) {
@@ -363,5 +361,59 @@ fn every_name_of_an_output_or_an_alarm_in_the_guides_is_the_templates() {
                 assert!(is("Outputs", &name), "{guide}: {name}");
             }
         }
+    }
+}
+
+/// The pauses between attempts are those of `Fetch` and `Upload`, which have all kinds of them, and of `Record`.
+#[test]
+fn the_table_of_attempts_is_the_state_machines() {
+    let definition: Value = serde_json::from_str(&read("statemachine/push.asl.json")).unwrap();
+    let rows = [
+        ("Fetch", "GitHostUnreachable"),
+        ("Upload", "DestinationContended"),
+        ("Record", "States.Timeout"),
+        ("Fetch", "Lambda.ServiceException"),
+        ("Fetch", "Lambda.TooManyRequestsException"),
+    ];
+    let expected: Vec<_> = rows
+        .iter()
+        .map(|(state, error)| {
+            let retries = definition["States"][state]["Retry"].as_array().unwrap();
+            let retry = retries
+                .iter()
+                .find(|retry| texts(&retry["ErrorEquals"]).contains(error))
+                .unwrap();
+            let number = |name: &str| retry[name].as_u64().unwrap();
+            assert_eq!(
+                (number("BackoffRate"), &retry["JitterStrategy"]),
+                (2, &json!("FULL"))
+            );
+            let (attempts, first, longest) = (
+                number("MaxAttempts"),
+                number("IntervalSeconds"),
+                number("MaxDelaySeconds"),
+            );
+            let pauses = (0..attempts).map(|attempt| longest.min(first << attempt));
+            vec![
+                attempts.to_string(),
+                format!("{first} s"),
+                format!("{longest} s"),
+                minutes(pauses.sum()),
+            ]
+        })
+        .collect();
+    let told: Vec<_> = table("docs/operate/errors.md", "## How often a state is tried")
+        .iter()
+        .map(|row| row[1..].to_vec())
+        .collect();
+    assert_eq!(told, expected);
+}
+
+/// Returns a time as the pages have it: `4.5 min`, `56 min` or `2 h 5 min`.
+fn minutes(seconds: u64) -> String {
+    match seconds {
+        0..600 => format!("{:.1} min", Duration::from_secs(seconds).as_secs_f64() / 60.0),
+        600..3600 => format!("{} min", (seconds + 30) / 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
 }

@@ -12,7 +12,7 @@ use crate::docs::{code_in, table};
 use crate::machine::{Machine, machines};
 use crate::project::{entries, items, read, resources, root, template, texts};
 
-const GUIDE: &str = "docs/events.md";
+const GUIDE: &str = "docs/reference/events.md";
 
 /// Returns the schemas in `docs/events`, by the types of the events.
 fn schemas() -> BTreeMap<String, Value> {
@@ -258,7 +258,7 @@ fn the_guide_has_every_field_and_an_example_of_every_event() {
         "expired",
         "failed"
     ])) {
-        let link = format!("(events/push-{}.json)", file.as_str().unwrap());
+        let link = format!("(../events/push-{}.json)", file.as_str().unwrap());
         assert!(text.contains(&link), "{link}");
     }
 }

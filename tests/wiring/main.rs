@@ -7,10 +7,13 @@
     reason = "a helper that cannot read what it is to check has failed the test"
 )]
 
+mod handlers;
+mod iam;
 mod machine;
 mod metrics;
 mod numbers;
 mod project;
+mod transform;
 
 mod architecture;
 mod buckets;
@@ -18,12 +21,15 @@ mod codepipeline;
 mod cross_account;
 mod definition;
 mod dependencies;
+mod deployer;
 mod docs;
 mod events;
 mod example;
 mod failures;
 mod functions;
+mod links;
 mod network;
+mod release;
 mod rights;
 mod roles;
 mod settings;

@@ -19,11 +19,13 @@ fn the_endpoints_are_those_of_the_services_that_functions_in_the_subnets_call() 
             }
         }
     }
-    let told = table("docs/network.md", "## Endpoints").into_iter().map(|row| {
-        let [service, _, functions] = &row[..] else {
-            panic!("{row:?}");
-        };
-        (service.trim_matches('`').to_owned(), code_in(functions))
-    });
+    let told = table("docs/install/network.md", "## Endpoints")
+        .into_iter()
+        .map(|row| {
+            let [service, _, functions] = &row[..] else {
+                panic!("{row:?}");
+            };
+            (service.trim_matches('`').to_owned(), code_in(functions))
+        });
     assert_eq!(told.collect::<BTreeMap<_, _>>(), called);
 }

@@ -82,7 +82,7 @@ fn the_report_goes_to_the_event_bus() {
     let bus = destination["Destination"]["Fn::Sub"].as_str().unwrap();
     assert!(bus.ends_with(":event-bus/${EventBusName}"), "{bus}");
     // The guide names the fields of the report.
-    let guide = read("docs/operations.md");
+    let guide = read("docs/operate/missed-pushes.md");
     let report = serde_json::to_value(Report::default()).unwrap();
     for (field, value) in entries(&report) {
         let is_list = serde_json::from_value::<Listing<SkippedRepository>>(value.clone()).is_ok();

@@ -112,7 +112,7 @@ fn the_rule_of_codecommit_sends_what_accept_reads() {
     let request = r#"{"version":"2.0","source_name":"codecommit","event":{}}"#;
     assert!(serde_json::from_str::<accept::event::SourceEvent>(request).is_err());
 
-    let guide = read("docs/operations.md");
+    let guide = read("docs/guides/git-hosts.md");
     let escaped = input.replace("${SourceName}", "NAME").replace('"', "\\\"");
     assert!(guide.contains(&escaped), "{escaped}");
     let name = rule["Name"]["Fn::Sub"].as_str().unwrap();

@@ -186,7 +186,7 @@ fn settings_check(settings: &Result<domain::source::SourceSettings, String>) -> 
         Ok(settings) => Check::ok(
             SUBJECT,
             format!(
-                "the functions can read them; the host is a {}",
+                "the functions can read them; the kind of git host is {}",
                 settings.provider.name()
             ),
         ),

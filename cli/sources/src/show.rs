@@ -32,7 +32,7 @@ pub enum Secret<T> {
     Missing,
     /// It was deleted.
     Deleted,
-    /// It is not in the form that docs/operations.md shows.
+    /// It does not have the form of such a secret.
     Malformed {
         /// Why not. The secret is not quoted.
         reason: String,

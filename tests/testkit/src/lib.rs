@@ -7,6 +7,7 @@
 )]
 
 pub mod aws;
+pub mod aws_cli;
 pub mod codecommit;
 pub mod endless;
 pub mod git;

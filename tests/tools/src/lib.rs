@@ -1,4 +1,4 @@
-//! The programs that tests run besides git: Git LFS, GnuPG, OpenSSH and unzip.
+//! The programs that tests run besides git: Chromium, curl, Git LFS, GnuPG, jq, OpenSSH, OpenSSL and unzip.
 //!
 //! The script `find` of this package looks for them on this machine, and takes those that are missing from Debian's packages
 //! into the cache. The build script runs it before the tests are built.

@@ -32,7 +32,7 @@ pub async fn webhook(store: &Store, name: &SourceName, settings: Option<Provider
         Err(error) => {
             let (line, column) = (error.line(), error.column());
             let reason = format!("it is malformed: see line {line}, column {column}");
-            let remedy = "Write it in the form that docs/operations.md shows.";
+            let remedy = "Write it in the form that docs/reference/secrets.md shows.";
             return Ok(Check::wrong(SUBJECT, reason, remedy));
         }
     };
@@ -85,7 +85,7 @@ pub async fn git(
             (Some(secret), Check::ok(SUBJECT, found))
         }
         Err(error) => {
-            let remedy = "Write it in the form that docs/operations.md shows.";
+            let remedy = "Write it in the form that docs/reference/secrets.md shows.";
             (None, Check::wrong(SUBJECT, chain(&error), remedy))
         }
     })

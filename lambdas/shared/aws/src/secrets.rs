@@ -46,7 +46,7 @@ pub enum SecretError {
         source: AwsFailure,
     },
     /// The secret is malformed. The message never quotes it.
-    #[error("the secret {name} is not in the form that docs/operations.md shows: {reason}")]
+    #[error("the secret {name} does not have the form of such a secret: {reason}")]
     Invalid {
         /// The secret's name.
         name: String,

@@ -387,7 +387,7 @@ mod tests {
     #[test]
     fn the_documentation_shows_the_secret_as_it_is_read() {
         let read = |text: &str| serde_json::from_str::<GitSecretJson>(text).unwrap();
-        let all = read(&documented("docs/operations.md", "**git secret**"));
+        let all = read(&documented("docs/reference/secrets.md", "**git secret**"));
         let kinds: Vec<_> = all.credentials.iter().map(|entry| kind(&entry.login)).collect();
         assert_eq!(kinds, ["password", "key", "app", "codecommit"]);
         assert!(all.credentials[0].repositories.is_some());

@@ -55,7 +55,7 @@ impl Total {
     }
 }
 
-/// The list prices of us-east-1 in November 2026, in billionths of a dollar. docs/operations.md explains the estimate.
+/// The list prices of us-east-1 in November 2026, in billionths of a dollar. docs/operate/cost.md explains the estimate.
 mod price {
     /// A second of a function with 1 GiB on x86_64.
     pub const GIB_SECOND: u64 = 16_667;

@@ -1,5 +1,5 @@
 //! The catalogue of errors. Each has a code, which is the error's name in the Step Functions console, a class, and a
-//! remedy. `docs/operations.md` has the same list for people.
+//! remedy. `docs/operate/errors.md` has the same list for people.
 
 /// Whether a retry can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +105,7 @@ catalogue! {
     /// The process that speaks to the git host has crashed on its response, or did not have enough memory for it.
     TransferDied: Permanent, "See what the host sends at the URL that the message names: a redirect without a host, a proxy's login page or endless refs may crash it. If the repository is right and large, raise the function's memory in the template.";
     /// The repository uses something that cannot be delivered.
-    RepositoryUnsupported: Permanent, "See docs/operations.md for what is supported.";
+    RepositoryUnsupported: Permanent, "Change in the repository what the message names: SHA-256 ids, LFS servers over SSH, LFS extensions and names of more than 1,500 bytes cannot be delivered.";
     /// The push exceeds a limit of the source's options.
     LimitExceeded: Permanent, "Make the repository smaller, or raise the limit that the message names in the source's options.";
     /// A path in the repository cannot be in a zip.
@@ -143,7 +143,7 @@ catalogue! {
     /// Secrets Manager does not respond.
     SecretUnavailable: Transient, "Check the AWS Health Dashboard for Secrets Manager, then retry the push (push-code retry), or start the execution of a deployment again with the same input.";
     /// Secrets Manager refuses the request, or the secret is malformed.
-    SecretInvalid: Permanent, "Correct the secret that the message names; docs/operations.md shows its form.";
+    SecretInvalid: Permanent, "Correct the secret that the message names, until push-code sources test NAME finds nothing wrong with it. Then retry the push (push-code retry).";
     /// DynamoDB does not respond.
     AuditUnavailable: Transient, "Check the AWS Health Dashboard for DynamoDB, then retry the push (push-code retry), or start the execution of a deployment again with the same input.";
     /// Others write to the same trail at the same time.
@@ -179,7 +179,7 @@ catalogue! {
     /// A function changes, and no version of it would be published.
     NothingPublished: Permanent, "Give the function AutoPublishAlias: next, and no AutoPublishCodeSha256 of its own, and push again.";
     /// A function of the settings has no alias `live` that the workflow can move.
-    LiveAliasMissing: Permanent, "Give the function the alias live as docs/delivery.md shows it, or take the function out of the settings.";
+    LiveAliasMissing: Permanent, "Give the function AutoPublishAlias: next and an AWS::Lambda::Alias named live, or take the function out of the settings.";
     /// CloudFormation refuses the change set.
     ChangeRefused: Permanent, "Correct the template or the parameters as the message says, and push again.";
     /// The stack was changed after the plan was made.

@@ -68,7 +68,7 @@ pub enum Provider {
     AzureDevOps,
     /// AWS CodeCommit, which sends events and calls no webhook.
     CodeCommit,
-    /// Whatever sends the JSON that docs/operations.md shows, signed by Standard Webhooks.
+    /// Whatever sends the JSON that docs/guides/git-hosts.md shows, signed by Standard Webhooks.
     Generic,
 }
 

@@ -1,4 +1,4 @@
-//! The webhook of a host that is not known, or of a script: JSON of our own, which docs/operations.md shows, signed by Standard
+//! The webhook of a host that is not known, or of a script: JSON of our own, which docs/guides/git-hosts.md shows, signed by Standard
 //! Webhooks.
 
 use domain::push::SourceName;
@@ -22,7 +22,7 @@ pub(crate) const WEBHOOKS: Webhooks = Webhooks {
     read,
     deliver,
     setup: &[
-        "Let it send the JSON that docs/operations.md shows to the URL, signed by Standard Webhooks with the secret.",
+        "Let it send the JSON that docs/guides/git-hosts.md shows to the URL, signed by Standard Webhooks with the secret.",
     ],
     not_sent: &["whatever it does not send"],
 };

@@ -231,7 +231,7 @@ fn a_form_that_its_host_does_not_sign_is_refused_with_what_to_choose() {
 
 #[test]
 fn the_documentation_shows_the_secrets_as_they_are_read() {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/operations.md");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/reference/secrets.md");
     let text = std::fs::read_to_string(page).unwrap();
     let (_, section) = text.split_once("**webhook secret**").unwrap();
     let shown: Vec<_> = section
