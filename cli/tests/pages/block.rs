@@ -82,7 +82,8 @@ impl Block {
     /// Returns its commands as a part of a script that ends with the first one that fails. Those that `find_something` may end
     /// with 1, and must if their lines say that they can.
     pub fn script(&self, page: &Path, find_something: &[&str]) -> String {
-        let mut script = format!("echo '-- {}:{}' >&2\n", page.display(), self.line);
+        // People read on when the pushes that they have started have ended.
+        let mut script = format!("settle; echo '-- {}:{}' >&2\n", page.display(), self.line);
         for line in self.commands.lines() {
             let (command, comment) = line.split_once(" #").unwrap_or((line, ""));
             let finds = comment.contains("exits with 1")

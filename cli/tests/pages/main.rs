@@ -16,7 +16,7 @@ use block::{Block, Run};
 use world::World;
 
 /// Commands that end with 1 in the world of this test, in which a push has failed. Their pages say that they may.
-const FIND_SOMETHING: [&str; 1] = ["push-code pushes failed"];
+const FIND_SOMETHING: [&str; 2] = ["push-code pushes failed", "push-code pushes show"];
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))

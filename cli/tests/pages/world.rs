@@ -17,6 +17,14 @@ use webhook::gitlab::{Commit, Delivery, Person, PushHook};
 
 const REPOSITORY: &str = "group/project";
 const TOKEN: &str = "glpat-token";
+/// A function of the shell that waits until no push is open.
+const SETTLE: &str = r#"settle() {
+  for _ in {1..300}; do
+    if push-code pushes list --status open --output json --quiet | jq -e '.pushes == []' >/dev/null; then return; fi
+    sleep 0.2
+  done
+  return 1
+}"#;
 /// The pages whose push is the one that has failed.
 const OF_FAILURES: [&str; 2] = ["docs/operate/on-call.md", "docs/operate/retry.md"];
 
@@ -113,7 +121,10 @@ impl World {
         if beside.exists() {
             std::fs::copy(beside, folder.path().join("template.yaml")).unwrap();
         }
-        let script = format!("set -euo pipefail\n{}", self.with_values(page, commands));
+        let script = format!(
+            "set -euo pipefail\n{SETTLE}\n{}",
+            self.with_values(page, commands)
+        );
         let bin = Path::new(env!("CARGO_BIN_EXE_push-code")).parent().unwrap();
         let path = std::env::join_paths(
             [bin, &self.aws_cli]
