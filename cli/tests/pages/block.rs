@@ -68,14 +68,12 @@ pub fn all(text: &str) -> Result<Vec<Block>, String> {
 
 /// Returns the text with the command as it is called if it was installed.
 pub fn as_installed(text: &str) -> String {
-    [
-        "cargo run --quiet --locked -- ",
-        "cargo run --locked -- ",
-        "cargo run --quiet -- ",
-        "cargo run -- ",
-    ]
-    .iter()
-    .fold(text.to_owned(), |text, before| text.replace(before, "push-code "))
+    ["--quiet ", "--locked "]
+        .iter()
+        .fold(text.to_owned(), |text, flag| {
+            text.replace(&format!("cargo run {flag}"), "cargo run ")
+        })
+        .replace("cargo run -- ", "push-code ")
 }
 
 impl Block {
