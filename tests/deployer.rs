@@ -11,7 +11,7 @@ use local_aws::application::PUSH_CODE;
 use local_aws::architecture::Architecture;
 use local_aws::build::{Build, build};
 use local_aws::checkout::Checkout;
-use local_aws::sam;
+use local_aws::sam::{self, Target};
 use local_aws::tools::Tools;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -109,7 +109,11 @@ impl Deployer {
         let deployed = sam::deploy_to(
             &self.config,
             self.tools.sam(),
-            (STACK, &parameters),
+            Target {
+                name: STACK,
+                parameters: &parameters,
+                tags: &tags(),
+            },
             (self.checkout.root(), &self.built.template),
             (&log, Progress::Silent),
         )
@@ -152,6 +156,12 @@ impl Deployer {
 
 fn read(log: &Path) -> String {
     std::fs::read_to_string(log).unwrap_or_default()
+}
+
+/// The tags of the stack, one of them with all that makes sam read it in another way if it is not quoted.
+fn tags() -> BTreeMap<String, String> {
+    let tags = [("team", "delivery"), ("cost centre", "a b=c")];
+    tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
 }
 
 #[tokio::test]
@@ -198,6 +208,7 @@ async fn the_stack_is_deployed_with_the_policies_of_a_deployer_and_not_without_a
     let deployed = deployer.deploy(&new).await.unwrap();
     let table = deployed.output("TableName").unwrap();
     assert!(table.starts_with("push-code-AuditTable-"), "{table}");
+    assert_eq!(stacks.stack(STACK).await.unwrap().unwrap().tags, tags());
     // An update asks for more.
     deployer.deploy(&[("LogRetentionDays", "7")]).await.unwrap();
 

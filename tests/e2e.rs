@@ -37,6 +37,7 @@ mod sources;
 mod strict;
 mod sweep;
 mod unhappy;
+mod upgrade;
 mod watch;
 
 use chrono::Utc;

@@ -74,7 +74,7 @@ async fn a_redriven_execution_fetches_nothing_again_if_the_decision_is_the_same(
 }
 
 /// Forwards connections to a git host, once the gate is open. Until then they hang.
-async fn gate(to: String, is_open: Arc<AtomicBool>) -> String {
+pub async fn gate(to: String, is_open: Arc<AtomicBool>) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

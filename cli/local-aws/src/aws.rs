@@ -54,6 +54,20 @@ impl StackOptions {
             account => format!("{account}/{}", self.name),
         }
     }
+
+    /// Returns the template's parameters, with those that a local AWS needs.
+    fn all_parameters(&self) -> BTreeMap<String, String> {
+        let mut parameters = self.parameters.clone();
+        for (name, value) in [("Architecture", Architecture::THIS.name())]
+            .iter()
+            .chain(self.application.local_parameters)
+        {
+            parameters
+                .entry((*name).to_owned())
+                .or_insert_with(|| (*value).to_owned());
+        }
+        parameters
+    }
 }
 
 /// What one command records of a local AWS for the next one.
@@ -199,7 +213,29 @@ impl LocalAws {
         let Some(wanted) = self.wanted(&built, options) else {
             return self.stack_named(&options.place());
         };
-        let deployed = self.deploy_wanted(wanted, &built, options).await?;
+        self.deploy_unrecorded_as(wanted, &built.template, options).await
+    }
+
+    /// Deploys another version of an application as one more stack, or over one, which is not recorded: the template names
+    /// functions that are built already.
+    ///
+    /// # Errors
+    /// Returns an error if the deployment fails.
+    pub async fn deploy_template(&self, template: &Path, options: &StackOptions) -> Result<Stack, Error> {
+        let wanted = Wanted {
+            parameters: options.all_parameters(),
+            fingerprint: String::new(),
+        };
+        self.deploy_unrecorded_as(wanted, template, options).await
+    }
+
+    async fn deploy_unrecorded_as(
+        &self,
+        wanted: Wanted,
+        template: &Path,
+        options: &StackOptions,
+    ) -> Result<Stack, Error> {
+        let deployed = self.deploy_wanted(wanted, template, options).await?;
         let config = self.record.ministack.sdk_config_of(&options.access_key);
         Ok(Stack::new(&options.name, deployed.outputs, config))
     }
@@ -215,24 +251,16 @@ impl LocalAws {
             deployed.fingerprint.clear();
             self.save()?;
         }
-        let deployed = self.deploy_wanted(wanted, built, options).await?;
+        let deployed = self.deploy_wanted(wanted, &built.template, options).await?;
         self.record.stacks.insert(place, deployed);
         self.save()
     }
 
     /// Returns what is to be deployed, or `None` if it is recorded as deployed as the options say.
     fn wanted(&self, built: &Build, options: &StackOptions) -> Option<Wanted> {
-        let mut parameters = options.parameters.clone();
-        for (name, value) in [("Architecture", Architecture::THIS.name())]
-            .iter()
-            .chain(options.application.local_parameters)
-        {
-            parameters
-                .entry((*name).to_owned())
-                .or_insert_with(|| (*value).to_owned());
-        }
+        let parameters = options.all_parameters();
         let endpoint = self.endpoint();
-        let deployment = self.deployment(built, options, (&parameters, &endpoint));
+        let deployment = self.deployment(&built.template, options, (&parameters, &endpoint));
         let fingerprint = deployment.fingerprint(&built.fingerprint);
         let deployed = self.record.stacks.get(&options.place());
         let is_deployed = deployed.is_some_and(|deployed| deployed.fingerprint == fingerprint);
@@ -244,7 +272,7 @@ impl LocalAws {
 
     fn deployment<'a>(
         &'a self,
-        built: &'a Build,
+        template: &'a Path,
         options: &'a StackOptions,
         (parameters, endpoint): (&'a BTreeMap<String, String>, &'a str),
     ) -> Deployment<'a> {
@@ -255,7 +283,7 @@ impl LocalAws {
             endpoint,
             access_key: &options.access_key,
             secret_key: &self.record.ministack.secret_key,
-            template: &built.template,
+            template,
         }
     }
 
@@ -263,7 +291,7 @@ impl LocalAws {
     async fn deploy_wanted(
         &self,
         wanted: Wanted,
-        built: &Build,
+        template: &Path,
         options: &StackOptions,
     ) -> Result<Deployed, Error> {
         let StackOptions {
@@ -274,7 +302,7 @@ impl LocalAws {
             fingerprint,
         } = wanted;
         let endpoint = self.endpoint();
-        let deployment = self.deployment(built, options, (&parameters, &endpoint));
+        let deployment = self.deployment(template, options, (&parameters, &endpoint));
         let log = self
             .folder
             .join(format!("sam-deploy-{}.log", options.place().replace('/', "-")));

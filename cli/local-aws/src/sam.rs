@@ -170,8 +170,12 @@ impl Deployment<'_> {
         let defaults = checkout.template_folder(self.application).join("samconfig.toml");
         let files = (self.template, defaults.as_path());
         // All stacks share what they upload.
-        let stack = (self.name, REGION, None);
-        deploy(sam, stack, files, self.parameters, (log, progress)).await
+        let target = Target {
+            name: self.name,
+            parameters: self.parameters,
+            tags: &BTreeMap::new(),
+        };
+        deploy(sam, (target, REGION, None), files, (log, progress)).await
     }
 
     fn sam(&self, checkout: &Checkout, tools: &Sam) -> Command {
@@ -182,15 +186,25 @@ impl Deployment<'_> {
     }
 }
 
-/// Deploys Push Code to the AWS of a configuration, as the stack of this name with these parameters. Those that are not named
-/// keep their values. `folder` has the defaults of sam.
+/// What a stack is to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The template's parameters. If the stack exists, those that are not named keep their values.
+    pub parameters: &'a BTreeMap<String, String>,
+    /// All its tags.
+    pub tags: &'a BTreeMap<String, String>,
+}
+
+/// Deploys Push Code to the AWS of a configuration. `folder` has the defaults of sam.
 ///
 /// # Errors
 /// Returns [`Error::Deploy`] if that fails.
 pub async fn deploy_to(
     config: &SdkConfig,
     tools: &Sam,
-    (name, parameters): (&str, &BTreeMap<String, String>),
+    target: Target<'_>,
     (folder, template): (&Path, &Path),
     (log, progress): (&Path, Progress),
 ) -> Result<Stack, Error> {
@@ -201,19 +215,23 @@ pub async fn deploy_to(
     let files = (template, defaults.as_path());
     // The policy of a deployer names the stack's own uploads (docs/install/deployer-policy.json). `sam deploy --guided` does
     // the same.
-    let stack = (name, region.as_ref(), Some(name));
-    deploy(sam, stack, files, parameters, (log, progress)).await?;
-    Stack::deployed(name, config.clone()).await
+    let stack = (target, region.as_ref(), Some(target.name));
+    deploy(sam, stack, files, (log, progress)).await?;
+    Stack::deployed(target.name, config.clone()).await
 }
 
 /// Runs `sam deploy`, with all output in `log`. What it uploads is below `prefix`, or below that of the defaults if `None`.
 async fn deploy(
     mut sam: Command,
-    (name, region, prefix): (&str, &str, Option<&str>),
+    (target, region, prefix): (Target<'_>, &str, Option<&str>),
     (template, defaults): (&Path, &Path),
-    parameters: &BTreeMap<String, String>,
     (log, progress): (&Path, Progress),
 ) -> Result<(), Error> {
+    let Target {
+        name,
+        parameters,
+        tags,
+    } = target;
     let step = progress.step(format!("Deploying the stack {name} with sam deploy"));
     sam.args(["deploy", "--stack-name", name, "--region", region])
         .arg("--template-file")
@@ -232,6 +250,10 @@ async fn deploy(
     if !parameters.is_empty() {
         sam.arg("--parameter-overrides");
         sam.args(parameters.iter().map(|(name, value)| parameter(name, value)));
+    }
+    if !tags.is_empty() {
+        sam.arg("--tags");
+        sam.args(tags.iter().map(|(key, value)| tag(key, value)));
     }
     if !process::run_logged(&mut sam, log).await?.success() {
         return Err(Error::Deploy {
@@ -352,6 +374,11 @@ fn for_architecture(architecture: Architecture) -> String {
 fn parameter(name: &str, value: &str) -> String {
     let value = value.replace('\\', "\\\\").replace('"', "\\\"");
     format!("{name}=\"{value}\"")
+}
+
+/// Formats a tag for sam, quoted, because keys and values may contain spaces and equals signs. They contain no quotes.
+fn tag(key: &str, value: &str) -> String {
+    format!("\"{key}\"=\"{value}\"")
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod origin;
 mod parameters;
+mod tags;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use domain::source::Provider;
+use local_aws::sam::Target;
 use local_aws::stack::find;
 use local_aws::{Stack, login};
 use serde_json::json;
@@ -31,6 +33,9 @@ pub struct DeployArgs {
     /// A parameter of the template, as docs/reference/template.md lists them. May be repeated.
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parse_parameter)]
     parameters: Vec<(String, String)>,
+    /// A tag of the stack and of what it creates. May be repeated. A stack that is there keeps the tags that are not named.
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tags::parse)]
+    tags: Vec<(String, String)>,
     /// Deploy a release instead of building this checkout: its archive push-code-VERSION.tar.gz, or the folder that was in it. An
     /// archive is checked against SHA256SUMS if that file is beside it. The parameter Architecture chooses for which processors.
     #[arg(long, value_name = "PATH")]
@@ -100,6 +105,7 @@ pub async fn run(
     given
         .entry("Architecture".to_owned())
         .or_insert_with(|| architecture.to_string());
+    let tags = tags::of(existing.as_ref(), args.tags);
     // A stack that is there keeps the values that are not given.
     let provider = match existing {
         Some(_) => None,
@@ -109,10 +115,9 @@ pub async fn run(
         }
     };
     let verb = if provider.is_some() { "Create" } else { "Update" };
-    let values: Vec<_> = given
-        .iter()
-        .map(|(name, value)| format!("  {name} = {value}"))
-        .collect();
+    let values = given.iter().map(|(name, value)| format!("  {name} = {value}"));
+    let values = values.chain(tags.iter().map(|(key, value)| format!("  tag {key} = {value}")));
+    let values: Vec<_> = values.collect();
     let what = format!(
         "{verb} the stack {} in {region}, as {caller}, from {}:\n{}",
         args.stack,
@@ -124,8 +129,12 @@ pub async fn run(
     } else {
         agree(&format!("{what}\n{verb} it?"), "--yes")?;
     }
-    let stack = (args.stack.as_str(), &given);
-    let stack = origin.deploy(&config, stack, architecture, progress).await?;
+    let target = Target {
+        name: &args.stack,
+        parameters: &given,
+        tags: &tags,
+    };
+    let stack = origin.deploy(&config, target, architecture, progress).await?;
     results.put(json!({ "stack": stack.name(), "outputs": stack.outputs() }));
     results.text(match provider {
         Some(provider) => first_steps(&stack, provider)?,

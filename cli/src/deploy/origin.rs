@@ -100,14 +100,14 @@ impl Origin {
         })
     }
 
-    /// Builds what is not built yet, and deploys it as the stack of this name with these parameters.
+    /// Builds what is not built yet, and deploys it.
     ///
     /// # Errors
     /// Returns an error if the tools cannot be installed, or if the build or the deployment fails.
     pub async fn deploy(
         &self,
         config: &SdkConfig,
-        (name, parameters): (&str, &BTreeMap<String, String>),
+        target: sam::Target<'_>,
         architecture: Architecture,
         progress: Progress,
     ) -> Result<Stack, Error> {
@@ -116,15 +116,15 @@ impl Origin {
                 let (tools, built) = build(checkout, &PUSH_CODE, Profile::Release, progress).await?;
                 let log = checkout.folder()?.join("sam-deploy.log");
                 let files = (checkout.root(), built.template.as_path());
-                sam::deploy_to(config, tools.sam(), (name, parameters), files, (&log, progress)).await?
+                sam::deploy_to(config, tools.sam(), target, files, (&log, progress)).await?
             }
             Self::Release(release) => {
                 let tools = Sam::install(progress).await?;
                 // Not in the release, which may be removed afterwards.
-                let log = python_tools::cache_folder().join(format!("sam-deploy-{name}.log"));
+                let log = python_tools::cache_folder().join(format!("sam-deploy-{}.log", target.name));
                 let template = release.template(architecture);
                 let files = (release.folder(), template.as_path());
-                sam::deploy_to(config, &tools, (name, parameters), files, (&log, progress)).await?
+                sam::deploy_to(config, &tools, target, files, (&log, progress)).await?
             }
         };
         Ok(stack)
@@ -147,6 +147,7 @@ mod tests {
             change_set: None,
             parameters: of(architecture),
             outputs: BTreeMap::new(),
+            tags: BTreeMap::new(),
         }
     }
 

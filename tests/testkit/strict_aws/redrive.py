@@ -15,6 +15,9 @@ from ministack.services import eventbridge, stepfunctions
 # The context of each execution, by its ARN. It holds the variables.
 contexts = {}
 
+# The definition that each execution was started with, by its ARN. Redrives go on with it, also after an update.
+definitions = {}
+
 
 def add():
     """Add the operation to the local AWS."""
@@ -41,6 +44,8 @@ def of_one_run(execute):
         arn = context["Execution"]["Id"]
         contexts[arn] = context
         count = context["Execution"].setdefault("RedriveCount", 0)
+        if arn not in definitions:
+            definitions[arn] = stepfunctions._state_machines[context["StateMachine"]["Id"]]["definition"]
         try:
             return execute(state, state_input, *rest)
         finally:
@@ -79,7 +84,7 @@ def redrive(arn):
         execution, "ExecutionRedriven", {"executionRedrivenEventDetails": {"redriveCount": count}}
     )
     stepfunctions._emit_execution_status_event(execution)
-    definition = json.loads(stepfunctions._state_machines[execution["stateMachineArn"]]["definition"])
+    definition = json.loads(definitions[arn])
     run = (go_on, definition["States"], execution, details["name"], json.loads(details["input"]), context)
     threading.Thread(target=contextvars.copy_context().run, args=run, daemon=True).start()
     return json_response({"redriveDate": time.time()})

@@ -22,6 +22,8 @@ pub struct Stack {
     pub parameters: BTreeMap<String, String>,
     /// Its outputs.
     pub outputs: BTreeMap<String, String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
 }
 
 /// What can be done with a stack.
@@ -64,6 +66,7 @@ impl From<aws_sdk_cloudformation::types::Stack> for Stack {
     fn from(stack: aws_sdk_cloudformation::types::Stack) -> Self {
         let parameters = stack.parameters.unwrap_or_default().into_iter();
         let outputs = stack.outputs.unwrap_or_default().into_iter();
+        let tags = stack.tags.unwrap_or_default().into_iter();
         Self {
             id: stack.stack_id.unwrap_or_default(),
             status: stack
@@ -78,6 +81,7 @@ impl From<aws_sdk_cloudformation::types::Stack> for Stack {
             outputs: outputs
                 .filter_map(|output| Some((output.output_key?, output.output_value?)))
                 .collect(),
+            tags: tags.filter_map(|tag| Some((tag.key?, tag.value?))).collect(),
         }
     }
 }
