@@ -58,3 +58,38 @@ async fn pushes_that_have_failed_are_retried_the_oldest_first_and_the_newest_of_
     assert_eq!(object.metadata["commit"], second);
     assert_eq!(failed().await, [] as [PushState; 0]);
 }
+
+#[tokio::test]
+async fn a_failed_push_is_left_out_once_a_newer_one_of_its_ref_was_delivered() {
+    let (scene, _host) = Scene::over_http("overtaken", Options::default()).await;
+    let repository = scene.repository("group/overtaken");
+    let first = repository.commit_file("file", "first");
+    repository.git(["update-ref", "refs/heads/other", &first]);
+    scene
+        .configure(|settings| settings["options"] = json!({"limits": {"file_bytes": 1}}))
+        .await;
+    let overtaken = scene
+        .push(&scene.hook(&repository.path, MAIN, None, Some(&first)))
+        .await;
+    // The zip of another ref does not help this one.
+    let other = scene
+        .push(&scene.hook(&repository.path, "refs/heads/other", None, Some(&first)))
+        .await;
+    scene.configure(|_| ()).await;
+    let stack = scene.stack.handle();
+    let failed = async || {
+        let filter = Filter {
+            source: Some(scene.source.parse().unwrap()),
+            ..Filter::since(Utc::now() - TimeDelta::days(3))
+        };
+        let failed = replay::failed(&stack, filter).await.unwrap();
+        failed.iter().map(PushState::push_id).collect::<Vec<_>>()
+    };
+    assert_eq!(failed().await, [overtaken.push_id, other.push_id]);
+    let second = repository.commit_file("file", "second");
+    let newer = scene
+        .push(&scene.hook(&repository.path, MAIN, Some(&first), Some(&second)))
+        .await;
+    newer.delivered();
+    assert_eq!(failed().await, [other.push_id]);
+}

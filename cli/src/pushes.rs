@@ -17,7 +17,7 @@ use local_aws::application::PUSH_CODE;
 use local_aws::deployments::Deployments;
 use local_aws::filter::ref_name;
 use local_aws::trail::{self, Trail};
-use local_aws::{replay, rollback};
+use local_aws::{overtaken, replay, rollback};
 use serde_json::json;
 use shell::progress::Progress;
 
@@ -63,7 +63,8 @@ pub enum PushesCommand {
         #[command(flatten)]
         stack: StackArgs,
     },
-    /// List the pushes that have failed. Exits with 1 if there are any.
+    /// List the pushes that have failed, except for those whose destination has the zip of a newer push of their ref by now.
+    /// Exits with 1 if there are any.
     Failed {
         /// Which of them.
         #[command(flatten)]
@@ -143,12 +144,14 @@ pub async fn run(
             stack,
         } => {
             let stack = stack.open(progress).await?;
-            list(&stack, &filter, &status, results).await?;
+            show_page(&page(&stack, &filter, &status).await?, results)?;
             Ok(true)
         }
         PushesCommand::Failed { filter, stack } => {
             let stack = stack.open(progress).await?;
-            let page = list(&stack, &filter, &[CategoryArg::Failed], results).await?;
+            let mut page = page(&stack, &filter, &[CategoryArg::Failed]).await?;
+            page.pushes = overtaken::leave_out(&stack, page.pushes).await?;
+            show_page(&page, results)?;
             // A page may end before a failed push is found.
             Ok(page.pushes.is_empty() && page.next.is_none())
         }
@@ -209,24 +212,22 @@ pub async fn run(
     }
 }
 
-async fn list(
-    stack: &Stack,
-    filter: &FilterArgs,
-    status: &[CategoryArg],
-    results: &mut Results<impl Write>,
-) -> Result<Page, Error> {
+async fn page(stack: &Stack, filter: &FilterArgs, status: &[CategoryArg]) -> Result<Page, Error> {
     let mut asked = filter.filter();
     if !status.is_empty() {
         asked.categories = status.iter().copied().map(Category::from).collect();
     }
-    let page = trail::list(stack, &asked, filter.most()).await?;
+    Ok(trail::list(stack, &asked, filter.most()).await?)
+}
+
+fn show_page(page: &Page, results: &mut Results<impl Write>) -> Result<(), Error> {
     results.text(text::table(&page.pushes))?;
     if let Some(next) = page.next {
         results.text(format!("There may be more, with --before '{next}'"))?;
     }
     let next = page.next.map(|next| next.to_string());
     results.put(json!({ "pushes": page.pushes, "next": next }));
-    Ok(page)
+    Ok(())
 }
 
 /// Returns a push and its events.

@@ -25,7 +25,7 @@ pub struct RetryArgs {
     /// Their ids.
     #[arg(value_name = "PUSH", conflicts_with_all = ["repository", "ref_name", "source", "since"])]
     ids: Vec<PushId>,
-    /// All that have failed in the last seven days, or since --since.
+    /// All that have failed in the last seven days, or since --since, as `pushes failed` lists them.
     #[arg(long)]
     failed: bool,
     /// Which of them.

@@ -76,3 +76,18 @@ fn the_bucket_of_the_stack_keeps_versions_and_sends_events() {
     let events = &bucket["NotificationConfiguration"]["EventBridgeConfiguration"];
     assert_eq!(events["EventBridgeEnabled"], true);
 }
+
+/// The pipeline takes the zip, and the build reads its metadata, which S3 does not give without the right to decrypt.
+#[test]
+fn who_reads_the_zip_may_decrypt_it() {
+    let example = parse(EXAMPLE);
+    for role in ["PipelineRole", "BuildRole"] {
+        let policies = items(&example["Resources"][role]["Properties"]["Policies"]);
+        let mut conditional = policies.filter_map(|policy| policy["Fn::If"].as_array());
+        let choice = conditional.next().unwrap();
+        assert_eq!(choice[0], "HasKey", "{role}");
+        let statement = &choice[1]["PolicyDocument"]["Statement"][0];
+        assert_eq!(statement["Action"], "kms:Decrypt", "{role}");
+        assert_eq!(statement["Resource"], json!({ "Ref": "ZipKeyArn" }), "{role}");
+    }
+}

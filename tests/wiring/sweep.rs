@@ -73,6 +73,30 @@ fn what_a_sweep_cannot_put_right_raises_an_alarm() {
     }
 }
 
+/// A push of several tags leaves some of them to the sweep, so that one run is no sign that webhooks do not arrive.
+#[test]
+fn pushes_that_come_by_the_sweep_alone_raise_an_alarm() {
+    let template = template();
+    let filter = &template["Resources"]["SweepDeliveries"]["Properties"];
+    assert_eq!(filter["LogGroupName"], json!({ "Ref": "SweepLogGroup" }));
+    assert_eq!(filter["FilterPattern"], "{ $.fields.started > 0 }");
+    let alarm = &template["Resources"]["SweepDeliveriesAlarm"]["Properties"];
+    let counted = &filter["MetricTransformations"][0];
+    assert_eq!(alarm["MetricName"], counted["MetricName"]);
+    assert_eq!(alarm["Namespace"], counted["MetricNamespace"]);
+    assert_eq!(alarm["AlarmActions"], json!([{ "Ref": "FailureTopic" }]));
+    let [periods, to_alarm] = ["EvaluationPeriods", "DatapointsToAlarm"].map(|name| alarm[name].as_u64());
+    assert!(to_alarm > Some(1) && to_alarm < periods);
+    // CloudWatch looks at a day at most.
+    assert_eq!(
+        alarm["Period"]
+            .as_u64()
+            .zip(periods)
+            .map(|(period, count)| period * count),
+        Some(86_400)
+    );
+}
+
 #[test]
 fn the_report_goes_to_the_event_bus() {
     let template = template();

@@ -17,6 +17,7 @@ pub mod follow;
 pub mod function_log;
 pub mod login;
 pub mod ministack;
+pub mod overtaken;
 pub mod replay;
 pub mod rollback;
 pub mod sam;

@@ -8,7 +8,7 @@ use domain::index::Category;
 use domain::state::PushState;
 use uuid::Uuid;
 
-use crate::{Error, Stack, trail};
+use crate::{Error, Stack, overtaken, trail};
 
 /// How many pushes are looked for at once.
 const PAGE: usize = 200;
@@ -41,7 +41,8 @@ pub async fn replay(stack: &Stack, push: &PushState) -> Result<String, Error> {
     Ok(started.execution_arn)
 }
 
-/// Returns the pushes that have failed and that a filter lets pass, the oldest first.
+/// Returns the pushes that have failed and that a filter lets pass, the oldest first, without those that were overtaken by a
+/// newer push.
 ///
 /// Started in this order, the newest of each ref is the last one to arrive, as it was at first.
 ///
@@ -58,8 +59,8 @@ pub async fn failed(stack: &Stack, filter: Filter) -> Result<Vec<PushState>, Err
         failed.extend(page.pushes);
         filter.before = page.next;
         if filter.before.is_none() {
-            failed.sort_by_key(|push| push.received_at);
-            return Ok(failed);
+            failed.sort_by_key(|push: &PushState| push.received_at);
+            return overtaken::leave_out(stack, failed).await;
         }
     }
 }

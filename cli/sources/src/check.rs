@@ -1,6 +1,7 @@
 //! Tries a source from end to end, and says what is wrong and what to do. Nothing is sent to the webhook, and nothing is
 //! written.
 
+mod arrivals;
 mod destination;
 mod git_hosts;
 mod pipelines;
@@ -156,6 +157,7 @@ pub async fn check(
     let issuer = Arc::new(Issuer::new(stack.config().credentials_provider()));
     let (credentials, check) = secrets::git(&store, name, &issuer).await?;
     checks.push(check);
+    checks.push(arrivals::check(stack, name).await);
     if let Ok(settings) = &settings {
         if let Some(credentials) = &credentials {
             checks.extend(git_hosts::check(settings, credentials, repository, program).await);

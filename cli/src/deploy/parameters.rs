@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::source::Provider;
+use domain::source::{Provider, SourceSettings};
 use regex_lite::Regex;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -114,6 +114,36 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
+/// Checks that the functions can read the settings of the source that these values make, which would otherwise show with the
+/// first push. A value that is not given is one that can be read.
+fn check_settings(given: &BTreeMap<String, String>) -> Result<(), Error> {
+    let value = |name: &str, or: &'static str| {
+        let value = given.get(name).filter(|value| !value.is_empty());
+        value.map_or(or, String::as_str)
+    };
+    let list = |name, or| value(name, or).split(',').map(str::trim).collect::<Vec<_>>();
+    let object = |name, or| {
+        serde_json::from_str::<Value>(value(name, or))
+            .map_err(|error| Error::Usage(format!("{name} is not JSON: {error}")))
+    };
+    let settings = json!({
+        "provider": value("Provider", "gitlab"),
+        "repositories": list("AllowedRepositories", "group/**"),
+        "submodule_repositories": list("SubmoduleRepositories", "group/**"),
+        "refs": list("WantedRefs", "refs/heads/**"),
+        "git_hosts": list("GitHosts", "https://gitlab.com"),
+        "destination": {
+            "bucket": value("DestinationBucketName", "zips"),
+            "key_template": value("KeyTemplate", "{source}/{repository}/{ref}.zip"),
+        },
+        "options": object("SourceOptions", "{}")?,
+        "commit_status": object("CommitStatus", "null")?,
+    });
+    let read = settings.to_string().parse::<SourceSettings>();
+    let read = read.map_err(|error| Error::Usage(format!("no source can have these parameters: {error}")));
+    read.map(|_| ())
+}
+
 impl Template {
     /// Reads a template.
     ///
@@ -150,7 +180,7 @@ impl Template {
                 Error::Usage(format!("{name} {}, not {value:?}", reason.trim_end_matches('.')))
             })?;
         }
-        Ok(())
+        check_settings(given)
     }
 
     /// Returns the kind of git host that calls a new stack.
@@ -211,6 +241,23 @@ mod tests {
         assert_eq!(default("PackageMemoryMiB").as_deref(), Some("3008"));
         assert_eq!(default("DestinationBucketName").as_deref(), Some(""));
         assert_eq!(default("CodeCommit").as_deref(), Some("off"));
+    }
+
+    #[test]
+    fn parameters_that_make_no_settings_are_refused() {
+        let template = template();
+        let check = |name: &str, value: &str| template.check(&given(&[(name, value)]));
+        let error = |name, value| check(name, value).unwrap_err().to_string();
+        assert!(error("SourceOptions", r#"{"atributes":true}"#).contains("unknown: options.atributes"));
+        assert!(error("SourceOptions", "{attributes:true}").starts_with("SourceOptions is not JSON"));
+        assert!(error("CommitStatus", r#"{"api":"gitlub"}"#).contains("no source can have"));
+        check(
+            "SourceOptions",
+            r#"{"attributes":true,"limits":{"file_bytes":1073741824}}"#,
+        )
+        .unwrap();
+        check("CommitStatus", r#"{"api":"gitlab"}"#).unwrap();
+        check("CommitStatus", "").unwrap();
     }
 
     #[test]

@@ -17,8 +17,10 @@ use webhook::gitlab::{Commit, Delivery, Person, PushHook};
 
 const REPOSITORY: &str = "group/project";
 const TOKEN: &str = "glpat-token";
-/// A function of the shell that waits until no push is open.
+/// A function of the shell that waits until no push is open, before each block of commands.
 const SETTLE: &str = r#"settle() {
+  # A page before may have removed it, and people write it again.
+  [ -e token.txt ] || echo "$TOKEN" > token.txt
   for _ in {1..300}; do
     if push-code pushes list --status open --output json --quiet | jq -e '.pushes == []' >/dev/null; then return; fi
     sleep 0.2

@@ -16,14 +16,35 @@ use crate::{Error, Store};
 /// The shortest secret that nobody guesses, in characters.
 const MIN_CHARACTERS: usize = 16;
 
-const REMOVE: &str = "Remove the source and add it again: push-code sources remove, push-code sources add.";
+/// Returns what to do if a secret is not there.
+fn restore(store: &Store, name: &SourceName, kind: Kind) -> String {
+    if store.is_of_the_template(name) {
+        return format!(
+            "Restore it (aws secretsmanager restore-secret --secret-id {}), or deploy the stack with another SourceName.",
+            store.secret_name(name, kind)
+        );
+    }
+    "Remove the source and add it again: push-code sources remove, push-code sources add.".to_owned()
+}
 
 /// Checks the webhook secret, for a source whose settings are about a host of this kind.
 pub async fn webhook(store: &Store, name: &SourceName, settings: Option<Provider>) -> Result<Check, Error> {
     const SUBJECT: &str = "webhook secret";
     let text = match store.secret(name, Kind::Webhook).await? {
-        Stored::Missing => return Ok(Check::wrong(SUBJECT, "it does not exist", REMOVE)),
-        Stored::Deleted => return Ok(Check::wrong(SUBJECT, "it was deleted", REMOVE)),
+        Stored::Missing => {
+            return Ok(Check::wrong(
+                SUBJECT,
+                "it does not exist",
+                restore(store, name, Kind::Webhook),
+            ));
+        }
+        Stored::Deleted => {
+            return Ok(Check::wrong(
+                SUBJECT,
+                "it was deleted",
+                restore(store, name, Kind::Webhook),
+            ));
+        }
         Stored::Text(text) => text,
     };
     let secret: WebhookSecret = match serde_json::from_str(text.expose_secret()) {
@@ -55,7 +76,7 @@ pub async fn webhook(store: &Store, name: &SourceName, settings: Option<Provider
     let rotation = match secret.also_accepted.len() {
         0 => String::new(),
         others => {
-            format!("; {others} of before still accepted (push-code sources rotate --finish ends that)")
+            format!("; {others} previous ones still accepted (push-code sources rotate --finish ends that)")
         }
     };
     Ok(Check::ok(SUBJECT, format!("it is for {of_secret}{rotation}")))
@@ -69,8 +90,18 @@ pub async fn git(
 ) -> Result<(Option<Credentials>, Check), Error> {
     const SUBJECT: &str = "git secret";
     let text = match store.secret(name, Kind::Git).await? {
-        Stored::Missing => return Ok((None, Check::wrong(SUBJECT, "it does not exist", REMOVE))),
-        Stored::Deleted => return Ok((None, Check::wrong(SUBJECT, "it was deleted", REMOVE))),
+        Stored::Missing => {
+            return Ok((
+                None,
+                Check::wrong(SUBJECT, "it does not exist", restore(store, name, Kind::Git)),
+            ));
+        }
+        Stored::Deleted => {
+            return Ok((
+                None,
+                Check::wrong(SUBJECT, "it was deleted", restore(store, name, Kind::Git)),
+            ));
+        }
         Stored::Text(text) => text,
     };
     let read = GitSecretJson::parse(name, &text);

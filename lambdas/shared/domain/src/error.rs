@@ -73,7 +73,7 @@ catalogue! {
     /// A function's environment is wrong.
     SettingsInvalid: Permanent, "Deploy the template again: a function's environment variables were changed.";
     /// The source's SSM parameter cannot be applied.
-    SourceInvalid: Permanent, "Correct the source's SSM parameter, then retry the push (push-code retry).";
+    SourceInvalid: Permanent, "Correct the source's SSM parameter, then retry the push (push-code retry). That of the template's own source is written by its parameters: correct those (push-code deploy).";
     /// The payload's clone URLs, or a submodule's or LFS server's, are on no allowed host.
     GitHostNotAllowed: Permanent, "If the host is right, add it to the source's git_hosts (template parameter GitHosts), then retry the push (push-code retry).";
     /// There is no connection to the git host, or it responds with a server error.
@@ -97,17 +97,17 @@ catalogue! {
     /// The git host does not know the repository.
     RepositoryNotFound: Permanent, "Check that the repository exists and that the credentials may read it: git hosts hide repositories that may not be read.";
     /// The git host does not have the commit.
-    CommitNotFound: Permanent, "The commit was removed by a later force-push or deletion. Push again what is to be delivered.";
+    CommitNotFound: Permanent, "The commit was removed by a later force-push or deletion. If the ref was only moved, do nothing: its newer push is delivered. To deliver the ref as it is now, push an empty commit (git commit --allow-empty).";
     /// The git host does not show the commit on the pushed ref.
     CommitNotOnRef: Permanent, "If the ref was moved or deleted meanwhile, do nothing: its newer push is delivered. Otherwise somebody who knows the webhook's token has asked for a commit that is not on the ref: replace the token, or allow any commit by the option commits.";
     /// The git host violates the protocol, or sent damaged objects.
     RepositoryInvalid: Permanent, "Run git fsck on the repository at its host.";
     /// The process that speaks to the git host has crashed on its response, or did not have enough memory for it.
-    TransferDied: Permanent, "See what the host sends at the URL that the message names: a redirect without a host, a proxy's login page or endless refs may crash it. If the repository is right and large, raise the function's memory in the template.";
+    TransferDied: Permanent, "See what the host sends at the URL that the message names: a redirect without a host, a proxy's login page or endless refs may crash it. If the repository is right and large, raise the function's memory (template parameter FetchMemoryMiB).";
     /// The repository uses something that cannot be delivered.
     RepositoryUnsupported: Permanent, "Change in the repository what the message names: SHA-256 ids, LFS servers over SSH, LFS extensions and names of more than 1,500 bytes cannot be delivered.";
     /// The push exceeds a limit of the source's options.
-    LimitExceeded: Permanent, "Make the repository smaller, or raise the limit that the message names in the source's options.";
+    LimitExceeded: Permanent, "Make the repository smaller, or raise the limit that the message names in the source's options (template parameter SourceOptions).";
     /// A path in the repository cannot be in a zip.
     PathUnsafe: Permanent, "Remove or rename the path in the repository.";
     /// The repository has a symbolic link that the source's options do not allow.
@@ -115,7 +115,7 @@ catalogue! {
     /// The repository does not say where a submodule comes from.
     SubmoduleInvalid: Permanent, "Correct .gitmodules in the repository: each submodule needs a URL.";
     /// A submodule or an LFS server belongs to a repository that the source does not allow.
-    SubmoduleNotAllowed: Permanent, "If the repository is right, add it to the source's submodule_repositories, then retry the push (push-code retry).";
+    SubmoduleNotAllowed: Permanent, "If the repository is right, add it to the source's submodule_repositories (template parameter SubmoduleRepositories), then retry the push (push-code retry).";
     /// The LFS server does not have an object.
     LfsObjectMissing: Permanent, "Push the object with git lfs push --all, then retry the push (push-code retry).";
     /// The LFS server violates the protocol, or sent another object.
@@ -129,13 +129,13 @@ catalogue! {
     /// S3 does not respond.
     StorageUnavailable: Transient, "Check the AWS Health Dashboard for S3, then retry the push (push-code retry), or start the execution of a deployment again with the same input.";
     /// S3 refuses the request.
-    StorageRefused: Permanent, "Check that the bucket exists and that its policy and key allow the function's role.";
+    StorageRefused: Permanent, "Check that the bucket exists and that its policy and key allow whoever writes there: the function's role, or your credentials.";
     /// AWS KMS does not respond.
     SigningUnavailable: Transient, "Check the AWS Health Dashboard for KMS, then retry the push (push-code retry), or start the execution of a deployment again with the same input.";
     /// AWS KMS refuses to sign.
     SigningRefused: Permanent, "Check that the key of the stack (output ProvenanceKeyArn) is enabled, and that its policy allows kms:Sign to the role of the upload function.";
     /// The destination has the zip of another repository or ref, or an object that is not a delivered zip.
-    DestinationOccupied: Permanent, "Use a key template with {repository} and {ref}, so that each has its own object. If the repository was renamed, delete the object. If the object is not a delivered zip, delete it or set the option overwrite_foreign. Then retry the push (push-code retry).";
+    DestinationOccupied: Permanent, "Use a key template with {repository} and {ref} (template parameter KeyTemplate), so that each has its own object. If the repository was renamed, delete the object. If the object is not a delivered zip, delete it or set the option overwrite_foreign (template parameter SourceOptions). Then retry the push (push-code retry).";
     /// Another zip was delivered since the commit was found to change nothing that concerns the destination.
     ComparisonOutdated: Permanent, "Nothing: the execution goes on, and delivers the push.";
     /// Others write to the same destination at the same time.
@@ -151,9 +151,9 @@ catalogue! {
     /// DynamoDB refuses the request, or the trail cannot be read.
     AuditInvalid: Permanent, "Check the push's items in the table: they were changed by hand, or by another version.";
     /// A function ran out of time.
-    StageTimedOut: Permanent, "Raise the function's memory, which also gives it more processors, or its timeout in the template.";
+    StageTimedOut: Permanent, "Raise the function's memory, which also gives it more processors (template parameters FetchMemoryMiB and PackageMemoryMiB), or make the repository smaller: the timeouts are near Lambda's own.";
     /// The function's own disk failed.
-    WorkspaceFailed: Permanent, "Raise the function's ephemeral storage or memory in the template.";
+    WorkspaceFailed: Permanent, "Raise the function's disk or memory (template parameters EphemeralStorageMiB, FetchMemoryMiB and PackageMemoryMiB).";
     /// CodeBuild does not respond, or runs as many builds as it may.
     BuildUnavailable: Transient, "Check the AWS Health Dashboard for CodeBuild and the account's limit of concurrent builds, then deploy again.";
     /// The phase `pre_build` of the buildspec, which runs the tests, has failed.
@@ -237,17 +237,17 @@ const OTHERS: &[(&str, &str, &str)] = &[
     (
         "States.Timeout",
         "A state has taken longer than it may.",
-        "The function ran out of time: raise its timeout and memory in the template, or lower fetch_seconds.",
+        "Raise the function's memory, which also gives it more processors (template parameters FetchMemoryMiB and PackageMemoryMiB), or make the repository smaller: the timeouts are near Lambda's own.",
     ),
     (
         "Sandbox.Timedout",
         "A function has taken longer than it may.",
-        "The function ran out of time: raise its timeout and memory in the template, or lower fetch_seconds.",
+        "Raise the function's memory, which also gives it more processors (template parameters FetchMemoryMiB and PackageMemoryMiB), or make the repository smaller: the timeouts are near Lambda's own.",
     ),
     (
         "Runtime.OutOfMemory",
         "A function needed more memory than it has.",
-        "Raise the function's memory in the template.",
+        "Raise the function's memory (template parameters FetchMemoryMiB and PackageMemoryMiB).",
     ),
     (
         "Runtime.ExitError",

@@ -1,0 +1,69 @@
+//! Whether the webhook of a source arrives, by what has started its last pushes.
+
+use std::cmp::Reverse;
+
+use audit::Filter;
+use aws::failure::chain;
+use chrono::{TimeDelta, Utc};
+use domain::push::{SourceName, Trigger};
+use local_aws::{Stack, trail};
+
+use crate::check::Check;
+
+const SUBJECT: &str = "arrival of webhooks";
+
+/// How many of the last pushes are looked at.
+const LAST: usize = 5;
+
+/// How many pushes in a row the sweep has to find before that is taken for a rule: hosts do not send a webhook for each of many
+/// refs that are pushed at once.
+const MIN_IN_A_ROW: usize = 3;
+
+/// Looks at the pushes of the last seven days.
+pub async fn check(stack: &Stack, name: &SourceName) -> Check {
+    let filter = Filter {
+        source: Some(name.clone()),
+        ..Filter::since(Utc::now() - TimeDelta::days(7))
+    };
+    match trail::list(stack, &filter, LAST).await {
+        Ok(mut page) => {
+            page.pushes.sort_by_key(|push| Reverse(push.received_at));
+            let triggers: Vec<_> = page.pushes.iter().map(|push| push.push.trigger).collect();
+            judge(&triggers)
+        }
+        Err(error) => Check::not_checked(SUBJECT, chain(&error)),
+    }
+}
+
+/// Judges by what has started the last pushes, the newest first.
+fn judge(triggers: &[Trigger]) -> Check {
+    let is_of_sweep = |trigger: &&Trigger| **trigger == Trigger::Sweep;
+    match triggers.iter().take_while(is_of_sweep).count() {
+        _ if triggers.is_empty() => Check::not_checked(SUBJECT, "no push came in the last seven days"),
+        swept if swept >= MIN_IN_A_ROW => Check::wrong(
+            SUBJECT,
+            format!("the last {swept} pushes were found by the sweep: no webhook came"),
+            "In the git host, see whether the webhook is enabled, and what its last deliveries were answered \
+             (docs/guides/git-hosts.md#answers).",
+        ),
+        _ => Check::ok(SUBJECT, "the last pushes were not all left to the sweep"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Outcome;
+
+    #[test]
+    fn a_webhook_that_does_not_arrive_shows_by_pushes_that_the_sweep_has_found() {
+        use Trigger::{Rollback, Sweep, Webhook};
+        assert!(matches!(judge(&[]).outcome, Outcome::NotChecked { .. }));
+        assert!(judge(&[Sweep, Sweep, Sweep]).is_failed());
+        assert!(judge(&[Sweep, Sweep, Sweep, Sweep, Webhook]).is_failed());
+        // As after a push of several tags.
+        assert!(!judge(&[Sweep, Sweep]).is_failed());
+        assert!(!judge(&[Webhook, Sweep, Sweep, Sweep]).is_failed());
+        assert!(!judge(&[Rollback, Sweep, Sweep, Sweep]).is_failed());
+    }
+}
