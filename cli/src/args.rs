@@ -23,7 +23,11 @@ use crate::verify::VerifyArgs;
 
 /// A git push becomes one zip in S3.
 #[derive(Debug, Parser)]
-#[command(name = "push-code", version)]
+#[command(
+    name = "push-code",
+    version,
+    after_help = "Exit codes: 0 if it is done, 1 if it has failed or what was asked for is not so, 2 if the command line is wrong."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -59,6 +63,9 @@ pub enum Command {
     ///
     /// Each takes its push over and goes on where that has stopped, the oldest push first. Exits with 1 if one could not be
     /// started.
+    #[command(after_help = "Examples:\n  \
+        push-code retry b6b9631c-9884-50c9-8d71-0bff0d5b1287\n  \
+        push-code retry --failed --since 12h --repository group/project --dry-run")]
     Retry(RetryArgs),
     /// Say what is wrong with a stack, and what to do.
     ///
@@ -82,6 +89,9 @@ pub enum Command {
     #[command(subcommand)]
     Audit(AuditCommand),
     /// Check a zip by its signed provenance document: an object of a stack's bucket, or a file without a network.
+    #[command(after_help = "Examples:\n  \
+        push-code verify s3://zips/gitlab/group/project/heads/main.zip\n  \
+        push-code verify project.zip --provenance provenance.json --key key.pem")]
     Verify(VerifyArgs),
     /// Show what was deployed, approve what is dangerous, and go back to an earlier release.
     #[command(subcommand)]

@@ -52,6 +52,9 @@ impl StackArgs {
 #[derive(Debug, Subcommand)]
 pub enum PushesCommand {
     /// List the last pushes: on each page the open ones first, then those that have failed, then the others.
+    #[command(after_help = "Examples:\n  \
+        push-code pushes list --repository group/project --ref main\n  \
+        push-code pushes list --status open,failed --since 2h")]
     List {
         /// Only pushes of this status. Several may be named.
         #[arg(long, value_enum, value_name = "STATUS", value_delimiter = ',')]

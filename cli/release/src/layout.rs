@@ -11,10 +11,21 @@ use serde::Deserialize;
 pub const SUMS: &str = "SHA256SUMS";
 
 /// The files of the checkout that are in a release as they are, besides the state machines.
-pub const FILES: [&str; 4] = ["CHANGELOG.md", "LICENSE", "README.md", "samconfig.toml"];
+pub const FILES: [&str; 5] = [
+    "CHANGELOG.md",
+    "LICENSE",
+    "README.md",
+    "SECURITY.md",
+    "samconfig.toml",
+];
 
-/// The folder of the state machines' definitions.
-pub const DEFINITIONS: &str = "statemachine";
+/// The folders whose files are in a release as they are: the definitions of the state machines, and what people read.
+pub const FOLDERS: [&str; 4] = [
+    "docs",
+    "examples/codepipeline",
+    "examples/cross-account",
+    "statemachine",
+];
 
 /// Returns the name of the folder in the archive, with which the names of all files of a release begin.
 #[must_use]

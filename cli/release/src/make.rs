@@ -150,12 +150,19 @@ fn missing_target(architecture: Architecture) -> String {
 
 /// Returns the files that are in a release as they are in the checkout.
 fn plain_files(root: &Path) -> Result<BTreeMap<PathBuf, Entry>, Error> {
-    let definitions = root.join(layout::DEFINITIONS);
-    let listed = std::fs::read_dir(&definitions).map_err(Error::io("read", &definitions))?;
     let mut files: Vec<_> = layout::FILES.iter().map(PathBuf::from).collect();
-    for file in listed {
-        let file = file.map_err(Error::io("read", &definitions))?;
-        files.push(Path::new(layout::DEFINITIONS).join(file.file_name()));
+    let mut folders: Vec<_> = layout::FOLDERS.iter().map(PathBuf::from).collect();
+    while let Some(folder) = folders.pop() {
+        let place = root.join(&folder);
+        for entry in std::fs::read_dir(&place).map_err(Error::io("read", &place))? {
+            let entry = entry.map_err(Error::io("read", &place))?;
+            let path = folder.join(entry.file_name());
+            if entry.path().is_dir() {
+                folders.push(path);
+            } else {
+                files.push(path);
+            }
+        }
     }
     Ok(files
         .into_iter()
@@ -224,7 +231,9 @@ mod tests {
     fn the_checkout_has_the_files_of_a_release() {
         let checkout = Checkout::find().unwrap();
         let mut entries = plain_files(checkout.root()).unwrap();
-        assert!(entries.contains_key(Path::new("statemachine/push.asl.json")));
+        for path in ["statemachine/push.asl.json", "docs/install/deploy.md"] {
+            assert!(entries.contains_key(Path::new(path)), "{path}");
+        }
         for application in APPLICATIONS {
             add(&mut entries, &checkout, &application, Architecture::Arm64).unwrap();
         }

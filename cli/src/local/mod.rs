@@ -41,8 +41,12 @@ const NOT_RUNNING: &str = "No local AWS is running: `push-code local up` starts 
 pub enum LocalCommand {
     /// Deliver a commit: start what is not running, send the webhook, follow the push, and save its zip.
     ///
-    /// The first run installs pinned tools into a cache folder and builds the functions, which takes some minutes. Later runs
-    /// do again only what has changed.
+    /// The first run installs pinned tools into a cache folder and builds the functions, which takes 10 to 20 minutes. Later
+    /// runs do again only what has changed.
+    #[command(after_help = "Examples:\n  \
+        push-code local push\n  \
+        push-code local push ../project --ref v1.0 --option submodules=recursive\n  \
+        push-code local push ../project --fail commit")]
     Push(PushArgs),
     /// Run a function in a container, as Lambda runs it, with an event of a real push, and print its answer. Needs Docker.
     ///
