@@ -1,8 +1,9 @@
 //! The secrets of a source.
 
-use aws::failure::chain;
 use std::sync::Arc;
 
+use aws::failure::chain;
+use chrono::Utc;
 use credentials::{Credentials, GitSecretJson, Issuer};
 use domain::push::SourceName;
 use domain::source::Provider;
@@ -82,6 +83,24 @@ pub async fn webhook(store: &Store, name: &SourceName, settings: Option<Provider
     Ok(Check::ok(SUBJECT, format!("it is for {of_secret}{rotation}")))
 }
 
+/// Returns whether logins and tokens of a git secret that can be used end soon.
+fn ends(subject: &str, secret: &GitSecretJson) -> Check {
+    let expiring = secret.expiring(Utc::now().date_naive());
+    if expiring.is_empty() {
+        let logins = secret.credentials.len();
+        return Check::ok(subject, format!("it has logins for {logins} hosts"));
+    }
+    let ends = expiring
+        .iter()
+        .map(|one| format!("that for {} on {}", one.host, one.expires));
+    let ends: Vec<_> = ends.collect();
+    Check::wrong(
+        subject,
+        format!("a login or token ends soon, or has ended: {}", ends.join(", ")),
+        "Put a new one in its place: docs/guides/rotate.md shows how.",
+    )
+}
+
 /// Checks the git secret, and returns it if it can be used.
 pub async fn git(
     store: &Store,
@@ -106,15 +125,11 @@ pub async fn git(
     };
     let read = GitSecretJson::parse(name, &text);
     let read = read.and_then(|json| {
-        let logins = json.credentials.len();
         let credentials = Credentials::of(name, &json, issuer)?;
-        Ok((credentials, logins))
+        Ok((credentials, json))
     });
     Ok(match read {
-        Ok((secret, logins)) => {
-            let found = format!("it has logins for {logins} hosts");
-            (Some(secret), Check::ok(SUBJECT, found))
-        }
+        Ok((secret, json)) => (Some(secret), ends(SUBJECT, &json)),
         Err(error) => {
             let remedy = "Write it in the form that docs/reference/secrets.md shows.";
             (None, Check::wrong(SUBJECT, chain(&error), remedy))

@@ -8,6 +8,7 @@
 mod access;
 mod codecommit;
 mod error;
+mod expiry;
 mod github_app;
 mod issuer;
 mod jwt;
@@ -16,6 +17,7 @@ mod store;
 
 pub use access::Access;
 pub use error::{AccessError, TokenError};
+pub use expiry::{Expiring, WARNING_DAYS};
 pub use issuer::Issuer;
 pub use secret::{ApiToken, CodeCommitJson, Credential, GitSecretJson, Login};
 pub use store::Credentials;

@@ -3,6 +3,7 @@
 //! An error names what is missing, and never what is there.
 
 use aws::secrets::SecretError;
+use chrono::NaiveDate;
 use domain::commit_status::ApiUrl;
 use domain::git::RepositoryPath;
 use domain::policy::Globs;
@@ -43,6 +44,8 @@ pub struct ApiToken {
     pub repositories: Option<Vec<String>>,
     /// The token.
     pub token: SecretString,
+    /// The day on which it ends, or `None` if that is not known.
+    pub expires: Option<NaiveDate>,
 }
 
 /// The login at one host.
@@ -55,6 +58,8 @@ pub struct Credential {
     pub repositories: Option<Vec<String>>,
     /// How to log in there.
     pub login: Login,
+    /// The day on which the login ends, or `None` if that is not known.
+    pub expires: Option<NaiveDate>,
 }
 
 /// How to log in at a host.
@@ -120,6 +125,8 @@ struct ExposedToken<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     repositories: Option<&'a [String]>,
     token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<NaiveDate>,
 }
 
 /// The fields of all kinds of logins. `S` is a secret text.
@@ -152,6 +159,8 @@ struct CredentialJson<S> {
     api_url: Option<ApiUrl>,
     #[serde(skip_serializing_if = "Option::is_none")]
     codecommit: Option<CodeCommitJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<NaiveDate>,
 }
 
 /// Reads an id, which GitHub shows as a number.
@@ -210,6 +219,7 @@ impl TryFrom<CredentialJson<SecretString>> for Credential {
             host: json.host,
             repositories: json.repositories,
             login,
+            expires: json.expires,
         })
     }
 }
@@ -309,6 +319,7 @@ impl ApiToken {
             host: &self.host,
             repositories: self.repositories.as_deref(),
             token: self.token.expose_secret(),
+            expires: self.expires,
         }
     }
 }
@@ -321,6 +332,7 @@ impl Credential {
             host,
             repositories: None,
             login,
+            expires: None,
         }
     }
 
@@ -337,6 +349,7 @@ impl Credential {
             installation_id: None,
             api_url: None,
             codecommit: None,
+            expires: self.expires,
         };
         match &self.login {
             Login::Password { username, password } => {
@@ -393,8 +406,7 @@ mod tests {
         assert!(all.credentials[0].repositories.is_some());
         assert!(all.allowed_signers.is_some() && all.openpgp_keys.is_some());
         assert_eq!(all.api_tokens.len(), 1);
-        let first = read(&documented("README.md", "`git-secret.json`"));
-        assert_eq!(first.credentials.len(), 1);
+        assert!(all.credentials[0].expires.is_some());
     }
 
     fn kind(login: &Login) -> &'static str {
@@ -409,12 +421,12 @@ mod tests {
     #[test]
     fn what_is_written_is_what_was_read() {
         let text = r#"{"credentials":[
-                {"host":"https://a","repositories":["a/*"],"username":"user-a","password":"pass-a"},
+                {"host":"https://a","repositories":["a/*"],"username":"user-a","password":"pass-a","expires":"2027-01-31"},
                 {"host":"ssh://b","private_key":"key-b","passphrase":"phrase-b","known_hosts":"hosts-b"},
                 {"host":"https://c","app_id":123,"private_key":"key-c","installation_id":456,"api_url":"https://api.c"},
                 {"host":"https://d","codecommit":{"region":"region-d"}}],
             "ca_certificates":"certificates","allowed_signers":"signers","openpgp_keys":"openpgp",
-            "api_tokens":[{"host":"https://e","repositories":["e/*"],"token":"token-e"}]}"#;
+            "api_tokens":[{"host":"https://e","repositories":["e/*"],"token":"token-e","expires":"2027-02-28"}]}"#;
         let secret: GitSecretJson = serde_json::from_str(text).unwrap();
         let written = secret.expose().unwrap();
         let written: serde_json::Value = serde_json::from_str(written.expose_secret()).unwrap();
