@@ -22,7 +22,7 @@ use crate::providers;
 const WEBHOOKS: usize = 500;
 
 /// How often a webhook is sent at most.
-const MOST_TIMES: usize = 5;
+const MAX_SENDS: usize = 5;
 
 /// The kinds of hosts of ten sources.
 const SOURCES: [Provider; 10] = [
@@ -41,13 +41,13 @@ const SOURCES: [Provider; 10] = [
 /// Sends a request until it is answered, and returns how often it was sent. On a slow machine the gateway of the local AWS gives
 /// up before the functions have had their turn. A git host, or a person there, then sends the webhook again.
 async fn accepted_at_last(scene: &Scene, request: &Request) -> (Accepted, usize) {
-    for times in 1..=MOST_TIMES {
+    for times in 1..=MAX_SENDS {
         let (status, text) = providers::send_to(&scene.webhook.url, request).await;
         if !matches!(status, 502..=504) {
             return (scene.webhook.accepted(status, &text).unwrap(), times);
         }
     }
-    panic!("no answer to a webhook that was sent {MOST_TIMES} times");
+    panic!("no answer to a webhook that was sent {MAX_SENDS} times");
 }
 
 #[tokio::test]

@@ -68,7 +68,7 @@ pub enum Error {
     },
     /// An operation has not found what is in the table.
     #[error("{operation}: {found} were found, of {expected}")]
-    Found {
+    WrongCount {
         operation: &'static str,
         found: usize,
         expected: usize,

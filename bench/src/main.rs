@@ -112,14 +112,14 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tell(&error);
+            print_error(&error);
             ExitCode::FAILURE
         }
     }
 }
 
 /// Writes the error with all its causes to stderr.
-fn tell(error: &dyn std::error::Error) {
+fn print_error(error: &dyn std::error::Error) {
     let mut text = format!("error: {error}\n");
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -19,7 +19,7 @@ use crate::old_way::{self, Cloner};
 use crate::peers;
 use crate::report::Spread;
 use crate::repository::{self, Tip};
-use crate::stage::{self, Delivered, Stage};
+use crate::stage::{self, FinishedPush, Stage};
 
 /// How long the host's processes may take to end after the last byte.
 const HOST_ENDS: Duration = Duration::from_millis(50);
@@ -130,9 +130,9 @@ impl Replay {
         &self,
         number: usize,
         commit: &str,
-        last: Option<&Delivered>,
+        last: Option<&FinishedPush>,
         is_compared: bool,
-    ) -> Result<(Delivered, Option<Costs>), Error> {
+    ) -> Result<(FinishedPush, Option<Costs>), Error> {
         repository::move_ref(&self.mirror, &self.tip.ref_name, commit)?;
         let push = Push {
             after: Some(commit.parse()?),
@@ -181,9 +181,9 @@ impl Replay {
     fn deliver(
         &self,
         push: &Push,
-        last: Option<&Delivered>,
+        last: Option<&FinishedPush>,
         staging: &Path,
-    ) -> Result<(Delivered, Cost, Cost), Error> {
+    ) -> Result<(FinishedPush, Cost, Cost), Error> {
         let input = FetchInput {
             deliver: self.deliver.clone(),
         };
@@ -193,7 +193,7 @@ impl Replay {
             fetched: fetched.clone(),
         };
         let (archive, package) = self.stage::<_, Archive>(Stage::Package, push, input, None, staging)?;
-        let delivered = Delivered {
+        let delivered = FinishedPush {
             push: push.clone(),
             deliver: self.deliver.clone(),
             fetched,
@@ -207,7 +207,7 @@ impl Replay {
         stage: Stage,
         push: &Push,
         input: I,
-        last: Option<&Delivered>,
+        last: Option<&FinishedPush>,
         staging: &Path,
     ) -> Result<(O, Cost), Error> {
         let file = self.folder.join("last.json");

@@ -44,14 +44,14 @@ pub struct StageArgs {
 
 /// A push that was delivered.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Delivered {
+pub struct FinishedPush {
     pub push: Push,
     pub deliver: Deliver,
     pub fetched: FetchedCommit,
     pub archive: Archive,
 }
 
-impl Delivered {
+impl FinishedPush {
     /// Returns a trail of this push.
     async fn trail(self) -> Result<MemoryTrail, AuditError> {
         let trail = MemoryTrail::default();
@@ -123,7 +123,7 @@ pub fn run(args: &StageArgs) -> Result<(), Error> {
             let envelope: Envelope<FetchInput> = read(&args.envelope)?;
             let program = fetch::TransferProgram::this();
             let trail = match &args.last {
-                Some(last) => runtime.block_on(read::<Delivered>(last)?.trail()),
+                Some(last) => runtime.block_on(read::<FinishedPush>(last)?.trail()),
                 None => Ok(MemoryTrail::default()),
             };
             let deps = fetch::Deps {

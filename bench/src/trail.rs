@@ -27,7 +27,7 @@ use crate::error::Error;
 use crate::report::Spread;
 
 /// The most that an operation may cost in the large table, as a multiple of what it costs in the small one.
-const MOST: f64 = 1.1;
+const MAX_RATIO: f64 = 1.1;
 /// How many pushes a person sees at once.
 const PAGE: usize = 20;
 /// The price of a million request units of a table on demand in us-east-1, in dollars, since November 2024:
@@ -173,7 +173,7 @@ async fn measure(args: &TrailArgs) -> Result<(), Error> {
             large.run(operation, run, &mut many).await?;
         }
         let ratio = ratio(&few, &many);
-        if ratio > MOST {
+        if ratio > MAX_RATIO {
             grows.push(format!("{} ({ratio:.2}x)", operation.name()));
         }
         report += &format!(
@@ -248,7 +248,7 @@ impl Scene {
         if found == operation.finds() {
             return Ok(());
         }
-        Err(Error::Found {
+        Err(Error::WrongCount {
             operation: operation.name(),
             found,
             expected: operation.finds(),

@@ -220,7 +220,7 @@ async fn page(stack: &Stack, filter: &FilterArgs, status: &[CategoryArg]) -> Res
     if !status.is_empty() {
         asked.categories = status.iter().copied().map(Category::from).collect();
     }
-    Ok(trail::list(stack, &asked, filter.most()).await?)
+    Ok(trail::list(stack, &asked, filter.limit()).await?)
 }
 
 fn show_page(page: &Page, results: &mut Results<impl Write>) -> Result<(), Error> {

@@ -24,7 +24,7 @@ use crate::{Board, Pushes};
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// How many times as long as an answer has taken it is not asked again at least. A list of many days takes long.
-const PATIENCE: u32 = 10;
+const WAIT_FACTOR: u32 = 10;
 
 /// How long the browser waits before it connects again, in milliseconds.
 const RETRY: Duration = Duration::from_secs(3);
@@ -46,7 +46,7 @@ pub fn changes<P: Pushes>(
             tokio::time::sleep(wait).await;
             let asked = Instant::now();
             let parts = board.page(&target).await.parts();
-            wait = INTERVAL.max(asked.elapsed() * PATIENCE);
+            wait = INTERVAL.max(asked.elapsed() * WAIT_FACTOR);
             if let Some(event) = event(&parts, &mut seen) {
                 return Some((Ok::<_, Infallible>(event), (board, target, seen, wait)));
             }

@@ -19,7 +19,7 @@ pub trait Pushes: Send + Sync + 'static {
     fn console(&self) -> Option<Console>;
 
     /// Returns a page of the pushes that a filter lets pass.
-    fn list(&self, filter: &Filter, most: usize) -> impl Future<Output = Result<Page, Error>> + Send;
+    fn list(&self, filter: &Filter, limit: usize) -> impl Future<Output = Result<Page, Error>> + Send;
 
     /// Returns the pushes of the commits whose ids begin with `commit`.
     fn of_commit(&self, commit: &CommitPrefix) -> impl Future<Output = Result<Vec<PushState>, Error>> + Send;
@@ -46,8 +46,8 @@ impl Pushes for Stack {
         Self::console(self)
     }
 
-    async fn list(&self, filter: &Filter, most: usize) -> Result<Page, Error> {
-        trail::list(self, filter, most).await
+    async fn list(&self, filter: &Filter, limit: usize) -> Result<Page, Error> {
+        trail::list(self, filter, limit).await
     }
 
     async fn of_commit(&self, commit: &CommitPrefix) -> Result<Vec<PushState>, Error> {

@@ -86,8 +86,8 @@ impl<T: Pushes> Pushes for std::sync::Arc<T> {
         T::console(self)
     }
 
-    async fn list(&self, filter: &Filter, most: usize) -> Result<Page, Error> {
-        T::list(self, filter, most).await
+    async fn list(&self, filter: &Filter, limit: usize) -> Result<Page, Error> {
+        T::list(self, filter, limit).await
     }
 
     async fn of_commit(&self, commit: &CommitPrefix) -> Result<Vec<PushState>, Error> {
@@ -121,8 +121,8 @@ impl Pushes for MemoryPushes {
         Console::of(cloudwatch, "push-code")
     }
 
-    async fn list(&self, filter: &Filter, most: usize) -> Result<Page, Error> {
-        let page = self.ask()?.list(filter, most).await;
+    async fn list(&self, filter: &Filter, limit: usize) -> Result<Page, Error> {
+        let page = self.ask()?.list(filter, limit).await;
         page.map_err(Error::audit("list the pushes"))
     }
 
@@ -263,7 +263,7 @@ impl Story<'_> {
     }
 
     /// Records events, each so many milliseconds after the execution has started.
-    async fn tell(&self, pushes: &MemoryPushes, now: DateTime<Utc>, events: Vec<(i64, PushEvent)>) {
+    async fn append_events(&self, pushes: &MemoryPushes, now: DateTime<Utc>, events: Vec<(i64, PushEvent)>) {
         let id = self.push().push_id;
         let from = now - TimeDelta::seconds(self.ago);
         for (at, event) in events {
@@ -344,7 +344,7 @@ pub async fn made_up(now: DateTime<Utc>) -> (MemoryPushes, PushId) {
     ] {
         let size = 4_000_000 + 7_919 * u64::try_from(one.ago).unwrap();
         let whole = one.whole(now, size, size + size / 3);
-        one.tell(&pushes, now, whole).await;
+        one.append_events(&pushes, now, whole).await;
     }
     let superseded = story(shop, main, "Round prices only once", "Ida Larsen", '5', 2_700);
     let mut events = superseded.whole(now, 18_200_000, 24_900_000);
@@ -356,7 +356,7 @@ pub async fn made_up(now: DateTime<Utc>) -> (MemoryPushes, PushId) {
             because: "the ref pointed to the newer push already when this one was fetched".to_owned(),
         }),
     ));
-    superseded.tell(&pushes, now, events).await;
+    superseded.append_events(&pushes, now, events).await;
     let ignored = story(infra, "refs/heads/draft/rename", "", "Tomás Vega", '6', 2_220);
     let reason = PushEvent::PushIgnored(Ignored {
         reason: IgnoreReason::RefNotWanted,
@@ -365,13 +365,13 @@ pub async fn made_up(now: DateTime<Utc>) -> (MemoryPushes, PushId) {
         further: vec![],
     });
     ignored
-        .tell(&pushes, now, vec![(190, ignored.received(now)), (300, reason)])
+        .append_events(&pushes, now, vec![(190, ignored.received(now)), (300, reason)])
         .await;
 
     let failed = story(infra, main, "Give each queue an alarm", "Tomás Vega", '7', 620);
     let id = failed.push().push_id.to_string();
     failed
-        .tell(
+        .append_events(
             &pushes,
             now,
             vec![
@@ -404,7 +404,7 @@ pub async fn made_up(now: DateTime<Utc>) -> (MemoryPushes, PushId) {
         execution: execution(&format!("{id}-replay"), now - TimeDelta::seconds(340 - 300)),
     });
     replayed
-        .tell(
+        .append_events(
             &pushes,
             now,
             vec![
@@ -457,7 +457,7 @@ pub async fn made_up(now: DateTime<Utc>) -> (MemoryPushes, PushId) {
     ] {
         let mut whole = open.whole(now, 31_000_000, 44_000_000);
         whole.truncate(events);
-        open.tell(&pushes, now, whole).await;
+        open.append_events(&pushes, now, whole).await;
     }
     (pushes, replayed.push().push_id)
 }

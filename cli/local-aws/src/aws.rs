@@ -96,7 +96,7 @@ pub struct Deployed {
 }
 
 /// How a stack is to be deployed.
-struct Wanted {
+struct PlannedDeployment {
     /// The template's parameters.
     parameters: BTreeMap<String, String>,
     /// The hash of the build and the parameters.
@@ -210,10 +210,10 @@ impl LocalAws {
     /// Returns an error if any of that fails.
     pub async fn deploy_unrecorded(&self, options: &StackOptions) -> Result<Stack, Error> {
         let built = self.build(options).await?;
-        let Some(wanted) = self.wanted(&built, options) else {
+        let Some(planned) = self.planned(&built, options) else {
             return self.stack_named(&options.place());
         };
-        self.deploy_unrecorded_as(wanted, &built.template, options).await
+        self.deploy_unrecorded_as(planned, &built.template, options).await
     }
 
     /// Deploys another version of an application as one more stack, or over one, which is not recorded: the template names
@@ -222,27 +222,27 @@ impl LocalAws {
     /// # Errors
     /// Returns an error if the deployment fails.
     pub async fn deploy_template(&self, template: &Path, options: &StackOptions) -> Result<Stack, Error> {
-        let wanted = Wanted {
+        let planned = PlannedDeployment {
             parameters: options.all_parameters(),
             fingerprint: String::new(),
         };
-        self.deploy_unrecorded_as(wanted, template, options).await
+        self.deploy_unrecorded_as(planned, template, options).await
     }
 
     async fn deploy_unrecorded_as(
         &self,
-        wanted: Wanted,
+        planned: PlannedDeployment,
         template: &Path,
         options: &StackOptions,
     ) -> Result<Stack, Error> {
-        let deployed = self.deploy_wanted(wanted, template, options).await?;
+        let deployed = self.deploy_planned(planned, template, options).await?;
         let config = self.record.ministack.sdk_config_of(&options.access_key);
         Ok(Stack::new(&options.name, deployed.outputs, config))
     }
 
     /// Deploys a stack and records it, unless it is already deployed as the options say.
     async fn deploy_built(&mut self, built: &Build, options: &StackOptions) -> Result<(), Error> {
-        let Some(wanted) = self.wanted(built, options) else {
+        let Some(planned) = self.planned(built, options) else {
             return Ok(());
         };
         let place = options.place();
@@ -251,20 +251,20 @@ impl LocalAws {
             deployed.fingerprint.clear();
             self.save()?;
         }
-        let deployed = self.deploy_wanted(wanted, &built.template, options).await?;
+        let deployed = self.deploy_planned(planned, &built.template, options).await?;
         self.record.stacks.insert(place, deployed);
         self.save()
     }
 
     /// Returns what is to be deployed, or `None` if it is recorded as deployed as the options say.
-    fn wanted(&self, built: &Build, options: &StackOptions) -> Option<Wanted> {
+    fn planned(&self, built: &Build, options: &StackOptions) -> Option<PlannedDeployment> {
         let parameters = options.all_parameters();
         let endpoint = self.endpoint();
         let deployment = self.deployment(&built.template, options, (&parameters, &endpoint));
         let fingerprint = deployment.fingerprint(&built.fingerprint);
         let deployed = self.record.stacks.get(&options.place());
         let is_deployed = deployed.is_some_and(|deployed| deployed.fingerprint == fingerprint);
-        (!is_deployed).then_some(Wanted {
+        (!is_deployed).then_some(PlannedDeployment {
             parameters,
             fingerprint,
         })
@@ -288,19 +288,19 @@ impl LocalAws {
     }
 
     /// Deploys a stack.
-    async fn deploy_wanted(
+    async fn deploy_planned(
         &self,
-        wanted: Wanted,
+        planned: PlannedDeployment,
         template: &Path,
         options: &StackOptions,
     ) -> Result<Deployed, Error> {
         let StackOptions {
             application, name, ..
         } = options;
-        let Wanted {
+        let PlannedDeployment {
             parameters,
             fingerprint,
-        } = wanted;
+        } = planned;
         let endpoint = self.endpoint();
         let deployment = self.deployment(template, options, (&parameters, &endpoint));
         let log = self
@@ -526,14 +526,14 @@ mod tests {
         };
         let options = StackOptions::of(PUSH_CODE);
         let built = Build::of(local.checkout.template(&PUSH_CODE));
-        let wanted = local.wanted(&built, &options).unwrap();
+        let planned = local.planned(&built, &options).unwrap();
         let deployed = Deployed {
-            parameters: wanted.parameters,
-            fingerprint: wanted.fingerprint,
+            parameters: planned.parameters,
+            fingerprint: planned.fingerprint,
             outputs: BTreeMap::new(),
         };
         local.record.stacks.insert(options.place(), deployed);
-        assert!(local.wanted(&built, &options).is_none());
+        assert!(local.planned(&built, &options).is_none());
         let mut changed = options.clone();
         let option = ("SourceOptions".to_owned(), r#"{"lfs":true}"#.to_owned());
         changed.parameters.extend([option]);
@@ -541,6 +541,6 @@ mod tests {
         // sam has only begun to start.
         let interrupted = tokio::time::timeout(Duration::from_millis(100), deploy).await;
         assert!(interrupted.is_err());
-        assert!(local.wanted(&built, &options).is_some());
+        assert!(local.planned(&built, &options).is_some());
     }
 }

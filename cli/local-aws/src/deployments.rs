@@ -85,15 +85,15 @@ impl Deployments {
     ///
     /// # Errors
     /// Returns an error if the trail cannot be read.
-    pub async fn list(&self, most: u32) -> Result<Vec<DeploymentState>, Error> {
+    pub async fn list(&self, limit: u32) -> Result<Vec<DeploymentState>, Error> {
         let application = application_key(
             self.stack.output("Environment")?,
             self.stack.output("ApplicationName")?,
         );
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let listed = self
             .trail
-            .find(Index::Repository, &application, SortKeys::All, most)
+            .find(Index::Repository, &application, SortKeys::All, limit)
             .await;
         listed.map_err(Error::audit("list the deployments"))
     }

@@ -22,7 +22,7 @@ use crate::environment;
 use crate::folders::{Folder, Folders};
 use crate::log::Log;
 use crate::log_stream::LogStream;
-use crate::project::{Order, Output};
+use crate::project::{BuildRequest, Output};
 use crate::record::{Failure, Record};
 use crate::source;
 use crate::{Settings, aws_message, chain};
@@ -45,10 +45,10 @@ pub(crate) struct Context {
 
 impl Context {
     /// Returns the record of a build that begins now.
-    pub fn new_build(&self, order: &Order, uuid: &str, number: u64) -> Build {
+    pub fn new_build(&self, request: &BuildRequest, uuid: &str, number: u64) -> Build {
         let owner = format!("{}:{}", self.region, self.settings.account);
-        let id = format!("{}:{uuid}", order.project);
-        let group = format!("/aws/codebuild/{}", order.project);
+        let id = format!("{}:{uuid}", request.project);
+        let group = format!("/aws/codebuild/{}", request.project);
         let time = now();
         let submitted = Phase {
             phase_type: PhaseType::Submitted,
@@ -65,27 +65,27 @@ impl Context {
             end_time: None,
             current_phase: PhaseType::Submitted,
             build_status: Status::InProgress,
-            source_version: order.source.version.clone(),
+            source_version: request.source.version.clone(),
             resolved_source_version: None,
-            project_name: order.project.clone(),
+            project_name: request.project.clone(),
             phases: vec![submitted],
             source: BuildSource {
                 r#type: "S3".to_owned(),
-                location: format!("{}/{}", order.source.bucket, order.source.key),
-                buildspec: order.buildspec.clone(),
+                location: format!("{}/{}", request.source.bucket, request.source.key),
+                buildspec: request.buildspec.clone(),
             },
             artifacts: BuildArtifacts {
-                location: order.output.as_ref().map(Output::arn).unwrap_or_default(),
+                location: request.output.as_ref().map(Output::arn).unwrap_or_default(),
                 sha256sum: None,
             },
-            environment: order.environment.clone(),
-            service_role: order.role.clone(),
+            environment: request.environment.clone(),
+            service_role: request.role.clone(),
             logs: Logs {
                 cloud_watch_logs_arn: format!("arn:aws:logs:{owner}:log-group:{group}:log-stream:{uuid}"),
                 group_name: group,
                 stream_name: uuid.to_owned(),
             },
-            timeout_in_minutes: order.timeout_in_minutes,
+            timeout_in_minutes: request.timeout_in_minutes,
             build_complete: false,
             initiator: "local-codebuild".to_owned(),
             exported_environment_variables: vec![],
@@ -95,18 +95,23 @@ impl Context {
 }
 
 /// Runs a build until it is complete. If `stop` is cancelled or it takes too long, all its processes end.
-pub(crate) async fn run(context: Arc<Context>, order: Order, record: Record, stop: CancellationToken) {
+pub(crate) async fn run(
+    context: Arc<Context>,
+    request: BuildRequest,
+    record: Record,
+    stop: CancellationToken,
+) {
     record.enter(PhaseType::Queued);
     record.leave(Status::Succeeded, PhaseContext::default());
-    let limit = context.settings.minute * u32::from(order.timeout_in_minutes);
+    let limit = context.settings.minute * u32::from(request.timeout_in_minutes);
     let mut log = None;
     let ended = tokio::select! {
         biased;
         () = stop.cancelled() => Err((Status::Stopped, PhaseContext::default())),
-        done = timeout(limit, work(&context, &order, &record, &mut log)) => done.map_err(|_| {
+        done = timeout(limit, work(&context, &request, &record, &mut log)) => done.map_err(|_| {
             (Status::TimedOut, context_of(Failure {
                 code: "BUILD_TIMED_OUT",
-                message: format!("Build has timed out after {} minutes.", order.timeout_in_minutes),
+                message: format!("Build has timed out after {} minutes.", request.timeout_in_minutes),
             }))
         }),
     };
@@ -124,20 +129,20 @@ pub(crate) async fn run(context: Arc<Context>, order: Order, record: Record, sto
 }
 
 /// Does the work of a build, and returns how it ended. The log is left open.
-async fn work(context: &Context, order: &Order, record: &Record, log: &mut Option<Log>) -> Status {
+async fn work(context: &Context, request: &BuildRequest, record: &Record, log: &mut Option<Log>) -> Status {
     record.enter(PhaseType::Provisioning);
-    let (role, log) = match provision(context, order, record).await {
+    let (role, log) = match provision(context, request, record).await {
         Ok((role, opened)) => (role, log.insert(opened)),
         Err(failure) => {
             leave(record, None, Status::Failed, context_of(failure)).await;
             return Status::Failed;
         }
     };
-    introduce(log, order).await;
+    introduce(log, request).await;
     end_phase(record, log, Ok(())).await;
 
     record.enter(PhaseType::DownloadSource);
-    let prepared = prepare(context, order, record, &role, log).await;
+    let prepared = prepare(context, request, record, &role, log).await;
     let Some((folder, buildspec)) = end_phase(record, log, prepared).await else {
         return Status::Failed;
     };
@@ -163,7 +168,7 @@ async fn work(context: &Context, order: &Order, record: &Record, log: &mut Optio
         return Status::Failed;
     }
     record.enter(PhaseType::UploadArtifacts);
-    let uploaded = upload(order, record, &role, &folder, &buildspec, log).await;
+    let uploaded = upload(request, record, &role, &folder, &buildspec, log).await;
     match end_phase(record, log, uploaded).await {
         Some(()) if !commands.failed => Status::Succeeded,
         _ => Status::Failed,
@@ -177,7 +182,11 @@ struct Role {
 }
 
 /// Assumes the role and opens the log.
-async fn provision(context: &Context, order: &Order, record: &Record) -> Result<(Role, Log), Failure> {
+async fn provision(
+    context: &Context,
+    request: &BuildRequest,
+    record: &Record,
+) -> Result<(Role, Log), Failure> {
     let build = record.build();
     let denied = |message: String| Failure {
         code: "ACCESS_DENIED",
@@ -185,19 +194,19 @@ async fn provision(context: &Context, order: &Order, record: &Record) -> Result<
     };
     let assumed = aws_sdk_sts::Client::new(&context.settings.aws)
         .assume_role()
-        .role_arn(&order.role)
+        .role_arn(&request.role)
         .role_session_name(format!("AWSCodeBuild-{}", build.logs.stream_name))
         .send()
         .await;
     let assumed = assumed.map_err(|error| {
         denied(format!(
             "CodeBuild is not authorized to perform: sts:AssumeRole on {}: {}",
-            order.role,
+            request.role,
             aws_message("sts:AssumeRole", &error)
         ))
     })?;
     let keys = assumed.credentials();
-    let keys = keys.ok_or_else(|| denied(format!("{} has no credentials", order.role)))?;
+    let keys = keys.ok_or_else(|| denied(format!("{} has no credentials", request.role)))?;
     let credentials = Credentials::new(
         keys.access_key_id(),
         keys.secret_access_key(),
@@ -222,7 +231,7 @@ async fn provision(context: &Context, order: &Order, record: &Record) -> Result<
         denied(format!(
             "Service role {} does not allow AWS CodeBuild to create Amazon CloudWatch Logs log streams for build {}. \
              Error message: {message}",
-            order.role, build.arn
+            request.role, build.arn
         ))
     })?;
     let log = Log::open(stream, &build.id, context.settings.lines.clone());
@@ -231,14 +240,14 @@ async fn provision(context: &Context, order: &Order, record: &Record) -> Result<
 }
 
 /// Says what this is not.
-async fn introduce(log: &mut Log, order: &Order) {
+async fn introduce(log: &mut Log, request: &BuildRequest) {
     let user = rustix::process::getuid().as_raw();
     for line in [
         "This build runs on this machine, by Push Code's local CodeBuild. It is not AWS CodeBuild:"
             .to_owned(),
         format!(
             "- no image: not {} but the programs of this machine, for {}",
-            order.environment.image,
+            request.environment.image,
             std::env::consts::ARCH
         ),
         format!(
@@ -247,15 +256,15 @@ async fn introduce(log: &mut Log, order: &Order) {
         ),
         format!(
             "- no limits: not {}, but this machine's memory and processors",
-            order.environment.compute_type
+            request.environment.compute_type
         ),
     ] {
         log.line(line).await;
     }
-    if !order.not_applied.is_empty() {
+    if !request.not_applied.is_empty() {
         log.line(format!(
             "- of StartBuild, not applied: {}",
-            order.not_applied.join(", ")
+            request.not_applied.join(", ")
         ))
         .await;
     }
@@ -264,16 +273,16 @@ async fn introduce(log: &mut Log, order: &Order) {
 /// Downloads and unpacks the source, and reads the buildspec.
 async fn prepare(
     context: &Context,
-    order: &Order,
+    request: &BuildRequest,
     record: &Record,
     role: &Role,
     log: &mut Log,
 ) -> Result<(Arc<Folder>, Buildspec), Failure> {
-    let folder = context.folders.take(&order.project);
+    let folder = context.folders.take(&request.project);
     let folder = Arc::new(folder.map_err(|error| Failure::client(chain(&error)))?);
     log.line(format!("CODEBUILD_SRC_DIR={}", folder.source().display()))
         .await;
-    download(context, order, record, role, &folder.join("source.zip")).await?;
+    download(context, request, record, role, &folder.join("source.zip")).await?;
     let unpacking = Arc::clone(&folder);
     let limits = context.settings.limits;
     // If the build is stopped, the folder stays until this has ended.
@@ -286,7 +295,7 @@ async fn prepare(
         .await
         .map_err(|error| Failure::client(chain(&error)))
         .flatten()?;
-    let buildspec = Buildspec::parse(&find_buildspec(order.buildspec.as_deref(), &folder.source())?)?;
+    let buildspec = Buildspec::parse(&find_buildspec(request.buildspec.as_deref(), &folder.source())?)?;
     if !buildspec.not_applied.is_empty() {
         let names: Vec<_> = buildspec.not_applied.iter().map(String::as_str).collect();
         log.line(format!("Of the buildspec, not applied: {}", names.join(", ")))
@@ -308,12 +317,12 @@ async fn prepare(
 
 async fn download(
     context: &Context,
-    order: &Order,
+    request: &BuildRequest,
     record: &Record,
     role: &Role,
     path: &Path,
 ) -> Result<(), Failure> {
-    let source = &order.source;
+    let source = &request.source;
     let from = |message: String| {
         Failure::client(format!(
             "{message} for primary source s3://{}/{}",
@@ -328,12 +337,12 @@ async fn download(
     let object = get.send().await;
     let object = object.map_err(|error| from(aws_message("s3:GetObject", &error)))?;
     record.set_source_version(object.version_id().map(ToOwned::to_owned));
-    let most = context.settings.limits.bytes;
+    let limit = context.settings.limits.bytes;
     let copy = async {
         let mut file = tokio::fs::File::create(path).await?;
         let mut body = object.body.into_async_read();
         let copied = tokio::io::copy(
-            &mut tokio::io::AsyncReadExt::take(&mut body, most.saturating_add(1)),
+            &mut tokio::io::AsyncReadExt::take(&mut body, limit.saturating_add(1)),
             &mut file,
         )
         .await?;
@@ -341,8 +350,8 @@ async fn download(
         Ok::<_, std::io::Error>(copied)
     };
     let copied = copy.await.map_err(|error| from(chain(&error)))?;
-    if copied > most {
-        return Err(from(format!("the zip has more than {most} bytes,")));
+    if copied > limit {
+        return Err(from(format!("the zip has more than {limit} bytes,")));
     }
     Ok(())
 }
@@ -456,14 +465,14 @@ async fn exported(bash: &mut Bash, buildspec: &Buildspec, folder: &Folder) -> Ve
 }
 
 async fn upload(
-    order: &Order,
+    request: &BuildRequest,
     record: &Record,
     role: &Role,
     folder: &Arc<Folder>,
     buildspec: &Buildspec,
     log: &mut Log,
 ) -> Result<(), Failure> {
-    let Some(output) = &order.output else {
+    let Some(output) = &request.output else {
         return Ok(());
     };
     let missing = || Failure::client("the buildspec names no artifacts: add `artifacts` with `files`");

@@ -145,10 +145,10 @@ impl Shipper {
         };
         self.batch.push(LogEvent { timestamp, message });
         self.bytes += size;
-        self.tell(text);
+        self.forward(text);
     }
 
-    fn tell(&self, text: String) {
+    fn forward(&self, text: String) {
         if let Some(lines) = &self.lines {
             // The caller need not listen to the end.
             let _ = lines.send(LogLine {
@@ -166,7 +166,7 @@ impl Shipper {
         }
         if let Err(message) = self.stream.put(&batch).await {
             self.broken = true;
-            self.tell(format!(
+            self.forward(format!(
                 "The rest of this log is not in CloudWatch Logs: {message}"
             ));
         }

@@ -14,7 +14,7 @@ const TIMEOUTS: std::ops::RangeInclusive<u16> = 5..=2_160;
 
 /// A build that is to run.
 #[derive(Debug, Clone)]
-pub(crate) struct Order {
+pub(crate) struct BuildRequest {
     pub project: String,
     pub role: String,
     pub source: Source,
@@ -42,7 +42,7 @@ pub(crate) struct Output {
     pub key: String,
 }
 
-impl Order {
+impl BuildRequest {
     /// Reads the project of a request, and applies the request to it.
     ///
     /// # Errors

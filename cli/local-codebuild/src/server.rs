@@ -25,7 +25,7 @@ use uuid::Uuid;
 use crate::api::{ApiError, BatchGetBuilds, Build, StartBuild, StopBuild};
 use crate::build::{self, Context};
 use crate::folders::Folders;
-use crate::project::Order;
+use crate::project::BuildRequest;
 use crate::record::Record;
 use crate::{Error, Settings};
 
@@ -179,16 +179,16 @@ impl Server {
             return Ok(json!({ "build": build }));
         }
         let uuid = Uuid::new_v4().to_string();
-        let order = Order::read(&self.client, &start, &uuid).await?;
-        let number = state.numbers.entry(order.project.clone()).or_default();
+        let build_request = BuildRequest::read(&self.client, &start, &uuid).await?;
+        let number = state.numbers.entry(build_request.project.clone()).or_default();
         *number += 1;
-        let record = Record::new(self.context.new_build(&order, &uuid, *number));
+        let record = Record::new(self.context.new_build(&build_request, &uuid, *number));
         let build = record.build();
         let stop = CancellationToken::new();
         while state.tasks.try_join_next().is_some() {}
         state.tasks.spawn(build::run(
             Arc::clone(&self.context),
-            order,
+            build_request,
             record.clone(),
             stop.clone(),
         ));

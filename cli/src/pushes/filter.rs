@@ -70,7 +70,7 @@ impl FilterArgs {
         }
     }
 
-    pub fn most(&self) -> usize {
+    pub fn limit(&self) -> usize {
         usize::try_from(self.most).unwrap_or(usize::MAX)
     }
 }

@@ -83,7 +83,7 @@ pub enum Invocation {
 /// What the function answers.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub enum Answer {
+pub enum InvocationResult {
     /// To an event.
     Event(Response),
     /// To a request.
@@ -98,13 +98,13 @@ pub async fn invoke(
     executions: &impl Executions,
     secrets: &SecretCache<impl Secrets, WebhookSecret>,
     invocation: &Invocation,
-) -> Result<Answer, Diagnostic> {
+) -> Result<InvocationResult, Diagnostic> {
     Ok(match invocation {
-        Invocation::Event(event) => Answer::Event(event::handle(executions, event).await?),
+        Invocation::Event(event) => InvocationResult::Event(event::handle(executions, event).await?),
         // Without the box the type of the whole future is too deep for the compiler.
         Invocation::Request(request) => {
             let response = Box::pin(handle(executions, secrets, request)).await;
-            Answer::Request(Box::new(response))
+            InvocationResult::Request(Box::new(response))
         }
     })
 }

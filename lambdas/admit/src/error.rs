@@ -67,7 +67,7 @@ pub enum Error {
     Tasks(#[from] TasksError),
     /// This execution may no longer have the environment.
     #[error(transparent)]
-    Over(#[from] ExecutionOver),
+    ExecutionOver(#[from] ExecutionOver),
 }
 
 impl Coded for Error {
@@ -81,7 +81,7 @@ impl Coded for Error {
             Self::Event(_) | Self::Unknown(_) => Code::InputInvalid,
             Self::Audit(error) => error.code(),
             Self::Tasks(error) => error.code(),
-            Self::Over(error) => error.code(),
+            Self::ExecutionOver(error) => error.code(),
         }
     }
 }

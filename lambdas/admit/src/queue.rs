@@ -108,10 +108,10 @@ async fn change<P, D: DeploymentTrail, T: Tasks>(
     for attempt in 0..MAX_ATTEMPTS {
         let slot = deps.deployments.slot(key).await?;
         let Some(next) = change(&slot).await? else {
-            return tell_all(deps, key, slot).await;
+            return notify_all(deps, key, slot).await;
         };
         if deps.deployments.put_slot(key, &next).await? {
-            return tell_all(deps, key, next).await;
+            return notify_all(deps, key, next).await;
         }
         tokio::time::sleep(backoff(attempt)).await;
     }
@@ -119,14 +119,14 @@ async fn change<P, D: DeploymentTrail, T: Tasks>(
 }
 
 /// Tells all who are to be told.
-async fn tell_all<P, D: DeploymentTrail, T: Tasks>(
+async fn notify_all<P, D: DeploymentTrail, T: Tasks>(
     deps: &Deps<'_, P, D, T>,
     key: &SlotKey,
     mut slot: Slot,
 ) -> Result<(), Error> {
     let mut conflicts = 0;
     while let Some(pending) = slot.pending() {
-        let next = tell(deps, &slot, &pending).await?;
+        let next = notify(deps, &slot, &pending).await?;
         if deps.deployments.put_slot(key, &next).await? {
             slot = next;
             continue;
@@ -142,7 +142,7 @@ async fn tell_all<P, D: DeploymentTrail, T: Tasks>(
 }
 
 /// Tells one execution its answer, which is in its trail before. Returns the slot after that.
-async fn tell<P, D: DeploymentTrail, T: Tasks>(
+async fn notify<P, D: DeploymentTrail, T: Tasks>(
     deps: &Deps<'_, P, D, T>,
     slot: &Slot,
     pending: &Pending,

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::archive::{Output, Source};
 use crate::builds::{Build, BuildStatus, Builds};
-use crate::provenance::{self, Made};
+use crate::provenance::{self, ArtifactFacts};
 use crate::template::{self, Kind, Reference};
 use crate::{Deps, Error, buildspec, path_in, yaml};
 
@@ -78,7 +78,7 @@ pub async fn collect(
     for (digest, path) in &packed.files {
         deps.artifacts.put(digest, path).await?;
     }
-    let document = provenance::document(&Made {
+    let document = provenance::document(&ArtifactFacts {
         request,
         build: &build,
         template: &packed.template,

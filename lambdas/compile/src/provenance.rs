@@ -13,7 +13,7 @@ const BUILD_TYPE: &str = "urn:push-code:artifact:v1";
 
 /// What an artifact was made of.
 #[derive(Debug)]
-pub struct Made<'a> {
+pub struct ArtifactFacts<'a> {
     pub request: &'a Request,
     pub build: &'a Build,
     pub template: &'a Digest,
@@ -24,12 +24,13 @@ pub struct Made<'a> {
 }
 
 /// Returns the document as JSON.
-pub fn document(made: &Made<'_>) -> Value {
-    let (request, build) = (made.request, made.build);
+pub fn document(facts: &ArtifactFacts<'_>) -> Value {
+    let (request, build) = (facts.request, facts.build);
     let (push, zip) = (&request.push, &request.zip);
-    let mut subject = vec![json!({ "name": "template", "digest": { "sha256": made.template } })];
+    let mut subject = vec![json!({ "name": "template", "digest": { "sha256": facts.template } })];
     subject.extend(
-        made.objects
+        facts
+            .objects
             .iter()
             .map(|object| json!({ "name": object.property, "digest": { "sha256": object.sha256 } })),
     );
@@ -46,7 +47,8 @@ pub fn document(made: &Made<'_>) -> Value {
         json!({ "name": "image", "uri": build.image }),
     ];
     dependencies.extend(
-        made.files
+        facts
+            .files
             .iter()
             .map(|file| json!({ "name": file.path, "digest": { "sha256": file.sha256 } })),
     );
@@ -66,7 +68,7 @@ pub fn document(made: &Made<'_>) -> Value {
                 "internalParameters": {
                     "deployment_id": request.deployment_id,
                     "push_id": push.push_id,
-                    "tests": made.tests,
+                    "tests": facts.tests,
                 },
                 "resolvedDependencies": dependencies,
             },

@@ -29,14 +29,14 @@ pub struct Pile {
     /// How many small packs the base has when they are merged with what the push adds.
     merged: usize,
     /// The most packs of a base. If there are more, of which most are not small ones, the commit is fetched whole.
-    most: usize,
+    limit: usize,
 }
 
 impl Pile {
     /// That of a commit.
-    pub const COMMIT: Self = Self { merged: 8, most: 16 };
+    pub const COMMIT: Self = Self { merged: 8, limit: 16 };
     /// That of a submodule. All packs of all submodules are named in one event.
-    pub const SUBMODULE: Self = Self { merged: 1, most: 2 };
+    pub const SUBMODULE: Self = Self { merged: 1, limit: 2 };
 }
 
 /// What is offered to the git host.
@@ -165,7 +165,7 @@ async fn load<S: Staging>(
     base: &Base,
     pile: Pile,
 ) -> Result<Vec<PathBuf>, String> {
-    if base.packs.len() > pile.most {
+    if base.packs.len() > pile.limit {
         return Err(format!("its packs have piled up: {}", base.packs.len()));
     }
     let objects = base.packs.iter().flat_map(|staged| [&staged.pack, &staged.index]);

@@ -42,8 +42,8 @@ impl Listing {
     }
 
     /// Returns the content of the file `path`, or `None` if it does not exist. The inner error is the file's size, if
-    /// that is more than `most` bytes.
-    pub fn file(&self, path: &[u8], most: usize) -> Result<Result<Option<Vec<u8>>, usize>, Error> {
+    /// that is more than `limit` bytes.
+    pub fn file(&self, path: &[u8], limit: usize) -> Result<Result<Option<Vec<u8>>, usize>, Error> {
         let found = self.tree.entries.iter().find_map(|entry| match entry.content {
             Content::File { blob, .. } if entry.path == path => Some(blob),
             _ => None,
@@ -53,7 +53,7 @@ impl Listing {
         };
         let odb = self.repository.odb().map_err(tree::Error::Pack)?;
         let (size, _) = odb.read_header(blob).map_err(tree::unreadable(blob, path))?;
-        if size > most {
+        if size > limit {
             return Ok(Err(size));
         }
         let content = odb.read(blob).map_err(tree::unreadable(blob, path))?;

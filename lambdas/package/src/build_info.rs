@@ -5,7 +5,7 @@ use domain::contract::{Author, FetchedCommit};
 use domain::push::Push;
 use serde::Serialize;
 
-use crate::entry::{Content, Entry};
+use crate::entry::{Content, ZipEntry};
 use crate::error::Error;
 
 /// The path of `build-info.json` in the zip.
@@ -25,7 +25,7 @@ struct BuildInfo<'a> {
 
 /// Returns the entry, or `None` if the repository has a file, link or folder whose name is the same on some file
 /// system: the commit's own content takes precedence, and ours could be written through its link.
-pub fn entry(push: &Push, fetched: &FetchedCommit, entries: &[Entry]) -> Result<Option<Entry>, Error> {
+pub fn entry(push: &Push, fetched: &FetchedCommit, entries: &[ZipEntry]) -> Result<Option<ZipEntry>, Error> {
     if entries
         .iter()
         .any(|entry| tree::begins_with(&entry.path, BUILD_INFO.as_bytes()))
@@ -42,8 +42,8 @@ pub fn entry(push: &Push, fetched: &FetchedCommit, entries: &[Entry]) -> Result<
         subject: &fetched.subject,
     })?;
     json.push(b'\n');
-    Ok(Some(Entry {
+    Ok(Some(ZipEntry {
         path: BUILD_INFO.as_bytes().to_vec(),
-        content: Content::Made(json),
+        content: Content::Generated(json),
     }))
 }

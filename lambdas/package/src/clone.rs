@@ -11,7 +11,7 @@ use git2::{Index, Oid, PackBuilderStage, Repository, Sort};
 use reporter::ProgressReporter;
 
 use crate::build_info::BUILD_INFO;
-use crate::entry::{Content, Entry};
+use crate::entry::{Content, ZipEntry};
 use crate::error::Error;
 use crate::progress::Progress;
 
@@ -24,7 +24,7 @@ pub fn entries(
     envelope: &Envelope<PackageInput>,
     folder: &Path,
     progress: &ProgressReporter<Progress>,
-) -> Result<Vec<Entry>, Error> {
+) -> Result<Vec<ZipEntry>, Error> {
     let fetched = &envelope.input.fetched;
     std::fs::create_dir_all(folder).map_err(Error::Workspace)?;
     let pushed = envelope
@@ -42,11 +42,11 @@ pub fn entries(
     let name = pack(repository, pushed, commit, folder, progress)?;
     write_index(repository, tree, &folder.join("index"))?;
 
-    let made = |path: &str, text: String| Entry {
+    let made = |path: &str, text: String| ZipEntry {
         path: format!(".git/{path}").into_bytes(),
-        content: Content::Made(text.into_bytes()),
+        content: Content::Generated(text.into_bytes()),
     };
-    let disk = |path: String, file: &str| Entry {
+    let disk = |path: String, file: &str| ZipEntry {
         path: format!(".git/{path}").into_bytes(),
         content: Content::Disk {
             file: folder.join(file),
@@ -64,7 +64,7 @@ pub fn entries(
         disk(format!("objects/pack/{pack}"), &pack),
         disk(format!("objects/pack/{index}"), &index),
         // git takes a folder for a repository only if it has this subfolder.
-        Entry {
+        ZipEntry {
             path: b".git/refs/".to_vec(),
             content: Content::Folder,
         },

@@ -18,7 +18,7 @@ use reporter::ProgressReporter;
 
 use crate::conversion::{self, Converter};
 use crate::earlier::{Earlier, Place};
-use crate::entry::{Content, Entry};
+use crate::entry::{Content, ZipEntry};
 use crate::error::Error;
 use crate::format::{Writer, dos_time};
 use crate::large::{LargeFiles, Packs};
@@ -42,13 +42,13 @@ enum Compressed<'a> {
     /// The next entries.
     Records(Records<'a>),
     /// The next entry, which is a large file of this size.
-    Large(&'a Entry, u64),
+    Large(&'a ZipEntry, u64),
 }
 
 /// Writes the zip of `entries`, which are sorted by path.
 pub fn write(
     repository: &Path,
-    entries: &[Entry],
+    entries: &[ZipEntry],
     (converter, earlier): (&Converter, Option<&Earlier>),
     time: DateTime<Utc>,
     limits: ArchiveLimits,
@@ -72,7 +72,7 @@ pub fn write(
 #[derive(Clone, Copy)]
 struct Work<'a> {
     repository: &'a Path,
-    entries: &'a [Entry],
+    entries: &'a [ZipEntry],
     converter: &'a Converter,
     earlier: Option<&'a Earlier>,
     time: (u16, u16),
@@ -183,7 +183,7 @@ impl<'a> EntryCompressor<'_, 'a> {
     /// Compresses the entries of a chunk. Returns `false` if the receiver of the results is gone.
     fn chunk(
         &mut self,
-        chunk: &'a [Entry],
+        chunk: &'a [ZipEntry],
         results: &SyncSender<Result<Compressed<'a>, Error>>,
     ) -> Result<bool, Error> {
         let new = || Records {
@@ -214,7 +214,7 @@ impl<'a> EntryCompressor<'_, 'a> {
     ///
     /// # Errors
     /// Returns [`tree::Error::Limit`] if the content is larger than a file may be.
-    fn size(&self, entry: &Entry) -> Result<u64, Error> {
+    fn size(&self, entry: &ZipEntry) -> Result<u64, Error> {
         if let Some((_, place, _)) = self.unchanged(entry) {
             return Ok(place.size);
         }
@@ -226,7 +226,7 @@ impl<'a> EntryCompressor<'_, 'a> {
                 size as u64
             }
             Content::Disk { file, .. } => file.metadata().map_err(Error::Workspace)?.len(),
-            Content::Folder | Content::Made(_) => 0,
+            Content::Folder | Content::Generated(_) => 0,
         };
         if size > self.limits.file_bytes {
             return Err(tree::Error::Limit {
@@ -244,7 +244,7 @@ impl<'a> EntryCompressor<'_, 'a> {
 
     /// Returns the earlier zip, the place of an unchanged file in it, and whether the file is executable. A converted file may
     /// name the commit.
-    fn unchanged(&self, entry: &Entry) -> Option<(&'a Earlier, Place, bool)> {
+    fn unchanged(&self, entry: &ZipEntry) -> Option<(&'a Earlier, Place, bool)> {
         let Content::Blob {
             conversion: None,
             executable,
@@ -260,7 +260,7 @@ impl<'a> EntryCompressor<'_, 'a> {
     /// Writes a large file. Returns its size after conversion.
     fn large(
         &self,
-        entry: &Entry,
+        entry: &ZipEntry,
         size: u64,
         packs: &Packs,
         files: &mut LargeFiles<'_, Sink>,
@@ -306,14 +306,14 @@ impl<'a> EntryCompressor<'_, 'a> {
                 files.blob(fields(*executable), (&self.odb, packs, *id), self.limits)?;
             }
             Content::Disk { file, executable } => files.disk(fields(*executable), file)?,
-            Content::Symlink { .. } | Content::Folder | Content::Made(_) => {
+            Content::Symlink { .. } | Content::Folder | Content::Generated(_) => {
                 unreachable!("none of these is large")
             }
         }
         Ok(size)
     }
 
-    fn add(&mut self, entry: &'a Entry, records: &mut Records<'a>) -> Result<(), Error> {
+    fn add(&mut self, entry: &'a ZipEntry, records: &mut Records<'a>) -> Result<(), Error> {
         let path = entry.path.as_slice();
         let odb = &self.odb;
         let read = |blob: Oid| odb.read(blob).map_err(tree::unreadable(blob, path));
@@ -343,7 +343,7 @@ impl<'a> EntryCompressor<'_, 'a> {
                 self.builder.symlink(records, path, data.data());
             }
             Content::Folder => self.builder.folder(records, path),
-            Content::Made(data) => self.builder.file(records, path, data, false),
+            Content::Generated(data) => self.builder.file(records, path, data, false),
         }
         Ok(())
     }
@@ -358,13 +358,13 @@ mod tests {
     use super::*;
 
     /// A repository with 300 files of up to 6,000 bytes, and its entries.
-    fn scene() -> (tempfile::TempDir, Vec<Entry>) {
+    fn scene() -> (tempfile::TempDir, Vec<ZipEntry>) {
         let folder = tempfile::tempdir().unwrap();
         let repository = Repository::init_bare(folder.path()).unwrap();
         let odb = repository.odb().unwrap();
         let entries = (0..300_usize).map(|number| {
             let content = format!("line {number}\n").repeat(number * 37 % 500);
-            Entry {
+            ZipEntry {
                 path: format!("{number:03}").into_bytes(),
                 content: Content::Blob {
                     id: odb.write(ObjectType::Blob, content.as_bytes()).unwrap(),
@@ -379,7 +379,7 @@ mod tests {
 
     fn zip(
         repository: &Path,
-        entries: &[Entry],
+        entries: &[ZipEntry],
         workers: usize,
         large: u64,
         limits: ArchiveLimits,

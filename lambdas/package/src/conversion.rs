@@ -22,7 +22,7 @@ use domain::contract::{Envelope, PackageInput};
 use git2::{Oid, Repository};
 use tree::Attributes;
 
-use crate::entry::Entry;
+use crate::entry::ZipEntry;
 use crate::error::Error;
 use commit::Commit;
 use encoding::Encoding;
@@ -64,7 +64,7 @@ impl Converter {
         envelope: &Envelope<PackageInput>,
         attributes: &Attributes,
         submodules: &[Vec<u8>],
-        entries: &mut [Entry],
+        entries: &mut [ZipEntry],
     ) -> Result<Self, Error> {
         let mut warnings = Warnings::default();
         let substitutes = plan::convert(attributes, entries, submodules, &mut warnings)?;

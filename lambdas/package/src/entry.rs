@@ -9,7 +9,7 @@ use crate::conversion::Conversion;
 
 /// One entry of the zip.
 #[derive(Debug)]
-pub struct Entry {
+pub struct ZipEntry {
     /// The path from the root, with `/` between its parts. A folder's path ends with `/`.
     pub path: Vec<u8>,
     /// The content.
@@ -33,13 +33,13 @@ pub enum Content {
     /// An empty folder.
     Folder,
     /// A file that is not part of the commit.
-    Made(Vec<u8>),
+    Generated(Vec<u8>),
 }
 
 /// Returns the entries of a tree. A submodule that was not fetched is an empty folder, as in a clone without
 /// submodules.
-pub fn of(tree: Tree) -> Vec<Entry> {
-    let entry = |entry: tree::Entry| Entry {
+pub fn of(tree: Tree) -> Vec<ZipEntry> {
+    let entry = |entry: tree::Entry| ZipEntry {
         path: entry.path,
         content: match entry.content {
             tree::Content::File { blob, executable } => Content::Blob {

@@ -12,14 +12,14 @@ use tree::{Attributes, Pointer, Rules, Tree};
 use crate::build_info::{self, BUILD_INFO};
 use crate::clone;
 use crate::conversion::{self, Converter};
-use crate::entry::{self, Content, Entry};
+use crate::entry::{self, Content, ZipEntry};
 use crate::error::Error;
 use crate::progress::Progress;
 
 /// What the zip will hold.
 pub struct Plan {
     /// The entries, sorted by the bytes of their paths.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<ZipEntry>,
     pub converter: Converter,
     /// Warnings for the trail.
     pub warnings: Vec<String>,
@@ -105,7 +105,7 @@ fn submodules(fetched: &[FetchedSubmodule]) -> Result<HashMap<Vec<u8>, Oid>, tre
 
 /// Replaces LFS pointers by their objects. Returns the objects that are needed, by the file that each is read from.
 fn replace_pointers(
-    entries: &mut [Entry],
+    entries: &mut [ZipEntry],
     mut pointers: HashMap<Vec<u8>, (PathBuf, Pointer)>,
 ) -> HashMap<PathBuf, Pointer> {
     let mut needed = HashMap::new();

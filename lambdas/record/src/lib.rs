@@ -41,7 +41,7 @@ pub enum Error {
     },
     /// This execution may no longer close the push.
     #[error(transparent)]
-    Over(#[from] ExecutionOver),
+    ExecutionOver(#[from] ExecutionOver),
 }
 
 impl Coded for Error {
@@ -49,7 +49,7 @@ impl Coded for Error {
         match self {
             Self::Audit(error) => error.code(),
             Self::Unfinished { .. } => Code::InputInvalid,
-            Self::Over(error) => error.code(),
+            Self::ExecutionOver(error) => error.code(),
         }
     }
 }

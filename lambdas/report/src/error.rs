@@ -18,7 +18,7 @@ pub enum Error {
     Secret(#[from] SecretError),
     /// The execution is over.
     #[error(transparent)]
-    Over(#[from] ExecutionOver),
+    ExecutionOver(#[from] ExecutionOver),
     /// The URL of the API cannot be used.
     #[error("the API cannot be called")]
     Url(#[from] Invalid),
@@ -74,7 +74,7 @@ impl Coded for Error {
         match self {
             Self::Audit(error) => error.code(),
             Self::Secret(error) => error.code(),
-            Self::Over(error) => error.code(),
+            Self::ExecutionOver(error) => error.code(),
             Self::Url(_) | Self::Json(_) => Code::InputInvalid,
             Self::TokenMissing { .. } => Code::CredentialsMissing,
             Self::TokenInvalid { .. } => Code::SecretInvalid,

@@ -65,11 +65,11 @@ pub async fn handle(
     if failure.is_none() && state.is_over_for(execution_id) {
         return Err(ExecutionOver::new::<Push>(execution_id, &state).into());
     }
-    let mut wanted = match Wanted::of(&state, execution_id, failure) {
-        Ok(wanted) if state.commit_status.as_ref() == Some(&wanted.set) => {
+    let mut due = match DueStatus::of(&state, execution_id, failure) {
+        Ok(due) if state.commit_status.as_ref() == Some(&due.set) => {
             return Ok(skipped("the status was set before"));
         }
-        Ok(wanted) => wanted,
+        Ok(due) => due,
         Err(reason) => return Ok(skipped(reason)),
     };
     let secret = deps.secrets.read(&push.source, "git").await?;
@@ -78,13 +78,13 @@ pub async fn handle(
     let deadline = Instant::now() + TIME_LIMIT;
     let mut updates = 0;
     loop {
-        let host = Host::new(push, &wanted.target, &secret, &authorities, deadline)?;
-        host.set(&wanted.update(push, deps.executions_url)).await?;
+        let host = Host::new(push, &due.target, &secret, &authorities, deadline)?;
+        host.set(&due.update(push, deps.executions_url)).await?;
         updates += 1;
         let now = load().await?;
-        match now.map(|state| Wanted::of(&state, execution_id, failure)) {
-            Some(Ok(now)) if now != wanted && updates < MAX_UPDATES => wanted = now,
-            _ => return Ok(Reported::Set(wanted.set)),
+        match now.map(|state| DueStatus::of(&state, execution_id, failure)) {
+            Some(Ok(now)) if now != due && updates < MAX_UPDATES => due = now,
+            _ => return Ok(Reported::Set(due.set)),
         }
     }
 }
@@ -97,13 +97,13 @@ fn skipped(detail: &str) -> Reported {
 
 /// What a commit has to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Wanted {
+struct DueStatus {
     target: CommitStatusTarget,
     set: CommitStatusSet,
     description: String,
 }
 
-impl Wanted {
+impl DueStatus {
     /// Returns what the commit of a push has to show, if `failure` has ended the execution that has called, or why it has
     /// nothing to show.
     fn of(state: &PushState, execution_id: &str, failure: Option<&Failure>) -> Result<Self, &'static str> {

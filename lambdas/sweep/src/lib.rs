@@ -7,7 +7,7 @@
 mod destinations;
 mod executions;
 mod hosts;
-mod look;
+mod inspect;
 mod missed;
 mod report;
 mod stuck;
@@ -33,13 +33,13 @@ pub use hosts::{GitHosts, Hosts};
 pub use remote::{ListedRef, transfer_if_asked};
 pub use report::{DifferingDestination, Listing, Report, SkippedRepository, StartedPush, StuckPush, Trouble};
 
-use look::{Found, Run};
+use inspect::{Findings, Run};
 use watched::{Repository, Source};
 
 /// How many repositories are looked at at once. Each is a process that lists refs.
 const CONCURRENCY: usize = 16;
 /// How many pushes one run may start. A source that is new, or a host that lists what it likes, does not start more.
-const MOST_STARTS: usize = 100;
+const MAX_STARTS: usize = 100;
 /// How long a webhook may be on its way.
 const GRACE: TimeDelta = TimeDelta::minutes(5);
 /// How long before the end of a function's time no repository is looked at any more, so that the report can be written.
@@ -149,7 +149,7 @@ where
         deadline: began + time_limit.saturating_sub(REPORT_MARGIN),
         now: Utc::now(),
         grace: request.grace(),
-        starts_left: AtomicUsize::new(MOST_STARTS),
+        starts_left: AtomicUsize::new(MAX_STARTS),
         unanswered: Mutex::default(),
     };
     let mut report = Report::default();
@@ -164,18 +164,18 @@ where
         &mut report,
     ))
     .await;
-    let mut looked: Vec<_> = stream::iter(in_turn(&sources).into_iter().enumerate())
+    let mut inspected: Vec<_> = stream::iter(in_turn(&sources).into_iter().enumerate())
         .map(async |(turn, (source, repository))| {
-            let found = Box::pin(run.look(source, repository)).await;
-            (turn, source, repository, found)
+            let findings = Box::pin(run.inspect(source, repository)).await;
+            (turn, source, repository, findings)
         })
         .buffer_unordered(CONCURRENCY)
         .collect()
         .await;
-    looked.sort_by_key(|(turn, ..)| *turn);
+    inspected.sort_by_key(|(turn, ..)| *turn);
     let mut first_skipped: Vec<(&SourceName, &RepositoryPath)> = Vec::new();
-    for (_, source, repository, found) in looked {
-        let Some(found) = found else {
+    for (_, source, repository, findings) in inspected {
+        let Some(findings) = findings else {
             if !first_skipped.iter().any(|(name, _)| *name == &source.name) {
                 first_skipped.push((&source.name, &repository.path));
             }
@@ -186,7 +186,7 @@ where
             continue;
         };
         report.repositories += 1;
-        add(&mut report, source, repository, found);
+        add(&mut report, source, repository, findings);
     }
     for source in &sources {
         let skipped = first_skipped.iter().find(|(name, _)| *name == &source.name);
@@ -245,12 +245,12 @@ fn in_turn<L>(sources: &[Source<L>]) -> Vec<(&Source<L>, &Repository)> {
         .collect()
 }
 
-fn add<L>(report: &mut Report, source: &Source<L>, repository: &Repository, found: Found) {
-    report.started.extend(found.started);
-    report.started_before += found.started_before;
-    report.left += found.left;
-    report.differing.extend(found.differing);
-    let failed = found.failed.iter();
+fn add<L>(report: &mut Report, source: &Source<L>, repository: &Repository, findings: Findings) {
+    report.started.extend(findings.started);
+    report.started_before += findings.started_before;
+    report.left += findings.left;
+    report.differing.extend(findings.differing);
+    let failed = findings.failed.iter();
     let of_repository = |failed| Trouble::of_repository(&source.name, &repository.path, failed);
     report.failed.extend(failed.map(of_repository));
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::destinations::Difference;
 
 /// How many entries of a list are named. The others are counted.
-const MOST_NAMED: usize = 100;
+const MAX_NAMED: usize = 100;
 
 /// What a sweep has found and done.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ impl<T> Listing<T> {
     /// Adds an entry.
     pub fn push(&mut self, entry: T) {
         self.count += 1;
-        if self.first.len() < MOST_NAMED {
+        if self.first.len() < MAX_NAMED {
             self.first.push(entry);
         }
     }

@@ -22,7 +22,7 @@ use crate::report::{Report, StuckPush, Trouble};
 /// How far back open pushes are looked for.
 const SINCE: TimeDelta = TimeDelta::days(31);
 /// How many open pushes of one day are looked at in one run.
-const MOST_OF_A_DAY: usize = 100;
+const MAX_OF_A_DAY: usize = 100;
 /// How many executions are looked at at once.
 const CONCURRENT_READS: usize = 8;
 
@@ -66,7 +66,7 @@ async fn open(trail: &impl StateIndex<Push>, now: DateTime<Utc>) -> Result<Vec<P
         .collect();
     let days = partitions
         .iter()
-        .map(|partition| trail.find(Index::Status, partition, SortKeys::All, MOST_OF_A_DAY));
+        .map(|partition| trail.find(Index::Status, partition, SortKeys::All, MAX_OF_A_DAY));
     Ok(try_join_all(days).await?.into_iter().flatten().collect())
 }
 

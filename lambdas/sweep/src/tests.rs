@@ -356,14 +356,14 @@ async fn a_host_that_lists_a_ref_twice_or_far_too_many_starts_no_more_than_one_r
     let first = scene.sweep().await;
     assert_eq!(
         (first.started.count, first.left),
-        (MOST_STARTS, 5_001 - MOST_STARTS)
+        (MAX_STARTS, 5_001 - MAX_STARTS)
     );
     assert_eq!(first.started.first.len(), 100);
     // Those that exist already do not use it up, so the next run goes on.
     let second = scene.sweep().await;
     assert_eq!(
         (second.started.count, second.started_before),
-        (MOST_STARTS, MOST_STARTS)
+        (MAX_STARTS, MAX_STARTS)
     );
     let of_main = scene
         .started()

@@ -42,7 +42,7 @@ pub enum Error {
     Audit(#[from] AuditError),
     /// This execution may no longer write.
     #[error(transparent)]
-    Over(#[from] ExecutionOver),
+    ExecutionOver(#[from] ExecutionOver),
 }
 
 impl Coded for Error {
@@ -50,7 +50,7 @@ impl Coded for Error {
         match self {
             Self::Unfinished { .. } => Code::InputInvalid,
             Self::Audit(error) => error.code(),
-            Self::Over(error) => error.code(),
+            Self::ExecutionOver(error) => error.code(),
         }
     }
 }

@@ -48,24 +48,24 @@ async fn remove(
     // The deletion is recorded as the last push, because one of before that comes late must not bring the zip back.
     for _ in 0..MAX_ATTEMPTS {
         let object = store.head(destination).await?;
-        let (placed, version_id) = match judge(envelope, object.as_ref(), record) {
-            Verdict::Stays(detail) => return Ok(stays(detail)),
-            Verdict::NoZip => {
+        let (delivered, version_id) = match judge(envelope, object.as_ref(), record) {
+            ExpiryDecision::Stays(detail) => return Ok(stays(detail)),
+            ExpiryDecision::NoZip => {
                 put_last(record, mine(envelope, String::new()));
                 return Ok(stays("there is no zip of the ref at the destination".to_owned()));
             }
-            Verdict::IsGone(of) => (of, None),
-            Verdict::Remove(object, placed) => {
+            ExpiryDecision::IsGone(of) => (of, None),
+            ExpiryDecision::Remove(object, delivered) => {
                 if !store.remove_if_unchanged(destination, &object.etag).await? {
                     continue;
                 }
-                (placed, object.version_id.clone())
+                (delivered, object.version_id.clone())
             }
         };
-        let push_id = placed.zip_of.unwrap_or(placed.push_id);
+        let push_id = delivered.zip_of.unwrap_or(delivered.push_id);
         let last = DeliveredPush {
             zip_of: Some(push_id),
-            ..mine(envelope, placed.sha256)
+            ..mine(envelope, delivered.sha256)
         };
         put_last(record, last);
         return Ok(Expiry::Expired(Expired {
@@ -92,7 +92,7 @@ fn put_last(record: &mut DestinationRecord, deletion: DeliveredPush) {
 }
 
 /// What becomes of the object at the destination.
-enum Verdict<'a> {
+enum ExpiryDecision<'a> {
     /// It is removed. It is the zip of this push.
     Remove(&'a DestinationObject, DeliveredPush),
     /// It is not there any more, for instance because an attempt before has removed it. It was the zip of this push.
@@ -107,11 +107,11 @@ fn judge<'a>(
     envelope: &Envelope<ExpireInput>,
     object: Option<&'a DestinationObject>,
     record: &DestinationRecord,
-) -> Verdict<'a> {
+) -> ExpiryDecision<'a> {
     let mine = mine(envelope, String::new());
     let last = record.last.clone();
     if let Some(reason) = last.as_ref().and_then(|last| order::outlives(last, &mine)) {
-        return Verdict::Stays(reason);
+        return ExpiryDecision::Stays(reason);
     }
     let Some(object) = object else {
         // A deletion has removed a zip if its record names one.
@@ -119,19 +119,21 @@ fn judge<'a>(
             Some(_) => true,
             None => last.push_id == mine.push_id && last.zip_of.is_some(),
         };
-        return last.filter(had_zip).map_or(Verdict::NoZip, Verdict::IsGone);
+        return last
+            .filter(had_zip)
+            .map_or(ExpiryDecision::NoZip, ExpiryDecision::IsGone);
     };
-    let Some(placed) = metadata::read(&object.metadata) else {
-        return Verdict::Stays("the object at the destination is not a delivered zip".to_owned());
+    let Some(delivered) = metadata::read(&object.metadata) else {
+        return ExpiryDecision::Stays("the object at the destination is not a delivered zip".to_owned());
     };
-    if let Some(reason) = order::outlives(&placed, &mine) {
-        return Verdict::Stays(reason);
+    if let Some(reason) = order::outlives(&delivered, &mine) {
+        return ExpiryDecision::Stays(reason);
     }
     match object.version_id.as_deref() {
         None | Some(NO_VERSION) => {
-            Verdict::Stays("the bucket keeps no version of the zip, which would be lost".to_owned())
+            ExpiryDecision::Stays("the bucket keeps no version of the zip, which would be lost".to_owned())
         }
-        Some(_) => Verdict::Remove(object, placed),
+        Some(_) => ExpiryDecision::Remove(object, delivered),
     }
 }
 

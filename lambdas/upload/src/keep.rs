@@ -40,22 +40,22 @@ async fn decide(
         key: destination.key.to_string(),
     };
     let object = store.head(destination).await?;
-    let placed = object.and_then(|object| metadata::read(&object.metadata));
-    let placed = placed.filter(|placed| Some(placed.push_id) == input.fetched.unchanged_since);
-    let placed = placed.ok_or_else(outdated)?;
+    let delivered = object.and_then(|object| metadata::read(&object.metadata));
+    let delivered = delivered.filter(|delivered| Some(delivered.push_id) == input.fetched.unchanged_since);
+    let delivered = delivered.ok_or_else(outdated)?;
     let mine = DeliveredPush {
         committed_at: Some(input.fetched.committed_at),
-        zip_of: Some(placed.push_id),
+        zip_of: Some(delivered.push_id),
         ..DeliveredPush::new(
             push,
             input.deliver.sequence,
             input.fetched.ref_now.clone(),
-            placed.sha256.clone(),
+            delivered.sha256.clone(),
         )
     };
     let numbered = trail.last_push(&RefKey::of(push)).await?;
     let known = Known {
-        object: Some(&placed),
+        object: Some(&delivered),
         last: record.last.as_ref(),
         last_deletion: numbered.and_then(|numbered| numbered.last_deletion),
     };
@@ -70,7 +70,7 @@ async fn decide(
         detail: format!(
             "nothing that matches {} has changed since push {}, whose zip is at the destination",
             input.deliver.paths.join(", "),
-            placed.push_id
+            delivered.push_id
         ),
         duplicate_of: None,
         further: Vec::new(),

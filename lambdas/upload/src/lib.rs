@@ -81,7 +81,7 @@ pub enum Error {
     },
     /// This execution may no longer deliver.
     #[error(transparent)]
-    Over(#[from] ExecutionOver),
+    ExecutionOver(#[from] ExecutionOver),
 }
 
 impl Coded for Error {
@@ -94,7 +94,7 @@ impl Coded for Error {
             Self::Storage(error) => error.code(),
             Self::Audit(error) => error.code(),
             Self::Outdated { .. } => Code::ComparisonOutdated,
-            Self::Over(error) => error.code(),
+            Self::ExecutionOver(error) => error.code(),
         }
     }
 }
@@ -160,13 +160,13 @@ impl<'a, T: PushTrail, D: DestinationStore, S: Signer> Upload<'a, T, D, S> {
     /// Delivers the zip unless another push takes precedence. Returns `None` if the destination changed between reading
     /// and writing.
     async fn run_once(&self) -> Result<Option<Uploaded>, Error> {
-        // Without the lease this look is not binding, but it spares the copy of a zip that is too late.
-        let look = self.look(None).await?;
-        let mut prepared = match look.verdict {
+        // Without the lease this inspection is not binding, but it spares the copy of a zip that is too late.
+        let inspection = self.inspect(None).await?;
+        let mut prepared = match inspection.verdict {
             Verdict::Write => Some(self.prepare().await?),
             Verdict::AlreadyThere | Verdict::Duplicate(_) => None,
             Verdict::Superseded(superseded) => return Ok(Some(Uploaded::Superseded(superseded))),
-            Verdict::Occupied => return Err(self.occupied(look.object)),
+            Verdict::Occupied => return Err(self.occupied(inspection.object)),
         };
         let ended = as_holder(self.deps.trail, self.destination(), async |record| {
             self.write_as_holder(record, &mut prepared).await
@@ -234,7 +234,7 @@ impl<'a, T: PushTrail, D: DestinationStore, S: Signer> Upload<'a, T, D, S> {
     ) -> Result<Option<Uploaded>, Error> {
         let (trail, store) = (self.deps.trail, self.deps.store);
         check_in_charge(trail, self.envelope).await?;
-        let Look { object, verdict } = self.look(record.last.as_ref()).await?;
+        let Inspection { object, verdict } = self.inspect(record.last.as_ref()).await?;
         match (verdict, prepared.as_ref()) {
             (Verdict::Write, None) => Ok(None),
             (Verdict::Write, Some(copy)) => {
@@ -277,9 +277,9 @@ impl<'a, T: PushTrail, D: DestinationStore, S: Signer> Upload<'a, T, D, S> {
         })
     }
 
-    async fn look(&self, last: Option<&DeliveredPush>) -> Result<Look, Error> {
+    async fn inspect(&self, last: Option<&DeliveredPush>) -> Result<Inspection, Error> {
         let object = self.deps.store.head(self.destination()).await?;
-        let placed = object
+        let delivered = object
             .as_ref()
             .and_then(|object| metadata::read(&object.metadata));
         let numbered = self
@@ -288,17 +288,17 @@ impl<'a, T: PushTrail, D: DestinationStore, S: Signer> Upload<'a, T, D, S> {
             .last_push(&RefKey::of(&self.envelope.push))
             .await?;
         let known = Known {
-            object: placed.as_ref(),
+            object: delivered.as_ref(),
             last,
             last_deletion: numbered.and_then(|numbered| numbered.last_deletion),
         };
-        let is_foreign = object.is_some() && placed.is_none();
+        let is_foreign = object.is_some() && delivered.is_none();
         let verdict = if is_foreign && !self.envelope.input.deliver.options.overwrite_foreign {
             Verdict::Occupied
         } else {
             order::judge(&known, &self.mine)
         };
-        Ok(Look { object, verdict })
+        Ok(Inspection { object, verdict })
     }
 
     fn delivered(&self, version_id: Option<String>, etag: String) -> Uploaded {
@@ -347,7 +347,7 @@ async fn check_in_charge<I: Sync>(trail: &impl PushTrail, envelope: &Envelope<I>
 }
 
 /// The object at the destination, and the verdict on the zip that follows from it.
-struct Look {
+struct Inspection {
     object: Option<DestinationObject>,
     verdict: Verdict,
 }

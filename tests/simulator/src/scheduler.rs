@@ -69,7 +69,7 @@ pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-enum Order {
+enum TaskCommand {
     Begin(TaskId, Label, Work),
     Drop(TaskId),
 }
@@ -77,7 +77,7 @@ enum Order {
 /// Begins and drops tasks.
 #[derive(Clone, Default)]
 pub struct Tasks {
-    orders: std::rc::Rc<std::cell::RefCell<Vec<Order>>>,
+    commands: std::rc::Rc<std::cell::RefCell<Vec<TaskCommand>>>,
     last: std::rc::Rc<std::cell::Cell<TaskId>>,
 }
 
@@ -86,15 +86,15 @@ impl Tasks {
     pub fn begin(&self, label: Label, work: impl Future<Output = ()> + 'static) -> TaskId {
         let id = self.last.get() + 1;
         self.last.set(id);
-        self.orders
+        self.commands
             .borrow_mut()
-            .push(Order::Begin(id, label, Box::pin(work)));
+            .push(TaskCommand::Begin(id, label, Box::pin(work)));
         id
     }
 
     /// Drops a task wherever it is, unless it has ended.
     pub fn drop_task(&self, id: TaskId) {
-        self.orders.borrow_mut().push(Order::Drop(id));
+        self.commands.borrow_mut().push(TaskCommand::Drop(id));
     }
 }
 
@@ -156,10 +156,10 @@ pub async fn run(tasks: &Tasks, turn: &Turn, dice: &Dice, mut each_step: impl Fn
     let mut running: BTreeMap<TaskId, Task> = BTreeMap::new();
     for _ in 0..MAX_STEPS {
         each_step();
-        let orders = std::mem::take(&mut *tasks.orders.borrow_mut());
-        for order in orders {
-            match order {
-                Order::Begin(id, label, work) => {
+        let commands = std::mem::take(&mut *tasks.commands.borrow_mut());
+        for command in commands {
+            match command {
+                TaskCommand::Begin(id, label, work) => {
                     let waker = Waker::from(Arc::new(TaskWaker {
                         id,
                         woken: woken.clone(),
@@ -168,10 +168,10 @@ pub async fn run(tasks: &Tasks, turn: &Turn, dice: &Dice, mut each_step: impl Fn
                     running.insert(id, Task { label, work, waker });
                     lock(&woken.tasks).insert(id);
                 }
-                Order::Drop(id) => drop(running.remove(&id)),
+                TaskCommand::Drop(id) => drop(running.remove(&id)),
             }
         }
-        if running.is_empty() && tasks.orders.borrow().is_empty() {
+        if running.is_empty() && tasks.commands.borrow().is_empty() {
             return Ok(());
         }
         let ready = lock(&woken.tasks).len();

@@ -12,10 +12,10 @@ use crate::page::{Block, Page, Part};
 use crate::query::{Query, Wrong, name};
 
 /// How many pushes are listed at most.
-const MOST: usize = 50;
+const MAX_LISTED: usize = 50;
 
 /// How many open pushes are shown at most.
-const MOST_OPEN: usize = 12;
+const MAX_OPEN: usize = 12;
 
 /// Returns the page.
 ///
@@ -32,7 +32,8 @@ pub async fn page(pushes: &impl Pushes, query: &Query) -> Result<Page, local_aws
         ..filter.clone()
     };
     let now = Utc::now();
-    let (open, mut listed) = futures::try_join!(pushes.list(&open, MOST_OPEN), pushes.list(&filter, MOST))?;
+    let (open, mut listed) =
+        futures::try_join!(pushes.list(&open, MAX_OPEN), pushes.list(&filter, MAX_LISTED))?;
     listed
         .pushes
         .sort_by_key(|push| std::cmp::Reverse(Position::of(push)));

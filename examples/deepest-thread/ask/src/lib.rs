@@ -21,7 +21,7 @@ pub use question::Question;
 use respond::respond;
 
 /// How long a response may take. API Gateway waits 30 seconds.
-const PATIENCE: Duration = Duration::from_secs(20);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often the execution is looked at.
 const POLL: Duration = Duration::from_millis(300);
 
@@ -84,7 +84,7 @@ async fn ask(
     executions
         .start(&question.to_string(), &question.input().to_string())
         .await?;
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + RESPONSE_TIMEOUT;
     loop {
         let outcome = read(question, executions.look(&question.to_string()).await?);
         // One that was started a moment ago may not be found yet.

@@ -8,7 +8,7 @@ use crate::{Id, Node, Standing};
 /// The posts and comments of a window.
 #[derive(Debug, Default)]
 pub struct Forest {
-    posts: BTreeMap<Id, Found>,
+    posts: BTreeMap<Id, KnownPost>,
     parents: HashMap<Id, Id>,
     /// The live comments, and the post that each was written for.
     live: HashMap<Id, Id>,
@@ -20,7 +20,7 @@ pub struct Forest {
 
 /// A post of the window.
 #[derive(Debug, Clone, Copy)]
-struct Found {
+struct KnownPost {
     /// How many live comments it has according to the index.
     claimed: u32,
     /// What came of reading it whole.
@@ -47,7 +47,7 @@ pub struct Hole {
 impl Forest {
     /// Adds a post of the window, which has this many live comments according to the index.
     pub fn add_post(&mut self, id: Id, claimed: u32) {
-        self.posts.insert(id, Found { claimed, read: None });
+        self.posts.insert(id, KnownPost { claimed, read: None });
     }
 
     /// Adds a live comment of the window, written for `post`. Its parent may have been moved below another post since.
@@ -79,8 +79,8 @@ impl Forest {
     /// Returns [`Cycle`] if a comment is below itself.
     pub fn read_whole(&mut self, post: Id, nodes: &[Node]) -> Result<(), Cycle> {
         let (standing, _) = Standing::of(post, nodes)?;
-        if let Some(found) = self.posts.get_mut(&post) {
-            found.read = Some(standing);
+        if let Some(known) = self.posts.get_mut(&post) {
+            known.read = Some(standing);
         }
         // Comments that were moved here from another post may be above or below others.
         for node in nodes.iter().filter(|node| !node.live) {
@@ -141,7 +141,7 @@ impl Forest {
         let mut levels = Levels::default();
         let mut roots: BTreeMap<Id, Id> = BTreeMap::new();
         for (&comment, &post) in &self.live {
-            if self.posts.get(&post).is_some_and(|found| found.read.is_none()) {
+            if self.posts.get(&post).is_some_and(|known| known.read.is_none()) {
                 let (_, root) = levels.of(comment, |id| self.parent(id))?;
                 if wanted(root) {
                     let first = roots.entry(root).or_insert(post);
@@ -154,8 +154,8 @@ impl Forest {
 
     /// Returns the posts that were not read whole, with the numbers of their comments according to the index.
     fn unread(&self) -> impl Iterator<Item = (Id, u32)> {
-        let unread = self.posts.iter().filter(|(_, found)| found.read.is_none());
-        unread.map(|(post, found)| (*post, found.claimed))
+        let unread = self.posts.iter().filter(|(_, known)| known.read.is_none());
+        unread.map(|(post, known)| (*post, known.claimed))
     }
 
     /// Returns the post that has to be read whole next before the deepest thread is certain: the one that could be deepest
@@ -166,10 +166,10 @@ impl Forest {
     /// Returns [`Cycle`] if a comment is below itself.
     pub fn next_to_read(&self) -> Result<Option<Id>, Cycle> {
         let standings = self.standings()?;
-        let best = standings.into_iter().map(|(found, standing)| match found.read {
+        let best = standings.into_iter().map(|(known, standing)| match known.read {
             Some(_) => (false, standing),
             None => {
-                let missing = found.claimed.saturating_sub(standing.comments);
+                let missing = known.claimed.saturating_sub(standing.comments);
                 (true, standing.at_best(missing))
             }
         });
@@ -180,12 +180,12 @@ impl Forest {
     /// Returns the deepest thread of those that were read whole, or `None` if none was.
     #[must_use]
     pub fn deepest_read(&self) -> Option<Standing> {
-        let read = self.posts.values().filter_map(|found| found.read);
+        let read = self.posts.values().filter_map(|known| known.read);
         read.max_by_key(Standing::key)
     }
 
     /// Returns the standing of each post, by what was read whole or else by what was found.
-    fn standings(&self) -> Result<Vec<(Found, Standing)>, Cycle> {
+    fn standings(&self) -> Result<Vec<(KnownPost, Standing)>, Cycle> {
         let mut levels = Levels::default();
         let mut standings: HashMap<Id, Standing> = HashMap::new();
         for &comment in self.live.keys() {
@@ -198,9 +198,9 @@ impl Forest {
         Ok(self
             .posts
             .iter()
-            .map(|(post, found)| {
+            .map(|(post, known)| {
                 let found_by_links = standings.remove(post).unwrap_or(Standing::empty(*post));
-                (*found, found.read.unwrap_or(found_by_links))
+                (*known, known.read.unwrap_or(found_by_links))
             })
             .collect())
     }

@@ -6,22 +6,22 @@ use super::Conversion;
 use super::encoding::{self, Encoding};
 use super::eol::Eol;
 use super::warnings::{WarningKind, Warnings};
-use crate::entry::{Content, Entry};
+use crate::entry::{Content, ZipEntry};
 
 /// Removes the entries that are `export-ignore`, and everything in folders that are. `entries` are sorted by path.
-pub fn leave_out(attributes: &Attributes, entries: &mut Vec<Entry>) -> Result<(), tree::Error> {
+pub fn leave_out(attributes: &Attributes, entries: &mut Vec<ZipEntry>) -> Result<(), tree::Error> {
     ExportIgnoreFilter::new(attributes).remove_from(entries, |entry| &entry.path)
 }
 
 /// Sets the conversion of each file. Returns whether one of them is subject to `export-subst`.
 pub fn convert(
     attributes: &Attributes,
-    entries: &mut [Entry],
+    entries: &mut [ZipEntry],
     submodules: &[Vec<u8>],
     warnings: &mut Warnings,
 ) -> Result<bool, tree::Error> {
     let mut substitutes = false;
-    for Entry { path, content } in entries {
+    for ZipEntry { path, content } in entries {
         let Content::Blob { conversion, .. } = content else {
             continue;
         };

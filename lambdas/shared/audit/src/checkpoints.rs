@@ -18,7 +18,7 @@ use super::{AuditError, EventStore, SortKeys, StateIndex};
 pub const MEDIA_TYPE: &str = "application/vnd.push-code.checkpoint+json";
 
 /// How many pushes a part of a checkpoint has at most, so that it fits into an item of DynamoDB, which has at most 400 KB.
-const MOST_IN_PART: usize = 2_000;
+const MAX_IN_PART: usize = 2_000;
 
 impl PreviousDay {
     /// Returns what names the checkpoint that is stored in these parts, or `None` if there are none.
@@ -119,7 +119,7 @@ pub async fn checkpoint(
     pushes.sort_by_key(|push| push.push_id.to_string());
     // A push that is between two categories is found in both.
     pushes.dedup_by(|one, other| one.push_id == other.push_id);
-    let mut chunks: Vec<_> = pushes.chunks(MOST_IN_PART).collect();
+    let mut chunks: Vec<_> = pushes.chunks(MAX_IN_PART).collect();
     if chunks.is_empty() {
         chunks.push(&[]);
     }

@@ -204,7 +204,7 @@ impl<A: Aggregate> StateIndex<A> for DynamoTrail<A> {
         index: Index,
         partition: &str,
         sort: SortKeys<'_>,
-        most: usize,
+        limit: usize,
     ) -> Result<Vec<A::State>, AuditError> {
         let [pk, sk] = index.attributes();
         let condition = match sort {
@@ -220,7 +220,7 @@ impl<A: Aggregate> StateIndex<A> for DynamoTrail<A> {
             .key_condition_expression(format!("{pk} = :partition{condition}"))
             .expression_attribute_values(":partition", text(partition))
             .scan_index_forward(false)
-            .limit(i32::try_from(most).unwrap_or(i32::MAX));
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
         let query = match sort {
             SortKeys::All => query,
             SortKeys::Before(key) | SortKeys::StartingWith(key) => {
@@ -229,7 +229,7 @@ impl<A: Aggregate> StateIndex<A> for DynamoTrail<A> {
         };
         let mut items = query.into_paginator().items().send();
         let mut states = Vec::new();
-        while states.len() < most
+        while states.len() < limit
             && let Some(item) = items.next().await
         {
             let item = item.map_err(|error| self.failed(AwsFailure::new("dynamodb:Query", &error)))?;

@@ -159,14 +159,14 @@ impl SortKeys<'_> {
 
 /// The indexes of the read models.
 pub trait StateIndex<A: Aggregate>: Send + Sync {
-    /// Returns the states that an index has in a partition, the last sort key first, and at most `most` of them. What was
+    /// Returns the states that an index has in a partition, the last sort key first, and at most `limit` of them. What was
     /// written a moment ago may be missing, or be as it was before.
     fn find(
         &self,
         index: Index,
         partition: &str,
         sort: SortKeys<'_>,
-        most: usize,
+        limit: usize,
     ) -> impl Future<Output = Result<Vec<A::State>, AuditError>> + Send;
 }
 

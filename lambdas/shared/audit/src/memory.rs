@@ -98,7 +98,7 @@ impl<A: Aggregate> StateIndex<A> for MemoryTrail<A> {
         index: Index,
         partition: &str,
         sort: SortKeys<'_>,
-        most: usize,
+        limit: usize,
     ) -> Result<Vec<A::State>, AuditError> {
         let mut found = BTreeMap::new();
         for (number, trail) in self.items().events.values().enumerate() {
@@ -113,7 +113,7 @@ impl<A: Aggregate> StateIndex<A> for MemoryTrail<A> {
                 found.insert((key.sort, number), state);
             }
         }
-        Ok(found.into_values().rev().take(most).collect())
+        Ok(found.into_values().rev().take(limit).collect())
     }
 }
 

@@ -15,13 +15,13 @@ use super::{AuditError, SortKeys, StateIndex};
 const FEWEST: usize = 50;
 
 /// How many pushes are read at most for one page. A filter that leaves out more than this ends a page early.
-const MOST_READ: usize = 2_000;
+const MAX_READ: usize = 2_000;
 
 /// How far the clocks of AWS and of whoever asks may differ.
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(15);
 
 /// How many pushes of one commit are found at most.
-const MOST_OF_COMMIT: usize = 1_000;
+const MAX_OF_COMMIT: usize = 1_000;
 
 /// Which pushes are listed.
 #[derive(Debug, Clone)]
@@ -99,12 +99,12 @@ impl Page {
 
 /// What people ask about pushes.
 pub trait PushQueries: StateIndex<Push> {
-    /// Returns the newest pushes that a filter lets pass, at most `most`. A page may have less although there is another
+    /// Returns the newest pushes that a filter lets pass, at most `limit`. A page may have less although there is another
     /// one, if the filter leaves out most pushes.
-    fn list(&self, filter: &Filter, most: usize) -> impl Future<Output = Result<Page, AuditError>> + Send {
+    fn list(&self, filter: &Filter, limit: usize) -> impl Future<Output = Result<Page, AuditError>> + Send {
         async move {
             let (index, groups) = filter.partitions(Utc::now());
-            let each = most.max(FEWEST);
+            let each = limit.max(FEWEST);
             let (mut before, mut found, mut read) = (filter.before, Vec::new(), 0);
             for group in &groups {
                 loop {
@@ -119,7 +119,7 @@ pub trait PushQueries: StateIndex<Push> {
                         if filter.lets_pass(&push) {
                             found.push(push);
                         }
-                        if found.len() >= most || read >= MOST_READ {
+                        if found.len() >= limit || read >= MAX_READ {
                             return Ok(Page::new(found, before));
                         }
                     }
@@ -139,7 +139,7 @@ pub trait PushQueries: StateIndex<Push> {
     ) -> impl Future<Output = Result<Vec<PushState>, AuditError>> + Send {
         async move {
             let sort = SortKeys::StartingWith(commit.as_str());
-            self.find(Index::Commit, &commit.partition(), sort, MOST_OF_COMMIT)
+            self.find(Index::Commit, &commit.partition(), sort, MAX_OF_COMMIT)
                 .await
         }
     }

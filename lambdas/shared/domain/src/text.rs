@@ -117,12 +117,12 @@ macro_rules! id_newtype {
 }
 pub(crate) use id_newtype;
 
-/// Parses a name that fits into the names and paths of resources: 1 to `most` of `a-z`, `0-9` and `-`, a letter first.
+/// Parses a name that fits into the names and paths of resources: 1 to `limit` of `a-z`, `0-9` and `-`, a letter first.
 ///
 /// # Errors
 /// Returns [`Invalid`], with this rule, for any other text.
-pub fn parse_name(kind: &'static str, text: &str, most: usize) -> Result<String, Invalid> {
-    let well_formed = text.len() <= most
+pub fn parse_name(kind: &'static str, text: &str, limit: usize) -> Result<String, Invalid> {
+    let well_formed = text.len() <= limit
         && text.starts_with(|first: char| first.is_ascii_lowercase())
         && text
             .bytes()
@@ -130,7 +130,7 @@ pub fn parse_name(kind: &'static str, text: &str, most: usize) -> Result<String,
     if well_formed {
         return Ok(text.to_owned());
     }
-    let rule = format!("it must have 1 to {most} of a-z, 0-9 and -, and begin with a letter");
+    let rule = format!("it must have 1 to {limit} of a-z, 0-9 and -, and begin with a letter");
     Err(Invalid::new(kind, text, rule))
 }
 

@@ -92,8 +92,8 @@ pub enum Error {
     #[error("{url} has presented no key within {seconds} s")]
     NoHostKey { url: String, seconds: u64 },
     /// The host lists more refs than are compared.
-    #[error("{url} lists {refs} refs, and at most {most} are compared")]
-    TooManyRefs { url: String, refs: usize, most: usize },
+    #[error("{url} lists {refs} refs, and at most {limit} are compared")]
+    TooManyRefs { url: String, refs: usize, limit: usize },
     /// The host's response or its objects are damaged.
     #[error("what {url} sent cannot be used")]
     Invalid { url: String, source: git2::Error },

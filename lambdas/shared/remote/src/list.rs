@@ -73,7 +73,7 @@ pub fn list(request: &ListRequest) -> Result<Listing, Error> {
         return Err(Error::TooManyRefs {
             url: connection.url(),
             refs: heads.len(),
-            most: request.max_refs,
+            limit: request.max_refs,
         });
     }
     let object = |head: &RemoteHead<'_>| head.oid().to_string().parse::<ObjectId>().ok();

@@ -9,7 +9,7 @@ use domain::error::{Code, Coded};
 use serde::Serialize;
 
 /// The errors that nobody waits for an answer any more.
-const OVER: [&str; 3] = ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"];
+const NOT_WAITING: [&str; 3] = ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"];
 
 /// Tasks that wait for an answer, and the executions that they belong to.
 pub trait Tasks: Send + Sync {
@@ -109,7 +109,7 @@ where
         Ok(_) => Ok(true),
         Err(error) => {
             let failure = AwsFailure::new(operation, &error);
-            if OVER.iter().any(|code| failure.is(code)) {
+            if NOT_WAITING.iter().any(|code| failure.is(code)) {
                 return Ok(false);
             }
             Err(failure.into())

@@ -85,7 +85,7 @@ async fn an_older_push_that_comes_late_does_not_replace_the_zip() {
         Uploaded::Superseded(superseded) => assert_eq!(superseded.by, unchanged.push.push_id),
         other => panic!("{other:?}"),
     }
-    assert_eq!(scene.placed(), Some(delivered_push(&first)));
+    assert_eq!(scene.delivered(), Some(delivered_push(&first)));
 }
 
 #[tokio::test(start_paused = true)]

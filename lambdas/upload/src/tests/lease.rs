@@ -8,7 +8,7 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn the_lease_is_released_after_an_error() {
-    // The first look does not need the lease.
+    // The first inspection does not need the lease.
     for (step, nth) in [(Head, 2), (Complete, 1)] {
         let scene = Scene::default();
         let envelope = envelope(push("d1", None, Some('a')), 1);
@@ -62,7 +62,7 @@ async fn a_writer_waits_for_one_that_has_read_and_not_yet_written() {
     });
     let version = |delivered: &Delivered| delivered.version_id.clone().unwrap();
     assert_eq!((version(&first), version(&second)), ("v2".into(), "v3".into()));
-    assert_eq!(scene.placed(), Some(delivered_push(&back)));
+    assert_eq!(scene.delivered(), Some(delivered_push(&back)));
     assert_eq!(scene.last().await, Some(delivered_push(&back)));
     scene.assert_tidy().await;
 }
@@ -81,10 +81,10 @@ async fn a_writer_that_has_waited_long_enough_leaves_the_other_alone() {
         second
     });
     assert_eq!(second.unwrap_err().code(), Code::DestinationContended);
-    assert_eq!(scene.placed(), Some(delivered_push(&there)));
+    assert_eq!(scene.delivered(), Some(delivered_push(&there)));
     scene.assert_tidy().await;
     scene.deliver(&back).await;
-    assert_eq!(scene.placed(), Some(delivered_push(&back)));
+    assert_eq!(scene.delivered(), Some(delivered_push(&back)));
 }
 
 /// Lets the lease expire, and another writer take it, which records `last` as the last delivered push.
@@ -109,7 +109,7 @@ async fn a_write_that_cannot_be_recorded_is_found_again() {
         gate.open();
     });
     assert_eq!(uploaded.unwrap_err().code(), Code::AuditContended);
-    assert_eq!(scene.placed(), Some(delivered_push(&envelope)));
+    assert_eq!(scene.delivered(), Some(delivered_push(&envelope)));
     assert_eq!(scene.last().await, None);
     let record = scene.record().await.unwrap();
     scene.trail.release(&destination(), record).await.unwrap();

@@ -35,7 +35,7 @@ async fn a_newer_zip_replaces_an_older_one() {
     let (older, newer) = older_and_newer();
     scene.deliver(&older).await;
     scene.deliver(&newer).await;
-    assert_eq!(scene.placed(), Some(delivered_push(&newer)));
+    assert_eq!(scene.delivered(), Some(delivered_push(&newer)));
     assert_eq!(scene.last().await, Some(delivered_push(&newer)));
 }
 
@@ -70,7 +70,7 @@ async fn a_zip_that_was_removed_is_written_again_by_its_own_push() {
     scene.deliver(&newer).await;
     scene.store.remove(&destination());
     scene.deliver(&newer).await;
-    assert_eq!(scene.placed(), Some(delivered_push(&newer)));
+    assert_eq!(scene.delivered(), Some(delivered_push(&newer)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,7 +85,7 @@ async fn a_newer_zip_that_came_while_an_older_one_was_copied_stays() {
         delivered
     });
     superseded_by(uploaded, &newer.push);
-    assert_eq!(scene.placed(), Some(delivered_push(&newer)));
+    assert_eq!(scene.delivered(), Some(delivered_push(&newer)));
     assert_eq!(scene.last().await, Some(delivered_push(&newer)));
     scene.assert_tidy().await;
 }
@@ -113,7 +113,7 @@ async fn a_zip_of_another_repository_is_never_replaced() {
     let other = of_another_repository();
     scene.deliver(&other).await;
     assert_occupied(scene.upload(&envelope(push("d1", None, Some('a')), 2)).await);
-    assert_eq!(scene.placed(), Some(delivered_push(&other)));
+    assert_eq!(scene.delivered(), Some(delivered_push(&other)));
     assert_eq!(scene.store.steps()[5..], [Head]);
 }
 
@@ -130,7 +130,7 @@ async fn a_zip_of_another_repository_that_came_meanwhile_is_not_replaced_either(
         delivered
     });
     assert_occupied(uploaded);
-    assert_eq!(scene.placed(), Some(delivered_push(&other)));
+    assert_eq!(scene.delivered(), Some(delivered_push(&other)));
     assert_eq!(scene.last().await, Some(delivered_push(&other)));
     scene.assert_tidy().await;
 }
@@ -154,7 +154,7 @@ async fn a_change_that_was_delivered_under_another_delivery_is_ignored() {
             original.push.push_id
         )
     );
-    assert_eq!(scene.placed(), Some(delivered_push(&original)));
+    assert_eq!(scene.delivered(), Some(delivered_push(&original)));
     assert_eq!(scene.store.steps()[5..], [Head, Head]);
     // The record names the later one, so that a push between the two is older.
     assert_eq!(scene.last().await, Some(recorded(&duplicate, &original)));
@@ -175,7 +175,7 @@ async fn a_duplicate_is_written_if_the_original_is_removed_before_the_lease_is_t
         gate.open();
     });
     assert_eq!(delivered.version_id.as_deref(), Some("v2"));
-    assert_eq!(scene.placed(), Some(delivered_push(&duplicate)));
+    assert_eq!(scene.delivered(), Some(delivered_push(&duplicate)));
     assert_eq!(
         scene.store.steps()[5..],
         [Head, Head, Head, Prepare, Head, Put, Complete]
@@ -200,7 +200,7 @@ async fn a_ref_that_was_deleted_and_created_again_is_delivered_again() {
             numbered.push(envelope);
         }
     }
-    assert_eq!(scene.placed(), Some(delivered_push(&numbered[1])));
+    assert_eq!(scene.delivered(), Some(delivered_push(&numbered[1])));
     let version = scene.store.object(&destination()).unwrap().version_id;
     assert_eq!(version.as_deref(), Some("v2"));
 }
@@ -218,6 +218,6 @@ async fn the_record_stays_with_the_newest_push_when_an_older_one_is_found_delive
     scene.deliver(&there).await;
     assert_eq!(scene.last().await, Some(recorded(&there_again, &there)));
     superseded_by(scene.upload(&back).await, &there_again.push);
-    assert_eq!(scene.placed(), Some(delivered_push(&there)));
+    assert_eq!(scene.delivered(), Some(delivered_push(&there)));
     scene.assert_tidy().await;
 }

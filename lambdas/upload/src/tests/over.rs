@@ -37,7 +37,7 @@ async fn the_execution_in_charge_writes() {
     let envelope = envelope(push("d1", None, Some('a')), 1);
     scene.receive(&envelope.push).await;
     scene.deliver(&envelope).await;
-    assert_eq!(scene.placed(), Some(delivered_push(&envelope)));
+    assert_eq!(scene.delivered(), Some(delivered_push(&envelope)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -56,12 +56,12 @@ async fn a_rollback_copies_the_recorded_version_and_only_the_next_push_replaces_
     let rollback = rollback(&first, &version_id, 3, 'b');
     let delivered = scene.deliver(&rollback).await;
     assert_ne!(delivered.version_id.as_deref(), Some(&*version_id));
-    let placed = scene.placed().unwrap();
+    let current = scene.delivered().unwrap();
     assert_eq!(
-        (placed.push_id, &placed.sha256),
+        (current.push_id, &current.sha256),
         (rollback.push.push_id, &first.input.archive.sha256)
     );
-    assert_eq!(scene.last().await, Some(placed));
+    assert_eq!(scene.last().await, Some(current));
     // The webhook of the push before it comes once more, as another delivery.
     let late = Push {
         before: second.before.clone(),
@@ -75,7 +75,7 @@ async fn a_rollback_copies_the_recorded_version_and_only_the_next_push_replaces_
     scene.deliver(&envelope(third, 5)).await;
     assert_eq!(
         superseded_by(scene.upload(&rollback).await),
-        scene.placed().unwrap().push_id
+        scene.delivered().unwrap().push_id
     );
     scene.assert_tidy().await;
 }
@@ -110,7 +110,7 @@ async fn a_version_that_has_expired_is_a_failure_of_its_own_and_leaves_what_is_t
     let first = envelope(first, 1);
     let version_id = scene.deliver(&first).await.version_id.unwrap();
     scene.deliver(&envelope(second, 2)).await;
-    let before = scene.placed();
+    let before = scene.delivered();
     scene.store.expire_versions();
     let error = scene
         .upload(&rollback(&first, &version_id, 3, 'b'))
@@ -123,6 +123,6 @@ async fn a_version_that_has_expired_is_a_failure_of_its_own_and_leaves_what_is_t
         destination().key
     );
     assert!(error.to_string().starts_with(&expected), "{error}");
-    assert_eq!(scene.placed(), before);
+    assert_eq!(scene.delivered(), before);
     scene.assert_tidy().await;
 }

@@ -41,7 +41,7 @@ impl Scene {
     }
 
     /// Returns the push whose zip is at the destination, by its metadata.
-    pub fn placed(&self) -> Option<DeliveredPush> {
+    pub fn delivered(&self) -> Option<DeliveredPush> {
         metadata::read(&self.store.object(&destination())?.metadata)
     }
 

@@ -24,7 +24,7 @@ async fn a_zip_is_written_to_an_empty_destination() {
             provenance: Some(document_of(&envelope.push).key),
         }
     );
-    assert_eq!(scene.placed(), Some(delivered_push(&envelope)));
+    assert_eq!(scene.delivered(), Some(delivered_push(&envelope)));
     assert_eq!(
         object.metadata["provenance"],
         document_of(&envelope.push).key.as_str()
@@ -165,7 +165,7 @@ async fn another_zip_of_the_same_push_is_replaced() {
     second.input.archive.object.sha256 = Some("f".repeat(64));
     let delivered = scene.deliver(&second).await;
     assert_eq!(delivered.version_id.as_deref(), Some("v2"));
-    assert_eq!(scene.placed(), Some(delivered_push(&second)));
+    assert_eq!(scene.delivered(), Some(delivered_push(&second)));
     assert_eq!(scene.last().await, Some(delivered_push(&second)));
 }
 
@@ -180,11 +180,11 @@ async fn an_object_that_names_no_push_is_replaced_only_if_the_options_say_so() {
     assert_eq!(scene.store.steps(), [Head]);
     envelope.input.deliver.options.overwrite_foreign = true;
     scene.deliver(&envelope).await;
-    assert_eq!(scene.placed(), Some(delivered_push(&envelope)));
+    assert_eq!(scene.delivered(), Some(delivered_push(&envelope)));
     assert_eq!(scene.store.count(Complete), 1);
 }
 
-/// Uploads a zip after `before`, with `meanwhile` between its look and its write.
+/// Uploads a zip after `before`, with `meanwhile` between its inspection and its write.
 async fn upload_while(before: impl Fn(&Scene), meanwhile: impl Fn(&Scene)) -> Scene {
     let scene = Scene::default();
     before(&scene);
@@ -197,7 +197,7 @@ async fn upload_while(before: impl Fn(&Scene), meanwhile: impl Fn(&Scene)) -> Sc
         gate.open();
     });
     assert_eq!(scene.store.object(&destination()).unwrap().etag, delivered.etag);
-    assert_eq!(scene.placed(), Some(delivered_push(&envelope)));
+    assert_eq!(scene.delivered(), Some(delivered_push(&envelope)));
     scene.assert_tidy().await;
     scene
 }
@@ -272,7 +272,7 @@ async fn a_newer_zip_that_came_between_look_and_write_stays() {
             panic!("not superseded")
         };
         assert_eq!(superseded.by, newer.push.push_id);
-        assert_eq!(scene.placed(), Some(delivered_push(&newer)));
+        assert_eq!(scene.delivered(), Some(delivered_push(&newer)));
         assert_eq!(scene.last().await, None, "nothing of this stack was delivered");
         scene.assert_tidy().await;
     }

@@ -69,7 +69,7 @@ async fn the_sort_keys_that_are_asked_for_are_found(trail: &(impl EventStore<Pus
     let key = |state: &PushState| Push::index_keys(state).swap_remove(0);
     let all = key(&states[0]);
     let find =
-        async |sort: SortKeys<'_>, most| trail.find(all.index, &all.partition, sort, most).await.unwrap();
+        async |sort: SortKeys<'_>, limit| trail.find(all.index, &all.partition, sort, limit).await.unwrap();
     assert_eq!(find(SortKeys::All, 9).await, states);
     assert_eq!(find(SortKeys::All, 2).await, states[..2]);
     assert_eq!(
@@ -97,15 +97,15 @@ async fn pages_have_each_push_of_a_repository_once(trail: &(impl EventStore<Push
         repository: Some(pushes[0].repository.clone()),
         ..Filter::since(time(0))
     };
-    for most in 1..=6 {
-        let pages = pages(trail, &filter, most).await;
-        assert!(pages.iter().all(|page| page.pushes.len() <= most));
+    for limit in 1..=6 {
+        let pages = pages(trail, &filter, limit).await;
+        assert!(pages.iter().all(|page| page.pushes.len() <= limit));
         let listed: Vec<_> = pages
             .iter()
             .flat_map(|page| &page.pushes)
             .map(Position::of)
             .collect();
-        assert_eq!(listed.len(), 5, "{most}");
+        assert_eq!(listed.len(), 5, "{limit}");
         assert!(listed.is_sorted_by(|newer, older| newer > older), "{listed:?}");
     }
 }
@@ -129,21 +129,21 @@ async fn pages_have_each_push_of_all_days_and_categories_once(
     }
     // Others use the table at the same time.
     let ours: BTreeSet<_> = pushes.iter().map(|push| push.push_id).collect();
-    for most in [1, 2, 50] {
+    for limit in [1, 2, 50] {
         let filter = Filter {
             ref_name: Some(pushes[0].ref_name.clone()),
             ..Filter::since(today - TimeDelta::days(4))
         };
-        let pages = pages(trail, &filter, most).await;
+        let pages = pages(trail, &filter, limit).await;
         let listed = pages.iter().flat_map(|page| &page.pushes);
         let listed = listed.filter(|push| ours.contains(&push.push_id()));
         let mut listed: Vec<_> = listed.map(Position::of).collect();
-        if most == 50 {
+        if limit == 50 {
             // The open ones come first.
             assert_eq!(listed, [1, 3, 0, 2, 4].map(|number| expected[number]));
         }
         listed.sort_unstable_by(|one, other| other.cmp(one));
-        assert_eq!(listed, expected, "{most}");
+        assert_eq!(listed, expected, "{limit}");
     }
 }
 
@@ -252,10 +252,10 @@ async fn append(trail: &impl EventStore<Push>, state: PushState, event: PushEven
 }
 
 /// Returns all pages of a list.
-async fn pages(trail: &impl StateIndex<Push>, filter: &Filter, most: usize) -> Vec<Page> {
+async fn pages(trail: &impl StateIndex<Push>, filter: &Filter, limit: usize) -> Vec<Page> {
     let (mut filter, mut pages) = (filter.clone(), vec![]);
     loop {
-        let page = trail.list(&filter, most).await.unwrap();
+        let page = trail.list(&filter, limit).await.unwrap();
         filter.before = page.next;
         pages.push(page);
         if filter.before.is_none() {

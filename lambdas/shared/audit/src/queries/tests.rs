@@ -15,13 +15,13 @@ impl StateIndex<Push> for Pushes {
         _: Index,
         partition: &str,
         sort: SortKeys<'_>,
-        most: usize,
+        limit: usize,
     ) -> Result<Vec<PushState>, AuditError> {
         let of_partition = self.0.iter().filter(|(of, _)| of == partition);
         let mut found: Vec<_> = of_partition.map(|(_, push)| push.clone()).collect();
         found.retain(|push| sort.contain(&Position::of(push).to_string()));
         found.sort_by_key(|push| std::cmp::Reverse(Position::of(push)));
-        found.truncate(most);
+        found.truncate(limit);
         Ok(found)
     }
 }
@@ -61,10 +61,10 @@ fn index(pushes: impl IntoIterator<Item = PushState>) -> Pushes {
 }
 
 /// Lists all pushes, page by page.
-async fn all(index: &Pushes, filter: &Filter, most: usize) -> Vec<Page> {
+async fn all(index: &Pushes, filter: &Filter, limit: usize) -> Vec<Page> {
     let (mut filter, mut pages) = (filter.clone(), vec![]);
     loop {
-        let page = index.list(&filter, most).await.unwrap();
+        let page = index.list(&filter, limit).await.unwrap();
         filter.before = page.next;
         pages.push(page);
         if filter.before.is_none() {
@@ -88,15 +88,15 @@ async fn categories_with_more_pushes_than_one_query_has_are_merged_by_time() {
     let pushes = index(open.chain(old));
     let mut expected: Vec<_> = pushes.0.iter().map(|(_, push)| Position::of(push)).collect();
     expected.sort_unstable_by(|one, other| other.cmp(one));
-    for most in [1, 7, 50, 1_000] {
-        let pages = all(&pushes, &since_the_day_before(), most).await;
+    for limit in [1, 7, 50, 1_000] {
+        let pages = all(&pushes, &since_the_day_before(), limit).await;
         let mut listed = vec![];
         for page in pages {
             let mut of_page: Vec<_> = page.pushes.iter().map(Position::of).collect();
             of_page.sort_unstable_by(|one, other| other.cmp(one));
             listed.extend(of_page);
         }
-        assert!(listed == expected, "{most}");
+        assert!(listed == expected, "{limit}");
     }
 }
 
@@ -111,7 +111,7 @@ async fn a_push_that_changes_its_category_meanwhile_is_listed_once_as_it_is_now(
 
 #[tokio::test]
 async fn a_filter_that_leaves_out_most_pushes_ends_a_page_early() {
-    let count = i64::try_from(MOST_READ).unwrap() + 1;
+    let count = i64::try_from(MAX_READ).unwrap() + 1;
     let filter = Filter {
         source: Some("other".parse().unwrap()),
         ..since_the_day_before()

@@ -1,4 +1,4 @@
-//! The look at one repository: what never arrived is started, and destinations are compared.
+//! The inspection of one repository: what never arrived is started, and destinations are compared.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -32,9 +32,9 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(15);
 /// How many refs of a repository are read from the trail at once, and how many destinations are looked at.
 const CONCURRENT_READS: usize = 8;
 /// After how many repositories that it has not answered for a host is not asked for others in the same run.
-const MOST_UNANSWERED: usize = 3;
+const MAX_UNANSWERED: usize = 3;
 /// How many destinations of a repository are looked at in one run. Each run begins with another one.
-const MOST_DESTINATIONS: usize = 25;
+const MAX_DESTINATIONS: usize = 25;
 
 /// One run of the sweep.
 pub struct Run<'a, T, S, H, E, D> {
@@ -51,9 +51,9 @@ pub struct Run<'a, T, S, H, E, D> {
     pub unanswered: Mutex<HashMap<Origin, usize>>,
 }
 
-/// What a look has found.
+/// What an inspection has found.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct Findings {
     pub started: Vec<StartedPush>,
     pub started_before: usize,
     pub left: usize,
@@ -69,28 +69,29 @@ where
     D: Destinations,
 {
     /// Looks at a repository. Returns `None` if there is no time for it.
-    pub async fn look(&self, source: &Source<H::Login>, repository: &Repository) -> Option<Found> {
+    pub async fn inspect(&self, source: &Source<H::Login>, repository: &Repository) -> Option<Findings> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return None;
         }
-        let mut found = Found::default();
-        let looked = tokio::time::timeout(left, self.look_into(source, repository, &mut found)).await;
-        match looked {
+        let mut findings = Findings::default();
+        let inspected =
+            tokio::time::timeout(left, self.inspect_into(source, repository, &mut findings)).await;
+        match inspected {
             Ok(Ok(())) => {}
-            Ok(Err(failed)) => found.failed.push(failed),
+            Ok(Err(failed)) => findings.failed.push(failed),
             // What was started is reported. The others are looked at again.
-            Err(_) if found.started.is_empty() => return None,
+            Err(_) if findings.started.is_empty() => return None,
             Err(_) => {}
         }
-        Some(found)
+        Some(findings)
     }
 
-    async fn look_into(
+    async fn inspect_into(
         &self,
         source: &Source<H::Login>,
         repository: &Repository,
-        found: &mut Found,
+        findings: &mut Findings,
     ) -> Result<(), Failed> {
         let clone_urls = repository.clone_urls(&source.settings);
         let url = repository.url(&source.name, &source.settings, &clone_urls)?;
@@ -99,9 +100,9 @@ where
         for destination in source.settings.destinations() {
             let moved = missed::compare(&repository.known, destination, &listed, &source.wanted);
             changed.extend(moved.iter().map(|(name, _)| (destination.cloned(), name.clone())));
-            Box::pin(self.start(source, repository, (destination, &clone_urls), moved, found)).await;
+            Box::pin(self.start(source, repository, (destination, &clone_urls), moved, findings)).await;
         }
-        Box::pin(self.compare_destinations(source, repository, &changed, found)).await;
+        Box::pin(self.compare_destinations(source, repository, &changed, findings)).await;
         Ok(())
     }
 
@@ -112,7 +113,7 @@ where
         let unanswered = || self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
         if unanswered()
             .get(origin)
-            .is_some_and(|count| *count >= MOST_UNANSWERED)
+            .is_some_and(|count| *count >= MAX_UNANSWERED)
         {
             let cause =
                 format!("{url} was not asked, because {origin} has not answered for other repositories");
@@ -135,7 +136,7 @@ where
         repository: &Repository,
         (destination, clone_urls): (Option<&DestinationName>, &[String]),
         moved: Vec<Listed>,
-        found: &mut Found,
+        findings: &mut Findings,
     ) {
         // What the trail has now decides: a push may have been numbered since its refs were read.
         let mut last: Vec<(Listed, Result<Option<LastPush>, AuditError>)> = stream::iter(moved)
@@ -156,14 +157,14 @@ where
             let last = match last {
                 Ok(last) => last,
                 Err(error) => {
-                    found.failed.push(Failed::new(&error));
+                    findings.failed.push(Failed::new(&error));
                     continue;
                 }
             };
             let take = |left: usize| left.checked_sub(1);
             let order = Ordering::Relaxed;
             if self.starts_left.fetch_update(order, order, take).is_err() {
-                found.left += 1;
+                findings.left += 1;
                 continue;
             }
             let reason = missed::reason(source.settings.provider, &listed.0, &all);
@@ -173,7 +174,7 @@ where
             let input = match serde_json::to_string(&push) {
                 Ok(input) => input,
                 Err(error) => {
-                    found
+                    findings
                         .failed
                         .push(Failed::with_cause(Code::InputInvalid, &chain(&error)));
                     continue;
@@ -187,13 +188,13 @@ where
             {
                 Ok(true) => {
                     tracing::info!(push_id = %push.push_id, repository = %path, "started");
-                    found.started.push(StartedPush::of(push));
+                    findings.started.push(StartedPush::of(push));
                 }
                 Ok(false) => {
                     self.starts_left.fetch_add(1, order);
-                    found.started_before += 1;
+                    findings.started_before += 1;
                 }
-                Err(error) => found.failed.push(workflow_failed(&error)),
+                Err(error) => findings.failed.push(workflow_failed(&error)),
             }
         }
     }
@@ -204,7 +205,7 @@ where
         source: &Source<H::Login>,
         repository: &Repository,
         changed: &BTreeSet<(Option<DestinationName>, RefName)>,
-        found: &mut Found,
+        findings: &mut Findings,
     ) {
         let mut refs: Vec<_> = repository
             .known
@@ -212,12 +213,12 @@ where
             .filter(|known| known.last.after.is_some())
             .filter(|known| !changed.contains(&(known.destination.clone(), known.ref_name.clone())))
             .collect();
-        if refs.len() > MOST_DESTINATIONS {
+        if refs.len() > MAX_DESTINATIONS {
             let mut hasher = DefaultHasher::new();
             self.now.timestamp().hash(&mut hasher);
             let begin = usize::try_from(hasher.finish() % refs.len() as u64).unwrap_or_default();
             refs.rotate_left(begin);
-            refs.truncate(MOST_DESTINATIONS);
+            refs.truncate(MAX_DESTINATIONS);
         }
         let mut keys = BTreeSet::new();
         let mut places = Vec::new();
@@ -254,7 +255,7 @@ where
             match compared {
                 Ok(None) => {}
                 Ok(Some((ref_name, destination, (difference, push_id)))) => {
-                    found.differing.push(DifferingDestination {
+                    findings.differing.push(DifferingDestination {
                         source: source.name.clone(),
                         repository: repository.path.clone(),
                         ref_name,
@@ -268,7 +269,7 @@ where
                 Err(_) if has_failed => {}
                 Err(failed) => {
                     has_failed = true;
-                    found.failed.push(failed);
+                    findings.failed.push(failed);
                 }
             }
         }
