@@ -201,7 +201,7 @@ async fn two_pushes_at_once_may_begin_from_the_same_one() {
     assert_eq!(base.push_id, runs[2].push_id);
 }
 
-/// It is tried again, when what has failed is mended.
+/// It is retried when what has failed is mended.
 #[tokio::test]
 async fn a_push_that_fails_after_its_base_was_read_is_delivered_in_the_end() {
     let (scene, _host) = Scene::over_http("bases-of-failed", Options::default()).await;

@@ -29,7 +29,7 @@ struct Given {
     body: Value,
 }
 
-/// Sets statuses as GitLab and GitHub do, for whoever has the token, and refuses commits that are none.
+/// Sets statuses as GitLab and GitHub do, for whoever has the token, and refuses commits that it does not know.
 async fn api(commits: Arc<Mutex<Vec<String>>>) -> (Host, Arc<Mutex<Vec<Given>>>) {
     let given = Arc::new(Mutex::new(Vec::<Given>::new()));
     let kept = Arc::clone(&given);

@@ -155,7 +155,7 @@ async fn answers(stack: &Stack, world: &World) {
     assert!(of_24.len() as i64 <= minutes, "{of_24:?}");
 }
 
-/// A failed execution says why. An error that may pass is tried again by the state machine.
+/// A failed execution says why. An error that may pass is retried by the state machine.
 async fn fails(stack: &Stack) {
     for (hours, error, attempts) in [
         (REFUSED, "SearchChanged", 1),

@@ -198,7 +198,8 @@ async fn what_a_lost_push_has_changed_is_delivered_by_the_next_one() {
     let late = push(Some(&first), &lost).await;
     assert_eq!(late.state().status, Status::Superseded, "{late:#?}");
 
-    // A change that is undone before it was delivered is none, and does not come back when its webhook comes late.
+    // A change that is undone before it was delivered is not a change, and does not come back when its webhook comes
+    // late.
     let changed = repository.commit_file("services/api/main.rs", "4");
     let undone = repository.commit_file("services/api/main.rs", "2");
     let unchanged = push(Some(&changed), &undone).await;

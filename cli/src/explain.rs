@@ -32,7 +32,7 @@ pub fn run(args: &ExplainArgs, results: &mut Results<impl Write>) -> Result<(), 
     };
     let known = Explanation::of(code).ok_or_else(|| {
         Error::Usage(format!(
-            "{code:?} is none of the errors that push-code explain lists. If it is another one of AWS's own: {}",
+            "{code:?} is not one of the errors that push-code explain lists. If it is another one of AWS's own: {}",
             domain::error::remedy(code)
         ))
     })?;

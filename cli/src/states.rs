@@ -48,8 +48,8 @@ impl States {
             }
             (Moment::TriedAgain { state, after }, Some(current)) => {
                 let after = seconds(after);
-                let text = format!("{}, tried again after {after}", current.errors.join(", "));
-                let line = format!("  ! {state} is tried again, after {after}");
+                let text = format!("{}, retried after {after}", current.errors.join(", "));
+                let line = format!("  ! {state} is retried after {after}");
                 current.step.trouble(&text, &line);
             }
             (Moment::Exited { took, failed, .. }, _) => {
@@ -132,8 +132,7 @@ mod tests {
         let (done, running) = drawn.split_once('\n').unwrap();
         assert_eq!(done, "  ✓ Validate         0.3 s");
         assert!(
-            running
-                .ends_with("  120 of 480 objects, 1.5 MiB  ! GitHostUnreachable, tried again after 12.0 s")
+            running.ends_with("  120 of 480 objects, 1.5 MiB  ! GitHostUnreachable, retried after 12.0 s")
                 && running.contains(" Fetch  "),
             "{drawn}"
         );
@@ -144,7 +143,7 @@ mod tests {
         assert_eq!(
             terminal.contents(),
             "  ✓ Validate         0.3 s\n\
-             \x20 ✓ Fetch           14.2 s  ! GitHostUnreachable, tried again after 12.0 s\n\
+             \x20 ✓ Fetch           14.2 s  ! GitHostUnreachable, retried after 12.0 s\n\
              \x20 ✗ Package          0.9 s  ! PathUnsafe"
         );
     }

@@ -69,7 +69,8 @@ fn names(provider: Provider) -> [&'static str; 2] {
 /// source, the event, the id of the delivery, and the body.
 ///
 /// # Panics
-/// Panics if the answer is none of those that are documented, or an execution gets what the state machine does not read.
+/// Panics if the answer is not one of those that are documented, or an execution gets what the state machine does not
+/// read.
 pub fn request(provider: Provider, input: &[u8]) {
     let Some([content_type, source, event, delivery, body]) = crate::parts(input) else {
         return;

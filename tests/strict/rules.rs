@@ -230,7 +230,7 @@ async fn the_local_aws_refuses_what_the_models_of_services_do_not_allow() {
             ssm,
             "PutParameter",
             json!({"Name": "/n", "Value": "", "Type": "Text"}),
-            "'Text' is none of",
+            "'Text' is not one of",
         ),
     ] {
         let target = format!("{prefix}.{operation}");

@@ -163,7 +163,7 @@ pub fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The names of an enum's variants, by what serde says where it meets a name that is none of them.
+/// The names of an enum's variants, by what serde says where it meets a name that is not one of them.
 pub fn variants<T: DeserializeOwned>(unknown: &Value) -> Vec<String> {
     let error = match T::deserialize(unknown) {
         Ok(_) => unreachable!("{unknown} is a variant"),

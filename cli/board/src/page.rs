@@ -157,8 +157,8 @@ pub fn refused(status: StatusCode, text: &str) -> Response {
     (status, Html(page.into_string())).into_response()
 }
 
-/// Returns markup without characters that would turn the direction of text, or are none, wherever they come from. What was put
-/// into the markup as text is escaped already.
+/// Returns markup without control characters and marks that would turn the direction of text, wherever they come from.
+/// What was put into the markup as text is escaped already.
 fn safe(markup: Markup) -> String {
     plain(&markup.into_string())
 }

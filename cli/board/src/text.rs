@@ -19,7 +19,7 @@ pub fn bytes(size: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
-/// Returns a duration. One that is negative, because the clocks of two machines differ, is none.
+/// Returns a duration. One that is negative, because the clocks of two machines differ, counts as 0.
 pub fn duration(took: TimeDelta) -> String {
     let milliseconds = took.num_milliseconds().max(0);
     let seconds = milliseconds / 1000;

@@ -16,14 +16,14 @@ pub enum Moment {
         /// The state.
         state: String,
     },
-    /// An attempt of the state's task failed. It may be tried again.
+    /// An attempt of the state's task failed. It may be retried.
     AttemptFailed {
         /// The state.
         state: String,
         /// The error's name.
         error: String,
     },
-    /// The state's task is tried again after an attempt that failed.
+    /// The state's task is retried after an attempt that failed.
     TriedAgain {
         /// The state.
         state: String,

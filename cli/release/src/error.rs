@@ -15,10 +15,10 @@ pub enum Error {
     NotARelease {
         /// The file or folder.
         path: PathBuf,
-        /// Why it is none.
+        /// Why it is not a release.
         reason: String,
     },
-    /// An entry of the archive is none that a release has.
+    /// An entry of the archive is not one that a release has.
     #[error(
         "{} was not unpacked, because its entry {entry:?} {what}, which no release has: download it again from where releases are published",
         path.display()
@@ -44,7 +44,7 @@ pub enum Error {
         /// The expected SHA-256.
         expected: String,
     },
-    /// The archive is none of those that were published.
+    /// The archive is not one of those that were published.
     #[error(
         "SHA256SUMS beside {} does not name it: put the one of this release there, or move the archive into another folder",
         path.display()

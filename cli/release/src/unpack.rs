@@ -17,7 +17,7 @@ pub(crate) struct Unpacked {
     pub holder: TempDir,
     /// The archive's one folder.
     pub folder: PathBuf,
-    /// Whether its checksum is that of `SHA256SUMS` beside it. Otherwise there is none.
+    /// Whether its checksum is that of `SHA256SUMS` beside it. `false` if there is no such file.
     pub is_checked: bool,
 }
 

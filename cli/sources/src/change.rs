@@ -19,11 +19,11 @@ pub struct Rotated {
     pub webhook_secret: SecretString,
     /// The kind of the git host.
     pub provider: Provider,
-    /// How many secrets of before are accepted until the rotation is finished.
+    /// How many previous secrets are accepted until the rotation is finished.
     pub also_accepted: usize,
 }
 
-/// Makes a new secret for a source's webhook. The one of before is accepted until the rotation is finished.
+/// Makes a new secret for a source's webhook. The previous one is accepted until the rotation is finished.
 ///
 /// # Errors
 /// Returns an error if there is no such source, or if its secret cannot be used.

@@ -28,7 +28,7 @@ pub struct Shown {
 #[derive(Debug, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum Secret<T> {
-    /// There is none.
+    /// There is no such secret.
     Missing,
     /// It was deleted.
     Deleted,
@@ -46,7 +46,7 @@ pub enum Secret<T> {
 pub struct WebhookShown {
     /// The kind of the git host.
     pub provider: Provider,
-    /// How many secrets of before are accepted until a rotation is finished.
+    /// How many previous secrets are accepted until a rotation is finished.
     pub also_accepted: usize,
 }
 

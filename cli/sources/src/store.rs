@@ -34,7 +34,7 @@ impl fmt::Display for Kind {
 /// A secret as it is stored.
 #[derive(Debug)]
 pub enum Stored {
-    /// There is none, or it has no text.
+    /// There is no such secret, or it has no text.
     Missing,
     /// It was deleted, and can be restored.
     Deleted,

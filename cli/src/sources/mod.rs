@@ -71,7 +71,7 @@ enum SourcesCommand {
         #[command(flatten)]
         source: SourceArgs,
     },
-    /// Make a new secret for a source's webhook, and print it this once. The one of before is accepted until --finish.
+    /// Make a new secret for a source's webhook, and print it this once. The previous one is accepted until --finish.
     #[command(after_help = "Examples:\n  \
         push-code sources rotate gitlab            # then give the new secret to the git host\n  \
         push-code sources rotate gitlab --finish   # then the old one is refused, within 5 minutes")]

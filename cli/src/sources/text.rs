@@ -75,7 +75,7 @@ pub fn rotated(name: &SourceName, rotated: &Rotated) -> String {
     );
     let _ = write!(
         text,
-        "The secret is shown this once. Give it to {}. Until then those of before are accepted too ({}).\nThen: push-code sources rotate {name} --finish",
+        "The secret is shown this once. Give it to {}. Until then the previous secrets are accepted too ({}).\nThen: push-code sources rotate {name} --finish",
         rotated.provider.name(),
         rotated.also_accepted,
     );
@@ -103,7 +103,7 @@ pub fn shown(name: &SourceName, shown: &Shown) -> String {
     let webhook = state(&shown.webhook_secret, |secret| {
         let also = secret.also_accepted;
         format!(
-            "of {}; of before and still accepted: {also}",
+            "of {}; previous secrets still accepted: {also}",
             secret.provider.name()
         )
     });

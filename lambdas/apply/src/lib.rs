@@ -102,7 +102,7 @@ pub async fn check(stacks: &Stacks, input: &PlannedInput) -> Result<Applied, Err
     match stack.phase() {
         _ if !has_begun => {}
         Phase::Empty | Phase::Busy => {}
-        // As long as the change set is being executed, the status may be that of before.
+        // As long as the change set is being executed, the status may be the previous one.
         _ if status == Some(ChangeSetStatus::Executing) => {}
         Phase::Ready => {
             applied.complete = true;

@@ -169,7 +169,7 @@ async fn a_trail_that_was_added_for_a_day_that_was_signed_is_found() {
     scene.sign(later()).await;
     let push_id = scene.receive(later()).await;
     let mut trails = scene.trails();
-    // A push whose trail begins after the checkpoint is none that was added.
+    // A push whose trail begins after the checkpoint is not one that was added.
     let trail = trails.get_mut(&push_id).unwrap();
     trail.began_at = later() + TimeDelta::hours(1);
     assert_eq!(scene.findings(&trails).await, []);

@@ -68,7 +68,7 @@ fn unknown_ref(push: &Push, reason: &str) -> String {
     let ref_name = &push.ref_name;
     tracing::warn!(%ref_name, reason, "the git host does not say what the ref points to");
     format!(
-        "it is not known what {ref_name} pointed to at the rollback, so a push of before whose webhook is late will replace \
+        "it is not known what {ref_name} pointed to at the rollback, so an earlier push whose webhook is late will replace \
          this zip: {reason}"
     )
 }

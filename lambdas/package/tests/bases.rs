@@ -176,8 +176,8 @@ fn text(bytes: usize) -> Vec<u8> {
     text
 }
 
-/// If it fails what deflates has changed, and entries must not be taken from zips of before: raise `FORMAT`, and write the new
-/// versions and checksum here.
+/// If it fails what deflates has changed, and entries must not be taken from previous zips: raise `FORMAT`, and write
+/// the new versions and checksum here.
 #[tokio::test]
 async fn the_bytes_are_those_of_this_format() {
     let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).unwrap();

@@ -95,7 +95,7 @@ fn folder(kind: &str) -> String {
     format!("{kind}/{}/", scene::push().push_id)
 }
 
-/// The next push begins from the one that was delivered last, and what failed may be tried again.
+/// The next push begins from the one that was delivered last, and what failed may be retried.
 #[tokio::test]
 async fn what_a_push_leaves_stays_if_it_was_delivered_last() {
     let left = |name: &str| StagedObject {

@@ -34,7 +34,7 @@ pub enum Difference {
     Missing,
     /// The object is not a delivered zip.
     Foreign,
-    /// The object is the zip of an earlier push, or of none that the trail has.
+    /// The object is the zip of an earlier push, or of one that the trail does not have.
     OtherZip,
 }
 

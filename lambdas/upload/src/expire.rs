@@ -45,7 +45,7 @@ async fn remove(
 ) -> Result<Expiry, Error> {
     check_in_charge(trail, envelope).await?;
     let destination = &envelope.input.expire.destination;
-    // The deletion is recorded as the last push, because one of before that comes late must not bring the zip back.
+    // The deletion is recorded as the last push, because an earlier one that comes late must not bring the zip back.
     for _ in 0..MAX_ATTEMPTS {
         let object = store.head(destination).await?;
         let (delivered, version_id) = match judge(envelope, object.as_ref(), record) {

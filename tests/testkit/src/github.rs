@@ -89,7 +89,7 @@ impl GitHub {
         self.issued.lock().unwrap().clone()
     }
 
-    /// Makes all tokens of before expire now.
+    /// Makes all previous tokens expire now.
     pub fn expire_all(&self) {
         for issued in self.issued.lock().unwrap().iter_mut() {
             issued.expires_at = now() - 1;

@@ -44,7 +44,7 @@ class Validator(ParamValidator):
         if pattern and not pattern.fullmatch(param):
             errors.report(name, f"{param!r} is not of the pattern {pattern.pattern}")
         if shape.enum and param not in shape.enum:
-            errors.report(name, f"{param!r} is none of {shape.enum}")
+            errors.report(name, f"{param!r} is not one of {shape.enum}")
 
     def _validate_list(self, param, shape, errors, name):
         super()._validate_list(param, shape, errors, name)

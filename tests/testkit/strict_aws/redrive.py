@@ -1,7 +1,7 @@
 """RedriveExecution, which the local AWS does not have, as the documentation describes it
 (https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html): an execution that has failed or was stopped
-goes on in the state that it had ended in, with that state's input and the variables of before, under its own ARN. The count
-of redrives is in the context and in the events of the execution's status.
+goes on in the state that it had ended in, with that state's input and the previous variables, under its own ARN. The
+count of redrives is in the context and in the events of the execution's status.
 """
 
 import contextvars
@@ -36,8 +36,8 @@ def add():
 
 
 def of_one_run(execute):
-    """Return the function that runs a state, with the count of redrives in the context. After a redrive, the run of before
-    ends with its state, whose function may have gone on after the execution was stopped."""
+    """Return the function that runs a state, with the count of redrives in the context. After a redrive, the previous
+    run ends with its state, whose function may have gone on after the execution was stopped."""
 
     def run(state, state_input, *rest):
         context = rest[-1]
@@ -74,7 +74,7 @@ def redrive(arn):
         return error_response_json("ExecutionNotRedrivable", f"The execution is {execution['status']}", 400)
     entered = [event for event in execution["events"] if "stateEnteredEventDetails" in event][-1]
     details = entered["stateEnteredEventDetails"]
-    # A context of its own, because the run of before may still use the other one.
+    # A context of its own, because the previous run may still use the other one.
     context = {**contexts[arn], "variables": dict(contexts[arn]["variables"])}
     count = context["Execution"]["RedriveCount"] + 1
     context["Execution"] = {**context["Execution"], "RedriveCount": count}

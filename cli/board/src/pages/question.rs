@@ -60,7 +60,7 @@ fn consequences(action: Action, push: &PushState) -> Markup {
                 "The zip of this push is delivered again, as a push of its own, to the destination that " bdi { (push.push.ref_name) }
                 " has now. Whatever listens to deliveries is told, as of any push."
             }
-            p { "Pushes of before do not replace it, even if their webhooks are late. The next push that moves the ref does." }
+            p { "Earlier pushes do not replace it, even if their webhooks are late. The next push that moves the ref does." }
         },
     }
 }

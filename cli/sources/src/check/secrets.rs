@@ -77,7 +77,9 @@ pub async fn webhook(store: &Store, name: &SourceName, settings: Option<Provider
     let rotation = match secret.also_accepted.len() {
         0 => String::new(),
         others => {
-            format!("; {others} previous ones still accepted (push-code sources rotate --finish ends that)")
+            format!(
+                "; previous secrets still accepted: {others} (push-code sources rotate --finish ends that)"
+            )
         }
     };
     Ok(Check::ok(SUBJECT, format!("it is for {of_secret}{rotation}")))

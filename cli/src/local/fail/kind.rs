@@ -22,7 +22,7 @@ pub enum FailureKind {
     Commit,
     /// The git secret has a wrong password: AuthenticationFailed.
     Login,
-    /// Nothing listens at the git host's port: GitHostUnreachable, which is tried again for three minutes.
+    /// Nothing listens at the git host's port: GitHostUnreachable, which is retried for three minutes.
     Host,
     /// The commit exceeds a limit of the source's options: LimitExceeded.
     Limit,

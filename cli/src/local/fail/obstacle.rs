@@ -1,4 +1,4 @@
-//! An object that lies where a zip is to be delivered, and is none.
+//! An object that lies where a zip is to be delivered, and is not a delivered zip.
 
 use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::primitives::ByteStream;

@@ -9,7 +9,7 @@ use aws_sdk_sfn::types::ExecutionStatus;
 /// What has become of an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// There is none of this name.
+    /// There is no execution of this name.
     Unknown,
     /// It goes on.
     Running,

@@ -116,7 +116,7 @@ async fn an_event_of_codecommit_starts_one_execution_however_often_it_comes() {
     assert_eq!(executions.names().len(), 1);
 }
 
-/// A request that comes by the gateway is none of CodeCommit, whatever secret its source has.
+/// A request that comes by the gateway is not from CodeCommit, whatever secret its source has.
 #[tokio::test]
 async fn no_request_is_from_codecommit() {
     let executions = Memory::default();

@@ -207,7 +207,7 @@ async fn each_execution_is_taken_back_for_what_it_has_left_itself() {
     let (_, second) = promoted(&scene).await;
     scene.request("d3", 3, "e3").await;
     scene.call(event("d3", "e3", "ABORTED")).await.unwrap();
-    // The deployment is tried again, and is stopped between two releases.
+    // The deployment is retried, and is stopped between two releases.
     let again = scene.admit(&deployment("d3"), "e4").await.unwrap();
     assert!(matches!(again, Admitted::Deploy(_)));
     promote(&scene, "d3").await;

@@ -56,7 +56,7 @@ impl Signer for KmsSigner {
 /// Returns the public half of the key of this ARN, as PEM.
 ///
 /// # Errors
-/// Returns an error if KMS does not return it, or if it is none of P-256.
+/// Returns an error if KMS does not return it, or if it is not one of P-256.
 #[cfg(feature = "verify")]
 pub async fn public_key(config: &aws_config::SdkConfig, key: &str) -> Result<String, PublicKeyError> {
     let got = Client::new(config).get_public_key().key_id(key).send().await;

@@ -20,7 +20,7 @@ pub fn init() {
     }
 }
 
-/// `INFO` if `setting` is none that is known.
+/// Returns the level of a setting, or `INFO` if it is not known.
 fn level(setting: Option<&str>) -> LevelFilter {
     match setting {
         // Lambda's highest level, which `tracing` does not have.

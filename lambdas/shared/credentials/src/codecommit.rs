@@ -13,7 +13,7 @@ use crate::access::Access;
 
 const SERVICE: &str = "codecommit";
 
-/// Returns the region of a host of CodeCommit, or `None` if it is none of AWS's own. Its name is
+/// Returns the region of a host of CodeCommit, or `None` if it is not one of AWS's own. Its name is
 /// `git-codecommit.{region}.amazonaws.com` or `.com.cn`, `git-codecommit-fips.{region}...`, or that of an endpoint in a VPC,
 /// `vpce-{id}.git-codecommit.{region}.vpce.amazonaws.com`.
 pub fn region_of(host: &str) -> Option<&str> {
@@ -35,7 +35,7 @@ pub fn region_of(host: &str) -> Option<&str> {
 pub fn sign(credentials: &Credentials, region: &str, url: &RemoteUrl, now: SystemTime) -> Access {
     let time = DateTime::<Utc>::from(now);
     let (date, time) = (time.format("%Y%m%d"), time.format("%Y%m%dT%H%M%S"));
-    // The method is none of HTTP, and the port of the host is left out.
+    // The method is not one of HTTP, and the port of the host is left out.
     let request = format!(
         "GIT\n{}\n\nhost:{}\n\nhost\n",
         url.path().trim_end_matches('/'),

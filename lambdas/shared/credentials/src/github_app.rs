@@ -172,7 +172,7 @@ pub async fn issue(app: &App, grant: &Grant, authorities: &[X509]) -> Result<Tok
     };
     let text = issued.token.expose_secret();
     if text.is_empty() || text.len() > MAX_TOKEN || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return invalid("its token is none that can be sent");
+        return invalid("its token is not one that can be sent");
     }
     if issued.expires_at <= Utc::now() {
         return invalid("its token has expired");

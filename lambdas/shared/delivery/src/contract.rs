@@ -454,7 +454,7 @@ pub enum Tracked {
     CanaryJudged(Judged),
     /// The new versions have all of the traffic.
     TrafficPromoted(Shifted),
-    /// The versions of before have all of the traffic again.
+    /// The previous versions have all of the traffic again.
     TrafficRolledBack(RolledBack),
     /// A person has decided about the plan.
     ApprovalDecided(Decision),

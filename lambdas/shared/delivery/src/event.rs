@@ -53,7 +53,7 @@ pub enum DeploymentEvent {
     CanaryJudged(Judged),
     /// The new versions have all of the traffic.
     TrafficPromoted(Shifted),
-    /// The versions of before have all of the traffic again.
+    /// The previous versions have all of the traffic again.
     TrafficRolledBack(RolledBack),
     /// The stack is as the live release's template says.
     StackRestored(Applied),

@@ -85,7 +85,7 @@ pub struct ReleasedClaim {
 /// What is known of the execution that has the slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holder {
-    /// It runs, or there is none.
+    /// It runs, or there is no such execution.
     Present,
     /// It has ended, without giving the slot back.
     Gone {

@@ -506,7 +506,7 @@ mod tests {
             match text.parse::<RemoteUrl>() {
                 Ok(url) => {
                     let shown = format!("{url} {url:?}");
-                    // The name of an SSH user is none.
+                    // The name of an SSH user is not a secret.
                     let shown = url.user().map_or(shown.clone(), |user| shown.replace(user, ""));
                     prop_assert!(!shown.contains("s3cr3t"), "{}", shown);
                     let url = url.without_credentials();

@@ -256,7 +256,7 @@ impl World {
         if place(last, Step::Move) > asked {
             assert!(is_newest, "the next push was kept out: {}", why());
         } else if self.host_answers || place(last, Step::Number) < asked {
-            assert!(is_rollback, "a push of before has undone the rollback: {}", why());
+            assert!(is_rollback, "an earlier push has undone the rollback: {}", why());
         } else {
             // It is not known whether the last push is late, so it is delivered.
             assert!(is_newest, "{}", why());

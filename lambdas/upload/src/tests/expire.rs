@@ -159,7 +159,7 @@ async fn what_is_not_the_refs_zip_stays() {
     assert_stays(&scene, &deleted, "refs/tags/v1 of group/other").await;
 }
 
-/// Otherwise a push of before that comes late would be the first one of the destination.
+/// Otherwise an earlier push that comes late would be the first one of the destination.
 #[tokio::test(start_paused = true)]
 async fn a_deletion_is_recorded_where_there_is_no_zip_too() {
     let scene = Scene::default();
@@ -223,7 +223,7 @@ async fn an_older_push_that_comes_late_does_not_bring_the_zip_back() {
         }
     }
     assert_eq!(scene.store.object(&destination()), None);
-    // A push that has made the ref again is delivered, also at the commit of before.
+    // A push that has made the ref again is delivered, also at the previous commit.
     scene.deliver(&envelope(push("d5", None, Some('a')), 5)).await;
 }
 

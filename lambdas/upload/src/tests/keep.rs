@@ -72,7 +72,7 @@ async fn the_zip_stays_and_the_push_is_the_last_one_of_the_destination() {
     assert_eq!(scene.store.steps()[5..], [Head, Head], "nothing is written");
 }
 
-/// Otherwise the destination would have a zip of before a change that the ref no longer has.
+/// Otherwise the destination would have a zip from before a change that the ref no longer has.
 #[tokio::test(start_paused = true)]
 async fn an_older_push_that_comes_late_does_not_replace_the_zip() {
     let (scene, first, _) = delivered().await;

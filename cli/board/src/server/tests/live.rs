@@ -55,7 +55,7 @@ async fn a_page_gets_what_has_changed_and_nothing_else() {
     assert_eq!(changes.next().await, None);
     scene.record(&push, [domain::samples::retried("e2")]).await;
     let (ids, last) = changes.next().await.unwrap();
-    // The decision of before is not one of the new execution's facts.
+    // The previous decision is not one of the new execution's facts.
     assert_eq!(
         ids,
         ["head", "failure", "timeline", "facts", "history", "summary"]

@@ -44,7 +44,7 @@ impl SeenTrail {
 /// What a checkpoint does not agree with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
-    /// A part of it is not signed by the key, or is none.
+    /// A part of it is not signed by the key, or is not a part of a checkpoint.
     NotSigned {
         /// The day.
         day: NaiveDate,

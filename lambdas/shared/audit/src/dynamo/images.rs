@@ -14,7 +14,7 @@ type IdAndEvent<A> = (<A as Aggregate>::Id, RecordedEvent<<A as Aggregate>::Even
 /// In the SDK, images have types of their own, which serde_dynamo converts.
 ///
 /// # Errors
-/// Returns [`AuditError::Unreadable`] if the item has the key of an event and is none.
+/// Returns [`AuditError::Unreadable`] if the item has the key of an event and is not an event.
 pub fn event_of_image<A: Aggregate>(image: serde_dynamo::Item) -> Result<Option<IdAndEvent<A>>, AuditError> {
     let item = Item::from(image);
     let text = |key: &str| item.get(key).and_then(|value| value.as_s().ok());

@@ -416,7 +416,7 @@ async fn logins(met: &mut Met, scene: &Scene) {
     let error = Fetch::of(sshd.url()).fails().await;
     met.by("a host that wants a key", "", &error);
     let error = Fetch::of(sshd.url()).with_login("no key").fails().await;
-    met.by("a key that is none", "failed to authenticate", &error);
+    met.by("a login that is not a key", "failed to authenticate", &error);
     let host = Host::answering(|_| Response::new(403, &[], "")).await;
     let error = Fetch::of(host.url()).fails().await;
     met.by("a host that forbids", "status code: 403", &error);
@@ -568,7 +568,7 @@ async fn disconnected(met: &mut Met, scene: &Scene) {
 async fn packs(met: &mut Met, scene: &Scene) {
     let pack = [&b"PACK\0\0\0\x02"[..], &[0; 64]].concat();
     let error = Fetch::of(sending(&scene.commit, &pack).await.url()).fails().await;
-    met.by("a pack that is none", "", &error);
+    met.by("a pack that is not one", "", &error);
     let huge = [&b"PACK\0\0\0\x02"[..], &u32::MAX.to_be_bytes(), &[0; 64]].concat();
     let host = sending(&scene.commit, &huge).await;
     met.under(
