@@ -1,7 +1,7 @@
 //! Compares docs/architecture.md with the states, the events that they write to the trail, and the folders.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use audit::{EventStore, MemoryTrail, samples};
@@ -265,14 +265,43 @@ async fn what_the_table_of_states_says_of_the_trail_is_what_the_stages_write() {
     assert_eq!(all, known.into_iter().collect());
 }
 
+/// Returns the folders that a text such as `lambdas/{accept,authorize}` names.
+fn folders_of(text: &str) -> Vec<String> {
+    let Some((parent, names)) = text.split_once('{') else {
+        return vec![text.to_owned()];
+    };
+    let names = names.trim_end_matches('}').split(',');
+    names.map(|name| format!("{parent}{name}")).collect()
+}
+
+/// Crates may share a row: by names in braces, or as the parts of an example, whose folder is not a crate.
 #[test]
-fn the_table_of_folders_has_every_library() {
-    let told: BTreeSet<_> = table(GUIDE, "## Folders")
+fn the_table_of_folders_has_every_crate() {
+    let rows = table(GUIDE, "## Folders");
+    let told: Vec<String> = rows
         .iter()
         .flat_map(|row| code_in(&row[0]))
-        .filter_map(|folder| folder.strip_prefix("lambdas/shared/").map(str::to_owned))
+        .flat_map(|text| folders_of(&text))
         .collect();
-    let folders = fs::read_dir(root().join("lambdas/shared")).unwrap();
-    let there = folders.map(|folder| folder.unwrap().file_name().into_string().unwrap());
-    assert_eq!(told, there.collect());
+    let folders: BTreeSet<String> = told.iter().cloned().collect();
+    assert_eq!(folders.len(), told.len(), "a folder is there twice: {told:?}");
+    let workspace = read("Cargo.toml");
+    let (_, members) = workspace.split_once("\nmembers = [").unwrap();
+    let (members, _) = members.split_once(']').unwrap();
+    let members: BTreeSet<&str> = members.split('"').skip(1).step_by(2).collect();
+    let has_row = |member: &str| {
+        let mut parents = Path::new(member).ancestors().skip(1).filter_map(Path::to_str);
+        folders.contains(member)
+            || parents.any(|parent| folders.contains(parent) && !members.contains(parent))
+    };
+    let missing: Vec<_> = members.iter().filter(|member| !has_row(member)).collect();
+    assert!(missing.is_empty(), "{GUIDE} has no row for {missing:?}");
+    let gone: Vec<_> = folders
+        .iter()
+        .filter(|folder| !root().join(folder).is_dir())
+        .collect();
+    assert!(
+        gone.is_empty(),
+        "{GUIDE} has rows for {gone:?}, which are not folders"
+    );
 }

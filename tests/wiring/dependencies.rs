@@ -10,7 +10,7 @@ use crate::project::{read, root, verbs};
 /// `sam build` builds one function at a time. If the features of a dependency differ between functions, it is compiled
 /// again for each, with all that depends on it. For the SDK or the runtime, that costs minutes.
 #[test]
-fn every_function_has_the_same_features_of_what_the_sdk_stands_on() {
+fn every_function_has_the_same_features_of_what_the_sdk_depends_on() {
     // The features of each dependency in each function, which are several sets if build scripts use it too.
     let mut features: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
     for function in verbs() {
