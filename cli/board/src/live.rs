@@ -20,10 +20,10 @@ use crate::page::{Part, seen};
 use crate::pages::Target;
 use crate::{Board, Pushes};
 
-/// How long the trail is not asked again after an answer.
+/// The shortest wait between two reads.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// How many times as long as an answer has taken it is not asked again at least. A list of many days takes long.
+/// The wait is at least this many times as long as the last read took. A list of many days takes long.
 const WAIT_FACTOR: u32 = 10;
 
 /// How long the browser waits before it connects again, in milliseconds.

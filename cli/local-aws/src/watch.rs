@@ -28,16 +28,16 @@ use self::stream::TableStream;
 use crate::trail::{self, measured, short, summary};
 use crate::{Error, Stack, login, remedy};
 
-/// How long the stream is not read again after records have come. DynamoDB allows five readings of a shard a second.
+/// The wait after records were read. DynamoDB allows five readings of a shard a second.
 const SHORTEST_WAIT: Duration = Duration::from_millis(250);
 
-/// How long the stream is not read again at first, and at last, after nothing has come.
+/// The first and the longest wait while nothing comes.
 const IDLE_WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 
-/// How long the stream is not read again after it did not respond, at most.
+/// The longest wait after an error.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// How often the stream may not respond, one time after the other.
+/// The most errors in a row.
 const MAX_FAILURES: u32 = 10;
 
 /// How long a push may take to begin. The webhook's response, which has its id, comes before its first event.

@@ -153,7 +153,7 @@ pub async fn check(
     let mut checks = vec![settings_check(&settings)];
     let provider = settings.as_ref().ok().map(|settings| settings.provider);
     checks.push(secrets::webhook(&store, name, provider).await?);
-    // What the functions log in with at CodeCommit is their role, and here it is whoever checks.
+    // In AWS the function's role logs in at CodeCommit; here it is the caller.
     let issuer = Arc::new(Issuer::new(stack.config().credentials_provider()));
     let (credentials, check) = secrets::git(&store, name, &issuer).await?;
     checks.push(check);

@@ -1,7 +1,7 @@
 //! Gives the environment to one deployment after the other.
 //!
-//! Whatever changes the slot then tells whoever has to know ([`Slot::pending`]). What one function could not tell, because
-//! it ended in between, the next one tells: its own retry, or whoever comes to the slot.
+//! Whatever changes the slot then notifies the executions that wait ([`Slot::pending`]). If a function ends before it
+//! has notified all of them, the next one that comes to the slot does, such as its own retry.
 
 use audit::{AuditError, DeploymentTrail, EventStore, MAX_ATTEMPTS, backoff};
 use aws::failure::Failed;
@@ -99,7 +99,7 @@ async fn holder<P, D: DeploymentTrail, T: Tasks>(
     })
 }
 
-/// Writes the slot that `change` returns, if any, and tells whoever has to know.
+/// Writes the slot that `change` returns, if any, and notifies the executions that wait.
 async fn change<P, D: DeploymentTrail, T: Tasks>(
     deps: &Deps<'_, P, D, T>,
     key: &SlotKey,
@@ -118,7 +118,7 @@ async fn change<P, D: DeploymentTrail, T: Tasks>(
     Err(contended(key))
 }
 
-/// Tells all who are to be told.
+/// Notifies all executions that are to be notified.
 async fn notify_all<P, D: DeploymentTrail, T: Tasks>(
     deps: &Deps<'_, P, D, T>,
     key: &SlotKey,
@@ -141,7 +141,7 @@ async fn notify_all<P, D: DeploymentTrail, T: Tasks>(
     Ok(())
 }
 
-/// Tells one execution its answer, which is in its trail before. Returns the slot after that.
+/// Notifies one execution of its answer, which is in its trail before. Returns the slot after that.
 async fn notify<P, D: DeploymentTrail, T: Tasks>(
     deps: &Deps<'_, P, D, T>,
     slot: &Slot,

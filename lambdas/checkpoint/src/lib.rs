@@ -1,5 +1,5 @@
 //! `Checkpoint`: signs what the trails of yesterday's and today's pushes are, so that a trail that is changed later is found,
-//! even by who may write to the table.
+//! even if someone with write access to the table changed it.
 
 use attestation::{Envelope, Signer, SigningError};
 use audit::checkpoints::{Checkpoints, MEDIA_TYPE, PreviousDay, StoredCheckpoint, checkpoint};
@@ -9,7 +9,7 @@ use domain::error::{Code, Coded};
 use domain::push::Push;
 use serde::{Deserialize, Serialize};
 
-/// How long after it was recorded an event counts, in seconds. By then it is in the table and in its indexes, or it never comes.
+/// An event counts once it is this old, in seconds; by then it is in the table and in its indexes, or never will be.
 const SETTLED_SECONDS: u32 = 600;
 
 /// How far back the last checkpoint of an earlier day is looked for. It is that of the day before, unless none was signed

@@ -1,3 +1,5 @@
+//! Signs checkpoints of a trail in memory, and finds what was changed since.
+
 use attestation::MemorySigner;
 use audit::MemoryTrail;
 use audit::checkpoints::{Finding, SeenTrail, Trails, verify};

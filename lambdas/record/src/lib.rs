@@ -115,8 +115,9 @@ fn failed_event(state: &PushState, execution_id: &str, failure: &Failure) -> Opt
     (!is_anothers && state.failure.as_ref() != Some(&failed)).then_some(PushEvent::PushFailed(failed))
 }
 
-/// Removes the staged objects, and what no later push begins from: all that a push has left that was not delivered. If they cannot be removed in time the push is closed all the same, and they expire. (The
-/// staged objects of a failed push are kept for its next execution.)
+/// Removes what the push staged. If it was not delivered, also its base objects, because no later push starts from it;
+/// if it was, also the zip of its base. Objects that cannot be removed in time expire. (The staged objects of a failed
+/// push are kept for its next execution.)
 async fn remove_staged(staging: &impl Staging, state: &PushState) {
     let push_id = &state.push.push_id;
     let removal = async {
@@ -137,8 +138,8 @@ async fn remove_staged(staging: &impl Staging, state: &PushState) {
     }
 }
 
-/// Returns the zip that a delivered push has taken files from, if it is of the same ref: the next push takes them from its own. That of
-/// another ref is kept for the next push of that ref.
+/// Returns the zip that a delivered push has taken files from, if it is of the same ref: the next push takes them from
+/// its own. That of another ref is kept for the next push of that ref.
 fn zip_of_base(state: &PushState) -> Option<&StagedObject> {
     let base = state.fetched.as_ref()?.base.as_ref().and_then(BaseUse::used)?;
     let is_of_same_ref = |other: &RefName| *other == state.push.ref_name;

@@ -29,7 +29,7 @@ use crate::watched::{Repository, Source};
 
 /// How long a host may take to list the refs of a repository.
 const LIST_TIMEOUT: Duration = Duration::from_secs(15);
-/// How many refs of a repository are read from the trail at once, and how many destinations are looked at.
+/// How many refs of a repository are read from the trail concurrently, and how many destinations from their buckets.
 const CONCURRENT_READS: usize = 8;
 /// After how many repositories that it has not answered for a host is not asked for others in the same run.
 const MAX_UNANSWERED: usize = 3;

@@ -36,7 +36,7 @@ pub use report::{DifferingDestination, Listing, Report, SkippedRepository, Start
 use inspect::{Findings, Run};
 use watched::{Repository, Source};
 
-/// How many repositories are looked at at once. Each is a process that lists refs.
+/// How many repositories are read concurrently. Each read is a process that lists refs.
 const CONCURRENCY: usize = 16;
 /// How many pushes one run may start. A source that is new, or a host that lists what it likes, does not start more.
 const MAX_STARTS: usize = 100;

@@ -23,7 +23,7 @@ use crate::report::{Report, StuckPush, Trouble};
 const SINCE: TimeDelta = TimeDelta::days(31);
 /// How many open pushes of one day are looked at in one run.
 const MAX_OF_A_DAY: usize = 100;
-/// How many executions are looked at at once.
+/// How many executions are read concurrently.
 const CONCURRENT_READS: usize = 8;
 
 /// Closes the open pushes whose execution has ended, as far as they are `concerned`. They are closed as failed, as the rule

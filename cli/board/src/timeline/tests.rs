@@ -1,3 +1,5 @@
+//! Which parts a timeline has, by the events of a push.
+
 use domain::aggregate::Aggregate as _;
 use domain::commit_status::{CommitStatus, CommitStatusSet};
 use domain::push::Push;

@@ -1,3 +1,5 @@
+//! What the line of an event says.
+
 use super::*;
 
 fn event(recorded: &serde_json::Value) -> WatchedEvent {

@@ -1,3 +1,5 @@
+//! What a request is answered with, by executions in memory.
+
 use std::sync::Mutex;
 use std::time::UNIX_EPOCH;
 

@@ -1,3 +1,5 @@
+//! Which zips are read and written, and which are refused.
+
 use std::io::Cursor;
 
 use super::*;

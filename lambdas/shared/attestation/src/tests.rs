@@ -1,3 +1,5 @@
+//! Signs with a key in memory, and refuses what it has not signed.
+
 #![expect(clippy::unwrap_used, reason = "what a test needs is there, or it fails")]
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The trail in memory, and writers that meet each other in it.
+
 use std::sync::Mutex;
 
 use chrono::TimeDelta;

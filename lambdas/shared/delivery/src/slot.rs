@@ -1,8 +1,9 @@
 //! The slot of an application in an environment, which one deployment has at a time, and in which the newest of those that
 //! wait is next.
 //!
-//! A slot is written version by version. What somebody is to be told because of a write is a part of what is written
-//! ([`Slot::pending`]) until they were told, so that it is told even if the writer ends in between.
+//! A slot is written version by version. Whatever writes it then notifies the executions that wait. Their answers are a
+//! part of what is written ([`Slot::pending`]) until they were notified, so that they get them even if the writer ends
+//! in between.
 
 use domain::push::PushId;
 use serde::{Deserialize, Serialize};

@@ -66,7 +66,8 @@ pub trait Aggregate: 'static + Send + Sync {
     /// Returns the keys by which the table's indexes find a state, at most one of each index.
     fn index_keys(state: &Self::State) -> Vec<IndexKey>;
 
-    /// Returns what it has taken altogether, if `event` closes it now, after an attempt that has used this much.
+    /// Returns the time and cost of the whole trail, if `event` closes it now, after an attempt that has taken this
+    /// time and memory.
     #[must_use]
     fn total(
         _state: Option<&Self::State>,
@@ -137,10 +138,10 @@ pub struct RecordedEvent<E> {
     /// for ever.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
-    /// What the attempt has used that has recorded it, if it is the event of a stage.
+    /// The time and memory of the attempt that has recorded it, if it is the event of a stage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
-    /// What everything has taken up to this event, if it is one that closes a trail.
+    /// The time and cost of the whole trail up to this event, if it is one that closes a trail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<Total>,
     /// What happened.

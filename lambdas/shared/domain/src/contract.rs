@@ -587,7 +587,7 @@ pub struct Archive {
     /// The version of how files become entries, which decides the bytes of the zip. `None` if it was made before there were versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<u32>,
-    /// How many of them were taken from the zip of the base, without being deflated again.
+    /// How many of the entries were taken from the zip of the base, without being deflated again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_entries: Option<u64>,
     /// Warnings for the trail.

@@ -142,8 +142,7 @@ pub struct Known<'a> {
 }
 
 /// Returns the number of a ref's next push: one more than the `last` one, and at least the time `now` in milliseconds
-/// since
-/// 1970. So the numbers of a new table are above those that an older table has left in the metadata of objects.
+/// since 1970. So the numbers of a new table are above those that an older table has left in the metadata of objects.
 #[must_use]
 pub fn next_sequence(last: Option<u64>, now: DateTime<Utc>) -> u64 {
     let now = u64::try_from(now.timestamp_millis()).unwrap_or_default();
@@ -299,7 +298,7 @@ pub fn outlives(current: &DeliveredPush, deletion: &DeliveredPush) -> Option<Str
 
 /// Returns whether `push` has moved the ref after `rollback`, so that its zip replaces the one that was delivered again. Until
 /// the ref moves, no push does, because only those come now that were late. Of two rollbacks, the one with the higher
-/// number goes before the other.
+/// number takes precedence.
 ///
 /// A push with a higher number has moved the ref if the ref pointed to it when it was fetched, and not when the rollback asked
 /// for it, or if the ref was deleted in between. If the ref has moved on before the push was fetched, the push that has moved

@@ -27,7 +27,7 @@ use crate::side_band::SideBand;
 /// The user if an SSH URL names none.
 const SSH_USER: &str = "git";
 
-/// The most deltas that a host may send with a base. For each delta of an object of the base, libgit2 goes through all others.
+/// The most deltas that a host may send with a base. With deltas of objects of the base, libgit2 takes quadratic time.
 const MAX_DELTAS: usize = 2_000;
 
 /// Why an attempt failed.
@@ -257,7 +257,7 @@ impl<'a> Attempt<'a> {
                 Err(reason) => *self.untrusted.borrow_mut() = Some(reason),
             }
         }
-        // OpenSSL's own result applies, which is by the public authorities.
+        // OpenSSL's own check by the public authorities applies.
         CertificateCheckStatus::CertificatePassthrough
     }
 

@@ -20,7 +20,8 @@ const LOCAL_BASE: &str = "refs/push/offered";
 pub fn put(folder: &Path, base: &Base) -> Result<(), git2::Error> {
     let io = |error: std::io::Error| git2::Error::from_str(&error.to_string());
     for (number, pack) in base.packs.iter().enumerate() {
-        // A pack that is fetched gets another name. No name begins another one, or libgit2 takes it for known already.
+        // No pack's name is a prefix of another one's, or libgit2 would skip the other one. Those of fetched packs
+        // begin with `pack-`.
         let name = folder.join("objects/pack").join(format!("base-{number}_.pack"));
         std::fs::hard_link(pack, &name).map_err(io)?;
         std::fs::hard_link(pack.with_extension("idx"), name.with_extension("idx")).map_err(io)?;
@@ -32,7 +33,7 @@ pub fn put(folder: &Path, base: &Base) -> Result<(), git2::Error> {
     Ok(())
 }
 
-/// Removes packs and their indexes, for whose room something else has a use.
+/// Removes packs and their indexes to free disk space.
 pub fn remove_packs(packs: &[PathBuf]) {
     for pack in packs {
         for file in [pack.clone(), pack.with_extension("idx")] {

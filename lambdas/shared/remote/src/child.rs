@@ -147,8 +147,8 @@ impl TransferProgram {
         }
     }
 
-    /// Returns the key that the SSH host at `url` presents, which is not trusted by that. It is asked in a process of its own,
-    /// as in [`fetch`](Self::fetch).
+    /// Returns the key that the SSH host at `url` presents. Reading the key does not make it trusted. The host is asked
+    /// in a process of its own, as in [`fetch`](Self::fetch).
     ///
     /// # Errors
     /// Returns an [`Error`] if the host presents no key within `time_limit`.

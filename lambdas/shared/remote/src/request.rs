@@ -45,7 +45,7 @@ pub struct Target {
     pub history: bool,
     /// What to compare the commit with, if anything.
     pub comparison: Option<Comparison>,
-    /// What is there of the repository already, if anything. It is for a fetch without history.
+    /// The earlier commit that is already here, if any. It is for a fetch without history.
     pub base: Option<Base>,
 }
 

@@ -124,7 +124,7 @@ pub fn fetch(request: &FetchRequest, progress: &ProgressReporter<Progress>) -> R
             FetchError::Refused(error) if way.base.is_some() => {
                 base_unused.get_or_insert(format!("the host refuses it: {}", error.message()));
             }
-            // Whatever is wrong with the base, or with what the host makes of it, a whole fetch does without.
+            // A whole fetch does not use the base, so an error because of the base leads to one.
             FetchError::Other(error) if way.base.is_some() && may_be_of_the_base(&error) => {
                 base_unused.get_or_insert(chain(&error));
                 is_put_aside = true;
@@ -137,7 +137,8 @@ pub fn fetch(request: &FetchRequest, progress: &ProgressReporter<Progress>) -> R
     Err(not_found(request, refused))
 }
 
-/// Returns whether a fetch without the base may do better: not if the host lets nobody in, or says something of the commit.
+/// Returns whether a fetch without the base may do better: not if the host refuses the login, or says that the commit
+/// is wrong.
 fn may_be_of_the_base(error: &Error) -> bool {
     matches!(
         error,
@@ -218,7 +219,8 @@ pub(crate) fn prepare(connection: &Connection) -> Result<(), Error> {
     })
 }
 
-/// Checks that the host is at no link-local or metadata address, which a name may have or get that the settings allow.
+/// Checks that the host's name does not resolve to a link-local or metadata address. The settings may allow a name that
+/// does.
 fn check_addresses(connection: &Connection) -> Result<(), Error> {
     let url = &connection.url;
     let host = url.host();

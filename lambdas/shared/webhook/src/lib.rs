@@ -130,7 +130,8 @@ struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// Returns the event that the first of these headers names, the first of which people are told is missing.
+    /// Returns the event that is named by the first of these headers that is present. If none is present, the error names
+    /// the first header.
     fn of(host: &'static str, headers: &'a HeaderMap, names: &[&'static str]) -> Result<Self, Error> {
         let name = names.iter().find_map(|name| text(headers, name));
         let name = name.ok_or(Error::NoEvent {

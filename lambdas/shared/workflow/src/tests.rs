@@ -1,3 +1,5 @@
+//! Runs stages on a trail in memory: copies, failures, and executions that are over.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::contract::{Archive, Envelope, FetchedCommit, Stage, Uploaded, Validated};

@@ -1,6 +1,6 @@
-//! Nothing. Its manifest names what only dependencies use, with the features that they have in any function. `sam build`
-//! builds one function at a time: so they have the same features in each, and what stands on them is compiled once.
+//! Has no code. Its manifest pins one feature set for what all functions depend on, so `sam build`, which builds one
+//! function at a time, compiles it once. The wiring tests compare the manifest with what cargo says.
 //!
-//! crc-fast is named because it is a C library too, which LTO is not for: what it stands on is compiled to machine code in
-//! functions that have it, and to bitcode alone in others, with all that stands on that. The wiring tests hold the list to
-//! what cargo says.
+//! crc-fast is named because it is a library for C too, to which link-time optimization does not apply. Cargo compiles
+//! its dependencies to machine code in functions that have it, and to bitcode alone in others. So they, and all that
+//! depends on them, would be compiled twice if only some functions had it.

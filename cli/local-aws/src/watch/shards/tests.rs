@@ -1,3 +1,5 @@
+//! Reads the shards of a stream in memory, which split, expire and fail.
+
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 

@@ -1,3 +1,5 @@
+//! Lists pushes page by page, from an index in memory.
+
 use chrono::TimeDelta;
 use domain::aggregate::{Aggregate as _, RecordedEvent};
 use domain::contract::Execution;

@@ -1,3 +1,5 @@
+//! Stages objects in a folder.
+
 use std::path::PathBuf;
 
 use domain::destination::staging_key;

@@ -1,3 +1,5 @@
+//! Which of two pushes is newer, rule by rule.
+
 use super::*;
 use crate::samples::{self, object_id};
 
