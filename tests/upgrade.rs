@@ -270,7 +270,7 @@ async fn what_was_there_before_an_upgrade_goes_on_after_it_and_after_the_way_bac
         .delivered(redriven_id, &redriven_execution, &redriven)
         .await;
     upgraded.deliver(&resent).await;
-    // A webhook of before that comes again delivers nothing, and a new push is newer than all of before.
+    // An earlier webhook that comes again delivers nothing, and a new push is newer than all others.
     assert_eq!(upgraded.deliver(&first).await, (first_id, first_zip.clone()));
     let second = upgraded.commit(MAIN, "5");
     let (second_id, second_zip) = upgraded.deliver(&second).await;

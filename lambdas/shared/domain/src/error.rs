@@ -195,7 +195,7 @@ catalogue! {
     /// A role of the deployment lacks a right.
     RightMissing: Permanent, "Give the role that the message names the action on the resource that it names, then deploy again.";
     /// The stack could not be taken back to the live release.
-    RestoreFailed: Permanent, "Traffic is with the versions of before. See the stack's events in the CloudFormation console, correct what they say, and deploy again.";
+    RestoreFailed: Permanent, "Traffic is with the previous versions. See the stack's events in the CloudFormation console, correct what they say, and deploy again.";
     /// The application's SSM parameter cannot be applied.
     ApplicationInvalid: Permanent, "Correct the application's SSM parameter, then start a new execution with the same input.";
     /// The push that is to be deployed was not delivered.
