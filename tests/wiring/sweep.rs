@@ -44,7 +44,7 @@ fn what_a_sweep_cannot_put_right_raises_an_alarm() {
     let template = template();
     let filter = &template["Resources"]["SweepFindings"]["Properties"];
     assert_eq!(filter["LogGroupName"], json!({ "Ref": "SweepLogGroup" }));
-    let fields = ["skipped", "failed", "stuck", "differing"];
+    let fields = ["skipped", "failed", "stuck", "differing", "slow"];
     let any = fields.map(|field| format!("($.fields.{field} > 0)"));
     assert_eq!(filter["FilterPattern"], format!("{{ {} }}", any.join(" || ")));
     let code = read("lambdas/sweep/src/lib.rs");
@@ -71,6 +71,20 @@ fn what_a_sweep_cannot_put_right_raises_an_alarm() {
         assert_eq!(alarm["Threshold"], 1);
         assert_eq!(alarm["TreatMissingData"], "notBreaching");
     }
+}
+
+/// It is an alarm of its own, because it may go on for weeks.
+#[test]
+fn a_login_that_ends_raises_an_alarm() {
+    let template = template();
+    let filter = &template["Resources"]["ExpiringLogins"]["Properties"];
+    assert_eq!(filter["LogGroupName"], json!({ "Ref": "SweepLogGroup" }));
+    assert_eq!(filter["FilterPattern"], "{ $.fields.expiring > 0 }");
+    let alarm = &template["Resources"]["ExpiringLoginsAlarm"]["Properties"];
+    let counted = &filter["MetricTransformations"][0];
+    assert_eq!(alarm["MetricName"], counted["MetricName"]);
+    assert_eq!(alarm["Namespace"], counted["MetricNamespace"]);
+    assert_eq!(alarm["AlarmActions"], json!([{ "Ref": "FailureTopic" }]));
 }
 
 /// A push of several tags leaves some of them to the sweep, so that one run is no sign that webhooks do not arrive.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use aws::failure::Failed;
 use aws::secrets::Secrets;
-use credentials::{Credentials, GitSecretJson, Issuer};
+use chrono::Utc;
+use credentials::{Credentials, Expiring, GitSecretJson, Issuer};
 use domain::push::SourceName;
 use domain::remote_url::RemoteUrl;
 use remote::{ListedRef, TransferProgram};
@@ -21,6 +22,9 @@ pub trait Hosts: Send + Sync {
 
     /// Returns what is needed to speak to the hosts of `source`.
     fn login(&self, source: &SourceName) -> impl Future<Output = Result<Self::Login, Failed>> + Send;
+
+    /// Returns the logins and tokens of `source` that end soon, or have ended.
+    fn expiring(&self, login: &Self::Login) -> Vec<Expiring>;
 
     /// Lists the refs of the repository at `url`.
     fn list(
@@ -64,19 +68,25 @@ impl<S> GitHosts<S> {
 }
 
 impl<S: Secrets> Hosts for GitHosts<S> {
-    type Login = Credentials;
+    type Login = (Credentials, Vec<Expiring>);
 
-    async fn login(&self, source: &SourceName) -> Result<Credentials, Failed> {
+    async fn login(&self, source: &SourceName) -> Result<Self::Login, Failed> {
         let secret = self.secrets.read(source, "git").await;
         let secret = secret.map_err(|error| Failed::new(&error))?;
         let json = GitSecretJson::parse(source, &secret);
         let json = json.map_err(|error| Failed::new(&error))?;
-        Credentials::of(source, &json, &self.issuer).map_err(|error| Failed::new(&error))
+        let credentials = Credentials::of(source, &json, &self.issuer);
+        let credentials = credentials.map_err(|error| Failed::new(&error))?;
+        Ok((credentials, json.expiring(Utc::now().date_naive())))
+    }
+
+    fn expiring(&self, (_, expiring): &Self::Login) -> Vec<Expiring> {
+        expiring.clone()
     }
 
     async fn list(
         &self,
-        login: &Credentials,
+        (login, _): &Self::Login,
         url: &RemoteUrl,
         time_limit: Duration,
     ) -> Result<Vec<ListedRef>, Failed> {

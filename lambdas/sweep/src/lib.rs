@@ -31,7 +31,10 @@ pub use destinations::{Destinations, Difference};
 pub use executions::{Ended, Executions, StateMachine};
 pub use hosts::{GitHosts, Hosts};
 pub use remote::{ListedRef, transfer_if_asked};
-pub use report::{DifferingDestination, Listing, Report, SkippedRepository, StartedPush, StuckPush, Trouble};
+pub use report::{
+    DifferingDestination, ExpiringLogin, Listing, Report, SkippedRepository, SlowPush, StartedPush,
+    StuckPush, Trouble,
+};
 
 use inspect::{Findings, Run};
 use watched::{Repository, Source};
@@ -119,6 +122,8 @@ where
         started = report.started.count,
         stuck = report.stuck.count,
         differing = report.differing.count,
+        slow = report.slow.count,
+        expiring = report.expiring.count,
         report = serde_json::to_string(&report).unwrap_or_default(),
         "swept"
     );
@@ -154,6 +159,13 @@ where
     };
     let mut report = Report::default();
     let sources = Box::pin(read_sources(deps, request, &mut report)).await?;
+    for source in &sources {
+        let expiring = deps.hosts.expiring(&source.login).into_iter();
+        report.expiring.extend(expiring.map(|login| ExpiringLogin {
+            source: source.name.clone(),
+            login,
+        }));
+    }
     let concerned = |push: &Push| request.is_of(push);
     // The SDK's futures are nested deeply. Boxing them keeps the type of this one within rustc's recursion limit.
     Box::pin(stuck::close(

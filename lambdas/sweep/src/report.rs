@@ -1,8 +1,11 @@
 //! What a sweep has found.
 
 use aws::failure::Failed;
+use chrono::{DateTime, Utc};
+use credentials::Expiring;
 use domain::git::{ObjectId, RefName, RepositoryPath};
 use domain::push::{Missed, Push, PushId, SourceName};
+use domain::state::PushState;
 use serde::{Deserialize, Serialize};
 
 use crate::destinations::Difference;
@@ -29,6 +32,10 @@ pub struct Report {
     pub left: usize,
     /// The pushes that were open without an execution, and were closed as failed.
     pub stuck: Listing<StuckPush>,
+    /// The pushes that have been open for more than an hour, and whose execution runs.
+    pub slow: Listing<SlowPush>,
+    /// The logins and tokens that end soon, or have ended.
+    pub expiring: Listing<ExpiringLogin>,
     /// The destinations that are not what the trail says.
     pub differing: Listing<DifferingDestination>,
     /// How long it took.
@@ -173,6 +180,48 @@ pub struct StuckPush {
     pub error: String,
     /// How the execution has ended.
     pub cause: String,
+}
+
+/// A push that takes long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlowPush {
+    /// Its id.
+    pub push_id: PushId,
+    /// Its source.
+    pub source: SourceName,
+    /// Its repository.
+    pub repository: RepositoryPath,
+    /// Its ref.
+    #[serde(rename = "ref")]
+    pub ref_name: RefName,
+    /// The ARN of its last execution.
+    pub execution: String,
+    /// When its first execution started.
+    pub received_at: DateTime<Utc>,
+}
+
+impl SlowPush {
+    pub(crate) fn of(state: &PushState, execution: &str) -> Self {
+        let push = &state.push;
+        Self {
+            push_id: push.push_id,
+            source: push.source.clone(),
+            repository: push.repository.clone(),
+            ref_name: push.ref_name.clone(),
+            execution: execution.to_owned(),
+            received_at: state.received_at,
+        }
+    }
+}
+
+/// A login or token of a git secret that ends soon, or has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiringLogin {
+    /// The source of the git secret.
+    pub source: SourceName,
+    /// Which one it is.
+    #[serde(flatten)]
+    pub login: Expiring,
 }
 
 /// A destination that is not what the trail says.

@@ -1,4 +1,4 @@
-//! Pushes that are open although their execution has ended.
+//! Pushes that are open although their execution has ended, or that take long.
 //!
 //! An execution closes its push, and a rule closes those of executions that were stopped or reached their time limit. A push
 //! stays open only if neither could write to the trail. (A push without an execution cannot be: a webhook is accepted only
@@ -17,7 +17,7 @@ use futures::future::try_join_all;
 use futures::{StreamExt, stream};
 
 use crate::executions::{Ended, Executions};
-use crate::report::{Report, StuckPush, Trouble};
+use crate::report::{Report, SlowPush, StuckPush, Trouble};
 
 /// How far back open pushes are looked for.
 const SINCE: TimeDelta = TimeDelta::days(31);
@@ -26,7 +26,18 @@ const MAX_OF_A_DAY: usize = 100;
 /// How many executions are read concurrently.
 const CONCURRENT_READS: usize = 8;
 
-/// Closes the open pushes whose execution has ended, as far as they are `concerned`. They are closed as failed, as the rule
+/// How long a push may be open before it is reported. Retries at a host that does not answer take less.
+const SLOW: TimeDelta = TimeDelta::hours(1);
+
+/// What was found of an open push.
+enum Finding {
+    /// Its execution has ended, and it was closed.
+    Stuck(StuckPush),
+    /// Its execution has been running for long.
+    Slow(SlowPush),
+}
+
+/// Reports the open pushes that take long, and closes the open pushes whose execution has ended, as far as they are `concerned`. They are closed as failed, as the rule
 /// for stopped executions does it, so that they can be started again.
 pub async fn close<T, E>(
     trail: &T,
@@ -46,13 +57,14 @@ pub async fn close<T, E>(
     let is_old = |push: &PushState| now - push.updated_at >= grace && concerned(&push.push);
     let mut closed = stream::iter(open.into_iter().filter(is_old))
         .map(async |push| {
-            let closed = close_one(trail, executions, &push).await;
+            let closed = close_one(trail, executions, &push, now).await;
             closed.map_err(|failed| Trouble::of_push(&push.push, &failed))
         })
         .buffered(CONCURRENT_READS);
     while let Some(closed) = closed.next().await {
         match closed {
-            Ok(Some(stuck)) => report.stuck.push(stuck),
+            Ok(Some(Finding::Stuck(stuck))) => report.stuck.push(stuck),
+            Ok(Some(Finding::Slow(slow))) => report.slow.push(slow),
             Ok(None) => {}
             Err(trouble) => report.failed.push(trouble),
         }
@@ -74,7 +86,8 @@ async fn close_one(
     trail: &impl EventStore<Push>,
     executions: &impl Executions,
     push: &PushState,
-) -> Result<Option<StuckPush>, Failed> {
+    now: DateTime<Utc>,
+) -> Result<Option<Finding>, Failed> {
     let Some(execution) = push.executions.last() else {
         return Ok(None);
     };
@@ -87,7 +100,8 @@ async fn close_one(
         Failed::with_cause(code, &chain(&error))
     })?;
     let Some(Ended { error, cause }) = ended else {
-        return Ok(None);
+        let is_slow = now - push.received_at >= SLOW;
+        return Ok(is_slow.then(|| Finding::Slow(SlowPush::of(push, execution))));
     };
     let failed = PushFailed {
         execution_id: execution.clone(),
@@ -106,13 +120,15 @@ async fn close_one(
         })
         .await;
     let (_, is_closed) = appended.map_err(|error| Failed::new(&error))?;
-    Ok(is_closed.then(|| StuckPush {
-        push_id: push.push_id(),
-        source: push.push.source.clone(),
-        repository: push.push.repository.clone(),
-        ref_name: push.push.ref_name.clone(),
-        execution: execution.clone(),
-        error,
-        cause,
+    Ok(is_closed.then(|| {
+        Finding::Stuck(StuckPush {
+            push_id: push.push_id(),
+            source: push.push.source.clone(),
+            repository: push.push.repository.clone(),
+            ref_name: push.push.ref_name.clone(),
+            execution: execution.clone(),
+            error,
+            cause,
+        })
     }))
 }

@@ -5,6 +5,7 @@ mod stuck;
 
 use audit::{DestinationRecord, Lease};
 use chrono::Utc;
+use credentials::Expiring;
 use domain::destination::Destination;
 use domain::order::DeliveredPush;
 use domain::push::{Missed, Trigger};
@@ -575,4 +576,18 @@ async fn a_destination_that_is_being_written_is_not_compared() {
 
 fn uuid() -> uuid::Uuid {
     uuid::Uuid::nil()
+}
+
+#[tokio::test]
+async fn logins_that_end_soon_are_reported_with_their_source() {
+    let scene = Scene::new();
+    let expiring = Expiring {
+        host: "https://git.example.com".to_owned(),
+        expires: Utc::now().date_naive(),
+    };
+    scene.expiring.lock().unwrap().push(expiring.clone());
+    let report = scene.sweep().await;
+    assert_eq!(report.expiring.count, 1);
+    let found = &report.expiring.first[0];
+    assert_eq!((found.source.as_str(), &found.login), ("gitlab", &expiring));
 }

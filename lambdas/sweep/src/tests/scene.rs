@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 use audit::{EventStore, LastPush, MemoryTrail, RefKey};
 use aws::AwsFailure;
 use aws::staging::StorageError;
+use credentials::Expiring;
 use domain::destination::Destination;
 use domain::event::PushEvent;
 use domain::push::PushId;
@@ -35,6 +36,8 @@ pub struct Scene {
     pub executions: Mutex<BTreeMap<String, String>>,
     ended: Mutex<HashMap<String, Ended>>,
     objects: Mutex<HashMap<String, HashMap<String, String>>>,
+    /// The logins of each source that end soon.
+    pub expiring: Mutex<Vec<Expiring>>,
     pub sources_are_down: bool,
 }
 
@@ -185,6 +188,10 @@ impl Hosts for Scene {
 
     async fn login(&self, _: &SourceName) -> Result<(), Failed> {
         Ok(())
+    }
+
+    fn expiring(&self, (): &()) -> Vec<Expiring> {
+        lock(&self.expiring).clone()
     }
 
     async fn list(&self, (): &(), url: &RemoteUrl, time_limit: Duration) -> Result<Vec<ListedRef>, Failed> {

@@ -55,6 +55,30 @@ async fn an_open_push_whose_execution_has_ended_is_closed_as_failed_once() {
 }
 
 #[tokio::test]
+async fn a_push_that_takes_long_is_reported_and_stays_open() {
+    let scene = Scene::new();
+    let begin = async |ref_name: &str, arn: &str, minutes| {
+        let push = push(P, ref_name);
+        let received = PushEvent::PushReceived(domain::event::PushReceived {
+            push: push.clone(),
+            execution: domain::contract::Execution {
+                started_at: Utc::now() - TimeDelta::minutes(minutes),
+                ..execution(arn)
+            },
+        });
+        scene.append(push.push_id, received).await;
+        push
+    };
+    let slow = begin(MAIN, "slow", 61).await;
+    begin("refs/heads/next", "running", 59).await;
+    let report = scene.sweep().await;
+    let found: Vec<_> = report.slow.first.iter().map(|push| push.push_id).collect();
+    assert_eq!(found, [slow.push_id]);
+    assert_eq!(report.stuck.count, 0);
+    assert_eq!(status(&scene, &slow).await, Status::Received);
+}
+
+#[tokio::test]
 async fn a_push_that_has_just_moved_on_is_left_to_the_event_of_its_execution() {
     let scene = Scene::new();
     let push = begun(&scene, MAIN, "stopped").await;
