@@ -126,7 +126,7 @@ pub async fn concurrent_pushes_have_different_numbers(trail: &impl PushTrail) {
     assert_eq!(last.sequence, numbers[2]);
 }
 
-/// A writer that has not seen the last push does not replace it.
+/// A writer that has not seen the last push does not replace it. Its number alone says which one was seen.
 ///
 /// # Panics
 /// Panics if the trail does not conform.
@@ -166,7 +166,21 @@ pub async fn a_last_push_is_replaced_only_by_a_writer_that_has_seen_it(trail: &i
             .unwrap()
     );
     assert!(!trail.replace_last_push(&key, Some(&first), &third).await.unwrap());
-    assert_eq!(trail.last_push(&key).await.unwrap(), Some(second));
+    assert_eq!(trail.last_push(&key).await.unwrap(), Some(second.clone()));
+    let same_number = LastPush {
+        push_id: samples::push().push_id,
+        after: None,
+        last_deletion: None,
+        clone_urls: vec!["https://git.example.com/group/other.git".to_owned()],
+        ..second
+    };
+    assert!(
+        trail
+            .replace_last_push(&key, Some(&same_number), &third)
+            .await
+            .unwrap()
+    );
+    assert_eq!(trail.last_push(&key).await.unwrap(), Some(third));
 }
 
 /// A writer that has not seen the last version of a destination's record does not replace it.

@@ -182,8 +182,8 @@ pub trait PushTrail: EventStore<Push> {
     /// Returns the last numbered push of a ref, or `None` if there is none.
     fn last_push(&self, key: &RefKey) -> impl Future<Output = Result<Option<LastPush>, AuditError>> + Send;
 
-    /// Replaces `before` by `next`, also among the refs of its source ([`SourceRefs`]). Returns `false` if the trail has
-    /// something else than `before`.
+    /// Replaces `before` by `next`, also among the refs of its source ([`SourceRefs`]). Returns `false` if the last push
+    /// in the trail has another number than `before`.
     fn replace_last_push(
         &self,
         key: &RefKey,

@@ -152,7 +152,8 @@ impl PushTrail for MemoryTrail<Push> {
         next: &LastPush,
     ) -> Result<bool, AuditError> {
         let mut items = self.items();
-        let is_there = items.last_pushes.get(key) == before;
+        let sequence_of = |last: &LastPush| last.sequence;
+        let is_there = items.last_pushes.get(key).map(sequence_of) == before.map(sequence_of);
         if is_there {
             items.last_pushes.insert(key.clone(), next.clone());
         }
