@@ -1119,6 +1119,7 @@ async fn people_are_notified_of_a_failure_even_if_it_cannot_be_recorded() {
     assert_eq!(scene.delivered_keys().await, [""; 0]);
 }
 
+/// Those of checkpoints run on a table of their own: here they would be among those that the stack's function signs.
 #[tokio::test]
 async fn the_trail_in_dynamodb_passes_the_tests_of_every_trail() {
     let trail = stack().await.handle().trail().unwrap();

@@ -116,6 +116,7 @@ async fn the_trail_sends_no_request_that_dynamodb_refuses() {
     let trail = DynamoTrail::new(&aws.config, "trail".to_owned());
     conformance::check_all(&trail).await;
     conformance::check_events(&trail.of::<audit::samples::Job>()).await;
+    conformance::check_checkpoints(&trail).await;
     conformance::check_deliveries(&trail).await;
     conformance::check_sources(&trail).await;
     conformance::check_deployments(&trail.of()).await;

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a trail that fails here does not conform")]
 
+mod checkpoints;
 mod deliveries;
 mod deployments;
 mod events;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 
 use super::{DestinationRecord, LastPush, Lease, PushTrail, RefKey, samples};
 
+pub use checkpoints::check_checkpoints;
 pub use deliveries::check_deliveries;
 pub use deployments::check_deployments;
 pub use events::{Samples, check_events};

@@ -20,6 +20,7 @@ async fn the_trail_in_memory_conforms() {
     conformance::check_all(&MemoryTrail::default()).await;
     conformance::check_events(&MemoryTrail::<samples::Job>::default()).await;
     conformance::check_events(&FaultyTrail::<samples::Job>::default()).await;
+    conformance::check_checkpoints(&MemoryTrail::default()).await;
     conformance::check_deliveries(&MemoryTrail::default()).await;
     conformance::check_sources(&MemoryTrail::default()).await;
     conformance::check_deployments(&MemoryTrail::default()).await;
