@@ -1,11 +1,11 @@
-//! The table of the audit trail in memory. Everything above its reads and conditional writes is the trait's own.
+//! The table of the audit trail: the trail in memory, whose reads and conditional writes take time and fail.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use audit::{AuditError, DestinationRecord, EventStore, LastPush, PushTrail, RefKey};
-use chrono::{TimeDelta, Utc};
+use audit::{AuditError, DestinationRecord, EventStore, LastPush, Lease, MemoryTrail, PushTrail, RefKey};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::aggregate::RecordedEvent;
 use domain::destination::Destination;
 use domain::event::PushEvent;
@@ -20,16 +20,9 @@ use crate::weather::Port;
 #[derive(Debug)]
 pub struct Trail {
     core: Arc<Core>,
-    items: Mutex<Items>,
-}
-
-#[derive(Debug, Default)]
-struct Items {
-    pushes: BTreeMap<PushId, Vec<RecordedEvent<PushEvent>>>,
-    models: BTreeMap<PushId, PushState>,
-    last_pushes: BTreeMap<String, LastPush>,
-    destinations: BTreeMap<String, DestinationRecord>,
-    leases: BTreeMap<String, Taken>,
+    items: MemoryTrail,
+    models: Mutex<BTreeMap<PushId, PushState>>,
+    leases: Mutex<BTreeMap<String, Taken>>,
 }
 
 /// A lease by the simulated clock. The lease in the item is by the real clock, by which a history takes no time.
@@ -44,31 +37,55 @@ impl Trail {
     pub fn new(core: Arc<Core>) -> Self {
         Self {
             core,
-            items: Mutex::default(),
+            items: MemoryTrail::default(),
+            models: Mutex::default(),
+            leases: Mutex::default(),
         }
     }
 
     /// Returns the events of a push, oldest first.
     pub fn events_of(&self, push_id: PushId) -> Vec<RecordedEvent<PushEvent>> {
-        lock(&self.items)
-            .pushes
-            .get(&push_id)
-            .cloned()
-            .unwrap_or_default()
+        self.items.events_of(push_id)
     }
 
     /// Returns the read model of a push, or `None` if it has none.
     pub fn model_of(&self, push_id: PushId) -> Option<PushState> {
-        lock(&self.items).models.get(&push_id).cloned()
+        lock(&self.models).get(&push_id).cloned()
     }
 
     /// Returns whether the current task holds the lease of a destination.
     pub fn is_leased_to_caller(&self, destination: &Destination) -> bool {
-        let items = lock(&self.items);
-        items
-            .leases
+        lock(&self.leases)
             .get(&name_of(destination))
             .is_some_and(|taken| taken.holder == self.core.turn.id() && taken.until > self.core.now())
+    }
+
+    /// Returns when the lease of a destination expires, by the real clock of its readers, or `None` if nobody has it.
+    fn leased_until(&self, destination: &Destination) -> Option<DateTime<Utc>> {
+        let leases = lock(&self.leases);
+        let taken = leases.get(&name_of(destination))?;
+        let left = taken.until.saturating_sub(self.core.now()).as_secs();
+        Some(match left {
+            0 => Utc::now() - TimeDelta::seconds(1),
+            left => Utc::now() + TimeDelta::seconds(left.try_into().unwrap_or(i64::MAX)),
+        })
+    }
+
+    /// Remembers who has the lease of a destination, and until when by the simulated clock.
+    fn set_lease(&self, destination: &Destination, lease: Option<&Lease>) {
+        let mut leases = lock(&self.leases);
+        let name = name_of(destination);
+        match lease {
+            Some(lease) => {
+                let seconds = (lease.until - Utc::now()).as_seconds_f64();
+                let taken = Taken {
+                    holder: self.core.turn.id(),
+                    until: self.core.now() + Duration::from_secs_f64(seconds.max(0.0).round()),
+                };
+                leases.insert(name, taken);
+            }
+            None => drop(leases.remove(&name)),
+        }
     }
 
     fn failed(trouble: Trouble) -> AuditError {
@@ -80,18 +97,15 @@ impl Trail {
         }
     }
 
-    fn put(&self, event: &RecordedEvent<PushEvent>, next: &PushState) -> bool {
-        let mut items = lock(&self.items);
-        let items = &mut *items;
-        let push_id = next.push_id();
-        let events = items.pushes.entry(push_id).or_default();
-        if events.len() as u64 + 1 != event.version {
-            return false;
+    async fn put(&self, event: &RecordedEvent<PushEvent>, next: &PushState) -> Result<bool, AuditError> {
+        let is_next = self.items.put_event(event, next).await?;
+        if is_next {
+            let mut models = lock(&self.models);
+            let push_id = next.push_id();
+            self.check_writer(models.get(&push_id), &event.event);
+            models.insert(push_id, next.clone());
         }
-        self.check_writer(items.models.get(&push_id), &event.event);
-        events.push(event.clone());
-        items.models.insert(push_id, next.clone());
-        true
+        Ok(is_next)
     }
 
     /// Checks that no stage records its output for an execution that is over.
@@ -140,7 +154,7 @@ impl EventStore<Push> for Trail {
         let what = || format!("writes {} as event {}", event.event.name(), event.version);
         let fate = self.core.call(Port::Trail, OF_IDEMPOTENT_WRITES, what).await;
         let fate = fate.map_err(Self::failed)?;
-        let is_next = !fate.is_refused() && self.put(event, next);
+        let is_next = !fate.is_refused() && self.put(event, next).await?;
         if !is_next {
             self.core.say(|| "somebody else was first".to_owned());
         }
@@ -157,7 +171,7 @@ impl PushTrail for Trail {
             .call(Port::Trail, OF_READS, what)
             .await
             .map_err(Self::failed)?;
-        let last = lock(&self.items).last_pushes.get(&key.to_string()).cloned();
+        let last = self.items.last_push(key).await?;
         self.core.answer(fate).await.map_err(Self::failed)?;
         Ok(last)
     }
@@ -171,16 +185,7 @@ impl PushTrail for Trail {
         let what = || "takes the next number".to_owned();
         let fate = self.core.call(Port::Trail, OF_CONDITIONAL_WRITES, what).await;
         let fate = fate.map_err(Self::failed)?;
-        let is_there = {
-            let mut items = lock(&self.items);
-            let number = |last: &LastPush| last.sequence;
-            let there = items.last_pushes.get(&key.to_string()).map(number);
-            let is_there = !fate.is_refused() && there == before.map(number);
-            if is_there {
-                items.last_pushes.insert(key.to_string(), next.clone());
-            }
-            is_there
-        };
+        let is_there = !fate.is_refused() && self.items.replace_last_push(key, before, next).await?;
         self.core.answer(fate).await.map_err(Self::failed)?;
         Ok(is_there && !fate.meets_itself())
     }
@@ -192,23 +197,12 @@ impl PushTrail for Trail {
             .call(Port::Trail, OF_READS, what)
             .await
             .map_err(Self::failed)?;
-        let record = {
-            let items = lock(&self.items);
-            let name = name_of(destination);
-            let mut record = items.destinations.get(&name).cloned();
-            if let Some(lease) = record.as_mut().and_then(|record| record.lease.as_mut())
-                && let Some(taken) = items.leases.get(&name)
-            {
-                // The remaining simulated time, converted to the real clock of the reader.
-                let now = self.core.now();
-                let left = taken.until.saturating_sub(now).as_secs();
-                lease.until = match left {
-                    0 => Utc::now() - TimeDelta::seconds(1),
-                    left => Utc::now() + TimeDelta::seconds(left.try_into().unwrap_or(i64::MAX)),
-                };
-            }
-            record
-        };
+        let mut record = self.items.destination(destination).await?;
+        if let Some(lease) = record.as_mut().and_then(|record| record.lease.as_mut())
+            && let Some(until) = self.leased_until(destination)
+        {
+            lease.until = until;
+        }
         self.core.answer(fate).await.map_err(Self::failed)?;
         Ok(record)
     }
@@ -224,31 +218,10 @@ impl PushTrail for Trail {
         };
         let fate = self.core.call(Port::Trail, OF_CONDITIONAL_WRITES, what).await;
         let fate = fate.map_err(Self::failed)?;
-        let is_next = {
-            let mut items = lock(&self.items);
-            let name = name_of(destination);
-            let version = items.destinations.get(&name).map_or(0, |record| record.version);
-            let is_next = !fate.is_refused() && version + 1 == next.version;
-            if is_next {
-                let seconds = next
-                    .lease
-                    .as_ref()
-                    .map(|lease| (lease.until - Utc::now()).as_seconds_f64());
-                match seconds {
-                    Some(seconds) => {
-                        let taken = Taken {
-                            holder: self.core.turn.id(),
-                            until: self.core.now() + Duration::from_secs_f64(seconds.max(0.0).round()),
-                        };
-                        items.leases.insert(name.clone(), taken);
-                    }
-                    None => drop(items.leases.remove(&name)),
-                }
-                items.destinations.insert(name, next.clone());
-            }
-            is_next
-        };
-        if !is_next {
+        let is_next = !fate.is_refused() && self.items.put_destination(destination, next).await?;
+        if is_next {
+            self.set_lease(destination, next.lease.as_ref());
+        } else {
             self.core.say(|| "somebody else was first".to_owned());
         }
         self.core.answer(fate).await.map_err(Self::failed)?;
