@@ -110,22 +110,38 @@ impl Trail {
 
     /// Checks that no stage records its output for an execution that is over.
     fn check_writer(&self, before: Option<&PushState>, event: &PushEvent) {
-        let is_work = matches!(
-            event,
-            PushEvent::PushValidated(_)
-                | PushEvent::CommitFetched(_)
-                | PushEvent::ArchivePackaged(_)
-                | PushEvent::ArchiveUploaded(_)
-        );
         let label = self.core.turn.label();
-        let Some(execution) = label.execution.as_ref().filter(|_| is_work) else {
+        let (Some(execution), Some(before)) = (&label.execution, before) else {
             return;
         };
-        if before.is_some_and(|state| state.is_over_for(execution)) {
+        if is_output(before, event) && before.is_over_for(execution) {
             let name = event.name();
             self.core
                 .is_wrong(format!("{execution} is over, and has written {name}"));
         }
+    }
+}
+
+/// Returns whether an event is the output of a stage. The others are written by the runner of stages, and by `Record` and
+/// `Report`, which decide by themselves what they do for an execution that is over.
+fn is_output(before: &PushState, event: &PushEvent) -> bool {
+    match event {
+        PushEvent::PushValidated(_)
+        | PushEvent::DeletionValidated(_)
+        | PushEvent::CommitFetched(_)
+        | PushEvent::ArchivePackaged(_)
+        | PushEvent::VersionFound(_)
+        | PushEvent::ArchiveUploaded(_) => true,
+        // `Record` writes these once more if the execution has failed since a stage wrote them.
+        PushEvent::PushIgnored(_) => before.ignored.is_none(),
+        PushEvent::PushSuperseded(_) => before.superseded.is_none(),
+        PushEvent::PushExpired(_) => before.expired.is_none(),
+        PushEvent::PushReceived(_)
+        | PushEvent::PushRetried(_)
+        | PushEvent::PushDelivered(_)
+        | PushEvent::AttemptFailed(_)
+        | PushEvent::PushFailed(_)
+        | PushEvent::CommitStatusSet(_) => false,
     }
 }
 
