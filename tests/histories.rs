@@ -1,7 +1,7 @@
 //! Tests histories of a ref end to end: whatever happens to it, the destination ends up with what the git host has.
 
 use git_host::Options;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use domain::contract::IgnoreReason;
 use domain::state::Status;
@@ -58,9 +58,13 @@ async fn zip(scene: &Scene) -> HashMap<String, String> {
     head.send().await.unwrap().metadata.unwrap()
 }
 
-/// Makes three commits, each on top of the one before.
+/// Makes three commits, each on top of the one before, and all of the same time.
 fn commits(repository: &Repository) -> [String; 3] {
-    ["a", "b", "c"].map(|content| repository.commit_file("file", content))
+    let commits = ["a", "b", "c"].map(|content| repository.commit_file("file", content));
+    let times = repository.git(["log", "--format=%ct"]);
+    let times: HashSet<_> = times.lines().collect();
+    assert_eq!(times.len(), 1, "{times:?}");
+    commits
 }
 
 #[tokio::test]
@@ -246,6 +250,45 @@ async fn of_a_branch_that_is_forced_back_the_earlier_commit_is_delivered_again_i
         let (became, zip) = moved_through(&scene, &repository, &ref_name, &places, &order).await;
         assert_eq!((became, &zip), (vec![gone, Became::Delivered], &a), "{name}");
     }
+}
+
+/// By its number the late push is newer, by lineage each of the two follows the other one, and their commits are of the same
+/// time.
+#[tokio::test]
+async fn of_a_branch_that_was_forced_back_a_late_push_is_superseded_by_rule_1_the_ref_itself() {
+    let (scene, _host) = Scene::over_http("rule-one", Options::with_any_commit()).await;
+    scene
+        .configure(|settings| settings["options"] = json!({"commits": "any"}))
+        .await;
+    let repository = scene.repository("group/project");
+    let [a, b, _] = commits(&repository);
+    let mut branch = Mover::new(&scene, &repository, "refs/heads/next");
+    branch.push(Some(&a)).await.delivered();
+    let forward = branch.move_to(Some(&b));
+    let back = branch.push(Some(&a)).await;
+    back.delivered();
+    let late = scene.push(&forward).await;
+    assert_eq!(late.state().status, Status::Superseded, "{late:#?}");
+    let superseded = late.state().superseded.as_ref().unwrap();
+    let because = format!("already pointed to push {}", back.push_id);
+    assert!(superseded.because.contains(&because), "{superseded:?}");
+    assert_eq!(zip(&scene).await["push-id"], back.push_id.to_string());
+}
+
+/// By lineage the push to `b` is newer, because it began where the last one has ended, and their commits are of the same time.
+#[tokio::test]
+async fn a_branch_that_is_forced_back_to_where_it_came_from_is_delivered_by_rule_2_the_number() {
+    let (scene, _host) = Scene::over_http("rule-two", Options::with_any_commit()).await;
+    let repository = scene.repository("group/project");
+    let [a, b, c] = commits(&repository);
+    let mut branch = Mover::new(&scene, &repository, "refs/heads/next");
+    branch.push(Some(&a)).await.delivered();
+    branch.push(Some(&b)).await.delivered();
+    // Its webhook is lost, so that the last push does not follow the one to `b`.
+    branch.move_to(Some(&c));
+    let back = branch.push(Some(&a)).await;
+    back.delivered();
+    assert_eq!(zip(&scene).await["push-id"], back.push_id.to_string());
 }
 
 #[tokio::test]

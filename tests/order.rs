@@ -1,5 +1,6 @@
 //! Tests many pushes of one ref at once, whose webhooks come in any order and twice, also if a function of each is killed
-//! midway.
+//! midway. Here the ref, the lineage and the times of the commits say the same about two pushes; what decides where they do
+//! not is tested with the other histories of a ref.
 //!
 //! `PUSH_CODE_SEEDS=10 cargo test --workspace --test e2e -- order --nocapture` runs ten histories of 50 pushes of both tests,
 //! which takes some minutes.
