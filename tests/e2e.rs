@@ -696,35 +696,6 @@ async fn an_older_push_that_arrives_late_is_superseded_and_the_newer_zip_stays()
 }
 
 #[tokio::test]
-async fn of_pushes_that_arrive_at_once_in_any_order_the_newest_stays() {
-    let (scene, _host) = Scene::over_http("at-once", Options::with_any_commit()).await;
-    let repository = scene.repository("group/project");
-    let commits: Vec<String> = (0..6)
-        .map(|number| repository.commit_file("file", &number.to_string()))
-        .collect();
-    let hook = |to: usize| scene.hook(&repository.path, MAIN, Some(&commits[to - 1]), Some(&commits[to]));
-    let hooks = [3, 1, 5, 2, 4].map(hook);
-    let (one, two, three, four, five) = tokio::join!(
-        scene.push(&hooks[0]),
-        scene.push(&hooks[1]),
-        scene.push(&hooks[2]),
-        scene.push(&hooks[3]),
-        scene.push(&hooks[4]),
-    );
-    let newest = &three;
-    for run in [&one, &two, &three, &four, &five] {
-        let status = run.state().status;
-        assert!(
-            matches!(status, Status::Delivered | Status::Superseded),
-            "{run:#?}"
-        );
-    }
-    let object = scene.object(newest.delivered()).await;
-    assert_eq!(object.metadata["push-id"], newest.push_id.to_string());
-    assert_is_archive(&object.bytes, &repository, MAIN, &commits[5]).await;
-}
-
-#[tokio::test]
 async fn a_delivery_that_is_sent_again_after_a_failure_is_executed_again() {
     let (scene, host) = Scene::over_http("again", Options::default()).await;
     let repository = scene.repository("group/project");
