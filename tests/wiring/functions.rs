@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use webhook::gitlab::Delivery;
 
-use crate::machine::machines;
-use crate::project::{capitalised, entries, read, resources, root, template, templates, verbs};
+use crate::machine::{Machine, machines};
+use crate::project::{capitalised, entries, read, resources, root, template, templates, variants, verbs};
 
 /// Returns the functions that API Gateway runs, such as `Accept`. The others are stages.
 pub fn edge(template: &Value) -> BTreeSet<String> {
@@ -216,12 +216,23 @@ fn every_function_has_an_event_that_it_can_read() {
 /// The states of a deployment are given, by the definition, what their functions read.
 #[test]
 fn every_state_of_a_deployment_is_called_with_just_what_it_reads() {
-    use delivery::contract::{self, BuildInput, BuiltInput, PlanInput, PlannedInput};
+    use delivery::contract::{
+        self, ApproveInput, BuildInput, BuiltInput, PlanInput, PlannedInput, QueueInput, Stage,
+    };
+    type Reader = fn(&Value) -> Option<Value>;
 
-    fn read_as<T: DeserializeOwned + Serialize>(input: &Value) -> Option<BTreeSet<String>> {
-        let read = serde_json::to_value(T::deserialize(input).ok()?).unwrap();
-        Some(entries(&read).map(|(key, _)| key.to_owned()).collect())
+    /// An event as its function reads it. `None` if it does not.
+    fn read_as<T: DeserializeOwned + Serialize>(event: &Value) -> Option<Value> {
+        let envelope = contract::Envelope::<T>::deserialize(event).ok()?;
+        Some(serde_json::to_value(envelope).unwrap())
     }
+    let stored = read("lambdas/shared/delivery/tests/events.json");
+    let stored: Vec<Vec<Value>> = serde_json::from_str(&stored).unwrap();
+    let data = |name: &Value| {
+        let mut events = stored.iter().flatten();
+        events.find(|event| event["type"] == *name).unwrap()["data"].clone()
+    };
+    let admit: contract::Envelope<AdmitInput> = event("admit");
     let build: contract::Envelope<BuildInput> = event("compile");
     let acquire: contract::Envelope<BuildInput> = event("acquire");
     let plan: contract::Envelope<PlanInput> = event("plan");
@@ -229,36 +240,76 @@ fn every_state_of_a_deployment_is_called_with_just_what_it_reads() {
     for other in [&acquire.deployment, &plan.deployment, &planned.deployment] {
         assert_eq!(*other, build.deployment);
     }
-    let mut input = json!({ "build": { "build_id": "p:1", "output_key": "k" } });
-    for envelope in [json!(build), json!(plan), json!(planned)] {
+    // What all states read.
+    let mut all = json!({
+        "build": { "build_id": "p:1", "output_key": "k" },
+        "planned": data(&json!("ChangesPlanned")),
+        "released": data(&json!("DeploymentReleased")),
+        "failure": data(&json!("DeploymentFailed")),
+        "task_token": "t",
+    });
+    for envelope in [json!(admit), json!(build), json!(plan), json!(planned)] {
         for (name, value) in entries(&envelope["input"]) {
-            input[name] = value.clone();
+            all[name] = value.clone();
         }
     }
-    for machine in machines().iter().filter(|machine| machine.name == "deploy") {
-        for (name, task, function) in machine.stages() {
-            let read = match name {
-                "Acquire" | "Build" => read_as::<BuildInput>,
-                "Plan" => read_as::<PlanInput>,
-                "CheckBuild" | "Collect" => read_as::<BuiltInput>,
-                "CheckPlan" | "Restore" | "Abandon" | "Apply" | "CheckStack" => read_as::<PlannedInput>,
-                _ => continue,
-            };
-            let expected = match name {
-                "Build" | "CheckBuild" | "Collect" => "Compile",
-                "Plan" | "CheckPlan" | "Restore" | "Abandon" => "Plan",
-                "Apply" | "CheckStack" => "Apply",
-                name => name,
-            };
-            assert_eq!(function, expected, "{name}");
-            let payload = &task["Arguments"]["Payload"];
-            assert_eq!(payload["stage"], name);
-            let passed = entries(&payload["input"])
-                .map(|(key, _)| key.to_owned())
-                .collect();
-            assert_eq!(read(&input), Some(passed), "{name}");
+    let mut called = BTreeSet::new();
+    let machine = Machine::read("deploy");
+    for (name, task, function) in machine.stages() {
+        let passed = &task["Arguments"]["Payload"];
+        let stage: Stage = serde_json::from_value(passed["stage"].clone()).unwrap();
+        assert!(name.starts_with(&stage.to_string()), "{name}");
+        called.insert(stage.to_string());
+        let (expected, read): (&str, Reader) = match stage {
+            Stage::Admit => ("Admit", read_as::<AdmitInput>),
+            Stage::Queue => ("Admit", read_as::<QueueInput>),
+            Stage::Release => ("Admit", read_as::<Value>),
+            Stage::Acquire => ("Acquire", read_as::<BuildInput>),
+            Stage::Build => ("Compile", read_as::<BuildInput>),
+            Stage::CheckBuild | Stage::Collect => ("Compile", read_as::<BuiltInput>),
+            Stage::Plan => ("Plan", read_as::<PlanInput>),
+            Stage::CheckPlan | Stage::Restore | Stage::Abandon => ("Plan", read_as::<PlannedInput>),
+            Stage::Apply | Stage::CheckStack => ("Apply", read_as::<PlannedInput>),
+            Stage::Approve => ("Track", read_as::<ApproveInput>),
+            Stage::Track => ("Track", read_as::<Tracked>),
+            Stage::Record => ("Track", read_as::<contract::RecordInput>),
+        };
+        assert_eq!(function, expected, "{name}");
+        let input = if stage == Stage::Release {
+            // It reads nothing.
+            json!({})
+        } else if stage == Stage::Track {
+            let kind = &passed["input"]["type"];
+            json!({ "type": kind, "data": data(kind) })
+        } else {
+            all.clone()
+        };
+        let event = json!({
+            "stage": stage,
+            "deployment": build.deployment,
+            "execution": build.execution,
+            "attempt": 0,
+            "input": input,
+        });
+        let was_read = read(&event).unwrap();
+        assert_eq!(keys(passed), keys(&was_read), "{name}");
+        assert_eq!(keys(&passed["input"]), keys(&was_read["input"]), "{name}");
+        let data = &passed["input"]["data"];
+        if data.is_object() {
+            assert_eq!(keys(data), keys(&was_read["input"]["data"]), "{name}");
+        }
+        for key in keys(&was_read["input"]) {
+            let mut event = event.clone();
+            event["input"].as_object_mut().unwrap().remove(&key);
+            assert!(read(&event).is_none(), "{name} without {key}");
         }
     }
+    let stages = variants::<Stage>(&json!("none"));
+    assert_eq!(called, stages.into_iter().collect());
+}
+
+fn keys(value: &Value) -> BTreeSet<String> {
+    entries(value).map(|(key, _)| key.to_owned()).collect()
 }
 
 /// The outputs of stages are passed whole to later ones, by the names that those read.
@@ -280,11 +331,6 @@ fn every_stage_is_called_with_just_what_it_reads() {
         (_, "Record") => read_as::<RecordInput>,
         (_, "Report") => read_as::<ReportInput>,
         (_, other) => panic!("{other} is no stage"),
-    };
-    let keys = |value: &Value| {
-        entries(value)
-            .map(|(key, _)| key.to_owned())
-            .collect::<BTreeSet<_>>()
     };
     for machine in machines().iter().filter(|machine| machine.name == "push") {
         for (name, task, function) in machine.stages() {
