@@ -48,6 +48,9 @@ const GRACE: TimeDelta = TimeDelta::minutes(5);
 /// How long before the end of a function's time no repository is looked at any more, so that the report can be written.
 const REPORT_MARGIN: Duration = Duration::from_secs(3);
 
+/// The fields of the log's line that an alarm counts. It is raised if any of them is not 0.
+pub const ALARM_FIELDS: [&str; 4] = ["skipped", "failed", "stuck", "differing"];
+
 /// What the sweep needs besides its input.
 #[derive(Debug)]
 pub struct Deps<'a, T, S, H, E, D> {
@@ -114,7 +117,7 @@ where
     };
     let request: Request = serde_json::from_value(payload).map_err(malformed)?;
     let report = Box::pin(handle(deps, &request, time_limit)).await?;
-    // The alarm counts these fields.
+    // The alarm counts the fields of `ALARM_FIELDS`.
     tracing::info!(
         repositories = report.repositories,
         skipped = report.skipped.count,

@@ -3,6 +3,8 @@
 mod scene;
 mod stuck;
 
+use std::sync::Arc;
+
 use audit::{DestinationRecord, Lease};
 use chrono::Utc;
 use credentials::Expiring;
@@ -11,6 +13,8 @@ use domain::order::DeliveredPush;
 use domain::push::{Missed, Trigger};
 use domain::samples::{destination, object_id};
 use serde_json::json;
+use testkit::logs::Lines;
+use tracing::instrument::WithSubscriber as _;
 
 use super::*;
 use scene::{Answer, Scene, listed, push};
@@ -56,6 +60,28 @@ async fn nothing_is_started_where_nothing_has_changed() {
         1,
         "one request for a repository"
     );
+}
+
+#[tokio::test]
+async fn the_line_in_the_log_has_what_the_alarm_counts() {
+    let scene = Scene::new();
+    scene.pushed(P, MAIN, Some('a')).await;
+    scene.answer(P, Answer::Refuses);
+    // It is asked and refuses, and then there is no time to ask it.
+    for (time_limit, found) in [(Duration::from_secs(60), "failed"), (Duration::ZERO, "skipped")] {
+        let lines = Arc::new(Lines::default());
+        let sweep = scene.sweep_for(time_limit);
+        let report = sweep
+            .with_subscriber(aws::telemetry::json(None, lines.clone()))
+            .await;
+        let logged = lines.fields("swept");
+        assert_eq!(logged.len(), 1, "{logged:?}");
+        assert_eq!(logged[0][found], 1, "{logged:?}");
+        let report = serde_json::to_value(report).unwrap();
+        for field in ALARM_FIELDS {
+            assert_eq!(logged[0][field], report[field]["count"], "{field}");
+        }
+    }
 }
 
 #[tokio::test]

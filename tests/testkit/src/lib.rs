@@ -14,6 +14,7 @@ pub mod git;
 pub mod github;
 pub mod growth;
 pub mod http;
+pub mod logs;
 pub mod ssh;
 
 mod certificate;

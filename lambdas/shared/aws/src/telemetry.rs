@@ -1,6 +1,11 @@
 //! Logs: one JSON object a line on standard output, at the level that the function's logging settings give.
 
+use std::io;
+
+use tracing::Subscriber;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Starts logging. Called once, first of all.
 ///
@@ -9,15 +14,31 @@ use tracing_subscriber::filter::LevelFilter;
 /// filters by target too, which nothing sets, and brings regular expressions along for them.
 pub fn init() {
     let setting = |name| std::env::var(name).ok();
-    let subscriber = tracing_subscriber::fmt()
+    let level = setting("AWS_LAMBDA_LOG_LEVEL");
+    if setting("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
+        json(level.as_deref(), io::stdout).init();
+    } else {
+        tracing_subscriber::fmt()
+            .with_target(false)
+            .without_time()
+            .with_max_level(self::level(level.as_deref()))
+            .init();
+    }
+}
+
+/// Returns what writes one JSON object a line to `writer`, at this level of Lambda's. The template's metric filters read
+/// the lines' `fields`.
+pub fn json<W>(level: Option<&str>, writer: W) -> impl Subscriber + Send + Sync + use<W>
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt()
         .with_target(false)
         .without_time()
-        .with_max_level(level(setting("AWS_LAMBDA_LOG_LEVEL").as_deref()));
-    if setting("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
-        subscriber.json().init();
-    } else {
-        subscriber.init();
-    }
+        .with_max_level(self::level(level))
+        .json()
+        .with_writer(writer)
+        .finish()
 }
 
 /// Returns the level of a setting, or `INFO` if it is not known.
