@@ -49,6 +49,9 @@ use listing::blocking;
 use pointers::{Allowed, Pushed};
 use submodules::Sources;
 
+/// The fields of the log's line that are metrics.
+pub const METRICS: [&str; 2] = ["bytes_from_host", "bytes_from_base"];
+
 /// What [`handle`] needs besides its input.
 #[derive(Debug)]
 pub struct Deps<'a, T, A, B> {

@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use domain::contract::{BaseUse, FetchedCommit, StagedPack};
 use domain::error::{Code, Coded};
 use domain::git::CommitId;
 use domain::push::{Push, Trigger};
 use domain::samples;
-use fetch::TransferProgram;
+use fetch::{METRICS, TransferProgram};
+use serde_json::json;
 use testkit::git;
 use testkit::http::{Host, Response};
+use testkit::logs::Lines;
 use testkit::ssh::Sshd;
+use tracing::instrument::WithSubscriber as _;
 
 use crate::scene::{Ask, PROGRAM, Scene};
 use crate::submodules;
@@ -210,6 +214,27 @@ async fn each_push_over_ssh_costs_what_it_changes() {
         ask.with_key(&host.private_key, None, &host.known_hosts())
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_line_in_the_log_has_the_bytes_that_are_metrics() {
+    let (mut history, _host) = History::over_http().await;
+    let first = history.change("1");
+    history.deliver(&history.ask("d1", &first)).await;
+    let second = history.change("2");
+    let ask = history.ask("d2", &second);
+    let lines = Arc::new(Lines::default());
+    let fetch = history.scene.fetch(&ask);
+    let fetched = fetch
+        .with_subscriber(aws::telemetry::json(None, lines.clone()))
+        .await
+        .unwrap();
+    let logged = lines.fields("fetched");
+    assert_eq!(logged.len(), 1, "{logged:?}");
+    for field in METRICS {
+        assert!(logged[0][field].as_u64() > Some(0), "{field}: {logged:?}");
+    }
+    assert_eq!(logged[0]["bytes_from_host"], json!(fetched.received_bytes));
 }
 
 /// Fetches a second push after `spoil` has done something to what the first one has left. Returns it and the bytes of the first.
