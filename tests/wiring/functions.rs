@@ -68,6 +68,14 @@ pub fn functions() -> Vec<(String, Value)> {
 }
 
 #[test]
+fn the_simulated_functions_have_the_timeouts_of_the_template() {
+    let template = template();
+    for (function, seconds) in simulator::TIMEOUTS {
+        assert_eq!(seconds, timeout_of(&template, function), "{function}");
+    }
+}
+
+#[test]
 fn every_verb_folder_is_a_function_with_a_log_group() {
     let mut deployed = BTreeSet::new();
     for (verb, template) in functions() {

@@ -22,22 +22,28 @@ use record::NoHistories;
 use secrecy::SecretString;
 use serde::Serialize;
 use tokio::sync::oneshot;
-use workflow::execute;
+use workflow::{execute, time_limit};
 
 use crate::digest::sha256;
 use crate::host::{HostError, is_unchanged};
 use crate::scheduler::{Label, TaskId};
 use crate::world::{Simulation, World};
 
-/// The functions' timeouts, as the template has them.
-const ACCEPT_SECONDS: u64 = 5;
-const VALIDATE_SECONDS: u64 = 10;
+const ACCEPT_SECONDS: u64 = 10;
+const VALIDATE_SECONDS: u64 = 30;
 const WORK_SECONDS: u64 = 840;
 const RECORD_SECONDS: u64 = 60;
+/// The timeouts of the functions in seconds. The wiring tests compare them with the template.
+pub const TIMEOUTS: [(&str, u64); 6] = [
+    ("Accept", ACCEPT_SECONDS),
+    ("Validate", VALIDATE_SECONDS),
+    ("Fetch", WORK_SECONDS),
+    ("Package", WORK_SECONDS),
+    ("Upload", WORK_SECONDS),
+    ("Record", RECORD_SECONDS),
+];
 /// How long the calls of a slow function take, in milliseconds. Such a function still completes.
 const SLOW: u64 = 30_000;
-/// How long before its function's timeout a stage is stopped.
-const SHUTDOWN_MARGIN_SECONDS: u64 = 5;
 
 /// The trail's message for an event that cannot follow. It never comes, in whatever order copies and executions run,
 /// except for a copy that delivers what another one has found to be expired.
@@ -267,7 +273,7 @@ impl Simulation {
             },
         };
         let world = self.world.clone();
-        let time_limit = Duration::from_secs((seconds - SHUTDOWN_MARGIN_SECONDS).max(seconds / 2));
+        let time_limit = time_limit(Duration::from_secs(seconds));
         self.call(label, seconds, async move {
             let work = async |envelope: &Envelope<I>| work(&world, envelope).await;
             execute(stage, &*world.trail, &envelope, time_limit, work).await

@@ -24,4 +24,5 @@ mod trail;
 mod weather;
 mod world;
 
+pub use functions::TIMEOUTS;
 pub use history::{Report, run};

@@ -15,7 +15,7 @@ use domain::push::Push;
 use serde::Serialize;
 
 pub use call::Call;
-pub use serve::{run, run_with, serve, to_json};
+pub use serve::{run, run_with, serve, time_limit, to_json};
 pub use stopped::{StoppedExecution, parse_push};
 
 use audit::{AuditError, EventStore, MAX_ATTEMPTS, backoff};

@@ -117,7 +117,8 @@ where
 }
 
 /// Returns how long a stage may work if `left` is the time until its function's timeout.
-fn time_limit(left: Duration) -> Duration {
+#[must_use]
+pub fn time_limit(left: Duration) -> Duration {
     left.saturating_sub(SHUTDOWN_MARGIN).max(left / 2)
 }
 
