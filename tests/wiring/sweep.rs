@@ -1,7 +1,7 @@
 //! The schedule of the sweep, and how people are told what it finds. The local AWS runs schedules; what it does not have are
 //! alarms, metric filters, and the results of functions that Lambda sends on.
 
-use ::sweep::{ALARM_FIELDS, Listing, Report, Request, SkippedRepository};
+use ::sweep::{ALARM_FIELDS, Listing, Report, Request, SEPARATE_ALARM_FIELDS, SkippedRepository};
 use serde_json::{Value, json};
 
 use crate::project::{entries, read, role_statements, template};
@@ -65,42 +65,30 @@ fn what_a_sweep_cannot_put_right_raises_an_alarm() {
     }
 }
 
-/// It is an alarm of its own, because it may go on for weeks.
+/// They have alarms of their own: a login that ends may be an alarm for weeks, and a push of several tags leaves some of them to
+/// the sweep, so that one run is no sign that webhooks do not arrive.
 #[test]
-fn a_login_that_ends_raises_an_alarm() {
+fn logins_that_end_and_pushes_that_come_by_the_sweep_alone_raise_alarms_of_their_own() {
     let template = template();
-    let filter = &template["Resources"]["ExpiringLogins"]["Properties"];
-    assert_eq!(filter["LogGroupName"], json!({ "Ref": "SweepLogGroup" }));
-    assert_eq!(filter["FilterPattern"], "{ $.fields.expiring > 0 }");
-    let alarm = &template["Resources"]["ExpiringLoginsAlarm"]["Properties"];
-    let counted = &filter["MetricTransformations"][0];
-    assert_eq!(alarm["MetricName"], counted["MetricName"]);
-    assert_eq!(alarm["Namespace"], counted["MetricNamespace"]);
-    assert_eq!(alarm["AlarmActions"], json!([{ "Ref": "FailureTopic" }]));
-}
-
-/// A push of several tags leaves some of them to the sweep, so that one run is no sign that webhooks do not arrive.
-#[test]
-fn pushes_that_come_by_the_sweep_alone_raise_an_alarm() {
-    let template = template();
-    let filter = &template["Resources"]["SweepDeliveries"]["Properties"];
-    assert_eq!(filter["LogGroupName"], json!({ "Ref": "SweepLogGroup" }));
-    assert_eq!(filter["FilterPattern"], "{ $.fields.started > 0 }");
+    for (name, field) in ["SweepDeliveries", "ExpiringLogins"]
+        .into_iter()
+        .zip(SEPARATE_ALARM_FIELDS)
+    {
+        let filter = &template["Resources"][name]["Properties"];
+        assert_eq!(filter["LogGroupName"], json!({ "Ref": "SweepLogGroup" }));
+        assert_eq!(filter["FilterPattern"], format!("{{ $.fields.{field} > 0 }}"));
+        let alarm = &template["Resources"][format!("{name}Alarm")]["Properties"];
+        let counted = &filter["MetricTransformations"][0];
+        assert_eq!(alarm["MetricName"], counted["MetricName"]);
+        assert_eq!(alarm["Namespace"], counted["MetricNamespace"]);
+        assert_eq!(alarm["AlarmActions"], json!([{ "Ref": "FailureTopic" }]));
+    }
     let alarm = &template["Resources"]["SweepDeliveriesAlarm"]["Properties"];
-    let counted = &filter["MetricTransformations"][0];
-    assert_eq!(alarm["MetricName"], counted["MetricName"]);
-    assert_eq!(alarm["Namespace"], counted["MetricNamespace"]);
-    assert_eq!(alarm["AlarmActions"], json!([{ "Ref": "FailureTopic" }]));
-    let [periods, to_alarm] = ["EvaluationPeriods", "DatapointsToAlarm"].map(|name| alarm[name].as_u64());
-    assert!(to_alarm > Some(1) && to_alarm < periods);
+    let [period, periods, to_alarm] =
+        ["Period", "EvaluationPeriods", "DatapointsToAlarm"].map(|name| alarm[name].as_u64().unwrap());
+    assert!(1 < to_alarm && to_alarm < periods);
     // CloudWatch looks at a day at most.
-    assert_eq!(
-        alarm["Period"]
-            .as_u64()
-            .zip(periods)
-            .map(|(period, count)| period * count),
-        Some(86_400)
-    );
+    assert_eq!(period * periods, 86_400);
 }
 
 #[test]

@@ -74,11 +74,8 @@ impl NewSource {
                     username: username.to_owned(),
                     password: password.clone(),
                 };
-                self.git_secret.credentials.push(Credential {
-                    host: host.url().with_path("").as_url().clone(),
-                    repositories: None,
-                    login,
-                });
+                let host = host.url().with_path("").as_url().clone();
+                self.git_secret.credentials.push(Credential::of(host, login));
             }
         }
         self
@@ -92,11 +89,8 @@ impl NewSource {
             passphrase: None,
             known_hosts: pinned.known_hosts.clone(),
         };
-        self.git_secret.credentials.push(Credential {
-            host: pinned.host.url().with_path("").as_url().clone(),
-            repositories: None,
-            login,
-        });
+        let host = pinned.host.url().with_path("").as_url().clone();
+        self.git_secret.credentials.push(Credential::of(host, login));
         self
     }
 

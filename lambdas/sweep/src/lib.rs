@@ -49,7 +49,9 @@ const GRACE: TimeDelta = TimeDelta::minutes(5);
 const REPORT_MARGIN: Duration = Duration::from_secs(3);
 
 /// The fields of the log's line that an alarm counts. It is raised if any of them is not 0.
-pub const ALARM_FIELDS: [&str; 4] = ["skipped", "failed", "stuck", "differing"];
+pub const ALARM_FIELDS: [&str; 5] = ["skipped", "failed", "stuck", "differing", "slow"];
+/// The fields of the same line that have alarms of their own.
+pub const SEPARATE_ALARM_FIELDS: [&str; 2] = ["started", "expiring"];
 
 /// What the sweep needs besides its input.
 #[derive(Debug)]
@@ -117,7 +119,7 @@ where
     };
     let request: Request = serde_json::from_value(payload).map_err(malformed)?;
     let report = Box::pin(handle(deps, &request, time_limit)).await?;
-    // The alarm counts the fields of `ALARM_FIELDS`.
+    // The alarms count the fields of `ALARM_FIELDS` and `SEPARATE_ALARM_FIELDS`.
     tracing::info!(
         repositories = report.repositories,
         skipped = report.skipped.count,

@@ -78,7 +78,7 @@ async fn the_line_in_the_log_has_what_the_alarm_counts() {
         assert_eq!(logged.len(), 1, "{logged:?}");
         assert_eq!(logged[0][found], 1, "{logged:?}");
         let report = serde_json::to_value(report).unwrap();
-        for field in ALARM_FIELDS {
+        for field in ALARM_FIELDS.into_iter().chain(SEPARATE_ALARM_FIELDS) {
             assert_eq!(logged[0][field], report[field]["count"], "{field}");
         }
     }
