@@ -42,9 +42,10 @@ mod watch;
 
 use chrono::Utc;
 use domain::contract::{
-    Archive, Deliver, Envelope, Execution, FetchInput, FetchedCommit, PackageInput, RecordInput, UploadInput,
+    Archive, Deliver, Envelope, FetchInput, FetchedCommit, PackageInput, RecordInput, UploadInput,
     ValidateInput,
 };
+use domain::execution::Execution;
 use domain::push::{Push, PushId, Trigger};
 use domain::state::Status;
 use fixtures::archive;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use domain::contract::Execution;
+use domain::execution::Execution;
 use domain::state::Status;
 use git_host::Options;
 use serde_json::json;

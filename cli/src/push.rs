@@ -15,11 +15,12 @@ use aws_sdk_s3::config::ProvideCredentials as _;
 use chrono::Utc;
 use credentials::{GitSecretJson, Issuer};
 use domain::contract::{
-    Archive, Delivered, Envelope, Execution, FetchInput, Ignored, PackageInput, RecordInput, Stage,
-    Superseded, UploadInput, Uploaded, ValidateInput, Validated,
+    Archive, Delivered, Envelope, FetchInput, Ignored, PackageInput, RecordInput, Stage, Superseded,
+    UploadInput, Uploaded, ValidateInput, Validated,
 };
 use domain::destination::{KeyTemplate, staging_key};
 use domain::error::{Code, Coded};
+use domain::execution::Execution;
 use domain::flow::StageOutput;
 use domain::push::{DeliveryId, Push, PushId, SourceName, Trigger};
 use domain::remote_url::RemoteUrl;

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use delivery::state::DeploymentStatus;
-use domain::contract::{Execution, Stage};
+use domain::contract::Stage;
+use domain::execution::Execution;
 use domain::source::Limits;
 use domain::state::Status;
 use serde::de::DeserializeOwned;

@@ -6,10 +6,11 @@
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 use domain::aggregate::{Aggregate as _, RecordedEvent};
 use domain::contract::{
-    Archive, Author, Deliver, Delivered, Execution, FetchedCommit, IgnoreReason, Ignored, Stage, StagedObject,
+    Archive, Author, Deliver, Delivered, FetchedCommit, IgnoreReason, Ignored, Stage, StagedObject,
 };
 use domain::destination::{Destination, provenance_key, staging_key};
 use domain::event::{PushEvent, PushFailed, PushReceived};
+use domain::execution::Execution;
 use domain::flow::AttemptFailed;
 use domain::push::Push;
 use domain::samples;

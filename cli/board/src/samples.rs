@@ -10,10 +10,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use delivery::state::DeploymentState;
 use domain::aggregate::{Aggregate as _, RecordedEvent};
 use domain::contract::{
-    Archive, Author, Deliver, Delivered, Execution, Failure, FetchedCommit, IgnoreReason, Ignored, Stage,
-    StagedObject, Superseded,
+    Archive, Author, Deliver, Delivered, Failure, FetchedCommit, IgnoreReason, Ignored, Stage, StagedObject,
+    Superseded,
 };
 use domain::event::{PushEvent, PushFailed, PushReceived, PushRetried};
+use domain::execution::Execution;
 use domain::flow::AttemptFailed;
 use domain::index::CommitPrefix;
 use domain::push::{Push, PushId};

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::aggregate::RecordedEvent;
-use domain::contract::{Execution, FetchedCommit, Stage};
+use domain::contract::{FetchedCommit, Stage};
 use domain::event::PushEvent;
+use domain::execution::Execution;
 use domain::index::Category;
 use domain::state::PushState;
 

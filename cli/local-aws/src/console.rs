@@ -1,7 +1,8 @@
 //! Where people look further: the pages of an execution and of a function's log in the AWS console.
 
 use chrono::{DateTime, Utc};
-use domain::contract::{Execution, Stage};
+use domain::contract::Stage;
+use domain::execution::Execution;
 use domain::push::PushId;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 

@@ -3,7 +3,7 @@
 use audit::Filter;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionError;
 use aws_sdk_sfn::types::ExecutionStatus;
-use domain::contract::Execution;
+use domain::execution::Execution;
 use domain::index::Category;
 use domain::state::PushState;
 use uuid::Uuid;

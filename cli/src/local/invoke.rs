@@ -6,9 +6,10 @@ use chrono::Utc;
 use clap::ValueEnum;
 use domain::commit_status::ReportInput;
 use domain::contract::{
-    Archive, Deliver, Envelope, Execution, FetchInput, FetchedCommit, PackageInput, RecordInput, Stage,
-    UploadInput, ValidateInput,
+    Archive, Deliver, Envelope, FetchInput, FetchedCommit, PackageInput, RecordInput, Stage, UploadInput,
+    ValidateInput,
 };
+use domain::execution::Execution;
 use domain::push::Push;
 use domain::source::GitHost;
 use local_aws::aws::LocalAws;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use domain::contract::Execution;
+use domain::execution::Execution;
 use domain::index::CommitPrefix;
 use domain::state::PushState;
 use local_aws::console::Console;

@@ -3,8 +3,8 @@
 use attestation::MemorySigner;
 use audit::MemoryTrail;
 use audit::checkpoints::{Finding, SeenTrail, Trails, verify};
-use domain::contract::Execution;
 use domain::event::{PushEvent, PushReceived};
+use domain::execution::Execution;
 use domain::push::PushId;
 
 use domain::digest::Digest;

@@ -8,7 +8,7 @@ use artifacts::bucket::{ArtifactStore, Location, check};
 use artifacts::evidence::EvidenceStore;
 use delivery::artifact::{Artifact, ArtifactObject, Digest, MAX_TEMPLATE_BYTES, TestRecord};
 use delivery::contract::{BuiltInput, Request};
-use domain::contract::Execution;
+use domain::execution::Execution;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 

@@ -16,7 +16,7 @@ mod yaml;
 use std::collections::BTreeMap;
 
 use delivery::contract::{BuildInput, BuildProgress, BuiltInput, Request, StartedBuild};
-use domain::contract::Execution;
+use domain::execution::Execution;
 use uuid::Uuid;
 
 pub use builds::{Build, BuildRequest, BuildStatus, Builds, FailedPhase};

@@ -16,7 +16,7 @@ use delivery::application::ApplicationSettings;
 use delivery::artifact::{Digest, MAX_TEMPLATE_BYTES};
 use delivery::contract::{Abandoned, PlanInput, Planned, PlannedInput, Request, Risk, RiskKind, StartedPlan};
 use delivery::risk::risks;
-use domain::contract::Execution;
+use domain::execution::Execution;
 use serde_json::Value;
 use stacks::{
     ChangeSetStatus, DriftStatus, MAX_BODY_BYTES, NewChangeSet, Phase, Stack, StackError, Stacks,

@@ -8,7 +8,7 @@ use delivery::artifact::Artifact;
 use delivery::contract::{Applied, PlannedInput};
 use delivery::deployment::{ApplicationName, EnvironmentName};
 use delivery::slot::SlotKey;
-use domain::contract::Execution;
+use domain::execution::Execution;
 use stacks::{ChangeSet, ChangeSetStatus, Phase, Stack, StackError};
 
 use crate::{Deps, Error, change_set_name, load, start, template};

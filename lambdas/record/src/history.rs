@@ -10,9 +10,10 @@ use aws_sdk_sfn::primitives::DateTime;
 use aws_sdk_sfn::types::{HistoryEvent, HistoryEventType};
 use chrono::{TimeDelta, Utc};
 use domain::aggregate::Aggregate as _;
-use domain::contract::{Execution, Stage};
+use domain::contract::Stage;
 use domain::cost::Attempt;
 use domain::event::PushEvent;
+use domain::execution::Execution;
 use domain::flow::AttemptFailed;
 use domain::push::{Push, PushId};
 

@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use audit::{AuditError, EventStore};
 use aws::staging::{Staging, StorageError};
-use domain::contract::{
-    BaseUse, Closed, EVENT_SCHEMA, Envelope, Execution, Failure, RecordInput, StagedObject,
-};
+use domain::contract::{BaseUse, Closed, EVENT_SCHEMA, Envelope, Failure, RecordInput, StagedObject};
 use domain::destination::{base_key, staging_key};
 use domain::error::{self, Code, Coded};
 use domain::event::{PushEvent, PushFailed};
+use domain::execution::Execution;
 use domain::git::RefName;
 use domain::push::Push;
 use domain::state::{PushState, Status};

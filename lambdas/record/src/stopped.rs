@@ -16,7 +16,8 @@ pub fn parse(payload: Value) -> Result<Envelope<RecordInput>, serde_json::Error>
 
 #[cfg(test)]
 mod tests {
-    use domain::contract::{Execution, Failure};
+    use domain::contract::Failure;
+    use domain::execution::Execution;
     use domain::state::Status;
     use serde_json::json;
 

@@ -1,8 +1,9 @@
 //! The guarantees that are checked at the end of a history.
 
 use domain::aggregate::{Aggregate, RecordedEvent};
-use domain::contract::{Execution, IgnoreReason, Ignored};
+use domain::contract::{IgnoreReason, Ignored};
 use domain::event::PushEvent;
+use domain::execution::Execution;
 use domain::push::{Push, PushId};
 use domain::state::{PushState, Status};
 use serde_json::Value;

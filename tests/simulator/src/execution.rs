@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::contract::{
-    Archive, Closed, Deliver, Envelope, Execution, Expire, ExpireInput, Failure, FetchInput, FetchedCommit,
+    Archive, Closed, Deliver, Envelope, Expire, ExpireInput, Failure, FetchInput, FetchedCommit,
     FindRefInput, FoundRef, KeepInput, PackageInput, RecordInput, UploadInput, ValidateInput, Validated,
 };
+use domain::execution::Execution;
 use domain::push::{Push, PushId};
 use domain::state::Status as PushStatus;
 

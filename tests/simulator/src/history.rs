@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::contract::Execution;
+use domain::execution::Execution;
 use domain::push::{Push, PushId};
 use domain::source::Options;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
-use domain::contract::Execution;
+use domain::execution::Execution;
 use domain::git::ObjectId;
 use domain::push::{DeliveryId, PushId, SourceName};
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use domain::contract::Execution;
+use domain::execution::Execution;
 use domain::flow::Payload;
 use domain::git::{CommitId, ObjectId, RefName, RepositoryPath};
 use domain::push::PushId;

@@ -1,6 +1,6 @@
 //! The events of a deployment's audit trail, which say what has happened, and are never changed.
 
-use domain::contract::Execution;
+use domain::execution::Execution;
 use domain::flow::AttemptFailed;
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what is parsed here is well-formed")]
 
 use chrono::{DateTime, Utc};
-use domain::contract::Execution;
+use domain::execution::Execution;
 use serde_json::json;
 
 use crate::application::ApplicationSettings;

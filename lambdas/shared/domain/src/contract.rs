@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::commit_status::CommitStatusTarget;
 use crate::destination::{Destination, ObjectKey};
 use crate::event::{PushEvent, PushReceived, PushRetried};
+use crate::execution::Execution;
 use crate::flow::{Payload, StageOutput};
 use crate::git::{CommitId, ObjectId, RefName};
 use crate::paths::PathFilter;
@@ -122,33 +123,6 @@ impl<T: Sync> Payload for Envelope<T> {
             }
             Some(_) => None,
         }
-    }
-}
-
-/// A Step Functions execution.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Execution {
-    /// Its ARN. If it was redriven, `#` and the number of the redrive follow, because a redriven execution takes the push
-    /// over like another one, and Step Functions runs it under the same ARN.
-    pub id: String,
-    /// When it started.
-    pub started_at: DateTime<Utc>,
-}
-
-impl Execution {
-    /// Returns the id of a redrive of the execution with this ARN. The redrive 0 is the execution as it was started.
-    #[must_use]
-    pub fn redriven(arn: String, redrive_count: u64) -> String {
-        match redrive_count {
-            0 => arn,
-            count => format!("{arn}#{count}"),
-        }
-    }
-
-    /// Returns the ARN in an execution's id. The name of an execution has no `#`.
-    #[must_use]
-    pub fn arn(id: &str) -> &str {
-        id.split_once('#').map_or(id, |(arn, _)| arn)
     }
 }
 

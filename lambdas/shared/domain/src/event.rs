@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::commit_status::CommitStatusSet;
 use crate::contract::{
-    Archive, Deliver, Delivered, Execution, Expire, Expired, Failure, FetchedCommit, FoundVersion, Ignored,
-    Superseded,
+    Archive, Deliver, Delivered, Expire, Expired, Failure, FetchedCommit, FoundVersion, Ignored, Superseded,
 };
+use crate::execution::Execution;
 use crate::flow::AttemptFailed;
 use crate::push::Push;
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::Aggregate;
-use crate::contract::Execution;
+use crate::execution::Execution;
 
 /// An aggregate that flows through a state machine, whose stages write its events.
 pub trait Flow: Aggregate {

@@ -4,7 +4,8 @@
 //! workflow's states, [`event`] and [`state`] are a push's audit trail and its only fold, [`policy`], [`order`] and
 //! [`destination`] have the decisions, [`paths`] what of a tree concerns a destination, and [`error`] is the catalogue of all errors. [`index`] has the
 //! keys by which pushes are found, and [`delivered`] what is kept of a delivered push apart from its trail. [`commit_status`] is
-//! what the git host shows of a push. [`aggregate`] and [`flow`] have what is true of deployments too.
+//! what the git host shows of a push. [`aggregate`], [`flow`] and [`execution`] have what is
+//! true of deployments too.
 
 pub mod aggregate;
 pub mod commit_status;
@@ -15,6 +16,7 @@ pub mod destination;
 pub mod digest;
 pub mod error;
 pub mod event;
+pub mod execution;
 pub mod flow;
 pub mod git;
 mod git_host;

@@ -7,11 +7,12 @@ use chrono::{DateTime, Utc};
 
 use crate::aggregate::{Aggregate as _, RecordedEvent};
 use crate::contract::{
-    Archive, Author, Deliver, Delivered, Envelope, Execution, Expired, Failure, FetchedCommit, FoundVersion,
+    Archive, Author, Deliver, Delivered, Envelope, Expired, Failure, FetchedCommit, FoundVersion,
     IgnoreReason, Ignored, Stage, StagedObject, Superseded, Version,
 };
 use crate::destination::{Destination, staging_key};
 use crate::event::{PushEvent, PushFailed, PushReceived, PushRetried};
+use crate::execution::Execution;
 use crate::flow::AttemptFailed;
 use crate::git::ObjectId;
 use crate::push::{Push, PushId, Trigger};

@@ -9,11 +9,12 @@
 use chrono::{DateTime, Utc};
 use domain::aggregate::{Aggregate, Circumstances, RecordedEvent};
 use domain::contract::{
-    Archive, Author, Deliver, Delivered, Execution, Failure, FetchedCommit, FetchedSubmodule, IgnoreReason,
-    Ignored, LfsObjects, Stage, StagedObject, Superseded, Uploaded, Validated, VerifiedSignature,
+    Archive, Author, Deliver, Delivered, Failure, FetchedCommit, FetchedSubmodule, IgnoreReason, Ignored,
+    LfsObjects, Stage, StagedObject, Superseded, Uploaded, Validated, VerifiedSignature,
 };
 use domain::cost::{Attempt, Total, Used};
 use domain::event::{PushEvent, PushFailed, PushReceived, PushRetried};
+use domain::execution::Execution;
 use domain::flow::{AttemptFailed, StageOutput};
 use domain::push::{Missed, Push, Trigger};
 use domain::samples;

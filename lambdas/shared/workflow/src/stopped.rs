@@ -4,7 +4,8 @@
 //! and passes the event unchanged to the function.
 
 use chrono::DateTime;
-use domain::contract::{Envelope, Execution, Failure};
+use domain::contract::{Envelope, Failure};
+use domain::execution::Execution;
 use domain::push::Push;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Error as _};

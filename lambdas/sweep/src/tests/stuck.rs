@@ -13,7 +13,7 @@ async fn begun(scene: &Scene, ref_name: &str, arn: &str) -> Push {
     let push = push(P, ref_name);
     let received = PushEvent::PushReceived(domain::event::PushReceived {
         push: push.clone(),
-        execution: domain::contract::Execution {
+        execution: domain::execution::Execution {
             started_at: Utc::now(),
             ..execution(arn)
         },
@@ -61,7 +61,7 @@ async fn a_push_that_takes_long_is_reported_and_stays_open() {
         let push = push(P, ref_name);
         let received = PushEvent::PushReceived(domain::event::PushReceived {
             push: push.clone(),
-            execution: domain::contract::Execution {
+            execution: domain::execution::Execution {
                 started_at: Utc::now() - TimeDelta::minutes(minutes),
                 ..execution(arn)
             },

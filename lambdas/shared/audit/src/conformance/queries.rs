@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::aggregate::Aggregate;
-use domain::contract::{Execution, Stage};
+use domain::contract::Stage;
 use domain::event::{PushEvent, PushReceived};
+use domain::execution::Execution;
 use domain::index::{Category, Position};
 use domain::push::{Push, PushId};
 use domain::state::PushState;

@@ -2,8 +2,8 @@
 
 use chrono::TimeDelta;
 use domain::aggregate::{Aggregate as _, RecordedEvent};
-use domain::contract::Execution;
 use domain::event::{PushEvent, PushReceived};
+use domain::execution::Execution;
 
 use super::*;
 use crate::samples;
