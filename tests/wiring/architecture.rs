@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use audit::{EventStore, MemoryTrail, samples};
 use aws::staging::FolderStaging;
-use domain::commit_status::{CommitStatus, CommitStatusSet, Reported};
+use domain::commit_status::{CommitStatus, CommitStatusSet};
 use domain::contract::{
-    Envelope, Expire, Expiry, Failure, FetchedCommit, FoundRef, RecordInput, Stage, Uploaded, Validated,
+    Envelope, Expire, Expiry, Failure, FetchedCommit, FoundRef, RecordInput, Reported, Stage, Uploaded,
+    Validated,
 };
 use domain::error::{Code, Coded};
 use domain::event::PushEvent;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use domain::contract::{Closed, EVENT_SCHEMA};
+use domain::closed::{Closed, EVENT_SCHEMA};
 use domain::samples;
 use domain::state::Status;
 use serde_json::{Value, json};

@@ -7,10 +7,9 @@ use aws_lambda_events::apigw::{ApiGatewayV2CustomAuthorizerV2Request, ApiGateway
 use delivery::application::ApplicationSettings;
 use delivery::contract::{AdmitInput, Tracked};
 use delivery::deployment::Cause;
-use domain::commit_status::ReportInput;
 use domain::contract::{
-    Envelope, ExpireInput, FetchInput, FindRefInput, KeepInput, PackageInput, RecordInput, StagedObject,
-    UploadInput, ValidateInput,
+    Envelope, ExpireInput, FetchInput, FindRefInput, KeepInput, PackageInput, RecordInput, ReportInput,
+    StagedObject, UploadInput, ValidateInput,
 };
 use domain::push::Push;
 use local_aws::application::{DELIVERY, PUSH_CODE};

@@ -4,10 +4,9 @@ use std::io::Write;
 
 use chrono::Utc;
 use clap::ValueEnum;
-use domain::commit_status::ReportInput;
 use domain::contract::{
-    Archive, Deliver, Envelope, FetchInput, FetchedCommit, PackageInput, RecordInput, Stage, UploadInput,
-    ValidateInput,
+    Archive, Deliver, Envelope, FetchInput, FetchedCommit, PackageInput, RecordInput, ReportInput, Stage,
+    UploadInput, ValidateInput,
 };
 use domain::execution::Execution;
 use domain::push::Push;

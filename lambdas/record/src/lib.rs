@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use audit::{AuditError, EventStore};
 use aws::staging::{Staging, StorageError};
-use domain::contract::{BaseUse, Closed, EVENT_SCHEMA, Envelope, Failure, RecordInput, StagedObject};
+use domain::closed::{Closed, EVENT_SCHEMA};
+use domain::contract::{BaseUse, Envelope, Failure, RecordInput, StagedObject};
 use domain::destination::{base_key, staging_key};
 use domain::error::{self, Code, Coded};
 use domain::event::{PushEvent, PushFailed};

@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 use audit::EventStore;
 use aws::secrets::Secrets;
 use credentials::GitSecretJson;
-use domain::commit_status::{self, CommitStatusSet, CommitStatusTarget, ReportInput, Reported};
-use domain::contract::{Envelope, Failure};
+use domain::commit_status::{CommitStatusSet, CommitStatusTarget};
+use domain::contract::{Envelope, Failure, ReportInput, Reported};
 use domain::execution::Execution;
 use domain::push::Push;
+use domain::reporting;
 use domain::state::PushState;
 use workflow::ExecutionOver;
 
@@ -112,9 +113,9 @@ impl DueStatus {
         let deliver = state.deliver.as_ref().or(state.decided_before.as_ref());
         let target = deliver.and_then(|deliver| deliver.commit_status.clone());
         let target = target.ok_or("the source shows no status of commits")?;
-        let commit = commit_status::commit(state);
+        let commit = reporting::commit(state);
         let commit = commit.ok_or("the commit of a tag is known once it was fetched")?;
-        let (status, description) = commit_status::of(state, failure).ok_or("nothing was to be delivered")?;
+        let (status, description) = reporting::status(state, failure).ok_or("nothing was to be delivered")?;
         Ok(Self {
             set: CommitStatusSet {
                 status,

@@ -1,7 +1,6 @@
 //! Reads the event of an execution that could not report its own end, because it was stopped or reached its time limit.
 
-use domain::commit_status::ReportInput;
-use domain::contract::Envelope;
+use domain::contract::{Envelope, ReportInput};
 use serde_json::Value;
 
 /// Parses the payload that the state machine or EventBridge calls the function with.

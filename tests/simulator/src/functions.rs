@@ -9,9 +9,10 @@ use std::time::Duration;
 use aws::failure::Failed;
 use aws::secrets::{SecretCache, SecretError, Secrets};
 use aws::staging::{Staging, StorageError};
+use domain::closed::Closed;
 use domain::contract::{
-    Archive, Author, Closed, Envelope, ExpireInput, Expiry, FetchInput, FetchedCommit, FindRefInput,
-    FoundRef, KeepInput, PackageInput, RecordInput, Stage, UploadInput, Uploaded, ValidateInput, Validated,
+    Archive, Author, Envelope, ExpireInput, Expiry, FetchInput, FetchedCommit, FindRefInput, FoundRef,
+    KeepInput, PackageInput, RecordInput, Stage, UploadInput, Uploaded, ValidateInput, Validated,
 };
 use domain::error::{Code, Coded};
 use domain::flow::StageOutput;

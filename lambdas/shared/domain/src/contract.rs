@@ -4,17 +4,14 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::commit_status::CommitStatusTarget;
+use crate::commit_status::{CommitStatusSet, CommitStatusTarget};
 use crate::destination::{Destination, ObjectKey};
-use crate::event::{PushEvent, PushReceived, PushRetried};
 use crate::execution::Execution;
-use crate::flow::{Payload, StageOutput};
 use crate::git::{CommitId, ObjectId, RefName};
 use crate::paths::PathFilter;
 use crate::push::{FurtherPush, Push, PushId};
 use crate::remote_url::RemoteUrl;
 use crate::source::{GitHost, Options, SettingsError, SourceSettings};
-use crate::state::{PushState, Status};
 
 /// What a state of the workflow does that calls a function. States that do the same at different times are one stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,39 +88,6 @@ pub struct Envelope<T> {
     pub attempt: u32,
     /// The stage's own input.
     pub input: T,
-}
-
-impl<T: Sync> Payload for Envelope<T> {
-    type Flow = Push;
-
-    fn id(&self) -> PushId {
-        self.push.push_id
-    }
-
-    fn execution(&self) -> &Execution {
-        &self.execution
-    }
-
-    fn attempt(&self) -> u32 {
-        self.attempt
-    }
-
-    /// The first execution begins the trail, in whatever stage. Another one takes it over in its first stage.
-    fn opening_event(&self, stage: Stage, state: Option<&PushState>) -> Option<PushEvent> {
-        let execution = &self.execution;
-        match state {
-            None => Some(PushEvent::PushReceived(PushReceived {
-                push: self.push.clone(),
-                execution: execution.clone(),
-            })),
-            Some(state) if stage == Stage::Validate && state.may_be_retried_by(&execution.id) => {
-                Some(PushEvent::PushRetried(PushRetried {
-                    execution: execution.clone(),
-                }))
-            }
-            Some(_) => None,
-        }
-    }
 }
 
 /// An object in the staging bucket.
@@ -301,24 +265,6 @@ pub enum IgnoreReason {
     DestinationUnknown,
     /// No path that concerns the destination has changed since the push whose zip is there.
     PathsUnchanged,
-}
-
-impl StageOutput<Push> for Validated {
-    fn event(&self) -> Option<PushEvent> {
-        Some(match self {
-            Self::Deliver(deliver) => PushEvent::PushValidated(deliver.clone()),
-            Self::Expire(expire) => PushEvent::DeletionValidated(expire.clone()),
-            Self::Ignore(ignored) => PushEvent::PushIgnored(ignored.clone()),
-        })
-    }
-
-    fn recorded(state: &PushState) -> Option<Self> {
-        let deliver = state.deliver.clone().map(Self::Deliver);
-        let expire = || state.expire.clone().map(Self::Expire);
-        deliver
-            .or_else(expire)
-            .or_else(|| state.ignored.clone().map(Self::Ignore))
-    }
 }
 
 /// The input of `Fetch` and `FindVersion`.
@@ -504,16 +450,6 @@ pub struct Author {
     pub email: String,
 }
 
-impl StageOutput<Push> for FetchedCommit {
-    fn event(&self) -> Option<PushEvent> {
-        Some(PushEvent::CommitFetched(self.clone()))
-    }
-
-    fn recorded(state: &PushState) -> Option<Self> {
-        state.fetched.clone()
-    }
-}
-
 /// The output of `FindVersion`, which is everything that is known of the zip that a rollback delivers again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundVersion {
@@ -524,20 +460,6 @@ pub struct FoundVersion {
     pub fetched: FetchedCommit,
     /// The zip, whose staged object is gone too. Its warnings are those about the rollback.
     pub archive: Archive,
-}
-
-impl StageOutput<Push> for FoundVersion {
-    fn event(&self) -> Option<PushEvent> {
-        Some(PushEvent::VersionFound(Box::new(self.clone())))
-    }
-
-    fn recorded(state: &PushState) -> Option<Self> {
-        Some(Self {
-            deliver: state.deliver.clone()?,
-            fetched: state.fetched.clone()?,
-            archive: state.archive.clone()?,
-        })
-    }
 }
 
 /// The input of `Package`.
@@ -567,16 +489,6 @@ pub struct Archive {
     /// Warnings for the trail.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-}
-
-impl StageOutput<Push> for Archive {
-    fn event(&self) -> Option<PushEvent> {
-        Some(PushEvent::ArchivePackaged(self.clone()))
-    }
-
-    fn recorded(state: &PushState) -> Option<Self> {
-        state.archive.clone()
-    }
 }
 
 /// The input of `Upload`.
@@ -636,23 +548,6 @@ pub struct Superseded {
     pub because: String,
 }
 
-impl StageOutput<Push> for Uploaded {
-    fn event(&self) -> Option<PushEvent> {
-        Some(match self {
-            Self::Delivered(delivered) => PushEvent::ArchiveUploaded(delivered.clone()),
-            Self::Superseded(superseded) => PushEvent::PushSuperseded(superseded.clone()),
-            Self::Ignored(ignored) => PushEvent::PushIgnored(ignored.clone()),
-        })
-    }
-
-    fn recorded(state: &PushState) -> Option<Self> {
-        let delivered = state.delivered.clone().map(Self::Delivered);
-        let superseded = || state.superseded.clone().map(Self::Superseded);
-        let ignored = || state.ignored.clone().map(Self::Ignored);
-        delivered.or_else(superseded).or_else(ignored)
-    }
-}
-
 /// The input of `FindRef`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FindRefInput {
@@ -665,17 +560,6 @@ pub struct FindRefInput {
 pub struct FoundRef {
     /// What the git host shows on the ref that was deleted, or `None` if there is no such ref.
     pub ref_now: Option<ObjectId>,
-}
-
-/// The git host is asked anew each time, so its answer is not recorded.
-impl StageOutput<Push> for FoundRef {
-    fn event(&self) -> Option<PushEvent> {
-        None
-    }
-
-    fn recorded(_: &PushState) -> Option<Self> {
-        None
-    }
 }
 
 /// The input of `Expire`.
@@ -710,20 +594,6 @@ pub struct Expired {
     pub version_id: Option<String>,
 }
 
-impl StageOutput<Push> for Expiry {
-    fn event(&self) -> Option<PushEvent> {
-        Some(match self {
-            Self::Expired(expired) => PushEvent::PushExpired(expired.clone()),
-            Self::Ignored(ignored) => PushEvent::PushIgnored(ignored.clone()),
-        })
-    }
-
-    fn recorded(state: &PushState) -> Option<Self> {
-        let expired = state.expired.clone().map(Self::Expired);
-        expired.or_else(|| state.ignored.clone().map(Self::Ignored))
-    }
-}
-
 /// The input of `Record` and `RecordFailure`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordInput {
@@ -747,53 +617,23 @@ pub struct Failure {
     pub cause: String,
 }
 
-/// The version of the schema of the EventBridge events. Fields may be added to a version, but none is removed from it or
-/// gets another meaning.
-pub const EVENT_SCHEMA: u32 = 1;
-
-/// The output of `Record`, which is a summary of the push, and the detail of the EventBridge event.
+/// The input of `ReportPending`, `Report` and `ReportFailure`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Closed {
-    /// The version of the event's schema, [`EVENT_SCHEMA`].
-    pub schema_version: u32,
-    /// The push.
-    pub push_id: PushId,
-    /// How the push ended.
-    pub status: Status,
-    /// Its source.
-    pub source: String,
-    /// Its repository.
-    pub repository: String,
-    /// Its ref.
-    #[serde(rename = "ref")]
-    pub ref_name: String,
-    /// The further destination of the source that it is of, or `None` for the source's own.
-    pub destination: Option<String>,
-    /// The commit, if it was fetched.
-    pub commit: Option<CommitId>,
-    /// The push's number among the pushes of its ref, if it was to be delivered.
-    pub sequence: Option<u64>,
-    /// The delivered zip, if there is one. A push that failed after its delivery has one too.
-    pub delivered: Option<Delivered>,
-    /// The zip that was removed, if the push has deleted its ref.
-    pub expired: Option<Expired>,
-    /// The zip's SHA-256, if it was delivered.
-    pub sha256: Option<String>,
-    /// Why the push was ignored or superseded.
-    pub reason: Option<String>,
-    /// The failure, if the execution failed.
+pub struct ReportInput {
+    /// The failure that ended the execution, or `None` if it has not failed. The trail says everything else.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub failure: Option<Failure>,
-    /// What to do about the failure.
-    pub remedy: Option<String>,
 }
 
-/// `Record` writes its event itself, because the trail decides which event it is.
-impl StageOutput<Push> for Closed {
-    fn event(&self) -> Option<PushEvent> {
-        None
-    }
-
-    fn recorded(_: &PushState) -> Option<Self> {
-        None
-    }
+/// The output of `ReportPending`, `Report` and `ReportFailure`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome")]
+pub enum Reported {
+    /// The status was set.
+    Set(CommitStatusSet),
+    /// There was nothing to set.
+    Skipped {
+        /// Why, for people.
+        detail: String,
+    },
 }

@@ -3,11 +3,12 @@
 //! Newtypes are parsed once, at the edge, and are always valid. [`contract`] has the inputs and outputs of the
 //! workflow's states, [`event`] and [`state`] are a push's audit trail and its only fold, [`policy`], [`order`] and
 //! [`destination`] have the decisions, [`paths`] what of a tree concerns a destination, and [`error`] is the catalogue of all errors. [`index`] has the
-//! keys by which pushes are found, and [`delivered`] what is kept of a delivered push apart from its trail. [`commit_status`] is
-//! what the git host shows of a push. [`aggregate`], [`flow`] and [`execution`] have what is
+//! keys by which pushes are found, and [`delivered`] what is kept of a delivered push apart from its trail. [`reporting`] says
+//! what the git host shows of a push, by a [`commit_status`], and [`closed`] how it has ended. [`aggregate`], [`flow`] and [`execution`] have what is
 //! true of deployments too.
 
 pub mod aggregate;
+pub mod closed;
 pub mod commit_status;
 pub mod contract;
 pub mod cost;
@@ -23,11 +24,13 @@ mod git_host;
 pub mod index;
 pub mod limits;
 pub mod order;
+mod output;
 pub mod paths;
 pub mod policy;
 pub mod push;
 mod pushes;
 pub mod remote_url;
+pub mod reporting;
 #[cfg(any(test, feature = "samples"))]
 pub mod samples;
 pub mod source;

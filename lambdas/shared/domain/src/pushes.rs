@@ -3,12 +3,13 @@
 use chrono::{DateTime, Utc};
 
 use crate::aggregate::{Aggregate, IllegalTransition, RecordedEvent};
-use crate::contract::Stage;
+use crate::contract::{Envelope, Stage};
 use crate::cost::{Attempt, Total};
 use crate::delivered::Delivery;
 use crate::digest::Digest;
-use crate::event::PushEvent;
-use crate::flow::{AttemptFailed, Flow};
+use crate::event::{PushEvent, PushReceived, PushRetried};
+use crate::execution::Execution;
+use crate::flow::{AttemptFailed, Flow, Payload};
 use crate::index::{self, IndexKey};
 use crate::push::{Push, PushId};
 use crate::state::{self, PushState};
@@ -93,5 +94,38 @@ impl Flow for Push {
     /// `Record` records failures, and `Report` shows them.
     fn runs_when_over(stage: Stage) -> bool {
         matches!(stage, Stage::Record | Stage::Report)
+    }
+}
+
+impl<T: Sync> Payload for Envelope<T> {
+    type Flow = Push;
+
+    fn id(&self) -> PushId {
+        self.push.push_id
+    }
+
+    fn execution(&self) -> &Execution {
+        &self.execution
+    }
+
+    fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The first execution begins the trail, in whatever stage. Another one takes it over in its first stage.
+    fn opening_event(&self, stage: Stage, state: Option<&PushState>) -> Option<PushEvent> {
+        let execution = &self.execution;
+        match state {
+            None => Some(PushEvent::PushReceived(PushReceived {
+                push: self.push.clone(),
+                execution: execution.clone(),
+            })),
+            Some(state) if stage == Stage::Validate && state.may_be_retried_by(&execution.id) => {
+                Some(PushEvent::PushRetried(PushRetried {
+                    execution: execution.clone(),
+                }))
+            }
+            Some(_) => None,
+        }
     }
 }

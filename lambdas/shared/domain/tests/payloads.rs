@@ -7,10 +7,10 @@
     reason = "a payload that cannot be read has failed the test"
 )]
 
-use domain::commit_status::{ReportInput, Reported};
+use domain::closed::Closed;
 use domain::contract::{
-    Archive, Closed, Deliver, Envelope, ExpireInput, Expiry, FetchInput, FetchedCommit, FindRefInput,
-    FoundRef, FoundVersion, KeepInput, PackageInput, RecordInput, Stage, UploadInput, Uploaded,
+    Archive, Deliver, Envelope, ExpireInput, Expiry, FetchInput, FetchedCommit, FindRefInput, FoundRef,
+    FoundVersion, KeepInput, PackageInput, RecordInput, ReportInput, Reported, Stage, UploadInput, Uploaded,
     ValidateInput, Validated,
 };
 use domain::push::Push;
