@@ -285,7 +285,7 @@ impl<A: Aggregate> EventStore<A> for DynamoTrail<A> {
         };
         let delivered = A::delivered(&event.event, next);
         let put_delivered = delivered
-            .map(|delivered| delivered_item(&delivered))
+            .map(|delivered| delivered_item::<A>(A::id(next), &delivered))
             .transpose()?;
         let put_delivered = put_delivered.map(|item| self.put(item));
         let puts = [put_event, put_model].into_iter().chain(put_delivered);
@@ -455,8 +455,8 @@ fn read_model<A: Aggregate>(state: &A::State, pk: &str) -> Result<Item, AuditErr
     Ok(model)
 }
 
-fn delivered_item(delivered: &Delivery) -> Result<Item, AuditError> {
-    to_item(delivered, &delivered_key(delivered.push.push_id), DELIVERED)
+fn delivered_item<A: Aggregate>(id: A::Id, delivered: &A::Delivery) -> Result<Item, AuditError> {
+    to_item(delivered, &delivered_key(id), DELIVERED)
 }
 
 fn delivered_key(id: impl std::fmt::Display) -> String {

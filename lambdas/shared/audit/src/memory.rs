@@ -29,7 +29,7 @@ pub struct MemoryTrail<A: Aggregate = Push> {
 struct Items<A: Aggregate> {
     events: HashMap<A::Id, Vec<RecordedEvent<A::Event>>>,
     checkpoints: BTreeMap<(NaiveDate, usize), StoredCheckpoint>,
-    delivered: HashMap<PushId, Delivery>,
+    delivered: HashMap<A::Id, A::Delivery>,
     last_pushes: HashMap<RefKey, LastPush>,
     destinations: HashMap<String, DestinationRecord>,
     sweeps_begin_with: HashMap<SourceName, RepositoryPath>,
@@ -85,7 +85,7 @@ impl<A: Aggregate> EventStore<A> for MemoryTrail<A> {
         if is_next {
             trail.push(event.clone());
             if let Some(delivered) = A::delivered(&event.event, next) {
-                items.delivered.insert(delivered.push.push_id, delivered);
+                items.delivered.insert(A::id(next), delivered);
             }
         }
         Ok(is_next)

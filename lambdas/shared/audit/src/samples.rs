@@ -169,6 +169,7 @@ impl Aggregate for Job {
     type Id = Uuid;
     type Event = JobEvent;
     type State = JobState;
+    type Delivery = ();
 
     const KIND: &'static str = "JOB";
 

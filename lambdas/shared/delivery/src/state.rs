@@ -131,6 +131,7 @@ impl Aggregate for Deployment {
     type Id = DeploymentId;
     type Event = DeploymentEvent;
     type State = DeploymentState;
+    type Delivery = ();
 
     const KIND: &'static str = "DEPLOYMENT";
 

@@ -10,7 +10,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::cost::{Attempt, Total};
-use crate::delivered::Delivery;
 use crate::digest::Digest;
 use crate::index::IndexKey;
 
@@ -28,6 +27,8 @@ pub trait Aggregate: 'static + Send + Sync {
     type Event: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync;
     /// Everything that is known of it.
     type State: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync;
+    /// What is kept of one that was delivered, apart from its trail. It is `()` if none is ever delivered.
+    type Delivery: Clone + Debug + Serialize + Send + Sync;
 
     /// What it is, as the keys of its items name it, such as `PUSH`.
     const KIND: &'static str;
@@ -80,7 +81,7 @@ pub trait Aggregate: 'static + Send + Sync {
 
     /// Returns what `last` says was delivered, after which the state is this one. It becomes an item of its own.
     #[must_use]
-    fn delivered(_last: &Self::Event, _state: &Self::State) -> Option<Delivery> {
+    fn delivered(_last: &Self::Event, _state: &Self::State) -> Option<Self::Delivery> {
         None
     }
 

@@ -18,6 +18,7 @@ impl Aggregate for Push {
     type Id = PushId;
     type Event = PushEvent;
     type State = PushState;
+    type Delivery = Delivery;
 
     const KIND: &'static str = "PUSH";
 

@@ -216,13 +216,14 @@ impl Items {
         let (mut state, mut delivered) = (None, None);
         for recorded in events {
             let next = A::follow(state, recorded)?;
-            delivered = A::delivered(&recorded.event, &next).or(delivered);
+            if let Some(last) = A::delivered(&recorded.event, &next) {
+                delivered = Some(delivered_item::<A>(A::id(&next), &last)?);
+            }
             state = Some(next);
         }
-        let delivered = delivered.map(|delivered| delivered_item(&delivered));
         Ok(Self {
             model: state.map(|state| read_model::<A>(&state, pk)).transpose()?,
-            delivered: delivered.transpose()?,
+            delivered,
         })
     }
 
