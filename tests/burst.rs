@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use audit::{EventStore, Filter};
 use chrono::Utc;
-use domain::index::Category;
 use domain::push::PushId;
+use domain::push_index::Category;
 use domain::source::Provider;
 use futures::future::join_all;
 use local_aws::trail;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use audit::Filter;
 use domain::event::PushEvent;
-use domain::index::Category;
+use domain::push_index::Category;
 use domain::state::Status;
 use local_aws::replay::replay;
 use local_aws::{Error, trail};

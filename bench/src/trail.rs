@@ -14,8 +14,8 @@ use audit::{AuditError, Deliveries as _, DynamoTrail, EventStore, Filter, PushQu
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use domain::destination::Destination;
 use domain::event::PushEvent;
-use domain::index::{Category, Position};
 use domain::push::Push;
+use domain::push_index::{Category, Position};
 use local_aws::ministack::{Ministack, Settings};
 use local_aws::tools::Tools;
 use shell::progress::Progress;

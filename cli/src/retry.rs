@@ -4,8 +4,8 @@ use std::io::Write;
 
 use chrono::{DateTime, Utc};
 use clap::{ArgGroup, Args};
-use domain::index::Category;
 use domain::push::PushId;
+use domain::push_index::Category;
 use domain::state::PushState;
 use local_aws::filter::since;
 use local_aws::{Stack, replay};

@@ -8,8 +8,8 @@ mod push;
 mod question;
 
 use axum::http::StatusCode;
-use domain::index::CommitPrefix;
 use domain::push::PushId;
+use domain::push_index::CommitPrefix;
 use url::form_urlencoded;
 
 use crate::Pushes;

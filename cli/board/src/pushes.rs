@@ -2,8 +2,8 @@
 
 use audit::{Filter, Page};
 use delivery::state::DeploymentState;
-use domain::index::CommitPrefix;
 use domain::push::PushId;
+use domain::push_index::CommitPrefix;
 use domain::state::PushState;
 use local_aws::console::Console;
 use local_aws::deployments::Deployments;

@@ -2,8 +2,8 @@
 
 use audit::Filter;
 use domain::git::RepositoryPath;
-use domain::index::{Category, Position};
 use domain::push::SourceName;
+use domain::push_index::{Category, Position};
 use local_aws::filter::{ref_name, since};
 use url::form_urlencoded;
 

@@ -16,8 +16,8 @@ use domain::contract::{
 use domain::event::{PushEvent, PushFailed, PushReceived, PushRetried};
 use domain::execution::Execution;
 use domain::flow::AttemptFailed;
-use domain::index::CommitPrefix;
 use domain::push::{Push, PushId};
+use domain::push_index::CommitPrefix;
 use domain::samples;
 use domain::state::PushState;
 use local_aws::Error;

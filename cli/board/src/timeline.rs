@@ -10,7 +10,7 @@ use domain::aggregate::RecordedEvent;
 use domain::contract::{FetchedCommit, Stage};
 use domain::event::PushEvent;
 use domain::execution::Execution;
-use domain::index::Category;
+use domain::push_index::Category;
 use domain::state::PushState;
 
 /// What one execution has done.

@@ -1,7 +1,7 @@
 //! Failed pushes that nobody has to look after any more, because a newer push of the same ref was delivered.
 
 use audit::Filter;
-use domain::index::Category;
+use domain::push_index::Category;
 use domain::state::PushState;
 
 use crate::{Error, Stack, trail};

@@ -4,7 +4,7 @@ use audit::Filter;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionError;
 use aws_sdk_sfn::types::ExecutionStatus;
 use domain::execution::Execution;
-use domain::index::Category;
+use domain::push_index::Category;
 use domain::state::PushState;
 use uuid::Uuid;
 

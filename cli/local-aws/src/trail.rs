@@ -8,8 +8,8 @@ use chrono::SecondsFormat;
 use domain::aggregate::{Aggregate, RecordedEvent};
 use domain::contract::BaseUse;
 use domain::event::PushEvent;
-use domain::index::{Category, CommitPrefix};
 use domain::push::{Push, PushId, Trigger};
+use domain::push_index::{Category, CommitPrefix};
 use domain::state::PushState;
 use shell::output::one_line;
 

@@ -4,8 +4,8 @@ use audit::Filter;
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use domain::git::{RefName, RepositoryPath};
-use domain::index::{Category, Position};
 use domain::push::SourceName;
+use domain::push_index::{Category, Position};
 use local_aws::filter::{ref_name, since};
 use local_aws::watch::WatchedEvent;
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::execution::Execution;
-use domain::index::CommitPrefix;
+use domain::push_index::CommitPrefix;
 use domain::state::PushState;
 use local_aws::console::Console;
 use local_aws::trail::{self, Trail, short};

@@ -7,8 +7,9 @@ use audit::{SortKeys, StateIndex};
 use aws::failure::chain;
 use domain::contract::Deliver;
 use domain::git::RefName;
-use domain::index::{Index, repository_partition};
+use domain::index::Index;
 use domain::push::{Push, Trigger};
+use domain::push_index::repository_partition;
 use domain::state::Status;
 use remote::TransferProgram;
 

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use chrono::Utc;
 use domain::contract::Delivered;
-use domain::index::CommitPrefix;
+use domain::push_index::CommitPrefix;
 use domain::state::PushState;
 use maud::{Markup, html};
 

@@ -2,7 +2,7 @@
 
 use audit::Filter;
 use chrono::Utc;
-use domain::index::{Category, Position};
+use domain::push_index::{Category, Position};
 use domain::state::PushState;
 use maud::{Markup, html};
 

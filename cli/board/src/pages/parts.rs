@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::contract::Stage;
-use domain::index::Category;
+use domain::push_index::Category;
 use domain::state::PushState;
 use local_aws::trail::{outcome, short, status};
 use maud::{Markup, html};

@@ -6,8 +6,8 @@ mod spans;
 
 use chrono::Utc;
 use delivery::state::DeploymentState;
-use domain::index::Category;
 use domain::push::PushId;
+use domain::push_index::Category;
 use domain::state::PushState;
 use local_aws::trail::status;
 use maud::{Markup, html};

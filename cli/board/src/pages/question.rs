@@ -1,8 +1,8 @@
 //! The question whether a push is to be replayed, or its destination to be rolled back to it. Nothing is done without the
 //! answer.
 
-use domain::index::Category;
 use domain::push::PushId;
+use domain::push_index::Category;
 use domain::state::PushState;
 use maud::{Markup, html};
 

@@ -5,8 +5,9 @@ mod verification;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::digest::Digest;
-use domain::index::{Category, Index, category_partition};
+use domain::index::Index;
 use domain::push::{Push, PushId};
+use domain::push_index::{Category, category_partition};
 use domain::state::PushState;
 use serde::{Deserialize, Serialize};
 

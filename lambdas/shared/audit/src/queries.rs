@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::git::{RefName, RepositoryPath};
-use domain::index::{
-    Category, CommitPrefix, Index, Position, category_partition, days_back, repository_partition,
-};
+use domain::index::Index;
 use domain::push::{Push, SourceName};
+use domain::push_index::{
+    Category, CommitPrefix, Position, category_partition, days_back, repository_partition,
+};
 use domain::state::PushState;
 use futures::future::try_join_all;
 

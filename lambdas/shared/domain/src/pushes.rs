@@ -10,8 +10,9 @@ use crate::digest::Digest;
 use crate::event::{PushEvent, PushReceived, PushRetried};
 use crate::execution::Execution;
 use crate::flow::{AttemptFailed, Flow, Payload};
-use crate::index::{self, IndexKey};
+use crate::index::IndexKey;
 use crate::push::{Push, PushId};
+use crate::push_index;
 use crate::state::{self, PushState};
 
 impl Aggregate for Push {
@@ -50,7 +51,7 @@ impl Aggregate for Push {
     }
 
     fn index_keys(state: &PushState) -> Vec<IndexKey> {
-        index::keys(state)
+        push_index::keys(state)
     }
 
     fn total(

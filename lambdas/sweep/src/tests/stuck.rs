@@ -2,7 +2,7 @@
 
 use audit::EventStore;
 use domain::event::PushEvent;
-use domain::index::Category;
+use domain::push_index::Category;
 use domain::samples::{execution, failure};
 use domain::state::Status;
 

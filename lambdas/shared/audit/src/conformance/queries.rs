@@ -7,8 +7,8 @@ use domain::aggregate::Aggregate;
 use domain::contract::Stage;
 use domain::event::{PushEvent, PushReceived};
 use domain::execution::Execution;
-use domain::index::{Category, Position};
 use domain::push::{Push, PushId};
+use domain::push_index::{Category, Position};
 use domain::state::PushState;
 
 use crate::conformance::Samples;
