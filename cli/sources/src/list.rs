@@ -2,7 +2,7 @@
 
 use aws::failure::chain;
 use aws::sources::{Sources as _, StoredSource, StoredSources};
-use domain::policy::Globs;
+use domain::glob::Globs;
 use domain::push::SourceName;
 use domain::source::SourceSettings;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use audit::{LastPush, SourceRef};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::git::{ObjectId, RefName, RepositoryPath};
-use domain::policy::Globs;
+use domain::glob::Globs;
 use domain::push::{DeliveryId, DestinationName, Missed, Push, PushId, SourceName, Trigger};
 use domain::source::Provider;
 use remote::ListedRef;

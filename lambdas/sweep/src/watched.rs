@@ -8,7 +8,8 @@ use aws::sources::StoredSource;
 use domain::Invalid;
 use domain::error::Code;
 use domain::git::RepositoryPath;
-use domain::policy::{self, Globs, PolicyError};
+use domain::glob::{GlobError, Globs};
+use domain::policy::{self, PolicyError};
 use domain::push::SourceName;
 use domain::remote_url::RemoteUrl;
 use domain::source::SourceSettings;
@@ -66,10 +67,10 @@ impl<L> Source<L> {
         if settings.disabled {
             return Ok(None);
         }
-        let policy = |source| {
+        let policy = |error: GlobError| {
             invalid(SourceError::Policy {
                 name: name.clone(),
-                source,
+                source: error.into(),
             })
         };
         let wanted = Globs::of_refs(&settings).map_err(policy)?;

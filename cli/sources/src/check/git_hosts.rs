@@ -6,10 +6,10 @@ use aws::failure::Failed;
 use credentials::Credentials;
 use domain::error::Code;
 use domain::git::RepositoryPath;
-use domain::policy::{Globs, named_repositories, url_of_named};
+use domain::glob::Globs;
+use domain::policy::{named_repositories, url_of_named};
 use domain::remote_url::RemoteUrl;
-use domain::source::GitHost;
-use domain::source::SourceSettings;
+use domain::source::{GitHost, SourceSettings};
 use remote::TransferProgram;
 
 use crate::check::Check;

@@ -6,7 +6,7 @@ use aws::secrets::SecretError;
 use chrono::NaiveDate;
 use domain::commit_status::ApiUrl;
 use domain::git::RepositoryPath;
-use domain::policy::Globs;
+use domain::glob::Globs;
 use domain::push::SourceName;
 use domain::remote_url::Origin;
 use openssl::x509::X509;

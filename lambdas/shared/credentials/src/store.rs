@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws::secrets::SecretError;
-use domain::policy::Globs;
+use domain::glob::Globs;
 use domain::push::SourceName;
 use domain::remote_url::{Origin, RemoteUrl};
 use openssl::x509::X509;

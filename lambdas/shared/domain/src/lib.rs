@@ -21,6 +21,7 @@ pub mod execution;
 pub mod flow;
 pub mod git;
 mod git_host;
+pub mod glob;
 pub mod index;
 pub mod limits;
 pub mod order;

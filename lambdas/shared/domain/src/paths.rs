@@ -3,7 +3,7 @@
 use globset::GlobMatcher;
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{self, PolicyError};
+use crate::glob::{self, GlobError};
 
 /// The setting's name, for messages.
 const SETTING: &str = "paths";
@@ -30,19 +30,19 @@ impl PathFilter {
     /// Compiles the globs.
     ///
     /// # Errors
-    /// Returns [`PolicyError::Glob`] if one is malformed, or can match no path of a repository, so that no push is dropped
+    /// Returns [`GlobError`] if one is malformed, or can match no path of a repository, so that no push is dropped
     /// because of a slip.
-    pub fn compile(&self) -> Result<PathMatcher, PolicyError> {
+    pub fn compile(&self) -> Result<PathMatcher, GlobError> {
         let mut globs = Vec::new();
         for glob in &self.globs {
             if let Some(reason) = never_matches(glob) {
-                return Err(PolicyError::Glob {
+                return Err(GlobError {
                     setting: SETTING,
                     glob: glob.clone(),
                     reason: reason.to_owned(),
                 });
             }
-            globs.push(policy::matcher(SETTING, glob)?);
+            globs.push(glob::matcher(SETTING, glob)?);
         }
         let beginning = |glob: &String| {
             let end = glob.find(['*', '?', '[', '{', '\\']).unwrap_or(glob.len());

@@ -1,12 +1,11 @@
 //! Decides by the source's settings whether and how a push is delivered.
 
-use globset::{GlobBuilder, GlobMatcher};
-
 use crate::Invalid;
 use crate::commit_status::CommitStatusTarget;
 use crate::contract::{IgnoreReason, Ignored};
 use crate::destination::{Destination, ObjectKey};
 use crate::git::RepositoryPath;
+use crate::glob::{GlobError, matches_any};
 use crate::paths::PathFilter;
 use crate::push::{DestinationName, FurtherPush, Push};
 use crate::remote_url::RemoteUrl;
@@ -55,15 +54,8 @@ pub struct ExpiryPlan {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
     /// A glob of the settings is malformed.
-    #[error("the setting {setting} has the malformed glob {glob:?}: {reason}")]
-    Glob {
-        /// The setting.
-        setting: &'static str,
-        /// The glob.
-        glob: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    Glob(#[from] GlobError),
     /// None of the payload's URLs is on a host that the settings name.
     #[error(
         "the payload's clone URLs ({urls}) are on none of the git hosts that the source's settings allow ({allowed})"
@@ -230,43 +222,6 @@ fn check_paths(destination: &DestinationSettings, options: &Options) -> Result<(
     Ok(())
 }
 
-/// The globs of a setting, compiled once for many texts.
-#[derive(Debug)]
-pub struct Globs(Vec<GlobMatcher>);
-
-impl Globs {
-    /// Compiles the globs of the setting `repositories`.
-    ///
-    /// # Errors
-    /// Returns [`PolicyError::Glob`] if one is malformed.
-    pub fn of_repositories(settings: &SourceSettings) -> Result<Self, PolicyError> {
-        Self::new("repositories", &settings.repositories)
-    }
-
-    /// Compiles the globs of the setting `refs`.
-    ///
-    /// # Errors
-    /// Returns [`PolicyError::Glob`] if one is malformed.
-    pub fn of_refs(settings: &SourceSettings) -> Result<Self, PolicyError> {
-        Self::new("refs", &settings.refs)
-    }
-
-    /// Compiles the globs of a list that people know as `setting`.
-    ///
-    /// # Errors
-    /// Returns [`PolicyError::Glob`] if one is malformed.
-    pub fn new(setting: &'static str, globs: &[String]) -> Result<Self, PolicyError> {
-        let matchers = globs.iter().map(|glob| matcher(setting, glob));
-        matchers.collect::<Result<_, _>>().map(Self)
-    }
-
-    /// Returns whether a glob matches.
-    #[must_use]
-    pub fn match_any(&self, text: &str) -> bool {
-        self.0.iter().any(|glob| glob.is_match(text))
-    }
-}
-
 /// Returns the repositories that the settings name without a wildcard, so that they are known before their first push.
 #[must_use]
 pub fn named_repositories(settings: &SourceSettings) -> Vec<RepositoryPath> {
@@ -285,28 +240,6 @@ pub fn url_of_named(provider: Provider, hosts: &[GitHost], repository: &Reposito
     let (prefix, suffix) = (host.prefix(), provider.url_suffix());
     let url = host.url().with_path(&format!("{prefix}/{repository}{suffix}"));
     (host.repository(&url).as_ref() == Some(repository)).then_some(url)
-}
-
-fn matches_any(setting: &'static str, globs: &[String], text: &str) -> Result<bool, PolicyError> {
-    for glob in globs {
-        if matcher(setting, glob)?.is_match(text) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Compiles a glob, in which `*` does not match a slash and `**` does.
-pub(crate) fn matcher(setting: &'static str, glob: &str) -> Result<GlobMatcher, PolicyError> {
-    GlobBuilder::new(glob)
-        .literal_separator(true)
-        .build()
-        .map(|glob| glob.compile_matcher())
-        .map_err(|error| PolicyError::Glob {
-            setting,
-            glob: glob.to_owned(),
-            reason: error.kind().to_string(),
-        })
 }
 
 /// Returns the payload's URL on the most preferred allowed host, with the settings' user name and no password.
@@ -379,10 +312,14 @@ pub fn submodule_url(hosts: &[GitHost], parent: &RemoteUrl, text: &str) -> Optio
 /// # Errors
 /// Returns [`PolicyError::Glob`] if a glob is malformed.
 pub fn submodule_is_allowed(repositories: &[String], url: &RemoteUrl) -> Result<bool, PolicyError> {
-    match url.repository() {
-        Some(path) => matches_any("submodule_repositories", repositories, path.as_str()),
-        None => Ok(false),
-    }
+    let Some(path) = url.repository() else {
+        return Ok(false);
+    };
+    Ok(matches_any(
+        "submodule_repositories",
+        repositories,
+        path.as_str(),
+    )?)
 }
 
 /// Resolves a relative URL by git's rule (<https://git-scm.com/docs/gitmodules>): each `../` removes one part of the
@@ -407,6 +344,7 @@ fn relative_to(parent: &RemoteUrl, text: &str) -> RemoteUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::glob::Globs;
     use crate::samples;
 
     fn settings() -> SourceSettings {

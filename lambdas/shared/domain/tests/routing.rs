@@ -419,7 +419,7 @@ fn paths_are_checked_before_anything_is_delivered() {
     assert_eq!(with(json!(["a/**"]), "{ref}.zip"), Ok(()));
     assert!(matches!(
         with(json!(["/a/**"]), "{ref}.zip"),
-        Err(PolicyError::Glob { .. })
+        Err(PolicyError::Glob(_))
     ));
     assert_eq!(
         with(json!(["a/**"]), "{ref}-{after}.zip"),
