@@ -18,7 +18,7 @@ use crate::measure::{self, Cost};
 use crate::old_way::{self, Cloner};
 use crate::repository::{self, Tip};
 use crate::stage::{self, Stage};
-use crate::{Cli, peers};
+use crate::{Cli, folder, peers};
 
 /// The served repository's name.
 const SERVED: &str = "repository";
@@ -121,7 +121,7 @@ impl Bench {
         let their_zip = self.folder.join("archive.zip");
         let staging = self.folder.join("staging");
         for path in [&clone_folder, &staging] {
-            remove(path)?;
+            folder::remove(path)?;
         }
 
         step("fetch");
@@ -196,11 +196,4 @@ impl Bench {
 
 fn size(path: &Path) -> Result<u64, Error> {
     Ok(path.metadata().map_err(Error::io("read", path))?.len())
-}
-
-pub fn remove(folder: &Path) -> Result<(), Error> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", folder)(error)),
-        _ => Ok(()),
-    }
 }

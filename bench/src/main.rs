@@ -8,6 +8,7 @@ mod check;
 mod cold_start;
 mod compare;
 mod error;
+mod folder;
 mod measure;
 mod old_way;
 mod peers;

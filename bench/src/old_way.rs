@@ -13,10 +13,9 @@ use git2::build::RepoBuilder;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use crate::compare;
 use crate::error::Error;
 use crate::measure::{self, Cost};
-use crate::{peers, stage};
+use crate::{folder, peers, stage};
 
 /// What to clone, and where to.
 #[derive(Debug, clap::Args)]
@@ -55,7 +54,7 @@ pub fn run_apart(folder: &Path, cloner: Cloner, url: &str, branch: &str) -> Resu
         .args(["old-way", cloner.name(), url, branch])
         .args([&checkout, &zip]);
     let cost = measure::run(&mut command, &folder.join("stderr"))?;
-    compare::remove(&checkout)?;
+    folder::remove(&checkout)?;
     Ok(cost)
 }
 

@@ -12,8 +12,8 @@ use domain::push::Push;
 use domain::samples;
 use git_host::GitHost;
 
-use crate::compare;
 use crate::error::Error;
+use crate::folder;
 use crate::measure::{self, Cost};
 use crate::old_way::{self, Cloner};
 use crate::peers;
@@ -145,7 +145,7 @@ impl Replay {
         )?;
         let nothing = self.folder.join("nothing");
         let (whole, whole_fetch, whole_package) = self.deliver(&push, None, &nothing)?;
-        compare::remove(&nothing)?;
+        folder::remove(&nothing)?;
         if whole.archive.sha256 != delivered.archive.sha256 {
             return Err(Error::Wrong {
                 zip: staging,
@@ -155,7 +155,7 @@ impl Replay {
         let costs = is_compared.then(|| -> Result<Costs, Error> {
             let clone_folder = self.folder.join("clone.git");
             let their_zip = self.folder.join("archive.zip");
-            compare::remove(&clone_folder)?;
+            folder::remove(&clone_folder)?;
             let url = self.deliver.clone_url.to_string();
             let mut shallow = peers::shallow_clone(&url, self.branch(), &clone_folder);
             let (clone, clone_host) = host_cpu(|| self.peer(&mut shallow), |cost| cost.cpu)?;

@@ -7,8 +7,8 @@ use std::path::Path;
 use aws_credential_types::Credentials;
 
 use crate::api::Build;
-use crate::build::Context;
 use crate::buildspec::Buildspec;
+use crate::context::Context;
 use crate::folders::Folder;
 
 /// The variable that shows which processes belong to a build.

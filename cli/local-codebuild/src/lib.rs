@@ -21,6 +21,7 @@ mod artifacts;
 mod bash;
 mod build;
 mod buildspec;
+mod context;
 mod environment;
 mod folders;
 mod log;

@@ -23,7 +23,8 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::api::{ApiError, BatchGetBuilds, Build, StartBuild, StopBuild};
-use crate::build::{self, Context};
+use crate::build;
+use crate::context::Context;
 use crate::folders::Folders;
 use crate::project::BuildRequest;
 use crate::record::Record;

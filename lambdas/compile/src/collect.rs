@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::archive::{Output, Source};
 use crate::builds::{Build, BuildStatus, Builds};
-use crate::provenance::{self, ArtifactFacts};
+use crate::provenance::{self, ArtifactFacts, SourceFile};
 use crate::template::{self, Kind, Reference};
 use crate::{Deps, Error, buildspec, path_in, yaml};
 
@@ -42,15 +42,6 @@ const LOCK_FILES: [&str; 8] = [
     "uv.lock",
     "go.sum",
 ];
-
-/// A file of the delivered zip that a build depends on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceFile {
-    /// Its path in the repository.
-    pub path: String,
-    /// The SHA-256 of its bytes.
-    pub sha256: Digest,
-}
 
 /// Keeps what a build has made of a tree. If another build of the tree was kept first, that one is returned.
 ///

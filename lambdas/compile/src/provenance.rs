@@ -6,7 +6,6 @@ use delivery::contract::Request;
 use serde_json::{Value, json};
 
 use crate::builds::Build;
-use crate::collect::SourceFile;
 
 /// The build type, which defines the parameters: see docs/architecture.md.
 const BUILD_TYPE: &str = "urn:push-code:artifact:v1";
@@ -21,6 +20,15 @@ pub struct ArtifactFacts<'a> {
     pub tests: TestRecord,
     /// The buildspec, and the lock files.
     pub files: &'a [SourceFile],
+}
+
+/// A file of the delivered zip that a build depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Its path in the repository.
+    pub path: String,
+    /// The SHA-256 of its bytes.
+    pub sha256: Digest,
 }
 
 /// Returns the document as JSON.

@@ -20,10 +20,10 @@ use crate::conversion::{self, Converter};
 use crate::earlier::{Earlier, Place};
 use crate::entry::{Content, ZipEntry};
 use crate::error::Error;
-use crate::format::{Writer, dos_time};
+use crate::format::{Records, Writer, dos_time};
 use crate::large::{LargeFiles, Packs};
 use crate::progress::{Meter, Progress};
-use crate::record::{RecordBuilder, Records};
+use crate::record::RecordBuilder;
 use crate::sink::Sink;
 
 /// How many entries a worker takes at once.

@@ -1,8 +1,7 @@
 //! `options.attributes`: converts the content of files as `git archive` does by the commit's `.gitattributes`.
 //!
-//! Which entries are left out and how others are converted depends only on their paths ([`plan`]). The conversion
-//! itself is done when a worker reads the content: first what git does on a checkout, in git's order, then
-//! `export-subst`.
+//! How a file is converted depends only on its path ([`plan`]). The conversion itself is done when a worker reads the
+//! content: first what git does on a checkout, in git's order, then `export-subst`.
 
 mod commit;
 mod date;
@@ -22,12 +21,10 @@ use domain::contract::{Envelope, PackageInput};
 use git2::{Oid, Repository};
 use tree::Attributes;
 
-use crate::entry::ZipEntry;
 use crate::error::Error;
 use commit::Commit;
 use encoding::Encoding;
 use eol::Eol;
-pub use plan::leave_out;
 use warnings::{WarningKind, Warnings};
 
 /// git does not convert files that are larger than this, its default `core.bigFileThreshold`.
@@ -58,16 +55,16 @@ pub struct Converter {
 }
 
 impl Converter {
-    /// Sets the conversion of each file in `entries`.
-    pub fn plan(
+    /// Sets the conversion of each file, which is given by its path.
+    pub fn plan<'a>(
         repository: &Repository,
         envelope: &Envelope<PackageInput>,
         attributes: &Attributes,
         submodules: &[Vec<u8>],
-        entries: &mut [ZipEntry],
+        files: impl IntoIterator<Item = (&'a [u8], &'a mut Option<Conversion>)>,
     ) -> Result<Self, Error> {
         let mut warnings = Warnings::default();
-        let substitutes = plan::convert(attributes, entries, submodules, &mut warnings)?;
+        let substitutes = plan::convert(attributes, files, submodules, &mut warnings)?;
         let commit = if substitutes {
             let id = &envelope.input.fetched.commit;
             Some(Commit::read(repository, id, &envelope.push.ref_name)?)

@@ -16,6 +16,16 @@ pub struct ZipEntry {
     pub content: Content,
 }
 
+impl ZipEntry {
+    /// Returns the path and the conversion of a file of the commit, or `None` if this is another entry.
+    pub fn conversion(&mut self) -> Option<(&[u8], &mut Option<Conversion>)> {
+        match &mut self.content {
+            Content::Blob { conversion, .. } => Some((self.path.as_slice(), conversion)),
+            _ => None,
+        }
+    }
+}
+
 /// The content of an entry.
 #[derive(Debug)]
 pub enum Content {

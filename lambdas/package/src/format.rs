@@ -8,8 +8,6 @@
 
 use std::io::{self, Write};
 
-use crate::record::Records;
-
 /// The fixed part of a local header, in bytes.
 const LOCAL_HEADER_BYTES: usize = 30;
 /// The ZIP64 extra field of a local header, in bytes: its head and two sizes.
@@ -163,6 +161,15 @@ impl Fields<'_> {
         put32(header, compressed);
         put32(header, size);
     }
+}
+
+/// The records of some entries, one after another.
+#[derive(Debug, Default)]
+pub struct Records<'a> {
+    /// Local headers, names, extra fields and data, as they stand in the archive.
+    pub bytes: Vec<u8>,
+    /// What the central directory repeats.
+    pub fields: Vec<Fields<'a>>,
 }
 
 /// Writes records one after another, then the central directory, of which it holds about 100 bytes per entry in memory.

@@ -9,10 +9,10 @@ use crate::changes::Changes;
 pub use crate::conversion::fuzzing::{crlf, encode, expand, substitute};
 use crate::earlier::Earlier;
 use crate::error::Error;
-use crate::format::Writer;
+use crate::format::{Records, Writer};
 use crate::large::LargeFiles;
 use crate::progress::Meter;
-use crate::record::{RecordBuilder, Records};
+use crate::record::RecordBuilder;
 
 /// Returns the paths of the files of a zip, with their data as they stand in it, or `None` if it is no zip as they are written here.
 ///

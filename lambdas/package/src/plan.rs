@@ -7,11 +7,11 @@ use domain::contract::{Envelope, FetchedSubmodule, PackageInput};
 use domain::git::ObjectId;
 use git2::{Oid, Repository};
 use reporter::ProgressReporter;
-use tree::{Attributes, Pointer, Rules, Tree};
+use tree::{Attributes, ExportIgnoreFilter, Pointer, Rules, Tree};
 
 use crate::build_info::{self, BUILD_INFO};
 use crate::clone;
-use crate::conversion::{self, Converter};
+use crate::conversion::Converter;
 use crate::entry::{self, Content, ZipEntry};
 use crate::error::Error;
 use crate::progress::Progress;
@@ -56,12 +56,13 @@ pub fn plan(
     }
     let mut entries = entry::of(tree);
     if let (true, Some(attributes)) = (options.attributes, &attributes) {
-        conversion::leave_out(attributes, &mut entries)?;
+        ExportIgnoreFilter::new(attributes).remove_from(&mut entries, |entry| &entry.path)?;
     }
     let lfs = replace_pointers(&mut entries, pointers);
     let mut converter = Converter::default();
     if let (true, Some(attributes)) = (options.attributes, &attributes) {
-        converter = Converter::plan(&repository, envelope, attributes, &roots, &mut entries)?;
+        let files = entries.iter_mut().filter_map(ZipEntry::conversion);
+        converter = Converter::plan(&repository, envelope, attributes, &roots, files)?;
     }
     if options.build_info {
         match build_info::entry(&envelope.push, &input.fetched, &entries)? {

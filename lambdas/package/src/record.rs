@@ -5,20 +5,11 @@ use std::io;
 use libdeflater::{CompressionLvl, Compressor, crc32};
 
 use crate::earlier::{Earlier, Place, Window};
-use crate::format::{Fields, Method};
+use crate::format::{Fields, Method, Records};
 
 /// libdeflate's level 6, whose output is about as small as that of zlib's level 6, the one of `git archive`. Level 5
 /// would save a fifth of the time, and make zips one or two percent larger.
 const LEVEL: i32 = 6;
-
-/// The records of some entries, one after another.
-#[derive(Debug, Default)]
-pub struct Records<'a> {
-    /// Local headers, names, extra fields and data, as they stand in the archive.
-    pub bytes: Vec<u8>,
-    /// What the central directory repeats.
-    pub fields: Vec<Fields<'a>>,
-}
 
 /// Builds records. Each worker has a builder of its own, and reuses its compressor.
 pub struct RecordBuilder {

@@ -1,30 +1,21 @@
-//! Decides by the attributes which entries are left out, and how the others are converted.
+//! Decides by the attributes how files are converted.
 
-use tree::{Attributes, ExportIgnoreFilter, PathAttributes, State};
+use tree::{Attributes, PathAttributes, State};
 
 use super::Conversion;
 use super::encoding::{self, Encoding};
 use super::eol::Eol;
 use super::warnings::{WarningKind, Warnings};
-use crate::entry::{Content, ZipEntry};
 
-/// Removes the entries that are `export-ignore`, and everything in folders that are. `entries` are sorted by path.
-pub fn leave_out(attributes: &Attributes, entries: &mut Vec<ZipEntry>) -> Result<(), tree::Error> {
-    ExportIgnoreFilter::new(attributes).remove_from(entries, |entry| &entry.path)
-}
-
-/// Sets the conversion of each file. Returns whether one of them is subject to `export-subst`.
-pub fn convert(
+/// Sets the conversion of each file, which is given by its path. Returns whether one of them is subject to `export-subst`.
+pub fn convert<'a>(
     attributes: &Attributes,
-    entries: &mut [ZipEntry],
+    files: impl IntoIterator<Item = (&'a [u8], &'a mut Option<Conversion>)>,
     submodules: &[Vec<u8>],
     warnings: &mut Warnings,
 ) -> Result<bool, tree::Error> {
     let mut substitutes = false;
-    for ZipEntry { path, content } in entries {
-        let Content::Blob { conversion, .. } = content else {
-            continue;
-        };
+    for (path, conversion) in files {
         let found = attributes.of(path)?;
         // In a submodule, `export-subst` would refer to the submodule's own commit.
         let own = !submodules.iter().any(|submodule| path.starts_with(submodule));

@@ -19,7 +19,6 @@ use serde_json::json;
 use url::Url;
 
 use crate::error::TokenError;
-use crate::issuer::Token;
 use crate::jwt;
 
 const GITHUB: &str = "https://api.github.com";
@@ -60,6 +59,15 @@ pub struct Grant {
     installation_id: Option<String>,
     owner: String,
     repository: String,
+}
+
+/// An installation token.
+#[derive(Clone)]
+pub struct Token {
+    /// The token.
+    pub text: SecretString,
+    /// When GitHub refuses it.
+    pub expires_at: DateTime<Utc>,
 }
 
 #[derive(Deserialize)]

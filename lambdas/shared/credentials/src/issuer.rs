@@ -5,15 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{TimeDelta, Utc};
 use domain::remote_url::RemoteUrl;
 use openssl::x509::X509;
-use secrecy::SecretString;
 
 use crate::access::Access;
 use crate::codecommit;
 use crate::error::AccessError;
-use crate::github_app::{self, App, Grant};
+use crate::github_app::{self, App, Grant, Token};
 
 /// The user name that GitHub expects with an installation token.
 const GITHUB_USER: &str = "x-access-token";
@@ -28,15 +27,6 @@ pub struct Issuer {
     /// `None` if this program has no credentials of AWS.
     aws: Option<SharedCredentialsProvider>,
     tokens: Mutex<HashMap<Grant, Token>>,
-}
-
-/// An installation token.
-#[derive(Clone)]
-pub struct Token {
-    /// The token.
-    pub text: SecretString,
-    /// When GitHub refuses it.
-    pub expires_at: DateTime<Utc>,
 }
 
 impl std::fmt::Debug for Issuer {

@@ -3,25 +3,17 @@
 use std::fmt::Display;
 
 use domain::git::{CommitId, RefName};
-use domain::paths::{PathFilter, PathMatcher};
+use domain::paths::PathMatcher;
 use git2::{Commit, Diff, FileMode, Oid, Repository};
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::{Attempt, FetchError};
+use crate::request::Comparison;
 
 /// The local ref that the earlier commit is fetched into.
 const LOCAL_BASE: &str = "refs/push/base";
 /// How many generations of commits are fetched where the base cannot be asked for.
 const HISTORY_DEPTH: i32 = 50;
-
-/// What a fetched commit is compared with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Comparison {
-    /// The earlier commit.
-    pub base: CommitId,
-    /// The watched paths.
-    pub paths: PathFilter,
-}
 
 /// How a commit differs from the one that it is compared with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

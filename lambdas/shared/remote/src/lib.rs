@@ -28,12 +28,12 @@ mod side_band;
 mod transfer;
 
 pub use base::remove_packs;
-pub use changes::{Comparison, Difference};
+pub use changes::Difference;
 pub use child::{TransferProgram, transfer_if_asked};
 pub use error::Error;
 pub use host_key::HostKey;
 pub use libgit2::ignore_configuration;
 pub use list::{ListedRef, Listing};
 pub use progress::{Phase, Progress};
-pub use request::{Base, Connection, FetchRequest, Target};
+pub use request::{Base, Comparison, Connection, FetchRequest, Target};
 pub use transfer::FetchedPack;

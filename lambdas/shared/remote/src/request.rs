@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use credentials::Access;
 use domain::git::{CommitId, ObjectId, RefName};
 use domain::limits::TransferLimits;
+use domain::paths::PathFilter;
 use domain::remote_url::RemoteUrl;
 use openssl::x509::X509;
 use serde::{Deserialize, Serialize};
 
-use crate::changes::Comparison;
 use crate::error::Error;
 
 /// Which repository to speak to, and how.
@@ -47,6 +47,15 @@ pub struct Target {
     pub comparison: Option<Comparison>,
     /// The earlier commit that is already here, if any. It is for a fetch without history.
     pub base: Option<Base>,
+}
+
+/// What a fetched commit is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The earlier commit.
+    pub base: CommitId,
+    /// The watched paths.
+    pub paths: PathFilter,
 }
 
 /// A commit that is there with its whole tree, so that the host sends only the difference.

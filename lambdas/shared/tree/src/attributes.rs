@@ -19,8 +19,8 @@ use std::sync::Arc;
 use domain::limits::TreeLimits;
 use git2::{Odb, Oid, Repository};
 
+use crate::entry::{Content, Entry};
 use crate::error::Error;
-use crate::list::{Content, Entry};
 use crate::repository::unreadable;
 use budget::Budget;
 pub use export_ignore::ExportIgnoreFilter;

@@ -3,8 +3,8 @@
 use git2::Repository;
 
 use crate::attributes::Attributes;
+use crate::entry::{Content, Entry};
 use crate::error::Error;
-use crate::list::{Content, Entry};
 use crate::pointer::{POINTER_BYTES, Pointer};
 use crate::repository::unreadable;
 

@@ -2,6 +2,7 @@
 //! checked to stay within the folder that it is unpacked into, and the work is bounded.
 
 mod attributes;
+mod entry;
 mod error;
 mod fold;
 mod lfs;
@@ -13,10 +14,11 @@ mod pointer;
 mod repository;
 
 pub use attributes::{Attributes, ExportIgnoreFilter, PathAttributes, State};
+pub use entry::{Content, Entry};
 pub use error::Error;
 pub use fold::begins_with;
 pub use lfs::pointers;
-pub use list::{Content, Entry, Rules, Tree, list};
+pub use list::{Rules, Tree, list};
 pub use pointer::{LfsOid, POINTER_BYTES, Pointer};
 pub use repository::{check_blob, open, pack_path, unreadable};
 

@@ -6,10 +6,10 @@
 use domain::source::Symlinks;
 use git2::{Odb, Oid};
 
+use crate::entry::{Content, Entry};
 use crate::error::Error;
 use crate::fold::{self, Key, ROOT};
 use crate::links::Links;
-use crate::list::{Content, Entry};
 use crate::lossy;
 use crate::repository::{check_blob, unreadable};
 

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use crate::entry::{Content, Entry};
 use crate::error::Error;
 use crate::fold::{self, Key, Keys, ROOT};
-use crate::list::{Content, Entry};
 use crate::lossy;
 
 /// The symbolic links of a tree, by the keys of their paths.

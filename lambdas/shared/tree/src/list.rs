@@ -6,6 +6,7 @@ use domain::limits::TreeLimits;
 use domain::source::Symlinks;
 use git2::{ObjectType, Oid, Repository};
 
+use crate::entry::{Content, Entry};
 use crate::error::Error;
 use crate::fold::{Key, Keys, ROOT};
 use crate::links::Links;
@@ -14,37 +15,6 @@ use crate::{link, lossy, name};
 
 /// The most paths that warnings name. The others are only counted.
 const MAX_WARNINGS: usize = 10;
-
-/// One entry of the tree.
-#[derive(Debug)]
-pub struct Entry {
-    /// The path from the root, with `/` between its parts. A folder's path ends with `/`.
-    pub path: Vec<u8>,
-    /// The content.
-    pub content: Content,
-}
-
-/// The content of an entry.
-#[derive(Debug)]
-pub enum Content {
-    /// A file.
-    File {
-        /// The file's content.
-        blob: Oid,
-        /// Whether the file is executable.
-        executable: bool,
-    },
-    /// A symbolic link.
-    Symlink {
-        /// The link's target.
-        blob: Oid,
-    },
-    /// A submodule.
-    Submodule {
-        /// The commit that the tree records.
-        commit: Oid,
-    },
-}
 
 /// A tree.
 #[derive(Debug)]

@@ -12,8 +12,10 @@ pub mod gitea;
 pub mod github;
 pub mod gitlab;
 pub mod gogs;
+mod mac;
 mod proof;
 mod push_hook;
+mod refusal;
 mod request;
 mod secret;
 pub mod standard;
@@ -23,10 +25,11 @@ use std::collections::HashSet;
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
 
-pub use proof::{Proof, Refusal};
+pub use proof::Proof;
 #[cfg(feature = "samples")]
 pub use push_hook::sample;
 pub use push_hook::{Commit, Person, PushHook};
+pub use refusal::Refusal;
 pub use request::Request;
 pub use secret::WebhookSecret;
 

@@ -9,7 +9,8 @@ use http::HeaderMap;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::proof::{Refusal, hmac};
+use crate::mac::hmac;
+use crate::refusal::Refusal;
 use crate::text;
 
 /// The header with the id of a delivery, which stays the same when it is sent again.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::paths::PathFilter;
 use proptest::prelude::*;
 use testkit::git;
 
