@@ -1,7 +1,8 @@
 //! Closes a deployment: writes how it ended, and for a release what a later rollback finds.
 
 use audit::DeploymentTrail;
-use delivery::contract::{ClosedDeployment, Envelope, RecordInput};
+use delivery::closed::ClosedDeployment;
+use delivery::contract::{Envelope, RecordInput};
 use delivery::deployment::{Cause, Deployment};
 use delivery::event::{DeploymentEvent, DeploymentFailed};
 use delivery::slot::{Release, SlotKey};

@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
 use domain::execution::Execution;
-use domain::flow::Payload;
 use domain::git::{CommitId, ObjectId, RefName, RepositoryPath};
 use domain::push::PushId;
 use serde::{Deserialize, Serialize};
@@ -13,8 +11,6 @@ use serde::{Deserialize, Serialize};
 use crate::application::ApplicationSettings;
 use crate::artifact::{Artifact, SourceZip};
 use crate::deployment::{Deployment, DeploymentId};
-use crate::event::{DeploymentEvent, DeploymentRequested, DeploymentRetried};
-use crate::state::{DeploymentState, DeploymentStatus};
 
 /// A state of the workflow that calls a function. Its name is the state's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,40 +68,6 @@ pub struct Envelope<T> {
     pub attempt: u32,
     /// The stage's own input.
     pub input: T,
-}
-
-impl<T: Sync> Payload for Envelope<T> {
-    type Flow = Deployment;
-
-    fn id(&self) -> DeploymentId {
-        self.deployment.id()
-    }
-
-    fn execution(&self) -> &Execution {
-        &self.execution
-    }
-
-    fn attempt(&self) -> u32 {
-        self.attempt
-    }
-
-    /// The first execution begins the trail, in whatever stage. Another one takes over a failed deployment in its first
-    /// stage.
-    fn opening_event(&self, stage: Stage, state: Option<&DeploymentState>) -> Option<DeploymentEvent> {
-        let execution = &self.execution;
-        match state {
-            None => Some(DeploymentEvent::DeploymentRequested(DeploymentRequested {
-                deployment: self.deployment.clone(),
-                execution: execution.clone(),
-            })),
-            Some(state) if stage == Stage::Admit && state.may_be_retried_by(&execution.id) => {
-                Some(DeploymentEvent::DeploymentRetried(DeploymentRetried {
-                    execution: execution.clone(),
-                }))
-            }
-            Some(_) => None,
-        }
-    }
 }
 
 /// The input of `Admit`.
@@ -544,33 +506,4 @@ pub struct DeploymentFailure {
     pub cause: String,
     /// Whether production is as it was before the deployment. If not, the cause says what is left.
     pub clean: bool,
-}
-
-/// The output of `Record`, which is a summary of the deployment, and the detail of the EventBridge event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClosedDeployment {
-    /// The deployment.
-    pub deployment_id: DeploymentId,
-    /// The environment.
-    pub environment: String,
-    /// The application.
-    pub application: String,
-    /// How the deployment ended.
-    pub status: DeploymentStatus,
-    /// The push that was deployed.
-    pub push_id: Option<PushId>,
-    /// The commit that was deployed.
-    pub commit: Option<CommitId>,
-    /// The deployment of the release that was live again, if this one was a rollback.
-    pub rollback_to: Option<DeploymentId>,
-    /// Why the deployment was ignored or superseded.
-    pub reason: Option<String>,
-    /// The failure, if the execution failed.
-    pub failure: Option<DeploymentFailure>,
-    /// What to do about the failure.
-    pub remedy: Option<String>,
-    /// How long it took, in seconds.
-    pub seconds: u64,
-    /// When it was closed.
-    pub closed_at: DateTime<Utc>,
 }

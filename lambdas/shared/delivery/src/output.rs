@@ -3,9 +3,10 @@
 use domain::flow::StageOutput;
 
 use crate::artifact::Artifact;
+use crate::closed::ClosedDeployment;
 use crate::contract::{
-    Abandoned, Acquired, Admitted, Applied, BuildProgress, ClosedDeployment, Executed, Planned, Restored,
-    StartedBuild, StartedPlan,
+    Abandoned, Acquired, Admitted, Applied, BuildProgress, Executed, Planned, Restored, StartedBuild,
+    StartedPlan,
 };
 use crate::deployment::Deployment;
 use crate::event::DeploymentEvent;

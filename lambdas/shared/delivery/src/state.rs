@@ -5,18 +5,19 @@ use std::fmt::Display;
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::aggregate::{Aggregate, IllegalTransition, RecordedEvent};
 use domain::digest::Digest;
-use domain::flow::{AttemptFailed, Flow};
+use domain::execution::Execution;
+use domain::flow::{AttemptFailed, Flow, Payload};
 use domain::index::{Index, IndexKey};
 use domain::push::PushId;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::Artifact;
 use crate::contract::{
-    Applied, Decision, IgnoredDeployment, Planned, Released, Request, Stage, StartedBuild,
+    Applied, Decision, Envelope, IgnoredDeployment, Planned, Released, Request, Stage, StartedBuild,
     SupersededDeployment,
 };
 use crate::deployment::{Cause, Deployment, DeploymentId};
-use crate::event::{DeploymentEvent, DeploymentFailed, DeploymentRequested};
+use crate::event::{DeploymentEvent, DeploymentFailed, DeploymentRequested, DeploymentRetried};
 
 /// How far a deployment is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -207,6 +208,40 @@ impl Flow for Deployment {
     /// `Record` records failures, and `Release` looks for itself who has the environment.
     fn runs_when_over(stage: Stage) -> bool {
         matches!(stage, Stage::Record | Stage::Release)
+    }
+}
+
+impl<T: Sync> Payload for Envelope<T> {
+    type Flow = Deployment;
+
+    fn id(&self) -> DeploymentId {
+        self.deployment.id()
+    }
+
+    fn execution(&self) -> &Execution {
+        &self.execution
+    }
+
+    fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The first execution begins the trail, in whatever stage. Another one takes over a failed deployment in its first
+    /// stage.
+    fn opening_event(&self, stage: Stage, state: Option<&DeploymentState>) -> Option<DeploymentEvent> {
+        let execution = &self.execution;
+        match state {
+            None => Some(DeploymentEvent::DeploymentRequested(DeploymentRequested {
+                deployment: self.deployment.clone(),
+                execution: execution.clone(),
+            })),
+            Some(state) if stage == Stage::Admit && state.may_be_retried_by(&execution.id) => {
+                Some(DeploymentEvent::DeploymentRetried(DeploymentRetried {
+                    execution: execution.clone(),
+                }))
+            }
+            Some(_) => None,
+        }
     }
 }
 

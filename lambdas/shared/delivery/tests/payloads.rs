@@ -7,10 +7,11 @@
 )]
 
 use delivery::artifact::Artifact;
+use delivery::closed::ClosedDeployment;
 use delivery::contract::{
     Abandoned, Acquired, AdmitInput, Admitted, Applied, ApproveInput, BuildInput, BuildProgress, BuiltInput,
-    ClosedDeployment, Decision, Envelope, Executed, PlanInput, Planned, PlannedInput, QueueInput, Queued,
-    RecordInput, Restored, Stage, StartedBuild, StartedPlan, Tracked,
+    Decision, Envelope, Executed, PlanInput, Planned, PlannedInput, QueueInput, Queued, RecordInput,
+    Restored, Stage, StartedBuild, StartedPlan, Tracked,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;

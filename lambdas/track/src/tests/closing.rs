@@ -1,7 +1,8 @@
 //! How deployments end.
 
 use audit::DeploymentTrail;
-use delivery::contract::{ClosedDeployment, Stage};
+use delivery::closed::ClosedDeployment;
+use delivery::contract::Stage;
 use delivery::state::DeploymentStatus;
 use domain::error::Code;
 use serde_json::{Value, json};
