@@ -42,7 +42,7 @@ mod watch;
 
 use chrono::Utc;
 use domain::contract::{
-    Archive, Deliver, Envelope, FetchInput, FetchedCommit, PackageInput, RecordInput, UploadInput,
+    Archive, Deliver, Envelope, FetchInput, FetchedCommit, FetchedInput, RecordInput, UploadInput,
     ValidateInput,
 };
 use domain::execution::Execution;
@@ -788,7 +788,7 @@ impl Calls {
     }
 
     fn package(&self, deliver: &Deliver, fetched: &FetchedCommit) -> Value {
-        self.envelope(PackageInput {
+        self.envelope(FetchedInput {
             deliver: deliver.clone(),
             fetched: fetched.clone(),
         })

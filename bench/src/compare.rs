@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use aws::staging::FolderStaging;
-use domain::contract::{Archive, Deliver, Envelope, FetchInput, FetchedCommit, PackageInput};
+use domain::contract::{Archive, Deliver, Envelope, FetchInput, FetchedCommit, FetchedInput};
 use domain::push::Push;
 use domain::samples;
 use git_host::GitHost;
@@ -138,7 +138,7 @@ impl Bench {
         peers::ignore_attributes(&clone_folder)?;
 
         step("package");
-        let input = PackageInput { deliver, fetched };
+        let input = FetchedInput { deliver, fetched };
         let (archive, package) = self.stage::<_, Archive>(Stage::Package, input, &staging)?;
         let zip = FolderStaging::new(staging).path(&archive.object.key);
         step("git archive");

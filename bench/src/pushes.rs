@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use domain::contract::{Archive, BaseUse, Deliver, FetchInput, FetchedCommit, PackageInput};
+use domain::contract::{Archive, BaseUse, Deliver, FetchInput, FetchedCommit, FetchedInput};
 use domain::push::Push;
 use domain::samples;
 use git_host::GitHost;
@@ -188,7 +188,7 @@ impl Replay {
             deliver: self.deliver.clone(),
         };
         let (fetched, fetch) = self.stage::<_, FetchedCommit>(Stage::Fetch, push, input, last, staging)?;
-        let input = PackageInput {
+        let input = FetchedInput {
             deliver: self.deliver.clone(),
             fetched: fetched.clone(),
         };

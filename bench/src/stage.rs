@@ -9,7 +9,7 @@ use std::sync::Arc;
 use audit::{AuditError, EventStore as _, MemoryTrail, PushTrail as _};
 use aws::secrets::{SecretError, Secrets};
 use aws::staging::FolderStaging;
-use domain::contract::{Archive, Deliver, Envelope, FetchInput, FetchedCommit, PackageInput};
+use domain::contract::{Archive, Deliver, Envelope, FetchInput, FetchedCommit, FetchedInput};
 use domain::event::PushEvent;
 use domain::flow::StageOutput;
 use domain::order::DeliveredPush;
@@ -139,7 +139,7 @@ pub fn run(args: &StageArgs) -> Result<(), Error> {
             write_result::<FetchedCommit>(args, fetched.map_err(|error| failed(error.into()))?)
         }
         Stage::Package => {
-            let envelope: Envelope<PackageInput> = read(&args.envelope)?;
+            let envelope: Envelope<FetchedInput> = read(&args.envelope)?;
             let deps = package::Deps {
                 staging: &staging,
                 progress: ProgressReporter::silent(),

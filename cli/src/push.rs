@@ -15,7 +15,7 @@ use aws_sdk_s3::config::ProvideCredentials as _;
 use chrono::Utc;
 use credentials::{GitSecretJson, Issuer};
 use domain::contract::{
-    Archive, Delivered, Envelope, FetchInput, Ignored, PackageInput, RecordInput, Stage, Superseded,
+    Archive, Delivered, Envelope, FetchInput, FetchedInput, Ignored, RecordInput, Stage, Superseded,
     UploadInput, Uploaded, ValidateInput, Validated,
 };
 use domain::destination::{KeyTemplate, staging_key};
@@ -225,7 +225,7 @@ impl Run {
                 fetch::handle(&deps, envelope).await
             })
             .await?;
-        let input = PackageInput {
+        let input = FetchedInput {
             deliver: deliver.clone(),
             fetched: fetched.clone(),
         };

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use aws::staging::FolderStaging;
-use domain::contract::{Deliver, Envelope, FetchedCommit, PackageInput, StagedObject};
+use domain::contract::{Deliver, Envelope, FetchedCommit, FetchedInput, StagedObject};
 use domain::destination::staging_key;
 use domain::push::Push;
 use domain::samples;
@@ -94,7 +94,7 @@ fn objects(repository: &Repository, kind: ObjectType) -> Vec<Oid> {
     objects
 }
 
-fn envelope(commit: Oid, tree: Oid, options: Options) -> Envelope<PackageInput> {
+fn envelope(commit: Oid, tree: Oid, options: Options) -> Envelope<FetchedInput> {
     let push = Push {
         after: Some(commit.to_string().parse().expect("an id")),
         ..samples::push("d", "refs/heads/main")
@@ -105,7 +105,7 @@ fn envelope(commit: Oid, tree: Oid, options: Options) -> Envelope<PackageInput> 
         version_id: None,
         sha256: None,
     };
-    let input = PackageInput {
+    let input = FetchedInput {
         deliver: Deliver {
             options,
             ..samples::deliver()
@@ -123,7 +123,7 @@ fn envelope(commit: Oid, tree: Oid, options: Options) -> Envelope<PackageInput> 
 }
 
 /// Packages the pack, and checks that the zip has the blobs of the commit, if nothing is converted.
-fn package(repository: &Repository, name: &str, envelope: &Envelope<PackageInput>, folder: &Path) {
+fn package(repository: &Repository, name: &str, envelope: &Envelope<FetchedInput>, folder: &Path) {
     let staging = FolderStaging::new(folder.join("staging"));
     let mut envelope = envelope.clone();
     let fetched = &mut envelope.input.fetched;
@@ -164,6 +164,6 @@ fn package(repository: &Repository, name: &str, envelope: &Envelope<PackageInput
     }
 }
 
-fn oid(envelope: &Envelope<PackageInput>) -> Oid {
+fn oid(envelope: &Envelope<FetchedInput>) -> Oid {
     Oid::from_str(envelope.input.fetched.tree.as_str()).expect("an id")
 }

@@ -8,8 +8,8 @@ use delivery::application::ApplicationSettings;
 use delivery::contract::{AdmitInput, Tracked};
 use delivery::deployment::Cause;
 use domain::contract::{
-    Envelope, ExpireInput, FetchInput, FindRefInput, KeepInput, PackageInput, RecordInput, ReportInput,
-    StagedObject, UploadInput, ValidateInput,
+    Envelope, ExpireInput, FetchInput, FetchedInput, FindRefInput, RecordInput, ReportInput, StagedObject,
+    UploadInput, ValidateInput,
 };
 use domain::push::Push;
 use local_aws::application::{DELIVERY, PUSH_CODE};
@@ -189,7 +189,7 @@ fn every_function_has_an_event_that_it_can_read() {
     assert_eq!(hook["after"], push.after.as_ref().unwrap().as_str());
 
     let fetch: Envelope<FetchInput> = event("fetch");
-    let package: Envelope<PackageInput> = event("package");
+    let package: Envelope<FetchedInput> = event("package");
     let upload: Envelope<UploadInput> = event("upload");
     let record: Envelope<RecordInput> = event("record");
     let report: Envelope<ReportInput> = event("report");
@@ -328,12 +328,11 @@ fn every_stage_is_called_with_just_what_it_reads() {
         Some(serde_json::to_value(envelope).unwrap())
     }
     let read_by = |name: &str, function: &str| match (name, function) {
-        ("Keep", _) => read_as::<KeepInput>,
+        ("Keep", _) | (_, "Package") => read_as::<FetchedInput>,
         ("FindRef", _) => read_as::<FindRefInput>,
         ("Expire", _) => read_as::<ExpireInput>,
         (_, "Validate") => read_as::<ValidateInput>,
         (_, "Fetch") => read_as::<FetchInput>,
-        (_, "Package") => read_as::<PackageInput>,
         (_, "Upload") => read_as::<UploadInput>,
         (_, "Record") => read_as::<RecordInput>,
         (_, "Report") => read_as::<ReportInput>,

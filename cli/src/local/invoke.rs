@@ -5,7 +5,7 @@ use std::io::Write;
 use chrono::Utc;
 use clap::ValueEnum;
 use domain::contract::{
-    Archive, Deliver, Envelope, FetchInput, FetchedCommit, PackageInput, RecordInput, ReportInput, Stage,
+    Archive, Deliver, Envelope, FetchInput, FetchedCommit, FetchedInput, RecordInput, ReportInput, Stage,
     UploadInput, ValidateInput,
 };
 use domain::execution::Execution;
@@ -205,7 +205,7 @@ impl<'a> Run<'a> {
             return Ok(answer);
         }
         let fetched: FetchedCommit = read(Stage::Fetch, answer)?;
-        let input = PackageInput {
+        let input = FetchedInput {
             deliver: deliver.clone(),
             fetched: fetched.clone(),
         };

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use domain::contract::{Envelope, FetchedCommit, PackageInput};
+use domain::contract::{Envelope, FetchedCommit, FetchedInput};
 use domain::push::Push;
 use git2::{Index, Oid, PackBuilderStage, Repository, Sort};
 use reporter::ProgressReporter;
@@ -21,7 +21,7 @@ const WINDOW_BYTES: i64 = 256 << 20;
 /// Makes the files of the `.git` folder in `folder`, and returns their entries.
 pub fn entries(
     repository: &Repository,
-    envelope: &Envelope<PackageInput>,
+    envelope: &Envelope<FetchedInput>,
     folder: &Path,
     progress: &ProgressReporter<Progress>,
 ) -> Result<Vec<ZipEntry>, Error> {

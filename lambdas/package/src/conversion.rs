@@ -17,7 +17,7 @@ mod warnings;
 
 use std::sync::{Mutex, PoisonError};
 
-use domain::contract::{Envelope, PackageInput};
+use domain::contract::{Envelope, FetchedInput};
 use git2::{Oid, Repository};
 use tree::Attributes;
 
@@ -58,7 +58,7 @@ impl Converter {
     /// Sets the conversion of each file, which is given by its path.
     pub fn plan<'a>(
         repository: &Repository,
-        envelope: &Envelope<PackageInput>,
+        envelope: &Envelope<FetchedInput>,
         attributes: &Attributes,
         submodules: &[Vec<u8>],
         files: impl IntoIterator<Item = (&'a [u8], &'a mut Option<Conversion>)>,

@@ -28,7 +28,7 @@ use aws::failure::chain;
 use aws::staging::{Staging, StorageError};
 use chrono::{DateTime, Utc};
 use domain::contract::{
-    Archive, BaseUse, BaseZip, Envelope, FetchedCommit, FetchedSubmodule, PackageInput, StagedObject,
+    Archive, BaseUse, BaseZip, Envelope, FetchedCommit, FetchedInput, FetchedSubmodule, StagedObject,
 };
 use domain::destination::{base_key, lfs_key, staging_key};
 use domain::limits::ArchiveLimits;
@@ -70,7 +70,7 @@ pub struct Deps<'a, A> {
 /// Returns an [`Error`] if the commit cannot be packaged.
 pub async fn handle(
     deps: &Deps<'_, impl Staging>,
-    envelope: &Envelope<PackageInput>,
+    envelope: &Envelope<FetchedInput>,
 ) -> Result<Archive, Error> {
     let fetched = &envelope.input.fetched;
     deps.progress.begin();
@@ -133,7 +133,7 @@ pub async fn handle(
 /// Opens the zip of the base, or returns `None` if there is none or it cannot be used.
 async fn open_earlier(
     staging: &impl Staging,
-    input: &PackageInput,
+    input: &FetchedInput,
     folder: &Path,
 ) -> Result<Option<Earlier>, Error> {
     let Some(base) = input.fetched.base.as_ref().and_then(BaseUse::used) else {

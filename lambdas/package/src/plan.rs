@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use domain::contract::{Envelope, FetchedSubmodule, PackageInput};
+use domain::contract::{Envelope, FetchedInput, FetchedSubmodule};
 use domain::git::ObjectId;
 use git2::{Oid, Repository};
 use reporter::ProgressReporter;
@@ -29,7 +29,7 @@ pub struct Plan {
 
 /// Plans the zip of a push whose packs are in `folder/repository.git`. Writes the files that it makes into `folder`.
 pub fn plan(
-    envelope: &Envelope<PackageInput>,
+    envelope: &Envelope<FetchedInput>,
     folder: &Path,
     progress: &ProgressReporter<Progress>,
 ) -> Result<Plan, Error> {

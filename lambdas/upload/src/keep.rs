@@ -5,7 +5,7 @@
 
 use audit::{DestinationRecord, PushTrail, RefKey};
 use aws::destination::DestinationStore;
-use domain::contract::{Envelope, IgnoreReason, Ignored, KeepInput, Uploaded};
+use domain::contract::{Envelope, FetchedInput, IgnoreReason, Ignored, Uploaded};
 use domain::order::{self, DeliveredPush, Known, Verdict};
 
 use crate::{Error, as_holder, check_in_charge, metadata};
@@ -18,7 +18,7 @@ use crate::{Error, as_holder, check_in_charge, metadata};
 pub async fn keep(
     trail: &impl PushTrail,
     store: &impl DestinationStore,
-    envelope: &Envelope<KeepInput>,
+    envelope: &Envelope<FetchedInput>,
 ) -> Result<Uploaded, Error> {
     as_holder(trail, &envelope.input.deliver.destination, async |record| {
         decide(trail, store, envelope, record).await
@@ -29,7 +29,7 @@ pub async fn keep(
 async fn decide(
     trail: &impl PushTrail,
     store: &impl DestinationStore,
-    envelope: &Envelope<KeepInput>,
+    envelope: &Envelope<FetchedInput>,
     record: &mut DestinationRecord,
 ) -> Result<Uploaded, Error> {
     let (push, input) = (&envelope.push, &envelope.input);

@@ -4,7 +4,7 @@ use attestation::KmsSigner;
 use audit::DynamoTrail;
 use aws::destination::S3Destination;
 use aws::{settings, telemetry};
-use domain::contract::{Envelope, ExpireInput, KeepInput, Stage, UploadInput};
+use domain::contract::{Envelope, ExpireInput, FetchedInput, Stage, UploadInput};
 use workflow::Call;
 
 #[tokio::main]
@@ -33,7 +33,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             let work = async |envelope: &Envelope<UploadInput>| upload::handle(&deps, envelope).await;
             call.run(Stage::Upload, &trail, work).await
         } else {
-            let work = async |envelope: &Envelope<KeepInput>| upload::keep(&trail, &store, envelope).await;
+            let work = async |envelope: &Envelope<FetchedInput>| upload::keep(&trail, &store, envelope).await;
             call.run(Stage::Keep, &trail, work).await
         }
     })

@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::closed::Closed;
 use domain::contract::{
-    Archive, Deliver, Envelope, Expire, ExpireInput, Failure, FetchInput, FetchedCommit, FindRefInput,
-    FoundRef, KeepInput, PackageInput, RecordInput, UploadInput, ValidateInput, Validated,
+    Archive, Deliver, Envelope, Expire, ExpireInput, Failure, FetchInput, FetchedCommit, FetchedInput,
+    FindRefInput, FoundRef, RecordInput, UploadInput, ValidateInput, Validated,
 };
 use domain::execution::Execution;
 use domain::push::{Push, PushId};
@@ -425,7 +425,7 @@ impl<'a> Run<'a> {
 
     async fn package(&self, state: &str) -> Result<Archive, Caught> {
         let work = async |attempt| {
-            let input = PackageInput {
+            let input = FetchedInput {
                 deliver: self.at.deliver.clone().ok_or_else(runtime)?,
                 fetched: self.at.fetched.clone().ok_or_else(runtime)?,
             };
@@ -473,7 +473,7 @@ impl<'a> Run<'a> {
 
     async fn keep(&self, state: &str) -> Result<(), Caught> {
         let work = async |attempt| {
-            let input = KeepInput {
+            let input = FetchedInput {
                 deliver: self.at.deliver.clone().ok_or_else(runtime)?,
                 fetched: self.at.fetched.clone().ok_or_else(runtime)?,
             };

@@ -11,8 +11,8 @@ use aws::secrets::{SecretCache, SecretError, Secrets};
 use aws::staging::{Staging, StorageError};
 use domain::closed::Closed;
 use domain::contract::{
-    Archive, Author, Envelope, ExpireInput, Expiry, FetchInput, FetchedCommit, FindRefInput, FoundRef,
-    KeepInput, PackageInput, RecordInput, Stage, UploadInput, Uploaded, ValidateInput, Validated,
+    Archive, Author, Envelope, ExpireInput, Expiry, FetchInput, FetchedCommit, FetchedInput, FindRefInput,
+    FoundRef, RecordInput, Stage, UploadInput, Uploaded, ValidateInput, Validated,
 };
 use domain::error::{Code, Coded};
 use domain::flow::StageOutput;
@@ -193,7 +193,7 @@ impl World {
         })
     }
 
-    async fn package(&self, envelope: &Envelope<PackageInput>) -> Result<Archive, WorkError> {
+    async fn package(&self, envelope: &Envelope<FetchedInput>) -> Result<Archive, WorkError> {
         let (push, input) = (&envelope.push, &envelope.input);
         self.staging.load(&input.fetched.pack, &self.workspace).await?;
         let pack = std::fs::read_to_string(&self.workspace).map_err(|_| WorkError::Pack)?;
@@ -299,7 +299,7 @@ impl Simulation {
     }
 
     /// Calls `Package`.
-    pub fn package(&self, envelope: Envelope<PackageInput>) -> Invocation<Archive> {
+    pub fn package(&self, envelope: Envelope<FetchedInput>) -> Invocation<Archive> {
         self.stage(Stage::Package, WORK_SECONDS, envelope, async |world, envelope| {
             world.package(envelope).await
         })
@@ -333,7 +333,7 @@ impl Simulation {
     }
 
     /// Calls `Keep`.
-    pub fn keep(&self, envelope: Envelope<KeepInput>) -> Invocation<Uploaded> {
+    pub fn keep(&self, envelope: Envelope<FetchedInput>) -> Invocation<Uploaded> {
         self.stage(Stage::Keep, WORK_SECONDS, envelope, async |world, envelope| {
             upload::keep(&*world.trail, &world.store, envelope).await
         })

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use aws::staging::FolderStaging;
 use domain::contract::{
-    Archive, Base, BaseUse, BaseZip, Deliver, FetchedCommit, FetchedSubmodule, PackageInput, StagedObject,
+    Archive, Base, BaseUse, BaseZip, Deliver, FetchedCommit, FetchedInput, FetchedSubmodule, StagedObject,
 };
 use domain::destination::{base_key, lfs_key, staging_key};
 use domain::push::Push;
@@ -214,7 +214,7 @@ impl Scene {
             index: index.clone(),
             base: None,
         });
-        let input = PackageInput {
+        let input = FetchedInput {
             deliver: Deliver {
                 options,
                 ..samples::deliver()

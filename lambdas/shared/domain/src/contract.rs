@@ -462,12 +462,12 @@ pub struct FoundVersion {
     pub archive: Archive,
 }
 
-/// The input of `Package`.
+/// The input of `Package` and `Keep`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PackageInput {
+pub struct FetchedInput {
     /// The output of `Validate`.
     pub deliver: Deliver,
-    /// The output of `Fetch`.
+    /// The output of `Fetch`, by which `Keep` is called if nothing that concerns the destination has changed.
     pub fetched: FetchedCommit,
 }
 
@@ -500,15 +500,6 @@ pub struct UploadInput {
     pub fetched: FetchedCommit,
     /// The output of `Package`, or that of `FindVersion`.
     pub archive: Archive,
-}
-
-/// The input of `Keep`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeepInput {
-    /// The output of `Validate`.
-    pub deliver: Deliver,
-    /// The output of `Fetch`, by which nothing that concerns the destination has changed.
-    pub fetched: FetchedCommit,
 }
 
 /// The output of `Upload`, and that of `Keep`, which delivers nothing.

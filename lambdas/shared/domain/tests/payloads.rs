@@ -9,9 +9,9 @@
 
 use domain::closed::Closed;
 use domain::contract::{
-    Archive, Deliver, Envelope, ExpireInput, Expiry, FetchInput, FetchedCommit, FindRefInput, FoundRef,
-    FoundVersion, KeepInput, PackageInput, RecordInput, ReportInput, Reported, Stage, UploadInput, Uploaded,
-    ValidateInput, Validated,
+    Archive, Deliver, Envelope, ExpireInput, Expiry, FetchInput, FetchedCommit, FetchedInput, FindRefInput,
+    FoundRef, FoundVersion, RecordInput, ReportInput, Reported, Stage, UploadInput, Uploaded, ValidateInput,
+    Validated,
 };
 use domain::push::Push;
 use serde::Serialize;
@@ -180,7 +180,7 @@ fn the_input_and_the_outputs_of_every_stage_are_read_as_the_first_version_wrote_
                 check_outputs::<FoundVersion>([found]);
             }
             Stage::Package => {
-                check_input::<PackageInput>(&json!({"deliver": deliver(), "fetched": fetched()}));
+                check_input::<FetchedInput>(&json!({"deliver": deliver(), "fetched": fetched()}));
                 check_outputs::<Archive>([archive()]);
             }
             Stage::Upload => {
@@ -192,7 +192,7 @@ fn the_input_and_the_outputs_of_every_stage_are_read_as_the_first_version_wrote_
             Stage::Keep => {
                 let mut fetched = fetched();
                 fetched["unchanged_since"] = json!(PUSH_ID);
-                check_input::<KeepInput>(&json!({"deliver": deliver(), "fetched": fetched}));
+                check_input::<FetchedInput>(&json!({"deliver": deliver(), "fetched": fetched}));
                 check_outputs::<Uploaded>(uploaded());
             }
             Stage::FindRef => {

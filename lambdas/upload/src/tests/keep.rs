@@ -1,6 +1,6 @@
 //! Pushes that change nothing that concerns the destination, whose zip stays.
 
-use domain::contract::KeepInput;
+use domain::contract::FetchedInput;
 use domain::push::{Push, PushId};
 
 use super::scene::{Scene, delivered_push, destination, envelope, object_id, push};
@@ -8,7 +8,7 @@ use super::store::Step::Head;
 use super::*;
 
 /// Returns what `Keep` is called with for a push that was compared with the push `since`.
-fn keep_envelope(push: Push, sequence: u64, since: PushId) -> Envelope<KeepInput> {
+fn keep_envelope(push: Push, sequence: u64, since: PushId) -> Envelope<FetchedInput> {
     let mut upload = envelope(push, sequence);
     upload.input.fetched.unchanged_since = Some(since);
     upload.input.deliver.paths = vec!["services/api/**".to_owned(), "shared/**".to_owned()];
@@ -16,14 +16,14 @@ fn keep_envelope(push: Push, sequence: u64, since: PushId) -> Envelope<KeepInput
         push: upload.push,
         execution: upload.execution,
         attempt: 0,
-        input: KeepInput {
+        input: FetchedInput {
             deliver: upload.input.deliver,
             fetched: upload.input.fetched,
         },
     }
 }
 
-async fn keep(scene: &Scene, envelope: &Envelope<KeepInput>) -> Result<Uploaded, Error> {
+async fn keep(scene: &Scene, envelope: &Envelope<FetchedInput>) -> Result<Uploaded, Error> {
     crate::keep(&scene.trail, &scene.store, envelope).await
 }
 
@@ -35,7 +35,7 @@ fn assert_ignored(kept: Result<Uploaded, Error>) {
 }
 
 /// A scene in which the push `a` was delivered, and a push `b` that changes nothing since.
-async fn delivered() -> (Scene, Envelope<UploadInput>, Envelope<KeepInput>) {
+async fn delivered() -> (Scene, Envelope<UploadInput>, Envelope<FetchedInput>) {
     let scene = Scene::default();
     let first = envelope(push("d1", None, Some('a')), 1);
     scene.deliver(&first).await;
@@ -106,7 +106,7 @@ async fn an_unchanged_push_that_comes_late_is_superseded() {
 
 #[tokio::test(start_paused = true)]
 async fn a_push_that_was_compared_with_another_zip_is_delivered_after_all() {
-    let assert_outdated = async |scene: &Scene, unchanged: &Envelope<KeepInput>| {
+    let assert_outdated = async |scene: &Scene, unchanged: &Envelope<FetchedInput>| {
         let before = scene.last().await;
         let error = keep(scene, unchanged).await.unwrap_err();
         assert_eq!(error.code(), Code::ComparisonOutdated);
