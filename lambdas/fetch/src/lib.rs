@@ -205,7 +205,7 @@ async fn fetch(
         author: fetched.author,
         committed_at: fetched.committed_at,
         subject: fetched.subject,
-        url: url.to_string(),
+        url: Some(url.clone()),
         ref_now: fetched.ref_now,
         unchanged_since: compared_with.filter(|_| is_unchanged(secret, fetched.difference.as_ref())),
         pack,
