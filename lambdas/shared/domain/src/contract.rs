@@ -616,9 +616,7 @@ pub struct RecordInput {
     /// The failure that ended the execution, or `None` if it has not failed.
     #[serde(deserialize_with = "Option::deserialize")]
     pub failure: Option<Failure>,
-    /// How many attempts of states have failed since they were recorded last. An execution that began before they were
-    /// counted says nothing.
-    #[serde(default)]
+    /// How many attempts of states have failed since they were recorded last.
     pub failed_attempts: u32,
 }
 
