@@ -1,19 +1,13 @@
 //! The executions of the state machine: those that the sweep starts, and those whose pushes are open.
 
 use aws::AwsFailure;
+use aws::failure::{Failed, chain};
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionError;
 use aws_sdk_sfn::operation::start_execution::StartExecutionError;
 use aws_sdk_sfn::types::ExecutionStatus;
-
-/// How an execution has ended that did not record its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
-    /// The error's name.
-    pub error: String,
-    /// What happened.
-    pub cause: String,
-}
+use domain::error::Code;
+use workflow::Ended;
 
 /// The executions of the state machine.
 pub trait Executions: Send + Sync {
@@ -67,48 +61,31 @@ impl Executions for StateMachine {
                     .as_service_error()
                     .is_some_and(DescribeExecutionError::is_execution_does_not_exist) =>
             {
-                return Ok(Some(Ended::new(
-                    "ExecutionAborted",
+                return Ok(Some(Ended::aborted(
                     "The execution does not exist any more.",
                     None,
                 )));
             }
             Err(error) => return Err(AwsFailure::new("states:DescribeExecution", &error)),
         };
-        let cause = described.cause.as_deref();
-        Ok(match described.status {
+        let (error, cause) = (described.error.as_deref(), described.cause.as_deref());
+        Ok(match &described.status {
             ExecutionStatus::Running | ExecutionStatus::PendingRedrive => None,
-            ExecutionStatus::TimedOut => {
-                let what = "The execution reached its time limit.";
-                Some(Ended::new("ExecutionTimedOut", what, cause))
+            status => {
+                let ended = Ended::of(status.as_str(), error, cause);
+                // An execution succeeds only after its push is closed, so the trail is older than it.
+                let what = "The execution has ended, and the trail lacks its last events.";
+                Some(ended.unwrap_or_else(|| Ended::aborted(what, cause)))
             }
-            ExecutionStatus::Failed => {
-                let error = described.error.as_deref().unwrap_or("ExecutionFailed");
-                Some(Ended::new(error, "The execution failed.", cause))
-            }
-            ExecutionStatus::Aborted => Some(Ended::new(
-                "ExecutionAborted",
-                "The execution was stopped.",
-                cause,
-            )),
-            // An execution succeeds only after its push is closed, so the trail is older than it.
-            _ => Some(Ended::new(
-                "ExecutionAborted",
-                "The execution has ended, and the trail lacks its last events.",
-                cause,
-            )),
         })
     }
 }
 
-impl Ended {
-    fn new(error: &str, what: &str, cause: Option<&str>) -> Self {
-        Self {
-            error: error.to_owned(),
-            cause: match cause {
-                Some(cause) if !cause.is_empty() => format!("{what} {cause}"),
-                _ => what.to_owned(),
-            },
-        }
-    }
+/// Returns the failure of a call of Step Functions.
+pub fn failed(error: &AwsFailure) -> Failed {
+    let code = match error.transient {
+        true => Code::WorkflowUnavailable,
+        false => Code::WorkflowRefused,
+    };
+    Failed::with_cause(code, &chain(error))
 }

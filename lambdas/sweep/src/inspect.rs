@@ -7,7 +7,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use audit::{AuditError, LastPush, PushTrail, RefKey};
-use aws::AwsFailure;
 use aws::failure::{Failed, chain};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::destination::Destination;
@@ -21,7 +20,7 @@ use remote::ListedRef;
 
 use crate::Deps;
 use crate::destinations::{self, Destinations};
-use crate::executions::Executions;
+use crate::executions::{self, Executions};
 use crate::hosts::Hosts;
 use crate::missed::{self, Listed};
 use crate::report::{DifferingDestination, StartedPush};
@@ -194,7 +193,7 @@ where
                     self.starts_left.fetch_add(1, order);
                     findings.started_before += 1;
                 }
-                Err(error) => findings.failed.push(workflow_failed(&error)),
+                Err(error) => findings.failed.push(executions::failed(&error)),
             }
         }
     }
@@ -292,12 +291,4 @@ where
         let difference = destinations::compare(&last, metadata.as_ref());
         Ok(difference.map(|difference| (difference, last.push_id)))
     }
-}
-
-fn workflow_failed(error: &AwsFailure) -> Failed {
-    let code = match error.transient {
-        true => Code::WorkflowUnavailable,
-        false => Code::WorkflowRefused,
-    };
-    Failed::with_cause(code, &chain(error))
 }

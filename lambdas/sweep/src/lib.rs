@@ -28,7 +28,7 @@ use serde::Deserialize;
 
 pub use aws::sources::{Sources, StoredSource, StoredSources};
 pub use destinations::{Destinations, Difference};
-pub use executions::{Ended, Executions, StateMachine};
+pub use executions::{Executions, StateMachine};
 pub use hosts::{GitHosts, Hosts};
 pub use remote::{ListedRef, transfer_if_asked};
 pub use report::{

@@ -5,10 +5,8 @@
 //! after its execution was started, and a push is in the trail only after its execution has run.)
 
 use audit::{AuditError, EventStore, SortKeys, StateIndex};
-use aws::failure::{Failed, chain};
+use aws::failure::Failed;
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::contract::Failure;
-use domain::error::Code;
 use domain::event::{PushEvent, PushFailed};
 use domain::index::Index;
 use domain::push::Push;
@@ -17,7 +15,7 @@ use domain::state::PushState;
 use futures::future::try_join_all;
 use futures::{StreamExt, stream};
 
-use crate::executions::{Ended, Executions};
+use crate::executions::{self, Executions};
 use crate::report::{Report, SlowPush, StuckPush, Trouble};
 
 /// How far back open pushes are looked for.
@@ -93,24 +91,13 @@ async fn close_one(
         return Ok(None);
     };
     let ended = executions.ended(execution).await;
-    let ended = ended.map_err(|error| {
-        let code = match error.transient {
-            true => Code::WorkflowUnavailable,
-            false => Code::WorkflowRefused,
-        };
-        Failed::with_cause(code, &chain(&error))
-    })?;
-    let Some(Ended { error, cause }) = ended else {
+    let Some(ended) = ended.map_err(|error| executions::failed(&error))? else {
         let is_slow = now - push.received_at >= SLOW;
         return Ok(is_slow.then(|| Finding::Slow(SlowPush::of(push, execution))));
     };
     let failed = PushFailed {
         execution_id: execution.clone(),
-        failure: Failure {
-            stage: "Execution".to_owned(),
-            error: error.clone(),
-            cause: cause.clone(),
-        },
+        failure: ended.clone().failure(),
     };
     // The index may be behind the trail.
     let appended = trail
@@ -128,8 +115,8 @@ async fn close_one(
             repository: push.push.repository.clone(),
             ref_name: push.push.ref_name.clone(),
             execution: execution.clone(),
-            error,
-            cause,
+            error: ended.error,
+            cause: ended.cause,
         })
     }))
 }

@@ -4,8 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests")]
 
 use serde_json::{Value, json};
-use sweep::{Ended, Executions as _, Sources as _, StateMachine, StoredSource, StoredSources};
+use sweep::{Executions as _, Sources as _, StateMachine, StoredSource, StoredSources};
 use testkit::aws::{AwsResponse, Service, json_of, operation};
+use workflow::Ended;
 
 const MACHINE: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:stack-push";
 const EXECUTION: &str = "arn:aws:states:eu-west-1:123456789012:execution:stack-push:8751";

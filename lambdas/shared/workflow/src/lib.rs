@@ -2,6 +2,7 @@
 //! fails with an error code.
 
 mod call;
+mod ended;
 mod serve;
 mod stopped;
 
@@ -15,6 +16,7 @@ use domain::push::Push;
 use serde::Serialize;
 
 pub use call::Call;
+pub use ended::Ended;
 pub use serve::{run, run_with, serve, time_limit, to_json};
 pub use stopped::{StoppedExecution, parse_push};
 

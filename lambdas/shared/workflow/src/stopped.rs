@@ -11,6 +11,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::{Error, Value};
 
+use crate::ended::Ended;
+
 /// The type of the events, by which they differ from inputs of the state machine.
 const DETAIL_TYPE: &str = "Step Functions Execution Status Change";
 
@@ -65,20 +67,9 @@ impl<I: DeserializeOwned> StoppedExecution<I> {
         )?;
         let started_at = DateTime::from_timestamp_millis(detail.start_date)
             .ok_or_else(|| Error::custom("startDate is not a time"))?;
-        let has_failed = detail.status == "FAILED";
-        let (error, what) = match detail.status.as_str() {
-            "ABORTED" => ("ExecutionAborted".to_owned(), "The execution was stopped."),
-            "TIMED_OUT" => (
-                "ExecutionTimedOut".to_owned(),
-                "The execution reached its time limit.",
-            ),
-            "FAILED" => (
-                detail.error.unwrap_or_else(|| "ExecutionFailed".to_owned()),
-                "The execution failed.",
-            ),
-            other => return Err(records_its_end_itself(other)),
-        };
-        let said = detail.cause.filter(|cause| !cause.is_empty());
+        let (error, cause) = (detail.error.as_deref(), detail.cause.as_deref());
+        let ended = Ended::of(&detail.status, error, cause);
+        let ended = ended.ok_or_else(|| records_its_end_itself(&detail.status))?;
         Ok(Some(Self {
             input,
             execution: Execution {
@@ -86,9 +77,9 @@ impl<I: DeserializeOwned> StoppedExecution<I> {
                 started_at,
             },
             redrive_count: detail.redrive_count.unwrap_or_default(),
-            has_failed,
-            error,
-            cause: said.map_or_else(|| what.to_owned(), |said| format!("{what} {said}")),
+            has_failed: detail.status == "FAILED",
+            error: ended.error,
+            cause: ended.cause,
         }))
     }
 }
@@ -108,6 +99,10 @@ pub fn parse_push<T: DeserializeOwned>(
     if stopped.has_failed {
         return Err(records_its_end_itself("FAILED"));
     }
+    let ended = Ended {
+        error: stopped.error,
+        cause: stopped.cause,
+    };
     Ok(Envelope {
         push: stopped.input,
         execution: Execution {
@@ -115,11 +110,7 @@ pub fn parse_push<T: DeserializeOwned>(
             ..stopped.execution
         },
         attempt: 0,
-        input: input(Failure {
-            stage: "Execution".to_owned(),
-            error: stopped.error,
-            cause: stopped.cause,
-        }),
+        input: input(ended.failure()),
     })
 }
 

@@ -13,6 +13,7 @@ use domain::push::PushId;
 use domain::remote_url::RemoteUrl;
 use domain::samples::{self, object_id};
 use serde_json::json;
+use workflow::Ended;
 
 use super::*;
 
