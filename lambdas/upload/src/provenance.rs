@@ -133,10 +133,7 @@ pub fn document(envelope: &Envelope<UploadInput>) -> Result<Vec<u8>, serde_json:
     let mut json = serde_json::to_vec_pretty(&Statement {
         kind: STATEMENT,
         subject: [Resource {
-            uri: format!(
-                "s3://{}/{}",
-                input.deliver.destination.bucket, input.deliver.destination.key
-            ),
+            uri: input.deliver.destination.to_string(),
             digest: ArchiveDigest {
                 sha256: &input.archive.sha256,
             },

@@ -56,14 +56,14 @@ impl Trail {
     /// Returns whether the current task holds the lease of a destination.
     pub fn is_leased_to_caller(&self, destination: &Destination) -> bool {
         lock(&self.leases)
-            .get(&name_of(destination))
+            .get(&destination.to_string())
             .is_some_and(|taken| taken.holder == self.core.turn.id() && taken.until > self.core.now())
     }
 
     /// Returns when the lease of a destination expires, by the real clock of its readers, or `None` if nobody has it.
     fn leased_until(&self, destination: &Destination) -> Option<DateTime<Utc>> {
         let leases = lock(&self.leases);
-        let taken = leases.get(&name_of(destination))?;
+        let taken = leases.get(&destination.to_string())?;
         let left = taken.until.saturating_sub(self.core.now()).as_secs();
         Some(match left {
             0 => Utc::now() - TimeDelta::seconds(1),
@@ -74,7 +74,7 @@ impl Trail {
     /// Remembers who has the lease of a destination, and until when by the simulated clock.
     fn set_lease(&self, destination: &Destination, lease: Option<&Lease>) {
         let mut leases = lock(&self.leases);
-        let name = name_of(destination);
+        let name = destination.to_string();
         match lease {
             Some(lease) => {
                 let seconds = (lease.until - Utc::now()).as_seconds_f64();
@@ -143,10 +143,6 @@ fn is_output(before: &PushState, event: &PushEvent) -> bool {
         | PushEvent::PushFailed(_)
         | PushEvent::CommitStatusSet(_) => false,
     }
-}
-
-fn name_of(destination: &Destination) -> String {
-    format!("{}/{}", destination.bucket, destination.key)
 }
 
 impl EventStore<Push> for Trail {

@@ -71,7 +71,7 @@ pub(super) async fn acquire(
         }
         tokio::time::sleep(backoff(attempt)).await;
     }
-    let destination = format!("s3://{}/{}", destination.bucket, destination.key);
+    let destination = destination.to_string();
     Err(match held_until {
         Some(until) => AuditError::Leased { destination, until },
         None => AuditError::Contended { item: destination },
@@ -97,7 +97,7 @@ pub(super) async fn release(
     match trail.destination(destination).await? {
         Some(there) if there.last == next.last => Ok(()),
         _ => Err(AuditError::Contended {
-            item: format!("s3://{}/{}", destination.bucket, destination.key),
+            item: destination.to_string(),
         }),
     }
 }

@@ -68,10 +68,6 @@ impl<A: Aggregate> MemoryTrail<A> {
     }
 }
 
-fn name_of(destination: &Destination) -> String {
-    format!("{}/{}", destination.bucket, destination.key)
-}
-
 impl<A: Aggregate> EventStore<A> for MemoryTrail<A> {
     async fn events(&self, id: A::Id) -> Result<Vec<RecordedEvent<A::Event>>, AuditError> {
         Ok(self.events_of(id))
@@ -161,7 +157,7 @@ impl PushTrail for MemoryTrail<Push> {
     }
 
     async fn destination(&self, destination: &Destination) -> Result<Option<DestinationRecord>, AuditError> {
-        Ok(self.items().destinations.get(&name_of(destination)).cloned())
+        Ok(self.items().destinations.get(&destination.to_string()).cloned())
     }
 
     async fn put_destination(
@@ -170,7 +166,7 @@ impl PushTrail for MemoryTrail<Push> {
         next: &DestinationRecord,
     ) -> Result<bool, AuditError> {
         let mut items = self.items();
-        let name = name_of(destination);
+        let name = destination.to_string();
         let version = items.destinations.get(&name).map_or(0, |record| record.version);
         let is_next = version + 1 == next.version;
         if is_next {

@@ -128,6 +128,13 @@ pub struct Destination {
     pub key: ObjectKey,
 }
 
+impl std::fmt::Display for Destination {
+    /// Writes the object's URL, `s3://bucket/key`.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "s3://{}/{}", self.bucket, self.key)
+    }
+}
+
 fn parse_object_key(text: &str) -> Result<String, Invalid> {
     if (1..=1_024).contains(&text.len()) {
         Ok(text.to_owned())

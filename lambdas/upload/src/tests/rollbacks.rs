@@ -117,11 +117,7 @@ async fn a_version_that_has_expired_is_a_failure_of_its_own_and_leaves_what_is_t
         .await
         .unwrap_err();
     assert_eq!(error.code(), Code::VersionMissing);
-    let expected = format!(
-        "version {version_id} of s3://{}/{}",
-        destination().bucket,
-        destination().key
-    );
+    let expected = format!("version {version_id} of {}", destination());
     assert!(error.to_string().starts_with(&expected), "{error}");
     assert_eq!(scene.delivered(), before);
     scene.assert_tidy().await;

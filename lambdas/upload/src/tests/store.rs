@@ -69,11 +69,11 @@ impl MemoryStore {
     }
 
     pub fn object(&self, destination: &Destination) -> Option<DestinationObject> {
-        self.contents().objects.get(&name_of(destination)).cloned()
+        self.contents().objects.get(&destination.to_string()).cloned()
     }
 
     pub fn document(&self, destination: &Destination) -> Option<Document> {
-        self.contents().documents.get(&name_of(destination)).cloned()
+        self.contents().documents.get(&destination.to_string()).cloned()
     }
 
     /// Returns how many copies are neither completed nor aborted.
@@ -90,12 +90,12 @@ impl MemoryStore {
     /// Lets the object have been written while the bucket kept no versions.
     pub fn forget_version(&self, destination: &Destination, version_id: Option<&str>) {
         let mut contents = self.contents();
-        let object = contents.objects.get_mut(&name_of(destination)).unwrap();
+        let object = contents.objects.get_mut(&destination.to_string()).unwrap();
         object.version_id = version_id.map(str::to_owned);
     }
 
     pub fn remove(&self, destination: &Destination) {
-        self.contents().objects.remove(&name_of(destination));
+        self.contents().objects.remove(&destination.to_string());
     }
 
     /// Lets the versions of all zips expire, except for those that are at their destinations.
@@ -171,7 +171,7 @@ impl Contents {
         let content = object.etag.trim_matches('"').trim_end_matches("-1").to_owned();
         self.versions_of_zips.insert(version_id.clone(), content);
         object.version_id = Some(version_id);
-        self.objects.insert(name_of(destination), object.clone());
+        self.objects.insert(destination.to_string(), object.clone());
         object
     }
 }
@@ -195,7 +195,9 @@ impl DestinationStore for MemoryStore {
             media_type: media_type.to_owned(),
             bytes,
         };
-        self.contents().documents.insert(name_of(destination), document);
+        self.contents()
+            .documents
+            .insert(destination.to_string(), document);
         Ok(())
     }
 
@@ -233,7 +235,7 @@ impl DestinationStore for MemoryStore {
         let mut contents = self.contents();
         let there = contents
             .objects
-            .get(&name_of(destination))
+            .get(&destination.to_string())
             .map(|object| object.etag.as_str());
         if there != expected {
             return Ok(None);
@@ -261,12 +263,12 @@ impl DestinationStore for MemoryStore {
         let mut contents = self.contents();
         let there = contents
             .objects
-            .get(&name_of(destination))
+            .get(&destination.to_string())
             .map(|object| object.etag.as_str());
         if there != Some(expected) {
             return Ok(false);
         }
-        contents.objects.remove(&name_of(destination));
+        contents.objects.remove(&destination.to_string());
         match is_lost {
             true => Err(unavailable(destination)),
             false => Ok(true),
@@ -298,10 +300,6 @@ impl Gate {
     pub fn open(&self) {
         self.open.notify_one();
     }
-}
-
-fn name_of(destination: &Destination) -> String {
-    format!("{}/{}", destination.bucket, destination.key)
 }
 
 fn described(content: &str, metadata: HashMap<String, String>) -> DestinationObject {
