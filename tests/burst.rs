@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use audit::{EventStore, Filter};
 use chrono::Utc;
+use deployed_stack::trail;
+use deployed_stack::webhook_client::Accepted;
 use domain::push::PushId;
 use domain::push_index::Category;
 use domain::source::Provider;
 use futures::future::join_all;
-use local_aws::trail;
-use local_aws::webhook_client::Accepted;
 use serde_json::json;
 use webhook::{Request, deliver};
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use deployed_stack::Stack;
 use fake_hn::{Fake, Shape, State, Weather, World};
-use local_aws::Stack;
 use local_aws::application::DEEPEST_THREAD;
 use local_aws::aws::{LocalAws, StackOptions};
 use local_aws::ministack::Settings;

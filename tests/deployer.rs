@@ -99,7 +99,7 @@ impl Deployer {
     }
 
     /// Deploys the stack with the role, as `push-code deploy` does once the functions are built.
-    async fn deploy(&self, parameters: &[(&str, &str)]) -> Result<local_aws::Stack, String> {
+    async fn deploy(&self, parameters: &[(&str, &str)]) -> Result<deployed_stack::Stack, String> {
         let architecture = [("Architecture", Architecture::THIS.name())];
         let parameters = parameters.iter().chain(&architecture);
         let parameters: BTreeMap<_, _> = parameters

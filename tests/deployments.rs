@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use delivery::state::DeploymentStatus;
+use deployed_stack::deployments::Deployments;
 use local_aws::build::Profile;
-use local_aws::deployments::Deployments;
 use reqwest::Method;
 use sample_application::{Broken, SampleApplication};
 use serde_json::Value;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use deployed_stack::webhook_client::Accepted;
 use domain::contract::IgnoreReason;
 use domain::source::Provider;
 use git_host::{GitHost, Options};
-use local_aws::webhook_client::Accepted;
 use serde_json::{Value, json};
 use webhook::{
     PushHook, Request, azure_devops, bitbucket, bitbucket_data_center, codecommit, deliver, generic, gitea,

@@ -4,11 +4,11 @@ use git_host::Options;
 use std::time::Duration;
 
 use audit::Filter;
+use deployed_stack::replay::replay;
+use deployed_stack::{Error, trail};
 use domain::event::PushEvent;
 use domain::push_index::Category;
 use domain::state::Status;
-use local_aws::replay::replay;
-use local_aws::{Error, trail};
 use serde_json::json;
 use testkit::http::Host;
 use webhook::gitlab::Delivery;

@@ -2,9 +2,9 @@
 
 use audit::Filter;
 use chrono::{TimeDelta, Utc};
+use deployed_stack::replay;
 use domain::state::{PushState, Status};
 use git_host::Options;
-use local_aws::replay;
 use serde_json::json;
 
 use crate::fixtures::repository::MAIN;

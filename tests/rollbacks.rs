@@ -1,9 +1,9 @@
 //! A destination gets an earlier version again, and keeps it until a push moves the ref.
 
+use deployed_stack::Error;
+use deployed_stack::rollback::roll_back;
 use domain::state::Status;
 use git_host::Options;
-use local_aws::Error;
-use local_aws::rollback::roll_back;
 use serde_json::json;
 
 use crate::fixtures::repository::{MAIN, Repository};

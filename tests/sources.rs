@@ -6,8 +6,8 @@ mod check;
 mod interrupted;
 mod list;
 
+use deployed_stack::webhook_client::Webhook;
 use git_host::{GitHost, Options};
-use local_aws::webhook_client::Webhook;
 use remote::TransferProgram;
 use secrecy::ExposeSecret as _;
 use sources::{Added, NewSource, Store};

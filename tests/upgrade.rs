@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use deployed_stack::Stack;
+use deployed_stack::{follow, trail};
 use domain::contract::Delivered;
 use domain::push::PushId;
 use domain::state::Status;
 use git_host::{GitHost, Options};
-use local_aws::Stack;
 use local_aws::application::PUSH_CODE;
 use local_aws::aws::{LocalAws, StackOptions};
 use local_aws::build::{build, with_built};
 use local_aws::checkout::Checkout;
-use local_aws::{follow, trail};
 use serde_json::json;
 use shell::progress::Progress;
 use tempfile::TempDir;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use audit::conformance::Samples as _;
 use audit::{DynamoTrail, EventStore as _};
+use deployed_stack::Error;
+use deployed_stack::watch::{Watch, WatchedEvent, follow};
 use domain::event::PushEvent;
 use domain::push::{Push, PushId};
 use domain::state::PushState;
 use git_host::Options;
-use local_aws::Error;
-use local_aws::watch::{Watch, WatchedEvent, follow};
 use shell::progress::Progress;
 use testkit::http::{Host, Response};
 use tokio::sync::mpsc;
@@ -204,7 +204,7 @@ async fn a_stack_whose_table_has_no_stream_has_to_be_deployed_again() {
     let deployed = stack().await.handle();
     let mut outputs = deployed.outputs().clone();
     outputs.remove("TableStreamArn");
-    let before = local_aws::Stack::new("push-code", outputs, deployed.config().clone());
+    let before = deployed_stack::Stack::new("push-code", outputs, deployed.config().clone());
     let error = Watch::begin(&before, Progress::Silent).await.unwrap_err();
     assert!(matches!(error, Error::StreamMissing { .. }), "{error:?}");
     assert!(error.to_string().contains("deploy this one"), "{error}");

@@ -10,9 +10,9 @@ use ::audit::checkpoints::{SeenTrail, Trails};
 use ::audit::{AuditError, Difference, DynamoTrail, EventStore as _};
 use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueHint};
+use deployed_stack::Stack;
+use deployed_stack::filter::since;
 use domain::push::{Push, PushId};
-use local_aws::Stack;
-use local_aws::filter::since;
 use serde_json::json;
 use shell::progress::Progress;
 
@@ -246,6 +246,6 @@ impl Audit {
 
     fn failed(&self, error: AuditError) -> Error {
         let action = format!("read the audit trail of the stack {}", self.stack.name());
-        Error::LocalAws(local_aws::Error::audit(action)(error))
+        Error::Stack(deployed_stack::Error::audit(action)(error))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use local_aws::remedy;
+use deployed_stack::remedy;
 use serde_json::{Value, json};
 use shell::IoError;
 use shell::output::one_line;
@@ -157,9 +157,12 @@ pub enum Error {
     /// The git host does not serve.
     #[error(transparent)]
     GitHost(git_host::Error),
-    /// The local AWS, or a stack in it, failed.
+    /// The local AWS, a build or a deployment failed.
     #[error(transparent)]
     LocalAws(#[from] local_aws::Error),
+    /// A deployed stack cannot be used.
+    #[error(transparent)]
+    Stack(#[from] deployed_stack::Error),
     /// Something with the sources of a stack failed.
     #[error(transparent)]
     Sources(#[from] sources::Error),
@@ -272,6 +275,7 @@ impl Error {
                     cause.push_str(&format!("; because: {error}"));
                 }
                 let code = match self {
+                    Self::Stack(error) | Self::LocalAws(local_aws::Error::Stack(error)) => error.as_ref(),
                     Self::LocalAws(error) => error.as_ref(),
                     Self::Release(error) => error.as_ref(),
                     Self::Sources(error) => error.as_ref(),
@@ -288,6 +292,7 @@ impl Error {
         match self {
             Self::Usage(_) => 2,
             Self::LocalAws(error) if error.is_wrong_usage() => 2,
+            Self::Stack(error) if error.is_wrong_usage() => 2,
             Self::Sources(error) if error.is_wrong_usage() => 2,
             _ => 1,
         }

@@ -14,6 +14,7 @@ use aws::staging::{S3Staging, Staging};
 use aws_sdk_s3::config::ProvideCredentials as _;
 use chrono::Utc;
 use credentials::{GitSecretJson, Issuer};
+use deployed_stack::trail::Trail;
 use domain::contract::{
     Archive, Delivered, Envelope, FetchInput, FetchedInput, Ignored, RecordInput, Stage, Superseded,
     UploadInput, Uploaded, ValidateInput, Validated,
@@ -26,7 +27,6 @@ use domain::push::{DeliveryId, Push, PushId, SourceName, Trigger};
 use domain::remote_url::RemoteUrl;
 use domain::source::GitHost;
 use fetch::TransferProgram;
-use local_aws::trail::Trail;
 use record::NoHistories;
 use secrecy::SecretString;
 use serde::Serialize;
@@ -103,7 +103,7 @@ pub async fn run(args: PushArgs, results: &mut Results<impl Write>, progress: Pr
         transfer: TransferProgram::this().map_err(Error::io("find", Path::new("this program")))?,
         push,
         trail: MemoryTrail::default(),
-        secrets: GivenSecret(secret.map_err(local_aws::Error::aws("write the git secret"))?),
+        secrets: GivenSecret(secret.map_err(deployed_stack::Error::aws("write the git secret"))?),
         staging: S3Staging::new(&config, args.bucket.clone()),
         store: S3Destination::new(&config, args.bucket.clone()),
         progress,

@@ -8,16 +8,16 @@ use std::io::Write;
 
 use audit::{Page, RefKey};
 use clap::Subcommand;
+use deployed_stack::Stack;
+use deployed_stack::deployments::Deployments;
+use deployed_stack::filter::ref_name;
+use deployed_stack::trail::{self, Trail};
+use deployed_stack::{overtaken, replay, rollback};
 use domain::git::RefName;
 use domain::push::PushId;
 use domain::push_index::{Category, CommitPrefix};
 use domain::state::PushState;
-use local_aws::Stack;
 use local_aws::application::PUSH_CODE;
-use local_aws::deployments::Deployments;
-use local_aws::filter::ref_name;
-use local_aws::trail::{self, Trail};
-use local_aws::{overtaken, replay, rollback};
 use serde_json::json;
 use shell::progress::Progress;
 

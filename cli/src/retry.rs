@@ -4,11 +4,11 @@ use std::io::Write;
 
 use chrono::{DateTime, Utc};
 use clap::{ArgGroup, Args};
+use deployed_stack::filter::since;
+use deployed_stack::{Stack, replay};
 use domain::push::PushId;
 use domain::push_index::Category;
 use domain::state::PushState;
-use local_aws::filter::since;
-use local_aws::{Stack, replay};
 use serde_json::{Value, json};
 use shell::output::one_line;
 use shell::progress::Progress;

@@ -1,6 +1,6 @@
 //! Draws the states of a push as it goes through the state machine, each on a line of its own.
 
-use local_aws::follow::Moment;
+use deployed_stack::follow::Moment;
 use local_aws::function_log::News;
 use reporter::ProgressReporter;
 use shell::progress::{Progress, Step, seconds};

@@ -268,10 +268,10 @@ async fn of_object(
     let step = progress.step(format!("Reading {zip}"));
     let object = stack.s3().get_object().bucket(bucket).key(key);
     let object = object.set_version_id(args.version_id.clone()).send().await;
-    let mut object = object.map_err(local_aws::Error::aws(&action))?;
+    let mut object = object.map_err(deployed_stack::Error::aws(&action))?;
     let mut hasher = Sha256::new();
     while let Some(bytes) = object.body.next().await {
-        hasher.update(&bytes.map_err(local_aws::Error::aws(&action))?);
+        hasher.update(&bytes.map_err(deployed_stack::Error::aws(&action))?);
     }
     step.done(&format!("Read {zip}"));
     let metadata = object.metadata.as_ref();

@@ -1,7 +1,7 @@
 //! Sources that are rotated, disabled, enabled and removed.
 
+use deployed_stack::Error as StackError;
 use domain::contract::IgnoreReason;
-use local_aws::Error as LocalError;
 use sources::{Error, finish_rotation, remove, rotate, set_disabled};
 use webhook::gitlab::Delivery;
 
@@ -14,7 +14,7 @@ async fn status<H>(subject: &Subject<H>) -> u16 {
     let hook = scene.hook("another/project", MAIN, None, Some(&"a".repeat(40)));
     match scene.webhook.send(&hook, &Delivery::fresh()).await {
         Ok(_) => 202,
-        Err(LocalError::WebhookRefused { status, .. }) => status,
+        Err(StackError::WebhookRefused { status, .. }) => status,
         Err(error) => panic!("{error}"),
     }
 }

@@ -1,6 +1,6 @@
 //! Sources whose adding or removal ends between two writes.
 
-use local_aws::Stack;
+use deployed_stack::Stack;
 use serde_json::json;
 use sources::{Error, Store, add, remove, show};
 

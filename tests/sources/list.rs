@@ -41,7 +41,7 @@ async fn every_source_of_the_stack_is_listed_also_one_with_malformed_settings() 
     ] {
         outputs.remove("SweepRate");
         outputs.extend(output.map(|rate| ("SweepRate".to_owned(), rate.to_owned())));
-        let other = local_aws::Stack::new("push-code", outputs.clone(), handle.config().clone());
+        let other = deployed_stack::Stack::new("push-code", outputs.clone(), handle.config().clone());
         assert_eq!(Sweep::of(&other), sweep);
     }
     let parameter = serde_json::json!({"Name": "/push-code/sources/listed-malformed"});

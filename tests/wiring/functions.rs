@@ -7,6 +7,7 @@ use aws_lambda_events::apigw::{ApiGatewayV2CustomAuthorizerV2Request, ApiGateway
 use delivery::application::ApplicationSettings;
 use delivery::contract::{AdmitInput, Tracked};
 use delivery::deployment::Cause;
+use deployed_stack::webhook_client::Webhook;
 use domain::contract::{
     Envelope, ExpireInput, FetchInput, FetchedInput, FindRefInput, RecordInput, ReportInput, StagedObject,
     UploadInput, ValidateInput,
@@ -14,7 +15,6 @@ use domain::contract::{
 use domain::push::Push;
 use local_aws::application::{DELIVERY, PUSH_CODE};
 use local_aws::containers;
-use local_aws::webhook_client::Webhook;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

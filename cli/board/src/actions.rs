@@ -67,7 +67,7 @@ impl Actions {
         pushes: &impl Pushes,
         id: PushId,
         version: u64,
-    ) -> Result<Done, local_aws::Error> {
+    ) -> Result<Done, deployed_stack::Error> {
         // Held until the execution is started, so that the second of two requests finds the first one's.
         let mut started = self.started.lock().await;
         started.retain(|_, start| start.at.elapsed() < SAME);

@@ -2,13 +2,13 @@
 
 use audit::{Filter, Page};
 use delivery::state::DeploymentState;
+use deployed_stack::console::Console;
+use deployed_stack::deployments::Deployments;
+use deployed_stack::trail::{self, Trail};
+use deployed_stack::{Error, Stack, replay, rollback};
 use domain::push::PushId;
 use domain::push_index::CommitPrefix;
 use domain::state::PushState;
-use local_aws::console::Console;
-use local_aws::deployments::Deployments;
-use local_aws::trail::{self, Trail};
-use local_aws::{Error, Stack, replay, rollback};
 
 /// The pushes of a stack: what is asked about them, and what starts one again.
 pub trait Pushes: Send + Sync + 'static {

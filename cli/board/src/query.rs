@@ -1,10 +1,10 @@
 //! Which pushes a page lists, as the query of its URL says it: as `push-code pushes list` takes it.
 
 use audit::Filter;
+use deployed_stack::filter::{ref_name, since};
 use domain::git::RepositoryPath;
 use domain::push::SourceName;
 use domain::push_index::{Category, Position};
-use local_aws::filter::{ref_name, since};
 use url::form_urlencoded;
 
 /// How far back pushes are listed if the query does not say it.

@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use audit::{AuditError, EventStore as _, Filter, MemoryTrail, Page, PushQueries as _};
 use chrono::{DateTime, TimeDelta, Utc};
 use delivery::state::DeploymentState;
+use deployed_stack::Error;
+use deployed_stack::console::Console;
+use deployed_stack::trail::Trail;
 use domain::aggregate::{Aggregate as _, RecordedEvent};
 use domain::contract::{
     Archive, Author, Deliver, Delivered, Failure, FetchedCommit, IgnoreReason, Ignored, Stage, StagedObject,
@@ -20,9 +23,6 @@ use domain::push::{Push, PushId};
 use domain::push_index::CommitPrefix;
 use domain::samples;
 use domain::state::PushState;
-use local_aws::Error;
-use local_aws::console::Console;
-use local_aws::trail::Trail;
 use uuid::Uuid;
 
 use crate::Pushes;

@@ -124,7 +124,7 @@ impl<P: Pushes> Board<P> {
             }
             Err(error) => {
                 let status = match error {
-                    local_aws::Error::StillRunning { .. } | local_aws::Error::NoVersion { .. } => {
+                    deployed_stack::Error::StillRunning { .. } | deployed_stack::Error::NoVersion { .. } => {
                         StatusCode::CONFLICT
                     }
                     _ => StatusCode::BAD_GATEWAY,

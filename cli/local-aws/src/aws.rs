@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 
+use deployed_stack::Stack;
 use serde::{Deserialize, Serialize};
 use shell::lock::{Lock, lock};
 use shell::progress::Progress;
@@ -14,7 +15,6 @@ use crate::build::{Build, Profile, build};
 use crate::checkout::{Checkout, read_json, write_json};
 use crate::ministack::{Ministack, Settings};
 use crate::sam::{self, Deployment};
-use crate::stack::Stack;
 use crate::tools::Tools;
 use crate::{ACCESS_KEY, Error};
 
@@ -446,9 +446,8 @@ async fn admit_plain_http(stack: &Stack, application: &Application) -> Result<()
     for output in application.buckets {
         let bucket = stack.output(output)?;
         let delete = stack.s3().delete_bucket_policy().bucket(bucket).send();
-        delete
-            .await
-            .map_err(Error::aws(format!("remove the policy of the bucket {bucket}")))?;
+        let action = format!("remove the policy of the bucket {bucket}");
+        delete.await.map_err(deployed_stack::Error::aws(action))?;
     }
     Ok(())
 }

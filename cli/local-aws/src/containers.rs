@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
+use deployed_stack::Stack;
 use serde_json::Value;
 use shell::process;
 use shell::progress::Progress;
@@ -12,7 +13,6 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::Error;
 use crate::aws::LocalAws;
 use crate::sam;
-use crate::stack::Stack;
 
 /// Runs functions in containers, against a local AWS that listens on the loopback alone.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
-//! Runs a local AWS, which emulates AWS on this machine, with the real template and the real functions in it. A
-//! [`Stack`](stack::Stack) is a handle for the stack there or in AWS: its webhook, its executions and its audit trail.
+//! Runs a local AWS, which emulates AWS on this machine, with the real template and the real functions in it, and deploys a
+//! stack there or to AWS.
 
 pub mod application;
 pub mod architecture;
@@ -7,28 +7,15 @@ pub mod aws;
 pub mod build;
 mod cargo;
 pub mod checkout;
-pub mod console;
 pub mod containers;
-pub mod deployments;
 mod environment;
 mod error;
-pub mod filter;
-pub mod follow;
 pub mod function_log;
-pub mod login;
 pub mod ministack;
-pub mod overtaken;
-pub mod replay;
-pub mod rollback;
 pub mod sam;
-pub mod stack;
 pub mod tools;
-pub mod trail;
-pub mod watch;
-pub mod webhook_client;
 
-pub use error::{Error, remedy};
-pub use stack::Stack;
+pub use error::Error;
 
 /// The region that the local AWS emulates.
 pub const REGION: &str = "us-east-1";

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use aws_config::SdkConfig;
+use deployed_stack::{Stack, login};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use shell::process;
@@ -18,8 +19,6 @@ use crate::application::Application;
 use crate::architecture::Architecture;
 use crate::checkout::Checkout;
 use crate::environment::only_local_aws;
-use crate::login;
-use crate::stack::Stack;
 use crate::tools::Sam;
 use crate::{ACCESS_KEY, REGION};
 
@@ -210,14 +209,14 @@ pub async fn deploy_to(
 ) -> Result<Stack, Error> {
     let mut sam = as_user(config, tools).await?;
     sam.current_dir(folder);
-    let region = config.region().ok_or(Error::NoRegion)?;
+    let region = config.region().ok_or(deployed_stack::Error::NoRegion)?;
     let defaults = folder.join("samconfig.toml");
     let files = (template, defaults.as_path());
     // The policy of a deployer names the stack's own uploads (docs/install/deployer-policy.json). `sam deploy --guided` does
     // the same.
     let stack = (target, region.as_ref(), Some(target.name));
     deploy(sam, stack, files, (log, progress)).await?;
-    Stack::deployed(target.name, config.clone()).await
+    Ok(Stack::deployed(target.name, config.clone()).await?)
 }
 
 /// Runs `sam deploy`, with all output in `log`. What it uploads is below `prefix`, or below that of the defaults if `None`.

@@ -2,8 +2,8 @@
 //! AWS.
 
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use deployed_stack::Stack;
 use local_aws::ministack::{Ministack, Settings};
-use local_aws::stack::Stack;
 use local_aws::tools::Tools;
 use local_aws::{ACCESS_KEY, REGION};
 use shell::progress::Progress;

@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use aws::failure::{Failed, chain};
 use credentials::Issuer;
+use deployed_stack::Stack;
 use domain::git::RepositoryPath;
 use domain::push::SourceName;
-use local_aws::Stack;
 use remote::TransferProgram;
 use serde::Serialize;
 

@@ -74,7 +74,7 @@ pub enum Error {
     Aws(#[from] AwsFailure),
     /// The stack cannot be used.
     #[error(transparent)]
-    Stack(#[from] local_aws::Error),
+    Stack(#[from] deployed_stack::Error),
 }
 
 impl Error {

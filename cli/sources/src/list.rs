@@ -6,7 +6,7 @@ use domain::glob::Globs;
 use domain::push::SourceName;
 use domain::source::SourceSettings;
 
-use local_aws::Stack;
+use deployed_stack::Stack;
 
 use crate::Error;
 

@@ -4,8 +4,8 @@ use std::fmt;
 
 use aws::AwsFailure;
 use aws_sdk_ssm::types::ParameterType;
+use deployed_stack::Stack;
 use domain::push::SourceName;
-use local_aws::Stack;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::Error;

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::Path;
 
 use aws_sdk_s3::primitives::ByteStream;
+use deployed_stack::Stack;
 use domain::state::PushState;
-use local_aws::Stack;
 
 use crate::Error;
 use crate::verify::Unverified;
@@ -17,7 +17,7 @@ pub const MAX_DOCUMENT_BYTES: u64 = 16 << 20;
 pub async fn read(stack: &Stack, output: &str) -> Result<String, Error> {
     let arn = stack.output(output)?;
     let key = attestation::public_key(stack.config(), arn).await;
-    Ok(key.map_err(local_aws::Error::aws(format!("read the public key {arn}")))?)
+    Ok(key.map_err(deployed_stack::Error::aws(format!("read the public key {arn}")))?)
 }
 
 /// Returns the provenance document of what a push has delivered, as it is in the bucket.
@@ -38,7 +38,7 @@ pub async fn document(stack: &Stack, push: &PushState) -> Result<Vec<u8>, Error>
     let place = format!("s3://{bucket}/{key}");
     let action = format!("download {place}");
     let object = stack.s3().get_object().bucket(bucket).key(key.as_str());
-    let object = object.send().await.map_err(local_aws::Error::aws(&action))?;
+    let object = object.send().await.map_err(deployed_stack::Error::aws(&action))?;
     collect(object.body, place).await
 }
 
@@ -46,7 +46,7 @@ pub async fn document(stack: &Stack, push: &PushState) -> Result<Vec<u8>, Error>
 async fn collect(mut body: ByteStream, place: String) -> Result<Vec<u8>, Error> {
     let mut document = Vec::new();
     while let Some(bytes) = body.next().await {
-        let bytes = bytes.map_err(local_aws::Error::aws(format!("download {place}")))?;
+        let bytes = bytes.map_err(deployed_stack::Error::aws(format!("download {place}")))?;
         document.extend_from_slice(&bytes);
         if document.len() as u64 > MAX_DOCUMENT_BYTES {
             return Err(Unverified::TooLarge { path: place }.into());

@@ -9,10 +9,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use deployed_stack::stack::find;
+use deployed_stack::{Stack, login};
 use domain::source::Provider;
 use local_aws::sam::Target;
-use local_aws::stack::find;
-use local_aws::{Stack, login};
 use serde_json::json;
 use shell::ask;
 use shell::progress::Progress;
@@ -98,7 +98,10 @@ pub async fn run(
         .map_err(|reason| Error::Usage(format!("{} is not the template: {reason}", file.display())))?;
     template.check(&given)?;
     let config = ::aws::user_config().await;
-    let region = config.region().ok_or(local_aws::Error::NoRegion)?.to_string();
+    let region = config
+        .region()
+        .ok_or(deployed_stack::Error::NoRegion)?
+        .to_string();
     let caller = login::caller(&config).await?;
     let existing = existing(&config, &args.stack).await?;
     let architecture = origin.architecture(&given, existing.as_ref())?;

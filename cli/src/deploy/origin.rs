@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use aws_config::SdkConfig;
-use local_aws::Stack;
+use deployed_stack::Stack;
 use local_aws::application::PUSH_CODE;
 use local_aws::architecture::Architecture;
 use local_aws::build::{Profile, build};

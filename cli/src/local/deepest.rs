@@ -90,19 +90,21 @@ async fn ask(url: &str, hours: u32, progress: Progress) -> Result<Answer, Error>
         .no_proxy()
         .timeout(Duration::from_secs(40))
         .build();
-    let client = client.map_err(local_aws::Error::http("make an HTTP client"))?;
+    let client = client.map_err(deployed_stack::Error::http("make an HTTP client"))?;
     let step = progress.step(format!("Asking {url}?hours={hours}"));
     let mut next = format!("{url}?hours={hours}");
     loop {
         let response = client.get(&next).header(ACCEPT, "application/json").send().await;
-        let response = response.map_err(local_aws::Error::http(format!("ask {next}")))?;
+        let response = response.map_err(deployed_stack::Error::http(format!("ask {next}")))?;
         let status = response.status();
         let header = |name| response.headers().get(name)?.to_str().ok().map(str::to_owned);
         let (location, seconds) = (header(LOCATION), header(RETRY_AFTER));
         let body: Value = response
             .json()
             .await
-            .map_err(local_aws::Error::http(format!("read the response of {next}")))?;
+            .map_err(deployed_stack::Error::http(format!(
+                "read the response of {next}"
+            )))?;
         match (status, location) {
             (StatusCode::OK, _) => {
                 step.done(&format!("Asked {url}?hours={hours}"));

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use chrono::Utc;
 use clap::ValueEnum;
+use deployed_stack::webhook_client::{Accepted, Webhook};
 use domain::contract::{
     Archive, Deliver, Envelope, FetchInput, FetchedCommit, FetchedInput, RecordInput, ReportInput, Stage,
     UploadInput, ValidateInput,
@@ -15,7 +16,6 @@ use local_aws::aws::LocalAws;
 use local_aws::build::Profile;
 use local_aws::checkout::Checkout;
 use local_aws::containers::{Containers, Forward};
-use local_aws::webhook_client::{Accepted, Webhook};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -254,7 +254,7 @@ impl<'a> Run<'a> {
 }
 
 fn read<T: DeserializeOwned>(stage: Stage, answer: Value) -> Result<T, Error> {
-    let read = serde_json::from_value(answer).map_err(|error| local_aws::Error::Aws {
+    let read = serde_json::from_value(answer).map_err(|error| deployed_stack::Error::Aws {
         action: format!("go on after {stage}"),
         message: error.to_string(),
     });

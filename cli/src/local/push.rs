@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_sfn::types::ExecutionStatus;
 use credentials::Credential;
+use deployed_stack::Stack;
+use deployed_stack::follow::{self, Ended, Moment};
+use deployed_stack::trail::{self, Trail};
+use deployed_stack::webhook_client::{Accepted, AcceptedPush, Webhook};
 use domain::contract::Delivered;
 use domain::push::PushId;
 use domain::source::SourceSettings;
-use local_aws::Stack;
 use local_aws::aws::LocalAws;
 use local_aws::checkout::Checkout;
-use local_aws::follow::{self, Ended, Moment};
 use local_aws::function_log::FunctionLog;
-use local_aws::trail::{self, Trail};
-use local_aws::webhook_client::{Accepted, AcceptedPush, Webhook};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shell::progress::Progress;
@@ -406,7 +406,7 @@ async fn download(stack: &Stack, delivered: &Delivered, trail: &Trail, file: &Pa
         .set_version_id(delivered.version_id.clone())
         .send()
         .await
-        .map_err(local_aws::Error::aws(format!("download {place}")))?;
+        .map_err(deployed_stack::Error::aws(format!("download {place}")))?;
     let folder = file
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -417,7 +417,7 @@ async fn download(stack: &Stack, delivered: &Delivered, trail: &Trail, file: &Pa
         .map_err(Error::io("write to", folder))?;
     let mut hash = Sha256::new();
     while let Some(bytes) = object.body.next().await {
-        let bytes = bytes.map_err(local_aws::Error::aws(format!("download {place}")))?;
+        let bytes = bytes.map_err(deployed_stack::Error::aws(format!("download {place}")))?;
         hash.update(&bytes);
         temporary.write_all(&bytes).map_err(Error::io("write", file))?;
     }

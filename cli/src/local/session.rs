@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use local_aws::Stack;
+use deployed_stack::Stack;
 use local_aws::checkout::Checkout;
 use local_aws::ministack::Ministack;
 use shell::lock::{Lock, lock};

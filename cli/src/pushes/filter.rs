@@ -3,11 +3,11 @@
 use audit::Filter;
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
+use deployed_stack::filter::{ref_name, since};
+use deployed_stack::watch::WatchedEvent;
 use domain::git::{RefName, RepositoryPath};
 use domain::push::SourceName;
 use domain::push_index::{Category, Position};
-use local_aws::filter::{ref_name, since};
-use local_aws::watch::WatchedEvent;
 
 /// What pushes are about.
 #[derive(Debug, Clone, clap::Args)]

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use deployed_stack::console::Console;
+use deployed_stack::trail::{self, Trail, short};
 use domain::execution::Execution;
 use domain::push_index::CommitPrefix;
 use domain::state::PushState;
-use local_aws::console::Console;
-use local_aws::trail::{self, Trail, short};
 use shell::output::one_line;
 
 /// Returns a table of pushes.

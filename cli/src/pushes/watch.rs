@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
+use deployed_stack::Stack;
+use deployed_stack::watch::{self, Watch, WatchedEvent};
 use domain::push::PushId;
-use local_aws::Stack;
-use local_aws::watch::{self, Watch, WatchedEvent};
 use serde_json::{Value, json};
 use shell::progress::Progress;
 

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
+use deployed_stack::{Stack, follow, trail};
 use git_host::{Credentials, GitHost, Options};
 use local_aws::application::PUSH_CODE;
 use local_aws::aws::{LocalAws, StackOptions};
 use local_aws::ministack::Settings;
-use local_aws::{ACCESS_KEY, REGION, Stack, follow, trail};
+use local_aws::{ACCESS_KEY, REGION};
 use serde_json::json;
 use shell::progress::Progress;
 use testkit::{Certificate, git};

@@ -16,7 +16,7 @@ use crate::text::time;
 ///
 /// # Errors
 /// Returns an error if the trail cannot be read.
-pub async fn page(pushes: &impl Pushes, commit: &CommitPrefix) -> Result<Page, local_aws::Error> {
+pub async fn page(pushes: &impl Pushes, commit: &CommitPrefix) -> Result<Page, deployed_stack::Error> {
     let found = pushes.of_commit(commit).await?;
     let now = Utc::now();
     let (delivered, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|push| push.delivered.is_some());

@@ -21,7 +21,7 @@ const MAX_OPEN: usize = 12;
 ///
 /// # Errors
 /// Returns an error if the trail cannot be read.
-pub async fn page(pushes: &impl Pushes, query: &Query) -> Result<Page, local_aws::Error> {
+pub async fn page(pushes: &impl Pushes, query: &Query) -> Result<Page, deployed_stack::Error> {
     let filter = match query.filter() {
         Ok(filter) => filter,
         Err(wrong) => return Ok(wrong_query(query, &wrong)),

@@ -44,7 +44,7 @@ pub fn unknown_push(id: &str, stack: &str) -> Page {
 }
 
 /// Returns the page for a trail that cannot be read. Where a page is open already, it stays, with this above it.
-pub fn unreadable(error: &local_aws::Error) -> Page {
+pub fn unreadable(error: &deployed_stack::Error) -> Page {
     let text = of(error);
     let mut page = Page::new("The trail cannot be read", vec![notice(Some(&text))]);
     page.status = StatusCode::BAD_GATEWAY;
@@ -81,7 +81,7 @@ pub fn rolled_back(rollback: PushId) -> Block {
 }
 
 /// Returns an error with its causes.
-pub fn of(error: &local_aws::Error) -> String {
+pub fn of(error: &deployed_stack::Error) -> String {
     let mut text = error.to_string();
     for cause in causes(error) {
         text.push_str(&format!("; because: {cause}"));

@@ -1,10 +1,10 @@
 //! What several pages show alike.
 
 use chrono::{DateTime, Utc};
+use deployed_stack::trail::{outcome, short, status};
 use domain::contract::Stage;
 use domain::push_index::Category;
 use domain::state::PushState;
-use local_aws::trail::{outcome, short, status};
 use maud::{Markup, html};
 
 use crate::text::{bytes, duration, time};

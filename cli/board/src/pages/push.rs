@@ -6,10 +6,10 @@ mod spans;
 
 use chrono::Utc;
 use delivery::state::DeploymentState;
+use deployed_stack::trail::status;
 use domain::push::PushId;
 use domain::push_index::Category;
 use domain::state::PushState;
-use local_aws::trail::status;
 use maud::{Markup, html};
 
 use super::{message, parts};
@@ -22,7 +22,7 @@ use crate::timeline::{self, Outcome, Run};
 ///
 /// # Errors
 /// Returns an error if the push cannot be read.
-pub async fn page(pushes: &impl Pushes, id: PushId) -> Result<Page, local_aws::Error> {
+pub async fn page(pushes: &impl Pushes, id: PushId) -> Result<Page, deployed_stack::Error> {
     let (trail, deployments) = futures::try_join!(pushes.trail(id), pushes.deployments(id))?;
     let Some(push) = trail.state else {
         return Ok(message::unknown_push(&id.to_string(), pushes.stack()));

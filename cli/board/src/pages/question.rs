@@ -16,7 +16,7 @@ use crate::text::time;
 ///
 /// # Errors
 /// Returns an error if the push cannot be read.
-pub async fn page(pushes: &impl Pushes, action: Action, id: PushId) -> Result<Page, local_aws::Error> {
+pub async fn page(pushes: &impl Pushes, action: Action, id: PushId) -> Result<Page, deployed_stack::Error> {
     let Some(push) = pushes.trail(id).await?.state else {
         return Ok(message::unknown_push(&id.to_string(), pushes.stack()));
     };

@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use audit::Filter;
 use aws::failure::chain;
 use chrono::{TimeDelta, Utc};
+use deployed_stack::{Stack, trail};
 use domain::push::{SourceName, Trigger};
-use local_aws::{Stack, trail};
 
 use crate::check::Check;
 

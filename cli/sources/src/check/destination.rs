@@ -2,7 +2,7 @@
 
 use aws::AwsFailure;
 use aws_sdk_s3::types::BucketVersioningStatus;
-use local_aws::Stack;
+use deployed_stack::Stack;
 
 use crate::check::Check;
 

@@ -2,7 +2,7 @@
 
 use aws::AwsFailure;
 use aws_sdk_iam::types::PolicyEvaluationDecisionType;
-use local_aws::Stack;
+use deployed_stack::Stack;
 
 use crate::check::Check;
 

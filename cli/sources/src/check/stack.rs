@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use aws::AwsFailure;
 use aws::failure::chain;
 use aws_sdk_sns::types::Subscription;
+use deployed_stack::Stack;
 use egress::Client;
 use http::{HeaderMap, Method, StatusCode};
-use local_aws::Stack;
 use url::Url;
 
 use crate::check::Check;

@@ -1,6 +1,6 @@
 //! The alarm that judges the example on this machine. The local AWS raises no alarm by itself, so this does.
 
-use local_aws::{Error, Stack};
+use deployed_stack::{Error, Stack};
 use serde_json::{Value, json};
 
 /// Creates the alarm, which is not raised.
@@ -67,7 +67,7 @@ async fn call(stack: &Stack, action: &str, arguments: Value) -> Result<(), Error
         .send()
         .await
         .map_err(Error::aws(described()))?;
-    let ended = local_aws::follow::follow(&client, &started.execution_arn, |_| ()).await?;
+    let ended = deployed_stack::follow::follow(&client, &started.execution_arn, |_| ()).await?;
     client
         .delete_state_machine()
         .state_machine_arn(&machine.state_machine_arn)

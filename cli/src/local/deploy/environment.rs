@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use delivery::deployment::DeploymentId;
 use delivery::state::DeploymentStatus;
-use local_aws::Stack;
+use deployed_stack::Stack;
+use deployed_stack::deployments::{Deployments, Shown};
+use deployed_stack::follow::{self, Moment};
 use local_aws::application::{DEEPEST_THREAD, DELIVERY};
 use local_aws::aws::{LocalAws, StackOptions};
-use local_aws::deployments::{Deployments, Shown};
-use local_aws::follow::{self, Moment};
 use serde_json::json;
 use shell::progress::Progress;
 use tokio::time::Instant;

@@ -10,10 +10,10 @@ use std::time::Instant;
 
 use chrono::Utc;
 use delivery::state::DeploymentStatus;
+use deployed_stack::deployments::Shown;
 use local_aws::ACCESS_KEY;
 use local_aws::aws::{LocalAws, StackOptions};
 use local_aws::checkout::Checkout;
-use local_aws::deployments::Shown;
 use local_codebuild::CodeBuild;
 use serde_json::json;
 use shell::progress::Progress;

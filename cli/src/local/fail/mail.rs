@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::operation::get_queue_url::GetQueueUrlError;
 use aws_sdk_sqs::types::QueueAttributeName;
+use deployed_stack::Stack;
 use domain::push::PushId;
-use local_aws::Stack;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -88,13 +88,16 @@ impl Inbox {
         create
             .send()
             .await
-            .map_err(local_aws::Error::aws(format!("create the queue {QUEUE}")))?;
+            .map_err(deployed_stack::Error::aws(format!("create the queue {QUEUE}")))?;
         let subscribe = self.sns.subscribe().topic_arn(&self.topic_arn);
         let subscribe = subscribe.protocol("sqs").endpoint(&self.queue_arn);
         subscribe
             .send()
             .await
-            .map_err(local_aws::Error::aws(format!("subscribe to {}", self.topic_arn)))?;
+            .map_err(deployed_stack::Error::aws(format!(
+                "subscribe to {}",
+                self.topic_arn
+            )))?;
         Ok(())
     }
 
@@ -111,7 +114,7 @@ impl Inbox {
             let received = receive
                 .send()
                 .await
-                .map_err(local_aws::Error::aws(format!("read the queue {QUEUE}")))?;
+                .map_err(deployed_stack::Error::aws(format!("read the queue {QUEUE}")))?;
             let mut bodies = received.messages().iter().filter_map(|message| message.body());
             if let Some(mail) = bodies.find_map(|body| Mail::about(push_id, body)) {
                 return Ok(Some(mail));
@@ -130,7 +133,7 @@ impl Inbox {
         let pages = self.sns.list_subscriptions_by_topic().topic_arn(&self.topic_arn);
         let mut subscriptions = pages.into_paginator().items().send();
         while let Some(subscription) = subscriptions.next().await {
-            let subscription = subscription.map_err(local_aws::Error::aws(format!(
+            let subscription = subscription.map_err(deployed_stack::Error::aws(format!(
                 "list the subscriptions of {}",
                 self.topic_arn
             )))?;
@@ -142,7 +145,7 @@ impl Inbox {
                 .set_subscription_arn(subscription.subscription_arn)
                 .send()
                 .await
-                .map_err(local_aws::Error::aws(format!(
+                .map_err(deployed_stack::Error::aws(format!(
                     "unsubscribe from {}",
                     self.topic_arn
                 )))?;
@@ -153,7 +156,7 @@ impl Inbox {
                 .queue_url(url)
                 .send()
                 .await
-                .map_err(local_aws::Error::aws(format!("delete the queue {QUEUE}")))?;
+                .map_err(deployed_stack::Error::aws(format!("delete the queue {QUEUE}")))?;
         }
         Ok(())
     }
@@ -169,7 +172,7 @@ impl Inbox {
             {
                 Ok(None)
             }
-            Err(error) => Err(local_aws::Error::aws(format!("find the queue {QUEUE}"))(error).into()),
+            Err(error) => Err(deployed_stack::Error::aws(format!("find the queue {QUEUE}"))(error).into()),
         }
     }
 }

@@ -9,11 +9,11 @@ mod report;
 
 use std::io::Write;
 
+use deployed_stack::webhook_client::Webhook;
 use domain::destination::KeyTemplate;
 use local_aws::aws::{LocalAws, StackOptions};
 use local_aws::checkout::Checkout;
 use local_aws::ministack::Settings;
-use local_aws::webhook_client::Webhook;
 use shell::progress::Progress;
 use webhook::gitlab::{Delivery, PushHook};
 
@@ -136,8 +136,8 @@ mod tests {
     use std::time::Duration;
 
     use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+    use deployed_stack::Stack;
     use domain::samples;
-    use local_aws::Stack;
     use local_aws::ministack::Ministack;
     use local_aws::tools::Tools;
 

@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::primitives::ByteStream;
-use local_aws::Stack;
+use deployed_stack::Stack;
 
 use crate::Error;
 
@@ -40,7 +40,7 @@ impl Obstacle {
         put.body(ByteStream::from_static(b"not a delivered zip"))
             .send()
             .await
-            .map_err(local_aws::Error::aws(format!("put {}", self.place())))?;
+            .map_err(deployed_stack::Error::aws(format!("put {}", self.place())))?;
         Ok(())
     }
 
@@ -60,7 +60,7 @@ impl Obstacle {
                 return Ok(());
             }
             Err(error) => {
-                return Err(local_aws::Error::aws(format!("look at {}", self.place()))(error).into());
+                return Err(deployed_stack::Error::aws(format!("look at {}", self.place()))(error).into());
             }
         };
         let mark = object.metadata().and_then(|metadata| metadata.get(MADE_BY.0));
@@ -72,7 +72,7 @@ impl Obstacle {
             .set_version_id(object.version_id)
             .send()
             .await
-            .map_err(local_aws::Error::aws(format!("remove {}", self.place())))?;
+            .map_err(deployed_stack::Error::aws(format!("remove {}", self.place())))?;
         Ok(())
     }
 

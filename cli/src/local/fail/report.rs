@@ -42,7 +42,7 @@ pub fn report(
     results.text(format!(
         "\nThe execution failed\n  error    {error}\n  cause    {}{}",
         one_line(&cause),
-        local_aws::remedy(&error, &cause)
+        deployed_stack::remedy(&error, &cause)
     ))?;
     if let Some(mail) = mail {
         results.put(json!({ "mail": mail }));
@@ -74,10 +74,10 @@ pub fn report(
 mod tests {
     use std::time::Duration;
 
+    use deployed_stack::follow::Ended;
+    use deployed_stack::trail::Trail;
     use domain::error::Code;
     use domain::samples;
-    use local_aws::follow::Ended;
-    use local_aws::trail::Trail;
     use serde_json::Value;
 
     use super::*;

@@ -1,8 +1,8 @@
 //! What has failed, and what to do.
 
+use deployed_stack::console::Console;
 use domain::error::remedy;
 use domain::state::PushState;
-use local_aws::console::Console;
 use maud::{Markup, html};
 
 /// Returns the failure of the execution in charge, or nothing if it has not failed.

@@ -1,8 +1,8 @@
 //! The events of a push, as they are in the trail.
 
+use deployed_stack::trail::summary;
 use domain::aggregate::RecordedEvent;
 use domain::event::PushEvent;
-use local_aws::trail::summary;
 use maud::{Markup, html};
 
 use crate::text::clock;

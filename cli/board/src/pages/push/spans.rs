@@ -1,7 +1,7 @@
 //! The timeline, as a table whose rows have bars. Each row says in words what its bar shows.
 
 use chrono::TimeDelta;
-use local_aws::console::Console;
+use deployed_stack::console::Console;
 use maud::{Markup, html};
 
 use crate::text::{bytes, clock, duration};

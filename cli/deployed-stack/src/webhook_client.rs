@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use webhook::Request;
 use webhook::gitlab::{self, Delivery, PushHook};
 
-use crate::{Error, REGION};
+use crate::Error;
 
 /// A webhook, and the token that it requires.
 #[derive(Clone)]
@@ -17,8 +17,8 @@ pub struct Webhook {
     pub url: String,
     /// The token.
     pub token: String,
-    /// The account whose API the local AWS is to find. `None` if it is its own, or AWS.
-    account: Option<String>,
+    /// The account and the region whose API the local AWS is to find. `None` if the account is its own, or if it is AWS.
+    place: Option<(String, String)>,
 }
 
 impl std::fmt::Debug for Webhook {
@@ -84,16 +84,16 @@ impl Webhook {
         Self {
             url,
             token,
-            account: None,
+            place: None,
         }
     }
 
-    /// Has the local AWS look for the API in this account. It finds an API of another account than its own only by the
-    /// account in a signature, which it does not check.
+    /// Has the local AWS look for the API in this account and region. It finds an API of another account than its own only
+    /// by a signature that names both, which it does not check.
     #[must_use]
-    pub fn in_account(self, account: String) -> Self {
+    pub fn in_account(self, account: String, region: String) -> Self {
         Self {
-            account: Some(account),
+            place: Some((account, region)),
             ..self
         }
     }
@@ -226,9 +226,9 @@ impl Webhook {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        if let Some(account) = &self.account {
+        if let Some((account, region)) = &self.place {
             let signature = format!(
-                "AWS4-HMAC-SHA256 Credential={account}/20260101/{REGION}/execute-api/aws4_request, SignedHeaders=host, \
+                "AWS4-HMAC-SHA256 Credential={account}/20260101/{region}/execute-api/aws4_request, SignedHeaders=host, \
                  Signature=none"
             );
             request = request.header("authorization", signature);

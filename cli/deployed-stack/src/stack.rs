@@ -49,7 +49,7 @@ impl Stack {
         let found = found.filter(|stack| stack.phase() != Phase::Empty);
         let mut stack = found.ok_or_else(|| Error::NoStack {
             stack: name.to_owned(),
-            region: config.region().map(ToString::to_string).unwrap_or_default(),
+            region: region_of(&config),
         })?;
         let local = config
             .endpoint_url()
@@ -174,7 +174,7 @@ impl Stack {
         let url = self.output("WebhookUrl")?.to_owned();
         let webhook = Webhook::new(url, secret.secret.expose_secret().to_owned());
         Ok(match self.local_account().await {
-            Some(account) => webhook.in_account(account),
+            Some(account) => webhook.in_account(account, region_of(&self.config)),
             None => webhook,
         })
     }
@@ -236,6 +236,11 @@ impl Stack {
         let prefix = name.strip_suffix("/git").and_then(|name| name.rsplit_once('/'));
         Ok(prefix.map_or_else(String::new, |(prefix, _)| format!("{prefix}/")))
     }
+}
+
+/// Returns the region of a configuration, which is empty if it has none.
+fn region_of(config: &SdkConfig) -> String {
+    config.region().map(ToString::to_string).unwrap_or_default()
 }
 
 /// Returns the URL at which the local AWS serves what is at `url`, whose host is that of an API on the internet, or `None` if
