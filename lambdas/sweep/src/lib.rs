@@ -35,6 +35,7 @@ pub use report::{
     DifferingDestination, ExpiringLogin, Listing, Report, SkippedRepository, SlowPush, StartedPush,
     StuckPush, Trouble,
 };
+pub use workflow::Ended;
 
 use inspect::{Findings, Run};
 use watched::{Repository, Source};

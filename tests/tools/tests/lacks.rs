@@ -44,7 +44,7 @@ fn what_tests_need_and_cannot_be_taken_is_named() {
     assert!(said.contains("apt-get: not found"), "{said}");
     assert!(
         said.ends_with(
-            "apt install chromium chromium-driver git-lfs gnupg openssh-client openssh-server unzip"
+            "apt install chromium chromium-driver curl git-lfs gnupg jq openssh-client openssh-server openssl unzip"
         ),
         "{said}"
     );

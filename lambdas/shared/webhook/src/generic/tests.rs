@@ -86,7 +86,7 @@ fn a_push_of_nothing_is_not_for_us() {
 fn the_documentation_shows_the_body_as_it_is_read() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/guides/git-hosts.md");
     let text = std::fs::read_to_string(page).unwrap();
-    let (_, section) = text.split_once("### Any other host").unwrap();
+    let (_, section) = text.split_once("## Any other host").unwrap();
     let (_, example) = section.split_once("```json\n").unwrap();
     let shown: Value = serde_json::from_str(example.split_once("```").unwrap().0).unwrap();
     let push = read_json(&shown).unwrap().only_push();
