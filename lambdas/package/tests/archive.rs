@@ -6,14 +6,12 @@ mod scene;
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::sync::Arc;
 
 use domain::error::{Code, Coded};
 use domain::source::Options;
 use package::{Error, METRICS};
 use proptest::prelude::*;
-use testkit::logs::Lines;
-use tracing::instrument::WithSubscriber as _;
+use testkit::logs::captured;
 
 use scene::{Scene, block_on, files, without_build_info};
 
@@ -42,10 +40,9 @@ fn the_zip_is_the_commits_tree() {
 fn the_line_in_the_log_has_the_entries_that_are_metrics() {
     let scene = Scene::new();
     let commit = scene.commit(&files([("a", "100644", b"a"), ("z", "100644", b"z")]));
-    let lines = Arc::new(Lines::default());
     let package = scene.package(&commit, without_build_info());
-    let package = package.with_subscriber(aws::telemetry::json(None, lines.clone()));
-    let archive = block_on(package).unwrap();
+    let (archive, lines) = block_on(captured(package, |lines| aws::telemetry::json(None, lines)));
+    let archive = archive.unwrap();
     let logged = lines.fields("packaged");
     assert_eq!(logged.len(), 1, "{logged:?}");
     for field in METRICS {

@@ -3,8 +3,6 @@
 mod scene;
 mod stuck;
 
-use std::sync::Arc;
-
 use audit::{DestinationRecord, Lease};
 use chrono::Utc;
 use credentials::Expiring;
@@ -13,8 +11,7 @@ use domain::order::DeliveredPush;
 use domain::push::{Missed, Trigger};
 use domain::samples::{destination, object_id};
 use serde_json::json;
-use testkit::logs::Lines;
-use tracing::instrument::WithSubscriber as _;
+use testkit::logs::captured;
 
 use super::*;
 use scene::{Answer, Scene, listed, push};
@@ -69,11 +66,8 @@ async fn the_line_in_the_log_has_what_the_alarm_counts() {
     scene.answer(P, Answer::Refuses);
     // It is asked and refuses, and then there is no time to ask it.
     for (time_limit, found) in [(Duration::from_secs(60), "failed"), (Duration::ZERO, "skipped")] {
-        let lines = Arc::new(Lines::default());
         let sweep = scene.sweep_for(time_limit);
-        let report = sweep
-            .with_subscriber(aws::telemetry::json(None, lines.clone()))
-            .await;
+        let (report, lines) = captured(sweep, |lines| aws::telemetry::json(None, lines)).await;
         let logged = lines.fields("swept");
         assert_eq!(logged.len(), 1, "{logged:?}");
         assert_eq!(logged[0][found], 1, "{logged:?}");

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use domain::contract::{BaseUse, FetchedCommit, StagedPack};
 use domain::error::{Code, Coded};
@@ -14,9 +13,8 @@ use fetch::{METRICS, TransferProgram};
 use serde_json::json;
 use testkit::git;
 use testkit::http::{Host, Response};
-use testkit::logs::Lines;
+use testkit::logs::captured;
 use testkit::ssh::Sshd;
-use tracing::instrument::WithSubscriber as _;
 
 use crate::scene::{Ask, PROGRAM, Scene};
 use crate::submodules;
@@ -223,12 +221,9 @@ async fn the_line_in_the_log_has_the_bytes_that_are_metrics() {
     history.deliver(&history.ask("d1", &first)).await;
     let second = history.change("2");
     let ask = history.ask("d2", &second);
-    let lines = Arc::new(Lines::default());
     let fetch = history.scene.fetch(&ask);
-    let fetched = fetch
-        .with_subscriber(aws::telemetry::json(None, lines.clone()))
-        .await
-        .unwrap();
+    let (fetched, lines) = captured(fetch, |lines| aws::telemetry::json(None, lines)).await;
+    let fetched = fetched.unwrap();
     let logged = lines.fields("fetched");
     assert_eq!(logged.len(), 1, "{logged:?}");
     for field in METRICS {
