@@ -135,7 +135,7 @@ fn events(push: &Push, received_at: DateTime<Utc>, of_hundred: usize) -> [PushEv
             email: "jo.developer@example.com".to_owned(),
         },
         subject: "Keep the connection open between two requests".to_owned(),
-        url: Some(validated.clone_url.clone()),
+        url: push.clone_urls[0].to_string(),
         ref_now: push.after.clone(),
         pack: staged("commit.pack", 1_234_567),
         index: staged("commit.idx", 123_456),

@@ -205,7 +205,7 @@ async fn fetch(
         author: fetched.author,
         committed_at: fetched.committed_at,
         subject: fetched.subject,
-        url: Some(url.clone()),
+        url: url.to_string(),
         ref_now: fetched.ref_now,
         unchanged_since: compared_with.filter(|_| is_unchanged(secret, fetched.difference.as_ref())),
         pack,

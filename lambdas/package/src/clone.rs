@@ -141,7 +141,7 @@ fn config(push: &Push, fetched: &FetchedCommit) -> String {
     let mut text = format!(
         "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n\
         [remote \"origin\"]\n\turl = \"{}\"\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n",
-        fetched.url_text()
+        fetched.url
     );
     if let Some(branch) = push.ref_name.as_str().strip_prefix("refs/heads/") {
         let branch = branch.replace('"', "\\\"");

@@ -117,7 +117,7 @@ pub fn document(envelope: &Envelope<UploadInput>) -> Result<Vec<u8>, serde_json:
     // The form is SPDX's URI of a version control system, which in-toto documents use.
     let git = |url: &str, at: &str| format!("git+{url}@{at}");
     let mut dependencies = vec![Resource {
-        uri: git(fetched.url_text(), push.ref_name.as_str()),
+        uri: git(&fetched.url, push.ref_name.as_str()),
         digest: GitDigest {
             git_commit: fetched.commit.as_str(),
             git_tree: fetched.tree.as_str(),

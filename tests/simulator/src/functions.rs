@@ -180,7 +180,7 @@ impl World {
                 email: "a@example.com".to_owned(),
             },
             subject: "A commit".to_owned(),
-            url: Some(envelope.input.deliver.clone_url.clone()),
+            url: envelope.input.deliver.clone_url.to_string(),
             ref_now,
             unchanged_since: unchanged_since.map(|last| last.push_id),
             pack,

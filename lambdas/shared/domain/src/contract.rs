@@ -287,9 +287,9 @@ pub struct FetchedCommit {
     pub committed_at: DateTime<Utc>,
     /// The first line of the commit's message, cut to 200 characters.
     pub subject: String,
-    /// The URL that it was fetched from, or `None` if it was fetched before URLs were kept.
-    #[serde(default, with = "url_or_empty")]
-    pub url: Option<RemoteUrl>,
+    /// The URL that it was fetched from, without credentials.
+    #[serde(default)]
+    pub url: String,
     /// What the ref pointed to when the commit was fetched, or `None` if it did not exist any more.
     pub ref_now: Option<ObjectId>,
     /// The push whose zip was at the destination, if no path that concerns the destination has changed since its commit.
@@ -317,34 +317,9 @@ pub struct FetchedCommit {
 }
 
 impl FetchedCommit {
-    /// Returns the URL that it was fetched from as text, which is empty if it is not known.
-    #[must_use]
-    pub fn url_text(&self) -> &str {
-        self.url.as_ref().map_or("", RemoteUrl::as_str)
-    }
-
     /// Returns the packs that together hold the commit with its whole tree, its own first.
     pub fn packs(&self) -> impl Iterator<Item = StagedPack> {
         packs(&self.pack, &self.index, self.base.as_ref())
-    }
-}
-
-/// Serializes a URL that is not known as an empty text, as it was when URLs were texts.
-mod url_or_empty {
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    use crate::remote_url::RemoteUrl;
-
-    pub fn serialize<S: Serializer>(url: &Option<RemoteUrl>, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(url.as_ref().map_or("", RemoteUrl::as_str))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RemoteUrl>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text.is_empty() {
-            return Ok(None);
-        }
-        text.parse::<RemoteUrl>().map(Some).map_err(de::Error::custom)
     }
 }
 

@@ -162,7 +162,7 @@ pub fn fetched() -> FetchedCommit {
         },
         committed_at: time(),
         subject: "Change it".into(),
-        url: Some(URL.parse().unwrap()),
+        url: URL.into(),
         ref_now: Some(object_id('a')),
         unchanged_since: None,
         pack: staged("commit.pack"),

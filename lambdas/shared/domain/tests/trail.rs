@@ -94,7 +94,7 @@ fn fetched() -> PushEvent {
         },
         committed_at: at(0),
         subject: "Change it".into(),
-        url: Some("https://git.example.com/group/project.git".parse().unwrap()),
+        url: "https://git.example.com/group/project.git".into(),
         ref_now: Some("a".repeat(40).parse().unwrap()),
         unchanged_since: None,
         pack: staged("commit.pack"),
