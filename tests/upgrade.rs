@@ -224,11 +224,13 @@ impl Upgraded {
         trail::read(&self.stack.trail().unwrap(), push_id).await.unwrap()
     }
 
-    /// Returns the versions of the zip of a push.
+    /// Returns the versions of the zip of a push, the newest first.
     async fn versions(&self, of: &Delivered) -> Vec<Option<String>> {
         let list = self.stack.s3().list_object_versions().bucket(&of.bucket);
         let listed = list.prefix(of.key.as_str()).send().await.unwrap();
+        // The documents beside the zip begin with its name.
         let versions = listed.versions().iter();
+        let versions = versions.filter(|version| version.key() == Some(of.key.as_str()));
         versions.map(|version| version.version_id.clone()).collect()
     }
 }
