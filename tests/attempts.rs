@@ -1,5 +1,5 @@
-//! Failed attempts that no function can record are in the trail: those of states that call none, and those of functions that
-//! have died.
+//! Failed attempts that no function can record are in the trail: those of states that call none, and those of functions
+//! that have died.
 
 use domain::event::PushEvent;
 use domain::state::Status;

@@ -1,5 +1,5 @@
-//! Tests the board in Chromium, with pushes of the deployed stack: what is listed, what runs, what has failed, names that are
-//! hostile, and replay.
+//! Tests the board in Chromium, with pushes of the deployed stack: what is listed, what runs, what has failed, names
+//! that are hostile, and replay.
 
 use std::time::Duration;
 
@@ -158,7 +158,8 @@ async fn a_push_is_followed_from_its_start_to_its_zip_without_a_reload_and_witho
     scene
         .configure(|settings| {
             settings["git_hosts"] = json!([gate.origin]);
-            // It is silent until the gate is opened, which is not before a busy machine has drawn the page and pressed the keys.
+            // It is silent until the gate is opened, which is not before a busy machine has drawn the page and pressed
+            // the keys.
             settings["options"] = json!({"limits": {"silence_seconds": 600}});
         })
         .await;

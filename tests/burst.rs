@@ -38,8 +38,8 @@ const SOURCES: [Provider; 10] = [
     Provider::GitHub,
 ];
 
-/// Sends a request until it is answered, and returns how often it was sent. On a slow machine the gateway of the local AWS gives
-/// up before the functions have had their turn. A git host, or a person there, then sends the webhook again.
+/// Sends a request until it is answered, and returns how often it was sent. On a slow machine the gateway of the local
+/// AWS gives up before the functions have had their turn. A git host, or a person there, then sends the webhook again.
 async fn accepted_at_last(scene: &Scene, request: &Request) -> (Accepted, usize) {
     for times in 1..=MAX_SENDS {
         let (status, text) = providers::send_to(&scene.webhook.url, request).await;

@@ -1,4 +1,5 @@
-//! The status of a commit on the git host: what GitLab and GitHub are sent, and that a push is delivered whatever comes of it.
+//! The status of a commit on the git host: what GitLab and GitHub are sent, and that a push is delivered whatever comes
+//! of it.
 //!
 //! The API is a server of the test's own, on the loopback, which plays that of a host.
 

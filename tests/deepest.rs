@@ -1,5 +1,5 @@
-//! Tests the example application as it is deployed: its template, its functions' binaries and its state machine, in a local
-//! AWS of its own, about Hacker News that are made up.
+//! Tests the example application as it is deployed: its template, its functions' binaries and its state machine, in a
+//! local AWS of its own, about Hacker News that are made up.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +27,8 @@ fn now() -> i64 {
     now.as_secs().cast_signed()
 }
 
-/// A world of which one post has a thread of ten levels, with five gone ones in it, which are asked for one after another.
+/// A world of which one post has a thread of ten levels, with five gone ones in it, which are asked for one after
+/// another.
 fn slow_world() -> World {
     let (mut world, began) = (World::default(), now() - 1_800);
     // The window begins before the post.

@@ -1,6 +1,6 @@
-//! The policies for whoever deploys the stack (docs/install): with them alone, SAM CLI deploys it as `push-code deploy` does, and
-//! not without a statement that is about SAM CLI's own calls. Those of CloudFormation the local AWS does not check. The wiring
-//! tests do.
+//! The policies for whoever deploys the stack (docs/install): with them alone, SAM CLI deploys it as `push-code deploy`
+//! does, and not without a statement that is about SAM CLI's own calls. Those of CloudFormation the local AWS does not
+//! check. The wiring tests do.
 
 use std::collections::BTreeMap;
 use std::path::Path;

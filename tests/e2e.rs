@@ -869,8 +869,8 @@ async fn each_stage_of_a_finished_push_returns_its_result_again_and_writes_nothi
     assert_eq!(scene.object(run.delivered()).await.metadata, object.metadata);
 }
 
-/// Returns the output of a stage without the versions of its staged objects and what the host has sent, because a stage that died
-/// before it could return them fetches and stages the same bytes again.
+/// Returns the output of a stage without the versions of its staged objects and what the host has sent, because a stage
+/// that died before it could return them fetches and stages the same bytes again.
 fn without_staged_versions(output: &Value) -> Value {
     let mut output = output.clone();
     match &mut output {

@@ -177,9 +177,9 @@ impl Became {
     }
 }
 
-/// Moves a new ref to the first place, delivers that, and moves it on at once through the others. Then sends the webhooks of
-/// these moves in this order, each once the push before it has ended. Returns what became of them, in the order of the moves,
-/// and what the zip has in the end.
+/// Moves a new ref to the first place, delivers that, and moves it on at once through the others. Then sends the
+/// webhooks of these moves in this order, each once the push before it has ended. Returns what became of them, in the
+/// order of the moves, and what the zip has in the end.
 async fn moved_through(
     scene: &Scene,
     repository: &Repository,
@@ -252,8 +252,8 @@ async fn of_a_branch_that_is_forced_back_the_earlier_commit_is_delivered_again_i
     }
 }
 
-/// By its number the late push is newer, by lineage each of the two follows the other one, and their commits are of the same
-/// time.
+/// By its number the late push is newer, by lineage each of the two follows the other one, and their commits are of the
+/// same time.
 #[tokio::test]
 async fn of_a_branch_that_was_forced_back_a_late_push_is_superseded_by_rule_1_the_ref_itself() {
     let (scene, _host) = Scene::over_http("rule-one", Options::with_any_commit()).await;
@@ -275,7 +275,8 @@ async fn of_a_branch_that_was_forced_back_a_late_push_is_superseded_by_rule_1_th
     assert_eq!(zip(&scene).await["push-id"], back.push_id.to_string());
 }
 
-/// By lineage the push to `b` is newer, because it began where the last one has ended, and their commits are of the same time.
+/// By lineage the push to `b` is newer, because it began where the last one has ended, and their commits are of the
+/// same time.
 #[tokio::test]
 async fn a_branch_that_is_forced_back_to_where_it_came_from_is_delivered_by_rule_2_the_number() {
     let (scene, _host) = Scene::over_http("rule-two", Options::with_any_commit()).await;

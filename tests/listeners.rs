@@ -1,5 +1,5 @@
-//! Tests that others can listen: an event that cannot be sent at first comes later, and one that a consumer has missed comes
-//! again.
+//! Tests that others can listen: an event that cannot be sent at first comes later, and one that a consumer has missed
+//! comes again.
 
 use chrono::{TimeDelta, Utc};
 use domain::state::Status;

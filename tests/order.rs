@@ -1,9 +1,9 @@
-//! Tests many pushes of one ref at once, whose webhooks come in any order and twice, also if a function of each is killed
-//! midway. Here the ref, the lineage and the times of the commits say the same about two pushes; what decides where they do
-//! not is tested with the other histories of a ref.
+//! Tests many pushes of one ref at once, whose webhooks come in any order and twice, also if a function of each is
+//! killed midway. Here the ref, the lineage and the times of the commits say the same about two pushes; what decides
+//! where they do not is tested with the other histories of a ref.
 //!
-//! `PUSH_CODE_SEEDS=10 cargo test --workspace --test e2e -- order --nocapture` runs ten histories of 50 pushes of both tests,
-//! which takes some minutes.
+//! `PUSH_CODE_SEEDS=10 cargo test --workspace --test e2e -- order --nocapture` runs ten histories of 50 pushes of both
+//! tests, which takes some minutes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -29,7 +29,8 @@ const STAGES: [&str; 5] = ["Validate", "Fetch", "Package", "Upload", "Record"];
 /// A function is killed at most this many seconds after it has begun. One that is done by then loses its response.
 const LATEST_KILL: f64 = 0.15;
 
-/// A lease that somebody has for this long is that of a function that was killed. A living one has it for less than a second.
+/// A lease that somebody has for this long is that of a function that was killed. A living one has it for less than a
+/// second.
 const LONGEST_LEASE: Duration = Duration::from_secs(10);
 
 /// How long all pushes may take together.
@@ -171,8 +172,8 @@ impl<'a> History<'a> {
         }
     }
 
-    /// Ends each lease of a function that was killed, as if its 960 s were over. In this stack no retry waits, and all of them
-    /// would be over before. Returns how many there were.
+    /// Ends each lease of a function that was killed, as if its 960 s were over. In this stack no retry waits, and all
+    /// of them would be over before. Returns how many there were.
     async fn end_leases_of_the_dead(&self, ended: &mut usize) -> std::convert::Infallible {
         let trail = self.scene.stack.handle().trail().unwrap();
         let mut seen = None;
@@ -233,8 +234,8 @@ impl<'a> History<'a> {
         join_all(head).await
     }
 
-    /// Checks that each push has one execution, which has succeeded, that nothing is left of it, and that its read model is what
-    /// its events fold to. Returns the states in the order of the pushes.
+    /// Checks that each push has one execution, which has succeeded, that nothing is left of it, and that its read
+    /// model is what its events fold to. Returns the states in the order of the pushes.
     async fn closed(&self) -> Vec<PushState> {
         let executions = self.executions().await;
         let expected = self.pushes.iter().map(|push| push.id.to_string());

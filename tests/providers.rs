@@ -63,8 +63,8 @@ async fn assert_ignored(scene: &Scene, request: &Request) {
     );
 }
 
-/// Pushes a branch twice and an annotated tag, and compares each zip with what `git archive` makes. Then deletes the branch.
-/// What `deliver` returns for each, by its number, is sent twice, which starts nothing new.
+/// Pushes a branch twice and an annotated tag, and compares each zip with what `git archive` makes. Then deletes the
+/// branch. What `deliver` returns for each, by its number, is sent twice, which starts nothing new.
 async fn assert_delivers(scene: &Scene, deliver: impl Fn(&PushHook, usize) -> Request) {
     let repository = scene.repository("group/project");
     let first = repository.commit_file("README.md", "# Fine\n");
@@ -248,7 +248,8 @@ async fn a_push_to_azure_devops_becomes_the_zip_of_its_commit() {
     .await;
 }
 
-/// An event of CodeCommit, as the rule of the template sends it. The repository is on a git server that is not CodeCommit.
+/// An event of CodeCommit, as the rule of the template sends it. The repository is on a git server that is not
+/// CodeCommit.
 #[tokio::test]
 async fn a_change_in_codecommit_becomes_the_zip_of_its_commit() {
     let (scene, _host) = source("codecommit", Provider::CodeCommit).await;

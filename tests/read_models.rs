@@ -172,7 +172,8 @@ async fn write(trail: &DynamoTrail<Push>) -> PushId {
     push_id
 }
 
-/// Changes an item of a push, whose partition key is of this kind and whose sort key is this, as somebody may who has the rights of an administrator.
+/// Changes an item of a push, whose partition key is of this kind and whose sort key is this, as somebody may who has
+/// the rights of an administrator.
 async fn change_item(stack: &Stack, action: &str, push_id: PushId, item: (&str, &str), change: Value) {
     let (kind, sk) = item;
     let mut body = json!({

@@ -1,6 +1,6 @@
-//! Tests that executions go on where they stopped: those that are redriven, as the console's "Redrive" does, also after they
-//! were stopped, and after another one has taken over the push. RedriveExecution is that of `testkit/strict_aws`, which the
-//! local AWS does not have itself.
+//! Tests that executions go on where they stopped: those that are redriven, as the console's "Redrive" does, also after
+//! they were stopped, and after another one has taken over the push. RedriveExecution is that of `testkit/strict_aws`,
+//! which the local AWS does not have itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

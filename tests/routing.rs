@@ -1,4 +1,5 @@
-//! Monorepos: several destinations of a source, each of which watches its own paths, and refs whose zips are removed with them.
+//! Monorepos: several destinations of a source, each of which watches its own paths, and refs whose zips are removed
+//! with them.
 
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use domain::contract::IgnoreReason;

@@ -158,7 +158,8 @@ impl Aws {
         put.send().await.unwrap();
     }
 
-    /// Deploys an output as the deploy machine does, with what is live left so. Returns the stack's status, or the error's message.
+    /// Deploys an output as the deploy machine does, with what is live left so. Returns the stack's status, or the
+    /// error's message.
     async fn deploy(&self, output: Vec<u8>, name: &str, live: &str) -> Result<String, String> {
         let mut output = ZipArchive::new(Cursor::new(output)).unwrap();
         let mut text = |path: &str| {

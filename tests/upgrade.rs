@@ -1,5 +1,6 @@
-//! An upgrade of a stack from the last version that has a number to this one, and the way back: what was there stays, what runs
-//! meanwhile goes on, and what has failed can be tried again. `.ci/earlier` builds that version, and `.ci/run` has it.
+//! An upgrade of a stack from the last version that has a number to this one, and the way back: what was there stays,
+//! what runs meanwhile goes on, and what has failed can be tried again. `.ci/earlier` builds that version, and
+//! `.ci/run` has it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -235,7 +236,8 @@ impl Upgraded {
     }
 }
 
-/// Writes the template of the version that was built in the folder `earlier`, so that it names its functions. Returns its path.
+/// Writes the template of the version that was built in the folder `earlier`, so that it names its functions. Returns
+/// its path.
 fn template_of(earlier: &Path, folder: &Path) -> PathBuf {
     let text = std::fs::read_to_string(earlier.join("template.yaml")).unwrap();
     let template = folder.join("template.yaml");

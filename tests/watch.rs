@@ -1,4 +1,5 @@
-//! Pushes that are watched while they happen, by the stream of the trail's table. Other tests write to it at the same time.
+//! Pushes that are watched while they happen, by the stream of the trail's table. Other tests write to it at the same
+//! time.
 
 use std::collections::VecDeque;
 use std::time::Duration;

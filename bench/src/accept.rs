@@ -1,5 +1,5 @@
-//! Measures how many webhooks `accept` verifies, parses and decides, for each kind of git host. Nothing is sent: Step Functions
-//! and Secrets Manager answer from memory.
+//! Measures how many webhooks `accept` verifies, parses and decides, for each kind of git host. Nothing is sent: Step
+//! Functions and Secrets Manager answer from memory.
 
 use std::hint::black_box;
 use std::io::Write as _;

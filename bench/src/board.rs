@@ -14,7 +14,8 @@ use crate::error::Error;
 pub struct BoardArgs {
     /// The folder of `board.png` and `board-push.png`.
     folder: PathBuf,
-    /// Take pictures of each page instead, on a narrow and a wide screen, light and dark: for whoever changes the style.
+    /// Take pictures of each page instead, on a narrow and a wide screen, light and dark: for whoever changes the
+    /// style.
     #[arg(long)]
     all: bool,
 }

@@ -8,8 +8,8 @@ use crate::error::Error;
 use crate::results::{Repository, Results};
 
 const SIZE: (u32, u32) = (920, 420);
-/// What is drawn for each repository, and in which colour. Each colour differs from its neighbours on light and dark pages
-/// (<https://jfly.uni-koeln.de/color/>).
+/// What is drawn for each repository, and in which colour. Each colour differs from its neighbours on light and dark
+/// pages (<https://jfly.uni-koeln.de/color/>).
 const MEASURES: [(&str, RGBColor, Measure); 3] = [
     (
         "fetch, of git clone --depth 1",

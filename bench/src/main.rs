@@ -60,7 +60,8 @@ struct Cli {
     command: Option<Command>,
 }
 
-/// The hidden commands are those that the tool starts as processes of their own, because the cost of a process is measured.
+/// The hidden commands are those that the tool starts as processes of their own, because the cost of a process is
+/// measured.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Measure how many webhooks are accepted in a second.

@@ -79,8 +79,8 @@ pub fn run(command: &mut Command, log: &Path) -> Result<Cost, Error> {
     })
 }
 
-/// Returns the processor time of all processes that this one has started and waited for, and that these have. It is read from the
-/// fields `cutime` and `cstime` of proc_pid_stat(5).
+/// Returns the processor time of all processes that this one has started and waited for, and that these have. It is
+/// read from the fields `cutime` and `cstime` of proc_pid_stat(5).
 pub fn children_cpu() -> Duration {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The name of the program, in parentheses, may have blanks.

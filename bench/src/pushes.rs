@@ -1,5 +1,5 @@
-//! Replays the last commits of a branch as pushes, each as the difference from the one before and from nothing, and compares both
-//! with git.
+//! Replays the last commits of a branch as pushes, each as the difference from the one before and from nothing, and
+//! compares both with git.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -35,10 +35,12 @@ pub struct PushesArgs {
     /// How many commits, by first parents.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     last: u32,
-    /// How many of them, the newest, are also pushed from nothing and compared with git. Of the others only the bytes are checked.
+    /// How many of them, the newest, are also pushed from nothing and compared with git. Of the others only the bytes
+    /// are checked.
     #[arg(long, default_value_t = 5)]
     compared: u32,
-    /// Also make the zip of the newest one in the old way: a full clone by libgit2, and by git, whose folder is walked and zipped.
+    /// Also make the zip of the newest one in the old way: a full clone by libgit2, and by git, whose folder is walked
+    /// and zipped.
     #[arg(long)]
     old_way: bool,
 }
@@ -220,7 +222,8 @@ impl Replay {
         stage::run_apart(&self.folder, stage, &envelope, staging, &more)
     }
 
-    /// Makes the zip of the newest commit in the old way. Returns a sentence on how much longer that takes than the median push.
+    /// Makes the zip of the newest commit in the old way. Returns a sentence on how much longer that takes than the
+    /// median push.
     fn old_way(&self, cloner: Cloner, costs: &[Costs]) -> Result<String, Error> {
         let url = self.deliver.clone_url.to_string();
         let cost = old_way::run_apart(&self.folder, cloner, &url, self.branch())?;
@@ -247,8 +250,8 @@ impl Replay {
     }
 }
 
-/// Runs processes that ask the host for something, and returns the processor time of the host besides. `own` is that of the processes
-/// themselves.
+/// Runs processes that ask the host for something, and returns the processor time of the host besides. `own` is that of
+/// the processes themselves.
 fn host_cpu<T>(
     run: impl FnOnce() -> Result<T, Error>,
     own: impl FnOnce(&T) -> Duration,

@@ -162,7 +162,8 @@ fn color(color: Color) -> Option<AnsiColor> {
     }
 }
 
-/// Returns one SVG, which shows one frame after another. It has a background of its own, for light and dark pages alike.
+/// Returns one SVG, which shows one frame after another. It has a background of its own, for light and dark pages
+/// alike.
 fn picture(frames: &[Frame]) -> String {
     let end = frames.last().map_or(END, |last| last.at + END);
     let percent = |at: Duration| at.as_secs_f64() / end.as_secs_f64() * 100.0;

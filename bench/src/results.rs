@@ -26,7 +26,8 @@ pub struct Repository {
     pub fetch: f64,
     /// The wall time of package divided by that of `git archive --format=zip -6`.
     pub package: f64,
-    /// The time of a full clone by git, walked and zipped, divided by that of fetch and package. `None` if it was not measured.
+    /// The time of a full clone by git, walked and zipped, divided by that of fetch and package. `None` if it was not
+    /// measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_way: Option<f64>,
 }

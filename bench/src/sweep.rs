@@ -115,8 +115,8 @@ async fn measure(args: &SweepArgs) -> Result<(), Error> {
     write!(std::io::stdout(), "{table}").map_err(Error::io("write to", Path::new("standard output")))
 }
 
-/// Returns the processor time of this process and of the processes that it has started and that have ended, in seconds. They
-/// are those that list refs, and git's, which serve them.
+/// Returns the processor time of this process and of the processes that it has started and that have ended, in seconds.
+/// They are those that list refs, and git's, which serve them.
 fn processor_time() -> Result<f64, Error> {
     let path = Path::new("/proc/self/stat");
     let stat = std::fs::read_to_string(path).map_err(Error::io("read", path))?;

@@ -1,5 +1,5 @@
-//! Measures what the audit trail costs in a small and in a large table: the requests, items and request units of each operation,
-//! and its time in the local AWS.
+//! Measures what the audit trail costs in a small and in a large table: the requests, items and request units of each
+//! operation, and its time in the local AWS.
 
 mod meter;
 mod pushes;

@@ -45,10 +45,11 @@ pub struct Cli {
 pub enum Command {
     /// Build this checkout and deploy it to AWS, with SAM CLI and cargo-lambda in the versions that it was tested with.
     ///
-    /// With --release it deploys a release, whose functions are built already: without a checkout, and without a compiler.
+    /// With --release it deploys a release, whose functions are built already: without a checkout, and without a
+    /// compiler.
     ///
-    /// A new stack's parameters are asked for, each with what it is, unless those without a default are given. A stack that is there
-    /// keeps what is not given.
+    /// A new stack's parameters are asked for, each with what it is, unless those without a default are given. A stack
+    /// that is there keeps what is not given.
     #[command(after_help = "Examples:\n  \
         push-code deploy\n  \
         push-code deploy --parameter AllowedRepositories='group/**' --parameter NotificationEmail=ops@example.com --yes\n  \
@@ -61,29 +62,29 @@ pub enum Command {
     Pushes(PushesCommand),
     /// Start another execution of pushes that have failed.
     ///
-    /// Each takes its push over and goes on where that has stopped, the oldest push first. Exits with 1 if one could not be
-    /// started.
+    /// Each takes its push over and goes on where that has stopped, the oldest push first. Exits with 1 if one could
+    /// not be started.
     #[command(after_help = "Examples:\n  \
         push-code retry b6b9631c-9884-50c9-8d71-0bff0d5b1287\n  \
         push-code retry --failed --since 12h --repository group/project --dry-run")]
     Retry(RetryArgs),
     /// Say what is wrong with a stack, and what to do.
     ///
-    /// It tries the API of the webhooks, who is told of failures, the account's quota, and of each source what `sources test` does:
-    /// settings, secrets, host keys, logins, repositories and buckets. Git hosts are asked from this machine. Nothing is written, and no
-    /// webhook is sent. Exits with 1 if something is wrong.
+    /// It tries the API of the webhooks, who is told of failures, the account's quota, and of each source what `sources
+    /// test` does: settings, secrets, host keys, logins, repositories and buckets. Git hosts are asked from this
+    /// machine. Nothing is written, and no webhook is sent. Exits with 1 if something is wrong.
     Doctor(DoctorArgs),
     /// Say what an error means, and what to do.
     Explain(ExplainArgs),
     /// List the sources, add one, show, try, change or remove it.
     ///
-    /// Without a command: list them, with what each delivers, from where and where to, and what its git host does not send.
-    /// Exits with 1 if the settings of one cannot be used.
+    /// Without a command: list them, with what each delivers, from where and where to, and what its git host does not
+    /// send. Exits with 1 if the settings of one cannot be used.
     Sources(SourcesArgs),
     /// Serve a page on this machine that shows the pushes and follows them.
     ///
-    /// It has what runs, what has failed and what to do, the timeline of each push, where a commit is, and replay. The command
-    /// prints the URL to open, and ends with Ctrl-C.
+    /// It has what runs, what has failed and what to do, the timeline of each push, where a commit is, and replay. The
+    /// command prints the URL to open, and ends with Ctrl-C.
     Board(BoardArgs),
     /// Check the audit trail, and write its events for other programs.
     #[command(subcommand)]
@@ -99,7 +100,8 @@ pub enum Command {
     /// Run all of it on this machine: the real template and binaries against a local AWS.
     #[command(subcommand)]
     Local(LocalCommand),
-    /// Print completions for a shell, as in `push-code completions bash > ~/.local/share/bash-completion/completions/push-code`.
+    /// Print completions for a shell, as in `push-code completions bash >
+    /// ~/.local/share/bash-completion/completions/push-code`.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,

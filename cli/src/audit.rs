@@ -23,20 +23,21 @@ use crate::results::Results;
 /// What to do with the audit trail.
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
-    /// Compare the read models with the events that they are folded from, and the events with the signed checkpoints. Reads the
-    /// whole table. Exits with 1 if any differs.
+    /// Compare the read models with the events that they are folded from, and the events with the signed checkpoints.
+    /// Reads the whole table. Exits with 1 if any differs.
     Verify {
         /// Only the trail of this push, without the checkpoints, which are of all pushes of a day.
         id: Option<PushId>,
-        /// The public key of the checkpoints, as `audit key --checkpoints` has written it before. Without it AWS KMS is asked.
+        /// The public key of the checkpoints, as `audit key --checkpoints` has written it before. Without it AWS KMS is
+        /// asked.
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "id")]
         key: Option<PathBuf>,
         /// The stack.
         #[command(flatten)]
         stack: StackArgs,
     },
-    /// Write the read models that differ anew, as the events have them. Reads the whole table. Exits with 1 if any still
-    /// differs.
+    /// Write the read models that differ anew, as the events have them. Reads the whole table. Exits with 1 if any
+    /// still differs.
     Rebuild {
         /// Only that of this push.
         id: Option<PushId>,

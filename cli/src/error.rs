@@ -257,8 +257,9 @@ impl Error {
         |source| wrap(source).into()
     }
 
-    /// Returns the error for programs: its code, its cause, and its remedy. If a stage has failed, the code and the remedy are
-    /// those of its error. Otherwise the code is the variant's name, the remedy is null, and the cause says what to do.
+    /// Returns the error for programs: its code, its cause, and its remedy. If a stage has failed, the code and the
+    /// remedy are those of its error. Otherwise the code is the variant's name, the remedy is null, and the cause says
+    /// what to do.
     #[must_use]
     pub fn document(&self) -> Value {
         match self {

@@ -21,8 +21,8 @@ pub struct LoginArgs {
     /// The user name for a private https:// repository.
     #[arg(long, default_value = "oauth2", env = "PUSH_CODE_USERNAME")]
     username: String,
-    /// The token or password for a private https:// repository. Prefer the variable PUSH_CODE_TOKEN: other users of this machine can
-    /// read the arguments of a program (ps).
+    /// The token or password for a private https:// repository. Prefer the variable PUSH_CODE_TOKEN: other users of
+    /// this machine can read the arguments of a program (ps).
     #[arg(long, env = "PUSH_CODE_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// The private key for an ssh:// repository, without a passphrase [default: ~/.ssh/id_ed25519, id_ecdsa or id_rsa].

@@ -48,8 +48,8 @@ pub struct PushArgs {
     /// A folder with a git repository, or a URL (https://, http://, ssh:// or git@host:path).
     #[arg(value_name = "REPO")]
     repository: String,
-    /// The bucket for the zip. Its prefix pushes/ holds the intermediate objects meanwhile. A document of what the zip was made of
-    /// stays beside it, {KEY}.provenance/{push id}.json, which is not signed.
+    /// The bucket for the zip. Its prefix pushes/ holds the intermediate objects meanwhile. A document of what the zip
+    /// was made of stays beside it, {KEY}.provenance/{push id}.json, which is not signed.
     bucket: String,
     /// The key of the zip, such as project.zip; the placeholders of a key template work too.
     key: KeyTemplate,

@@ -66,8 +66,8 @@ pub enum PushesCommand {
         #[command(flatten)]
         stack: StackArgs,
     },
-    /// List the pushes that have failed, except for those whose destination has the zip of a newer push of their ref by now.
-    /// Exits with 1 if there are any.
+    /// List the pushes that have failed, except for those whose destination has the zip of a newer push of their ref by
+    /// now. Exits with 1 if there are any.
     Failed {
         /// Which of them.
         #[command(flatten)]
@@ -84,7 +84,8 @@ pub enum PushesCommand {
         #[command(flatten)]
         stack: StackArgs,
     },
-    /// Start another execution of a push, as it is in the trail. It takes the push over, as if the webhook was sent again.
+    /// Start another execution of a push, as it is in the trail. It takes the push over, as if the webhook was sent
+    /// again.
     Replay {
         /// Its id.
         #[arg(required_unless_present = "commit")]
@@ -109,7 +110,8 @@ pub enum PushesCommand {
     },
     /// Print the events of pushes as they happen, a line each, until Ctrl-C.
     ///
-    /// With the id of a push: all its events, also those that it has already, until it is closed. Exits with 1 if it has failed.
+    /// With the id of a push: all its events, also those that it has already, until it is closed. Exits with 1 if it
+    /// has failed.
     Watch {
         /// Only this push.
         #[arg(conflicts_with_all = ["repository", "ref_name", "source"])]

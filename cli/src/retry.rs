@@ -129,8 +129,8 @@ fn oldest_first(mut pushes: Vec<PushState>) -> Vec<PushState> {
     pushes
 }
 
-/// Returns whether another execution may have something to do. An ignored push may be delivered by other settings, and an open one
-/// is left if its execution was stopped.
+/// Returns whether another execution may have something to do. An ignored push may be delivered by other settings, and
+/// an open one is left if its execution was stopped.
 fn may_be_retried(push: &PushState) -> bool {
     matches!(
         Category::of(push),

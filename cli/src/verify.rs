@@ -1,4 +1,5 @@
-//! `push-code verify`: whether a zip is the one that its signed provenance document describes. A file needs no network and no AWS.
+//! `push-code verify`: whether a zip is the one that its signed provenance document describes. A file needs no network
+//! and no AWS.
 
 use std::fs::File;
 use std::io::{Read as _, Write};
@@ -29,8 +30,8 @@ pub struct VerifyArgs {
     /// The provenance document of a file, which `push-code audit provenance` prints. That of an object is looked up.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     provenance: Option<PathBuf>,
-    /// The public key of the stack, as `push-code audit key` prints it or `aws kms get-public-key` returns it. Without it, the
-    /// stack of an object is asked for it.
+    /// The public key of the stack, as `push-code audit key` prints it or `aws kms get-public-key` returns it. Without
+    /// it, the stack of an object is asked for it.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     key: Option<PathBuf>,
     /// The stack of an object.
@@ -298,8 +299,8 @@ async fn of_object(
     })
 }
 
-/// Checks that a version of an object is the one that the push has delivered. A bucket that keeps none cannot tell a zip from a
-/// copy of it.
+/// Checks that a version of an object is the one that the push has delivered. A bucket that keeps none cannot tell a
+/// zip from a copy of it.
 fn check_version(zip: &str, found: Option<String>, push: &PushState) -> Result<(), Unverified> {
     let recorded = push
         .delivered

@@ -65,8 +65,8 @@ fn names(provider: Provider) -> [&'static str; 2] {
     }
 }
 
-/// Sends a request with any headers and body, and the proof of the git host. The parts of the input are the content type, the
-/// source, the event, the id of the delivery, and the body.
+/// Sends a request with any headers and body, and the proof of the git host. The parts of the input are the content
+/// type, the source, the event, the id of the delivery, and the body.
 ///
 /// # Panics
 /// Panics if the answer is not one of those that are documented, or an execution gets what the state machine does not

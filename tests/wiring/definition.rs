@@ -147,8 +147,8 @@ fn every_complete_status_ends_the_execution_under_its_name() {
         let (unknown, known) = {
             let choices: Vec<_> = items(&machine.state("Close")["Choices"]).cloned().collect();
             let (last, others) = choices.split_last().unwrap();
-            // A redriven execution begins again, what has failed since is recorded first, and the commit shows how the push
-            // ended.
+            // A redriven execution begins again, what has failed since is recorded first, and the commit shows how the
+            // push ended.
             let before = ["Begin", "Report", "RecordAttempts"];
             let known = others
                 .iter()
@@ -219,8 +219,8 @@ fn a_failed_execution_has_the_first_failure() {
     }
 }
 
-/// A redrive begins at the state that has ended the execution. In whichever one that is, it leads back to the beginning, where
-/// the execution takes over the push.
+/// A redrive begins at the state that has ended the execution. In whichever one that is, it leads back to the
+/// beginning, where the execution takes over the push.
 #[test]
 fn a_redriven_execution_of_a_push_begins_again() {
     let machine = Machine::read("push");
@@ -257,8 +257,8 @@ fn a_redriven_execution_of_a_push_begins_again() {
     assert_eq!(machine.state("IsRedriven")["Default"], "Replaced");
     // Each stage is told which redrive calls it, so that the trail can tell them apart.
     for (name, task, _) in machine.stages() {
-        // The stage that takes the push over does so only with the settings that were read since the redrive, and a failure
-        // is of the run that had it.
+        // The stage that takes the push over does so only with the settings that were read since the redrive, and a
+        // failure is of the run that had it.
         let count = match name {
             "Validate" | "RecordFailure" | "RecordAttempts" | "RecordFailureAttempts" | "ReportFailure" => {
                 "$redrive_count"
@@ -357,7 +357,8 @@ fn called_by<'a>(template: &'a Value, name: &str, target: usize) -> &'a str {
 }
 
 /// The rule asks for the events that CloudWatch publishes of alarms
-/// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html>). The local AWS has none.
+/// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html>). The local AWS
+/// has none.
 #[test]
 fn alarms_after_a_release_are_reported() {
     let template = parse("delivery.yaml");
@@ -438,12 +439,12 @@ fn a_delivered_push_passes_as_many_other_states_as_its_cost_says() {
     let machines = machines();
     let machine = machines.iter().find(|machine| machine.name == "push").unwrap();
     let mut name = machine.definition["StartAt"].as_str().unwrap();
-    // No attempt has failed, the source has one destination, and the push is neither a deletion nor a rollback, and has changed
-    // something.
+    // No attempt has failed, the source has one destination, and the push is neither a deletion nor a rollback, and has
+    // changed something.
     let not_passed = ["RecordAttempts", "StartFurther", "FindRef", "FindVersion", "Keep"];
     let (mut passed, mut others) = (BTreeSet::from(not_passed), 0);
-    // A choice goes on to the first state that was not passed: back leads only what is fetched again or redriven. Most sources
-    // show no status of commits.
+    // A choice goes on to the first state that was not passed: back leads only what is fetched again or redriven. Most
+    // sources show no status of commits.
     loop {
         passed.insert(name);
         let state = machine.state(name);

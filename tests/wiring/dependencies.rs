@@ -32,8 +32,8 @@ fn every_function_has_the_same_features_of_what_the_sdk_depends_on() {
     );
 }
 
-/// A library that is also one for C (`cdylib`, `staticlib`) has its dependencies compiled to machine code, where LTO alone
-/// wants bitcode. A function that has one shares nothing of that with those that have none.
+/// A library that is also one for C (`cdylib`, `staticlib`) has its dependencies compiled to machine code, where LTO
+/// alone wants bitcode. A function that has one shares nothing of that with those that have none.
 #[test]
 fn every_function_has_the_same_libraries_that_are_for_c_too() {
     let output = Command::new(env!("CARGO"))
@@ -76,8 +76,8 @@ fn every_function_has_the_same_libraries_that_are_for_c_too() {
     }
 }
 
-/// Only `remote` needs libgit2's TLS and SSH, and `egress` the former: functions that only read objects do not contain the
-/// libraries for them.
+/// Only `remote` needs libgit2's TLS and SSH, and `egress` the former: functions that only read objects do not contain
+/// the libraries for them.
 #[test]
 fn only_what_speaks_to_git_hosts_is_built_with_openssl_and_libssh2() {
     let speaks = |verb: &String| {

@@ -1,5 +1,5 @@
-//! The policies for whoever deploys the stack (docs/install): CloudFormation makes each resource with the caller's rights.
-//! Only AWS checks these calls. The calls of SAM CLI itself are checked by the end-to-end tests too.
+//! The policies for whoever deploys the stack (docs/install): CloudFormation makes each resource with the caller's
+//! rights. Only AWS checks these calls. The calls of SAM CLI itself are checked by the end-to-end tests too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -328,7 +328,8 @@ async fn a_role_of_the_stack_is_passed_to_the_services_that_take_it_and_to_no_ot
     ));
 }
 
-/// What has no name of the stack is changed by CloudFormation alone, and so only if it is in a stack that the policy names.
+/// What has no name of the stack is changed by CloudFormation alone, and so only if it is in a stack that the policy
+/// names.
 #[tokio::test]
 async fn nobody_but_cloudformation_may_make_resources() {
     let transformed = transformed().await;

@@ -42,8 +42,8 @@ fn function(template: &Value, verb: &str) -> (Value, String) {
     (function, code)
 }
 
-/// The role with which a delivery makes an application may only make state machines of such names. CloudFormation gives other
-/// resources names with that of the stack (<https://github.com/aws/aws-sam-cli/issues/2022>).
+/// The role with which a delivery makes an application may only make state machines of such names. CloudFormation gives
+/// other resources names with that of the stack (<https://github.com/aws/aws-sam-cli/issues/2022>).
 #[test]
 fn the_examples_state_machines_have_the_name_of_their_stack() {
     let template = template();

@@ -175,7 +175,8 @@ const SENT_LATER: [(&str, &str); 2] = [
     ("PublishFailure", "PublishFailureLater"),
 ];
 
-/// An event that cannot be sent is tried for two weeks on average, which is long enough for people to mend what is wrong.
+/// An event that cannot be sent is tried for two weeks on average, which is long enough for people to mend what is
+/// wrong.
 #[test]
 fn an_event_is_sent_later_for_weeks() {
     let publish = Machine::read("publish");
@@ -339,8 +340,8 @@ const RECORDED_AT_THE_END: &[(&str, &str)] = &[
     ("CloseFailure", "RecordFailureAttempts"),
 ];
 
-/// `Record` and `RecordFailure` record the attempts that have failed, and what has failed after them is recorded at the end.
-/// A failed push always has its history read.
+/// `Record` and `RecordFailure` record the attempts that have failed, and what has failed after them is recorded at the
+/// end. A failed push always has its history read.
 #[test]
 fn every_task_of_a_push_counts_its_failed_attempts() {
     let machines = machines();
@@ -388,8 +389,8 @@ fn every_task_of_a_push_counts_its_failed_attempts() {
     }
 }
 
-/// An error has the same retrier in every state: with the same errors, number of attempts and waits. A push does not wait
-/// long for the status of its commit.
+/// An error has the same retrier in every state: with the same errors, number of attempts and waits. A push does not
+/// wait long for the status of its commit.
 #[test]
 fn every_retrier_of_the_same_errors_is_the_same() {
     let machines = machines();
@@ -481,8 +482,8 @@ fn functions_are_retried_for_transient_errors_and_for_nothing_else() {
     }
 }
 
-/// A deployment waits longer for the environment than one that has it waits for a person, and less than its execution may
-/// take.
+/// A deployment waits longer for the environment than one that has it waits for a person, and less than its execution
+/// may take.
 #[test]
 fn a_deployment_waits_for_the_environment_as_long_as_another_one_for_a_person() {
     for machine in machines().iter().filter(|machine| machine.name == "deploy") {

@@ -1,8 +1,8 @@
 //! By which calls CloudFormation makes, reads, changes, tags and removes resources.
 
 /// The actions of each type of resource. They are those of the handlers in the schemas of the types
-/// (<https://schema.cloudformation.us-east-1.amazonaws.com/CloudformationSchema.zip>, of August 2026), without those of properties
-/// that the templates do not have.
+/// (<https://schema.cloudformation.us-east-1.amazonaws.com/CloudformationSchema.zip>, of August 2026), without those of
+/// properties that the templates do not have.
 ///
 /// - Those of the access logs of a stage are here too (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html>).
 /// - Which policies are attached to a role, and which roles are passed, depends on the resource.

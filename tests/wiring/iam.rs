@@ -1,6 +1,6 @@
 //! Policies of IAM, evaluated by its own rules
-//! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html>), as far as the project's own need
-//! them.
+//! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html>), as far as the project's own
+//! need them.
 
 use regex_lite::{Regex, RegexBuilder};
 use serde_json::{Value, json};

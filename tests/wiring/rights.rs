@@ -71,8 +71,8 @@ fn a_push_may_start_others() {
     assert_eq!(policy["PolicyDocument"]["Statement"], json!([statement]));
 }
 
-/// Reads all Rust files below these folders without their tests, and without white space, so that a call is found however
-/// it is broken into lines.
+/// Reads all Rust files below these folders without their tests, and without white space, so that a call is found
+/// however it is broken into lines.
 fn code_of(folders: impl IntoIterator<Item = PathBuf>) -> String {
     let mut code = String::new();
     for folder in folders {
@@ -205,8 +205,8 @@ fn own_calls(action: &str, scope: &str) -> &'static [&'static str] {
     }
 }
 
-/// Returns what a statement is about, as far as the calls of functions differ by it: how the partition keys of items begin,
-/// or the bucket.
+/// Returns what a statement is about, as far as the calls of functions differ by it: how the partition keys of items
+/// begin, or the bucket.
 fn scopes<'a>(statement: &'a Value, action: &str) -> Vec<&'a str> {
     if action.starts_with("dynamodb:") {
         return leading_keys(statement)
@@ -257,7 +257,8 @@ fn no_function_may_do_what_no_code_does() {
         let own = code_of([root().join(format!("lambdas/{verb}/src"))]);
         for statement in statements_of(&template, &name) {
             for action in texts(&statement["Action"]) {
-                // Neither a task's token nor the status of a detection is a resource, and a key's policy is about the key.
+                // Neither a task's token nor the status of a detection is a resource, and a key's policy is about the
+                // key.
                 let of_no_resource = action.starts_with("states:SendTask")
                     || action.starts_with("kms:")
                     || action == "cloudformation:DescribeStackDriftDetectionStatus";

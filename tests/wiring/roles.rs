@@ -104,8 +104,8 @@ fn every_role_has_the_path_and_the_boundary_of_the_parameters() {
     }
 }
 
-/// An application's template is the repository's too. What it makes has the names of its stack, and no role that it makes
-/// can do more than the boundary.
+/// An application's template is the repository's too. What it makes has the names of its stack, and no role that it
+/// makes can do more than the boundary.
 #[test]
 fn an_application_makes_only_what_has_its_stacks_name_and_roles_within_the_boundary() {
     let template = parse("delivery.yaml");

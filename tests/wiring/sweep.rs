@@ -1,5 +1,5 @@
-//! The schedule of the sweep, and how people are told what it finds. The local AWS runs schedules; what it does not have are
-//! alarms, metric filters, and the results of functions that Lambda sends on.
+//! The schedule of the sweep, and how people are told what it finds. The local AWS runs schedules; what it does not
+//! have are alarms, metric filters, and the results of functions that Lambda sends on.
 
 use ::sweep::{ALARM_FIELDS, Listing, Report, Request, SEPARATE_ALARM_FIELDS, SkippedRepository};
 use serde_json::{Value, json};
@@ -65,8 +65,8 @@ fn what_a_sweep_cannot_put_right_raises_an_alarm() {
     }
 }
 
-/// They have alarms of their own: a login that ends may be an alarm for weeks, and a push of several tags leaves some of them to
-/// the sweep, so that one run is no sign that webhooks do not arrive.
+/// They have alarms of their own: a login that ends may be an alarm for weeks, and a push of several tags leaves some
+/// of them to the sweep, so that one run is no sign that webhooks do not arrive.
 #[test]
 fn logins_that_end_and_pushes_that_come_by_the_sweep_alone_raise_alarms_of_their_own() {
     let template = template();

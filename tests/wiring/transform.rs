@@ -1,4 +1,5 @@
-//! The template as CloudFormation gets it: after the transform of SAM, which makes the roles of functions, among others.
+//! The template as CloudFormation gets it: after the transform of SAM, which makes the roles of functions, among
+//! others.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! Pushes as a large company has them: a hundred a day, a tenth of them to one repository, and the others to repositories with
-//! fifty pushes each. Each has eight events.
+//! Pushes as a large company has them: a hundred a day, a tenth of them to one repository, and the others to
+//! repositories with fifty pushes each. Each has eight events.
 
 #![expect(clippy::unwrap_used, reason = "what is parsed here is well-formed")]
 
@@ -60,7 +60,8 @@ impl Pushes {
         format!("platform/service-{:06}", among_others % repositories.max(1))
     }
 
-    /// Returns the events of a push. Of a hundred, 90 are delivered, 4 superseded, 4 ignored, 1 has failed and 1 is open.
+    /// Returns the events of a push. Of a hundred, 90 are delivered, 4 superseded, 4 ignored, 1 has failed and 1 is
+    /// open.
     pub fn events(&self, index: usize) -> Vec<RecordedEvent<PushEvent>> {
         let push = self.push(index);
         let day = u64::try_from(index / A_DAY).unwrap_or_default();

@@ -31,8 +31,8 @@ pub struct Units {
     pub write: f64,
 }
 
-/// Counts units. It remembers the items that were written, because what a write costs in an index depends on the item that was
-/// there before.
+/// Counts units. It remembers the items that were written, because what a write costs in an index depends on the item
+/// that was there before.
 #[derive(Debug, Default)]
 pub struct Ledger {
     written: HashMap<(String, String), Value>,

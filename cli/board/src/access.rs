@@ -1,8 +1,9 @@
 //! Who may use the board: whoever has the URL that the command prints, and no page of another origin.
 //!
-//! Other programs of this machine reach the port too, and so do pages of other origins that the browser shows. So the URL has
-//! a token, whose place a cookie takes, and each request has to name the board's own address, lest a foreign name that leads
-//! to the loopback is served (DNS rebinding). What changes something also has to come from a page of the board.
+//! Other programs of this machine reach the port too, and so do pages of other origins that the browser shows. So the
+//! URL has a token, whose place a cookie takes, and each request has to name the board's own address, lest a foreign
+//! name that leads to the loopback is served (DNS rebinding). What changes something also has to come from a page of
+//! the board.
 
 use std::sync::Arc;
 

@@ -8,8 +8,8 @@ use tokio::sync::Mutex;
 
 use crate::Pushes;
 
-/// How long an execution may take until it has written its first event. A confirmation that is sent again meanwhile is the
-/// same one.
+/// How long an execution may take until it has written its first event. A confirmation that is sent again meanwhile is
+/// the same one.
 const SAME: Duration = Duration::from_mins(1);
 
 /// What can be done with a push.
@@ -56,8 +56,8 @@ pub enum Done {
 }
 
 impl Actions {
-    /// Does what was confirmed, if the push still has the version that a person has seen. A confirmation that is sent twice,
-    /// as by two clicks, starts one execution.
+    /// Does what was confirmed, if the push still has the version that a person has seen. A confirmation that is sent
+    /// twice, as by two clicks, starts one execution.
     ///
     /// # Errors
     /// Returns an error if the push cannot be read, or if nothing can be started.

@@ -1,9 +1,9 @@
-//! A page on the loopback that shows the audit trail of pushes: what is running now, the last pushes, the timeline of each,
-//! its failure and what to do, and where a commit is. It asks what the commands `push-code pushes` ask, and replays a push or rolls back to it
-//! as they do.
+//! A page on the loopback that shows the audit trail of pushes: what is running now, the last pushes, the timeline of
+//! each, its failure and what to do, and where a commit is. It asks what the commands `push-code pushes` ask, and
+//! replays a push or rolls back to it as they do.
 //!
-//! The pages are rendered here and work without a script. With the script they follow the trail: the server asks again every
-//! two seconds while a page is open and visible, and sends the parts that have changed.
+//! The pages are rendered here and work without a script. With the script they follow the trail: the server asks again
+//! every two seconds while a page is open and visible, and sends the parts that have changed.
 
 mod access;
 mod actions;

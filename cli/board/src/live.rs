@@ -1,7 +1,7 @@
 //! The changes of a page, as server-sent events.
 //!
-//! Whoever listens says which versions of the parts are on the page, and gets those that differ. Each event has the versions
-//! after it as its id, which the browser sends when it connects again, so that nothing is remembered here.
+//! Whoever listens says which versions of the parts are on the page, and gets those that differ. Each event has the
+//! versions after it as its id, which the browser sends when it connects again, so that nothing is remembered here.
 
 use std::collections::HashSet;
 use std::convert::Infallible;

@@ -139,8 +139,8 @@ pub fn seen(parts: &[Part]) -> String {
     versions.join(".")
 }
 
-/// Returns the response to a request that is not served. It says nothing of the stack, and has no style, as nothing else is
-/// served either.
+/// Returns the response to a request that is not served. It says nothing of the stack, and has no style, as nothing
+/// else is served either.
 pub fn refused(status: StatusCode, text: &str) -> Response {
     let page = html! {
         (DOCTYPE)

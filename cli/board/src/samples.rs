@@ -295,8 +295,8 @@ fn execution(name: &str, started_at: DateTime<Utc>) -> Execution {
     }
 }
 
-/// Returns pushes of every kind that were received a moment before `now`, and the id of the one with the most to see: it has
-/// failed, was replayed, and was delivered.
+/// Returns pushes of every kind that were received a moment before `now`, and the id of the one with the most to see:
+/// it has failed, was replayed, and was delivered.
 pub async fn made_up(now: DateTime<Utc>) -> (MemoryPushes, PushId) {
     let pushes = MemoryPushes::default();
     let story = |repository, ref_name, subject, author, digit, ago| Story {

@@ -1,7 +1,8 @@
-//! The timeline of a push, from its events: for each execution when it was queued, and when each attempt of each stage ran.
+//! The timeline of a push, from its events: for each execution when it was queued, and when each attempt of each stage
+//! ran.
 //!
-//! An event says when something ended. Each part of an execution begins where the one before it ended, so an attempt that
-//! follows a failed one includes the wait between them.
+//! An event says when something ended. Each part of an execution begins where the one before it ended, so an attempt
+//! that follows a failed one includes the wait between them.
 
 use std::collections::HashMap;
 
@@ -171,8 +172,8 @@ pub fn of(events: &[RecordedEvent<PushEvent>], push: &PushState, now: DateTime<U
     runs
 }
 
-/// Returns the events with the times at which they happened, in this order. An attempt that no function could record then
-/// has its own time, but is not before its execution.
+/// Returns the events with the times at which they happened, in this order. An attempt that no function could record
+/// then has its own time, but is not before its execution.
 fn in_order(events: &[RecordedEvent<PushEvent>]) -> Vec<(DateTime<Utc>, &RecordedEvent<PushEvent>)> {
     let mut begun = HashMap::new();
     let mut timed: Vec<_> = events

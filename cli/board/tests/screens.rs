@@ -6,8 +6,8 @@ use browser::{Browser, Scheme};
 use chrono::Utc;
 use serde_json::{Value, json};
 
-/// Returns what is wrong with the page that is shown: what is wider than the screen, what cannot be read for its contrast (WCAG
-/// 2, level AA), and what a screen reader could not name.
+/// Returns what is wrong with the page that is shown: what is wider than the screen, what cannot be read for its
+/// contrast (WCAG 2, level AA), and what a screen reader could not name.
 const WRONG: &str = r#"
 const wrong = [];
 const name = (element) => `<${element.localName} id="${element.id}" class="${element.getAttribute("class") ?? ""}"> ${element.textContent.trim().slice(0, 40)}`;

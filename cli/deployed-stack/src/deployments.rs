@@ -98,8 +98,8 @@ impl Deployments {
         listed.map_err(Error::audit("list the deployments"))
     }
 
-    /// Returns the deployments of a push in all environments, as the trail of the stack of the pushes has them, the newest
-    /// first.
+    /// Returns the deployments of a push in all environments, as the trail of the stack of the pushes has them, the
+    /// newest first.
     ///
     /// # Errors
     /// Returns an error if the trail cannot be read.

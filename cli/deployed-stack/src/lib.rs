@@ -1,5 +1,5 @@
-//! A handle for a deployed [`Stack`], in AWS or in the local AWS: its outputs, its webhook, its executions and its audit trail, and
-//! what people ask about them.
+//! A handle for a deployed [`Stack`], in AWS or in the local AWS: its outputs, its webhook, its executions and its
+//! audit trail, and what people ask about them.
 
 pub mod console;
 pub mod deployments;

@@ -6,7 +6,8 @@ use domain::state::PushState;
 
 use crate::{Error, Stack, trail};
 
-/// How many of the newest delivered pushes of a ref are read: a ref may have several destinations, each with pushes of its own.
+/// How many of the newest delivered pushes of a ref are read: a ref may have several destinations, each with pushes of
+/// its own.
 const MAX_READ: usize = 50;
 
 /// Returns the pushes, which have failed, without those that were overtaken.
@@ -23,8 +24,8 @@ pub async fn leave_out(stack: &Stack, pushes: Vec<PushState>) -> Result<Vec<Push
     Ok(left)
 }
 
-/// Returns whether the push has delivered nothing, and its destination has the zip of a newer one. Another execution would find
-/// that it is superseded.
+/// Returns whether the push has delivered nothing, and its destination has the zip of a newer one. Another execution
+/// would find that it is superseded.
 async fn is_overtaken(stack: &Stack, push: &PushState) -> Result<bool, Error> {
     let Some(own) = push.deliver.as_ref().filter(|_| !push.status.is_complete()) else {
         return Ok(false);

@@ -41,8 +41,8 @@ pub async fn replay(stack: &Stack, push: &PushState) -> Result<String, Error> {
     Ok(started.execution_arn)
 }
 
-/// Returns the pushes that have failed and that a filter lets pass, the oldest first, without those that were overtaken by a
-/// newer push.
+/// Returns the pushes that have failed and that a filter lets pass, the oldest first, without those that were overtaken
+/// by a newer push.
 ///
 /// Started in this order, the newest of each ref is the last one to arrive, as it was at first.
 ///

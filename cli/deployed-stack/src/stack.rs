@@ -39,8 +39,8 @@ impl Stack {
         }
     }
 
-    /// Returns a handle for the stack `name`, whose outputs are read from CloudFormation with `config`. In a local AWS, the URLs of
-    /// its APIs are those on this machine.
+    /// Returns a handle for the stack `name`, whose outputs are read from CloudFormation with `config`. In a local AWS,
+    /// the URLs of its APIs are those on this machine.
     ///
     /// # Errors
     /// Returns an error if there is no such stack, or its outputs cannot be read.
@@ -243,8 +243,8 @@ fn region_of(config: &SdkConfig) -> String {
     config.region().map(ToString::to_string).unwrap_or_default()
 }
 
-/// Returns the URL at which the local AWS serves what is at `url`, whose host is that of an API on the internet, or `None` if
-/// it is not.
+/// Returns the URL at which the local AWS serves what is at `url`, whose host is that of an API on the internet, or
+/// `None` if it is not.
 fn local_url(url: &str, endpoint: &str) -> Option<String> {
     let (host, path) = url.strip_prefix("https://")?.split_once('/')?;
     let (api, _) = host.split_once(".execute-api.")?;

@@ -44,7 +44,8 @@ pub async fn read(trail: &DynamoTrail, push_id: PushId) -> Result<Trail, Error> 
 /// Returns a page of the pushes that a filter lets pass.
 ///
 /// # Errors
-/// Returns [`Error::IndexMissing`] if the stack was deployed by an earlier version, or an error if the table cannot be read.
+/// Returns [`Error::IndexMissing`] if the stack was deployed by an earlier version, or an error if the table cannot be
+/// read.
 pub async fn list(stack: &Stack, filter: &Filter, limit: usize) -> Result<Page, Error> {
     let page = stack.trail()?.list(filter, limit).await;
     page.map_err(|error| cannot_find(stack, "list the pushes", error))

@@ -1,8 +1,8 @@
 //! Events of pushes as they happen, from the stream of the trail's table.
 //!
-//! The stream has what is written to the table, so nobody asks the table whether there is something new. Each event of a trail
-//! has the number after that of the event before it. An event with another number, and the first event of a push that had
-//! begun before, is a reason to read the trail of that push once.
+//! The stream has what is written to the table, so nobody asks the table whether there is something new. Each event of
+//! a trail has the number after that of the event before it. An event with another number, and the first event of a
+//! push that had begun before, is a reason to read the trail of that push once.
 
 mod shards;
 mod stream;
@@ -92,7 +92,8 @@ impl Watch {
     /// Begins to watch the pushes of a stack.
     ///
     /// # Errors
-    /// Returns [`Error::StreamMissing`] if the stack was deployed by an earlier version, or an error if the stream cannot be read.
+    /// Returns [`Error::StreamMissing`] if the stack was deployed by an earlier version, or an error if the stream
+    /// cannot be read.
     pub async fn begin(stack: &Stack, progress: Progress) -> Result<Self, Error> {
         let arn = stack.output(STREAM).map_err(|_| Error::StreamMissing {
             stack: stack.name().to_owned(),
@@ -259,12 +260,12 @@ impl Seen {
     }
 }
 
-/// Follows a push until it is closed, and calls `on` with each of its events, also with those that it has already. Returns the
-/// push in the end, or `None` if there is no push of this id.
+/// Follows a push until it is closed, and calls `on` with each of its events, also with those that it has already.
+/// Returns the push in the end, or `None` if there is no push of this id.
 ///
 /// # Errors
-/// Returns what [`Watch::begin`] and [`Watch::next`] do, [`Error::Trail`] if an event cannot follow the others, and what `on`
-/// returns.
+/// Returns what [`Watch::begin`] and [`Watch::next`] do, [`Error::Trail`] if an event cannot follow the others, and
+/// what `on` returns.
 pub async fn follow<E: From<Error>>(
     stack: &Stack,
     push_id: PushId,

@@ -17,7 +17,8 @@ pub struct Webhook {
     pub url: String,
     /// The token.
     pub token: String,
-    /// The account and the region whose API the local AWS is to find. `None` if the account is its own, or if it is AWS.
+    /// The account and the region whose API the local AWS is to find. `None` if the account is its own, or if it is
+    /// AWS.
     place: Option<(String, String)>,
 }
 
@@ -88,8 +89,8 @@ impl Webhook {
         }
     }
 
-    /// Has the local AWS look for the API in this account and region. It finds an API of another account than its own only
-    /// by a signature that names both, which it does not check.
+    /// Has the local AWS look for the API in this account and region. It finds an API of another account than its own
+    /// only by a signature that names both, which it does not check.
     #[must_use]
     pub fn in_account(self, account: String, region: String) -> Self {
         Self {

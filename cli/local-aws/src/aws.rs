@@ -118,8 +118,8 @@ pub struct LocalAws {
 }
 
 impl LocalAws {
-    /// Builds an application, starts a local AWS of its own, and deploys the stack into it. It ends when the returned value
-    /// is dropped.
+    /// Builds an application, starts a local AWS of its own, and deploys the stack into it. It ends when the returned
+    /// value is dropped.
     ///
     /// # Errors
     /// Returns an error if any of that fails.
@@ -216,8 +216,8 @@ impl LocalAws {
         self.deploy_unrecorded_as(planned, &built.template, options).await
     }
 
-    /// Deploys another version of an application as one more stack, or over one, which is not recorded: the template names
-    /// functions that are built already.
+    /// Deploys another version of an application as one more stack, or over one, which is not recorded: the template
+    /// names functions that are built already.
     ///
     /// # Errors
     /// Returns an error if the deployment fails.
@@ -246,7 +246,8 @@ impl LocalAws {
             return Ok(());
         };
         let place = options.place();
-        // If this is interrupted the stack may be as it was, or as it is to be. So the next deployment is made in any case.
+        // If this is interrupted the stack may be as it was, or as it is to be. So the next deployment is made in any
+        // case.
         if let Some(deployed) = self.record.stacks.get_mut(&place) {
             deployed.fingerprint.clear();
             self.save()?;

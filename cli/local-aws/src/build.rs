@@ -67,8 +67,8 @@ impl Build {
     }
 }
 
-/// Installs the tools, and builds the application's functions for this machine's processors if anything that they are built
-/// from has changed.
+/// Installs the tools, and builds the application's functions for this machine's processors if anything that they are
+/// built from has changed.
 ///
 /// # Errors
 /// Returns [`Error::Build`] if that fails, and the errors of [`Tools::install`].
@@ -240,8 +240,8 @@ impl Builder<'_> {
     }
 }
 
-/// Returns a template that names each function's folder below `built` instead of its source, and the definitions by their
-/// paths below `folder`, to which the names in `template` are relative.
+/// Returns a template that names each function's folder below `built` instead of its source, and the definitions by
+/// their paths below `folder`, to which the names in `template` are relative.
 #[must_use]
 pub fn with_built(template: &str, folder: &Path, built: &Path) -> String {
     let mut text = String::with_capacity(template.len());

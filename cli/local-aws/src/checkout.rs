@@ -13,7 +13,8 @@ use crate::application::Application;
 /// The files of the whole workspace that every application is built from.
 const WORKSPACE: [&str; 3] = ["Cargo.lock", "Cargo.toml", "rust-toolchain.toml"];
 
-/// Where this program was built, or `None` for the one of a release, which runs on machines where others may have that folder.
+/// Where this program was built, or `None` for the one of a release, which runs on machines where others may have that
+/// folder.
 const BUILT_IN: Option<&str> = match option_env!("PUSH_CODE_RELEASE") {
     Some(_) => None,
     None => Some(env!("CARGO_MANIFEST_DIR")),

@@ -149,8 +149,8 @@ async fn gateway() -> Result<IpAddr, Error> {
 
 /// Returns the gateway of a network with these gateways and subnets.
 ///
-/// A Docker that has just made its bridge names the subnet alone, and the gateway only after it was started again. Until
-/// then the gateway is the subnet's first address.
+/// A Docker that has just made its bridge names the subnet alone, and the gateway only after it was started again.
+/// Until then the gateway is the subnet's first address.
 fn gateway_of(addresses: &str) -> Option<IpAddr> {
     let mut words = addresses.split_whitespace();
     words.clone().find_map(|text| text.parse().ok()).or_else(|| {

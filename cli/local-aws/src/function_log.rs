@@ -55,7 +55,8 @@ impl FunctionLog {
         Place(std::fs::metadata(&self.file).map_or(0, |metadata| metadata.len()))
     }
 
-    /// Returns how far the running function is, from the last line that was logged after `since`. `None` if there is none.
+    /// Returns how far the running function is, from the last line that was logged after `since`. `None` if there is
+    /// none.
     pub fn news(&self, since: &Place) -> Option<News> {
         let text = process::end_of(&self.file, since.0).ok()?;
         let mut lines = text

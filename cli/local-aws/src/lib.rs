@@ -1,5 +1,5 @@
-//! Runs a local AWS, which emulates AWS on this machine, with the real template and the real functions in it, and deploys a
-//! stack there or to AWS.
+//! Runs a local AWS, which emulates AWS on this machine, with the real template and the real functions in it, and
+//! deploys a stack there or to AWS.
 
 pub mod application;
 pub mod architecture;

@@ -22,8 +22,8 @@ use crate::environment::only_local_aws;
 use crate::tools::Sam;
 use crate::{ACCESS_KEY, REGION};
 
-/// Returns the folder that `sam build` writes to: for this machine's processors its own default for `template.yaml`, and
-/// another one for any other template beside it.
+/// Returns the folder that `sam build` writes to: for this machine's processors its own default for `template.yaml`,
+/// and another one for any other template beside it.
 #[must_use]
 pub fn build_folder(checkout: &Checkout, application: &Application, architecture: Architecture) -> PathBuf {
     let stem = Path::new(application.template).file_stem();
@@ -212,14 +212,15 @@ pub async fn deploy_to(
     let region = config.region().ok_or(deployed_stack::Error::NoRegion)?;
     let defaults = folder.join("samconfig.toml");
     let files = (template, defaults.as_path());
-    // The policy of a deployer names the stack's own uploads (docs/install/deployer-policy.json). `sam deploy --guided` does
-    // the same.
+    // The policy of a deployer names the stack's own uploads (docs/install/deployer-policy.json). `sam deploy --guided`
+    // does the same.
     let stack = (target, region.as_ref(), Some(target.name));
     deploy(sam, stack, files, (log, progress)).await?;
     Ok(Stack::deployed(target.name, config.clone()).await?)
 }
 
-/// Runs `sam deploy`, with all output in `log`. What it uploads is below `prefix`, or below that of the defaults if `None`.
+/// Runs `sam deploy`, with all output in `log`. What it uploads is below `prefix`, or below that of the defaults if
+/// `None`.
 async fn deploy(
     mut sam: Command,
     (target, region, prefix): (Target<'_>, &str, Option<&str>),

@@ -10,11 +10,12 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-/// Reads commands from standard input, each up to a NUL, and writes their exit codes to what was standard output. The commands'
-/// own output goes to standard error. If a command ends the shell, what is exported and the current folder are kept in a file.
+/// Reads commands from standard input, each up to a NUL, and writes their exit codes to what was standard output. The
+/// commands' own output goes to standard error. If a command ends the shell, what is exported and the current folder
+/// are kept in a file.
 ///
-/// Options of the shell do not go from one command to the next, as CodeBuild runs each from a script of its own: a `pipefail`
-/// that took effect here alone would hide that a failed test passes there.
+/// Options of the shell do not go from one command to the next, as CodeBuild runs each from a script of its own: a
+/// `pipefail` that took effect here alone would hide that a failed test passes there.
 const LOOP: &str = r#"
 exec 3>&1 1>&2
 [ -f "$1" ] && . "$1"
@@ -59,7 +60,8 @@ struct Running {
 }
 
 impl Bash {
-    /// Creates a bash whose commands write to `output`. The variable `mark` of the environment shows what belongs to it.
+    /// Creates a bash whose commands write to `output`. The variable `mark` of the environment shows what belongs to
+    /// it.
     pub fn new(settings: Settings, mark: &str, output: io::PipeWriter) -> Self {
         let value = settings.environment.iter().find(|(name, _)| name == mark);
         let value = value
@@ -146,8 +148,8 @@ impl Drop for Bash {
     }
 }
 
-/// Ends all processes that have `mark` in their environment, wherever they have moved to, as daemons do. Some may start others
-/// meanwhile.
+/// Ends all processes that have `mark` in their environment, wherever they have moved to, as daemons do. Some may start
+/// others meanwhile.
 fn end_marked(mark: &[u8]) {
     for _ in 0..100 {
         let marked = marked(mark);

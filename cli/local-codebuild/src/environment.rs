@@ -14,8 +14,8 @@ use crate::folders::Folder;
 /// The variable that shows which processes belong to a build.
 pub(crate) const MARK: &str = "CODEBUILD_BUILD_ID";
 
-/// Returns the environment of `build`. CodeBuild's own variables go before those of the request and the project, these before the
-/// buildspec's, and these before those of the settings.
+/// Returns the environment of `build`. CodeBuild's own variables go before those of the request and the project, these
+/// before the buildspec's, and these before those of the settings.
 pub(crate) fn of(
     context: &Context,
     build: &Build,

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use shell::private;
 
-/// The folders of builds. Builds of a project that run one after the other have the same folder: compilers such as cargo recognize
-/// what they have built by its path.
+/// The folders of builds. Builds of a project that run one after the other have the same folder: compilers such as
+/// cargo recognize what they have built by its path.
 #[derive(Debug)]
 pub(crate) struct Folders {
     root: PathBuf,

@@ -1,10 +1,10 @@
-//! A CodeBuild on this machine. It serves CodeBuild's API for one account of the local AWS, and runs builds for real: it takes the
-//! source from S3, runs the phases of the buildspec with bash, puts the output into S3 and the log into CloudWatch Logs, with the
-//! rights of the project's service role.
+//! A CodeBuild on this machine. It serves CodeBuild's API for one account of the local AWS, and runs builds for real:
+//! it takes the source from S3, runs the phases of the buildspec with bash, puts the output into S3 and the log into
+//! CloudWatch Logs, with the rights of the project's service role.
 //!
-//! It is not CodeBuild, and each log begins with that: there is no image, so commands find the programs of this machine, for its
-//! processor; and nothing isolates a build but a clean environment and a folder of its own, so it is the repository's code that
-//! runs as the user.
+//! It is not CodeBuild, and each log begins with that: there is no image, so commands find the programs of this
+//! machine, for its processor; and nothing isolates a build but a clean environment and a folder of its own, so it is
+//! the repository's code that runs as the user.
 //!
 //! ```no_run
 //! # async fn example(aws: aws_config::SdkConfig) -> Result<(), local_codebuild::Error> {
@@ -54,8 +54,8 @@ pub struct Settings {
     pub folder: PathBuf,
     /// Folders that go before those of `PATH`.
     pub path: Vec<PathBuf>,
-    /// Further variables of each build's environment, such as `CARGO_TARGET_DIR` for a folder that is kept between builds. What
-    /// the project or the buildspec sets goes before.
+    /// Further variables of each build's environment, such as `CARGO_TARGET_DIR` for a folder that is kept between
+    /// builds. What the project or the buildspec sets goes before.
     pub variables: BTreeMap<String, String>,
     /// Receives each line of the logs as it is written.
     pub lines: Option<UnboundedSender<LogLine>>,

@@ -69,8 +69,8 @@ impl CodeBuild {
             .await
             .map_err(Error::Listen)?;
         let address = listener.local_addr().map_err(Error::Listen)?;
-        // Whoever may start a build may run any command as this user. Signatures cannot be checked here, so other users of this
-        // machine, and web pages, are kept out by a path that they do not know.
+        // Whoever may start a build may run any command as this user. Signatures cannot be checked here, so other users
+        // of this machine, and web pages, are kept out by a path that they do not know.
         let secret = Uuid::new_v4().simple();
         let server = Server {
             client: Client::new(&settings.aws),

@@ -82,8 +82,8 @@ pub(crate) enum Error {
 
 /// Unpacks `zip` into `root`, an empty folder.
 ///
-/// Files keep their permissions, without those that give others' rights to who runs them. Nothing is written outside `root`, and
-/// no link leads outside. Links are created last, so nothing is written through one.
+/// Files keep their permissions, without those that give others' rights to who runs them. Nothing is written outside
+/// `root`, and no link leads outside. Links are created last, so nothing is written through one.
 ///
 /// # Errors
 /// Returns an error if the zip is damaged, larger than `limits`, or has an entry that is refused.

@@ -1,4 +1,5 @@
-//! The bill of materials: the crates and C libraries that the functions and the command are made of, in the form of CycloneDX.
+//! The bill of materials: the crates and C libraries that the functions and the command are made of, in the form of
+//! CycloneDX.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -51,7 +51,8 @@ const C_LIBRARIES: [CLibrary; 5] = [
     },
 ];
 
-/// Returns the C library in a crate of cargo's metadata as a component of a bill of materials, or `None` if it has none.
+/// Returns the C library in a crate of cargo's metadata as a component of a bill of materials, or `None` if it has
+/// none.
 ///
 /// # Errors
 /// Returns an error if its version cannot be found.

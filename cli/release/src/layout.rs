@@ -58,8 +58,8 @@ pub fn function_path(function: &str, architecture: Architecture) -> PathBuf {
     Path::new(architecture.name()).join(function).join("bootstrap")
 }
 
-/// Returns a template of the checkout as it is in a release: it names the functions beside it, and stacks can only be for
-/// their processors. Returns `None` if the template's parameter `Architecture` is not as expected.
+/// Returns a template of the checkout as it is in a release: it names the functions beside it, and stacks can only be
+/// for their processors. Returns `None` if the template's parameter `Architecture` is not as expected.
 #[must_use]
 pub fn template(text: &str, architecture: Architecture) -> Option<String> {
     const ANY: &str = "    Default: x86_64\n    AllowedValues: [x86_64, arm64]\n";

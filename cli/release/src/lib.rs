@@ -1,5 +1,5 @@
-//! A release: an archive with functions that are built already, from which `push-code deploy` deploys without a compiler. The
-//! program `release` makes it.
+//! A release: an archive with functions that are built already, from which `push-code deploy` deploys without a
+//! compiler. The program `release` makes it.
 //!
 //! ```text
 //! push-code-VERSION/
@@ -38,7 +38,8 @@ pub struct Release {
 }
 
 impl Release {
-    /// Opens a release: an archive, which is checked against `SHA256SUMS` if that is beside it, or the folder that was in one.
+    /// Opens a release: an archive, which is checked against `SHA256SUMS` if that is beside it, or the folder that was
+    /// in one.
     ///
     /// # Errors
     /// Returns an error if it is no release, or not the one that `SHA256SUMS` names.

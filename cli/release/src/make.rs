@@ -28,7 +28,8 @@ const APPLICATIONS: [Application; 2] = [PUSH_CODE, DELIVERY];
 pub struct MakeArgs {
     /// The folder for the files, which is created if it does not exist.
     folder: PathBuf,
-    /// The processors that functions are built for: x86_64 or arm64. May be repeated. [default: those that Rust can build for here]
+    /// The processors that functions are built for: x86_64 or arm64. May be repeated. [default: those that Rust can
+    /// build for here]
     #[arg(long = "architecture", value_name = "ARCHITECTURE", value_parser = parse_architecture)]
     architectures: Vec<Architecture>,
     /// The stacks whose functions are built: push-code or delivery. May be repeated. [default: both]

@@ -39,8 +39,8 @@ impl Entry {
     }
 }
 
-/// Writes an archive of these files, which are named by their paths in `folder`, the archive's one folder. It says nothing of
-/// this machine, and of the time only `time`, in seconds since 1970.
+/// Writes an archive of these files, which are named by their paths in `folder`, the archive's one folder. It says
+/// nothing of this machine, and of the time only `time`, in seconds since 1970.
 ///
 /// # Errors
 /// Returns an error if a file cannot be read, or if the archive cannot be written.

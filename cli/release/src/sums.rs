@@ -26,7 +26,8 @@ pub fn write(folder: &Path, names: &[String]) -> Result<(), Error> {
     std::fs::write(&path, text).map_err(Error::io("write", &path))
 }
 
-/// Checks an archive, which is read to its end, against `SHA256SUMS` beside it. Returns `false` if there is no such file.
+/// Checks an archive, which is read to its end, against `SHA256SUMS` beside it. Returns `false` if there is no such
+/// file.
 ///
 /// # Errors
 /// Returns [`Error::WrongChecksum`] or [`Error::NoChecksum`] if the archive is not the one that is named there.

@@ -1,5 +1,6 @@
-//! A small SAM application that is built within a second: one Python function with the aliases `next` and `live`, a unit test, an
-//! alarm, and a check at the end of each update. It can be broken at each place where a deployment can fail.
+//! A small SAM application that is built within a second: one Python function with the aliases `next` and `live`, a
+//! unit test, an alarm, and a check at the end of each update. It can be broken at each place where a deployment can
+//! fail.
 //!
 //! Tests and the command commit its [files](SampleApplication::files) to a repository and push that.
 

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use anstream::{AutoStream, ColorChoice};
 use console::StyledObject;
 
-/// Turns the colours of stderr on or off, depending on `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and the terminal. Standard
-/// output has no colours.
+/// Turns the colours of stderr on or off, depending on `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and the terminal.
+/// Standard output has no colours.
 pub fn choose_colours() {
     let choice = AutoStream::choice(&io::stderr());
     console::set_colors_enabled_stderr(choice != ColorChoice::Never);
@@ -26,7 +26,8 @@ pub(crate) fn marked(mark: Option<StyledObject<&'static str>>, text: &str) -> St
     }
 }
 
-/// Returns [`domain::plain`] of each line. Ends of lines stay as they are, since the command's own texts have several lines.
+/// Returns [`domain::plain`] of each line. Ends of lines stay as they are, since the command's own texts have several
+/// lines.
 #[must_use]
 pub fn plain(text: &str) -> String {
     text.split('\n').map(one_line).collect::<Vec<_>>().join("\n")

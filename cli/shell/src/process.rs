@@ -75,8 +75,8 @@ pub fn tail(log: &Path) -> String {
     last_lines(&end_of(log, 0).unwrap_or_default())
 }
 
-/// Returns what a log has after its first `since` bytes, and at most its last 16 KiB. If it is shorter, it has begun anew, and
-/// all of it is new.
+/// Returns what a log has after its first `since` bytes, and at most its last 16 KiB. If it is shorter, it has begun
+/// anew, and all of it is new.
 ///
 /// # Errors
 /// Returns an error if the log cannot be read.

@@ -181,14 +181,15 @@ impl Step {
         }
     }
 
-    /// Returns a reporter of how far the step is. A terminal shows that beside the step, and a log has a line about it from time
-    /// to time.
+    /// Returns a reporter of how far the step is. A terminal shows that beside the step, and a log has a line about it
+    /// from time to time.
     #[must_use]
     pub fn reporter<T: Display + 'static>(&self) -> ProgressReporter<T> {
         self.meter(|_| None)
     }
 
-    /// Like [`Step::reporter`], and also shows the bytes per second, which it computes from the totals that `bytes` returns.
+    /// Like [`Step::reporter`], and also shows the bytes per second, which it computes from the totals that `bytes`
+    /// returns.
     #[must_use]
     pub fn meter<T: Display + 'static>(
         &self,

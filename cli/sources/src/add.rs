@@ -1,8 +1,8 @@
 //! Adds a source.
 //!
-//! The secrets are written before the settings, because there is a source once it has settings. If that is interrupted there
-//! are secrets without a source, which let nothing in: the state machine finds no settings. They are replaced when the source
-//! is added again, since nobody has seen them.
+//! The secrets are written before the settings, because there is a source once it has settings. If that is interrupted
+//! there are secrets without a source, which let nothing in: the state machine finds no settings. They are replaced
+//! when the source is added again, since nobody has seen them.
 
 use aws::failure::chain;
 use credentials::{Credential, GitSecretJson, Login};
@@ -120,8 +120,8 @@ pub async fn check_is_new(store: &Store, name: &SourceName) -> Result<(), Error>
 /// Adds a source, with a new secret for its webhook.
 ///
 /// # Errors
-/// Returns [`Error::Exists`] if there is a source of this name, and an error if something cannot be written. Then there is no
-/// source, and it can be added again.
+/// Returns [`Error::Exists`] if there is a source of this name, and an error if something cannot be written. Then there
+/// is no source, and it can be added again.
 pub async fn add(store: &Store, source: &NewSource) -> Result<Added, Error> {
     let name = &source.name;
     source.check_keys()?;

@@ -39,7 +39,8 @@ pub async fn rotate(store: &Store, name: &SourceName) -> Result<Rotated, Error> 
     })
 }
 
-/// Ends the rotation of a source's webhook secret: only the last one is accepted from now on. Returns how many others were.
+/// Ends the rotation of a source's webhook secret: only the last one is accepted from now on. Returns how many others
+/// were.
 ///
 /// # Errors
 /// Returns an error if there is no such source, or if its secret cannot be used.

@@ -1,5 +1,5 @@
-//! Tries a source from end to end, and says what is wrong and what to do. Nothing is sent to the webhook, and nothing is
-//! written.
+//! Tries a source from end to end, and says what is wrong and what to do. Nothing is sent to the webhook, and nothing
+//! is written.
 
 mod arrivals;
 mod destination;

@@ -33,8 +33,8 @@ impl DeployKey {
     }
 }
 
-/// Returns the public key of a private one. Returns `None` if that is not in OpenSSH's form, in which it can be read without
-/// the passphrase.
+/// Returns the public key of a private one. Returns `None` if that is not in OpenSSH's form, in which it can be read
+/// without the passphrase.
 pub fn public(private: &SecretString) -> Option<String> {
     let key = PrivateKey::from_openssh(private.expose_secret()).ok()?;
     key.public_key().to_openssh().ok()

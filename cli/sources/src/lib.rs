@@ -1,5 +1,5 @@
-//! The sources of a deployed stack: how one is listed, added, shown, tried, changed and removed. A source is its settings, an
-//! SSM parameter, and two secrets, which prove its webhooks and log in at its git hosts.
+//! The sources of a deployed stack: how one is listed, added, shown, tried, changed and removed. A source is its
+//! settings, an SSM parameter, and two secrets, which prove its webhooks and log in at its git hosts.
 
 mod add;
 mod captured;

@@ -1,7 +1,7 @@
 //! Removes a source.
 //!
-//! The settings are deleted first, because there is a source as long as it has settings. If that is interrupted, the next
-//! removal deletes what is left.
+//! The settings are deleted first, because there is a source as long as it has settings. If that is interrupted, the
+//! next removal deletes what is left.
 
 use domain::push::SourceName;
 

@@ -1,4 +1,5 @@
-//! `push-code deploy`: the stack, from this checkout or a release into the AWS account of the usual variables and profiles.
+//! `push-code deploy`: the stack, from this checkout or a release into the AWS account of the usual variables and
+//! profiles.
 
 mod origin;
 mod parameters;
@@ -33,11 +34,13 @@ pub struct DeployArgs {
     /// A parameter of the template, as docs/reference/template.md lists them. May be repeated.
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parse_parameter)]
     parameters: Vec<(String, String)>,
-    /// A tag of the stack and of what it creates. May be repeated. A stack that is there keeps the tags that are not named.
+    /// A tag of the stack and of what it creates. May be repeated. A stack that is there keeps the tags that are not
+    /// named.
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tags::parse)]
     tags: Vec<(String, String)>,
-    /// Deploy a release instead of building this checkout: its archive push-code-VERSION.tar.gz, or the folder that was in it. An
-    /// archive is checked against SHA256SUMS if that file is beside it. The parameter Architecture chooses for which processors.
+    /// Deploy a release instead of building this checkout: its archive push-code-VERSION.tar.gz, or the folder that was
+    /// in it. An archive is checked against SHA256SUMS if that file is beside it. The parameter Architecture chooses
+    /// for which processors.
     #[arg(long, value_name = "PATH")]
     release: Option<PathBuf>,
     /// Do not ask anything.
@@ -84,7 +87,8 @@ async fn existing(config: &aws_config::SdkConfig, name: &str) -> Result<Option<s
 /// Runs the command.
 ///
 /// # Errors
-/// Returns an error if a parameter is missing or wrong, if there are no credentials, or if the build or the deployment fails.
+/// Returns an error if a parameter is missing or wrong, if there are no credentials, or if the build or the deployment
+/// fails.
 pub async fn run(
     args: DeployArgs,
     results: &mut Results<impl Write>,

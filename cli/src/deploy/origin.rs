@@ -64,7 +64,8 @@ impl Origin {
         }
     }
 
-    /// Returns the processors that its functions are, or are to be, built for: by the parameter, or else by what the stack has.
+    /// Returns the processors that its functions are, or are to be, built for: by the parameter, or else by what the
+    /// stack has.
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if there are no functions for them.

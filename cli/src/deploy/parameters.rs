@@ -63,7 +63,8 @@ impl Parameter {
         self.default.as_ref().map(text)
     }
 
-    /// Checks a value as CloudFormation does, which would refuse it only after the build. What has no default has to have a value.
+    /// Checks a value as CloudFormation does, which would refuse it only after the build. What has no default has to
+    /// have a value.
     ///
     /// # Errors
     /// Returns what a value has to be.
@@ -114,8 +115,8 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Checks that the functions can read the settings of the source that these values make, which would otherwise show with the
-/// first push. A value that is not given is one that can be read.
+/// Checks that the functions can read the settings of the source that these values make, which would otherwise show
+/// with the first push. A value that is not given is one that can be read.
 fn check_settings(given: &BTreeMap<String, String>) -> Result<(), Error> {
     let value = |name: &str, or: &'static str| {
         let value = given.get(name).filter(|value| !value.is_empty());

@@ -52,7 +52,8 @@ enum Function {
 /// Which function to run, for which push.
 #[derive(Debug, clap::Args)]
 pub struct InvokeArgs {
-    /// The function. A stage runs after those before it, each in a container; accept starts an execution of the local AWS.
+    /// The function. A stage runs after those before it, each in a container; accept starts an execution of the local
+    /// AWS.
     #[arg(value_enum, ignore_case = true)]
     function: Function,
     /// A folder with a git repository, or a URL (https://, http://, ssh:// or git@host:path).
@@ -167,7 +168,8 @@ impl<'a> Run<'a> {
         };
         let stack = local.stack()?;
         stack.put_git_secret(login.into_iter().collect()).await?;
-        // A ref that was pushed before moves from where it was then. Otherwise this push would be the same change again.
+        // A ref that was pushed before moves from where it was then. Otherwise this push would be the same change
+        // again.
         let before = local.last_pushed(&origin.repository(), &tip.ref_name);
         let push = push(origin, tip, &clone_url, SOURCE, before.as_deref())?;
         local.set_last_pushed(&origin.repository(), &tip.ref_name, &tip.object)?;

@@ -41,22 +41,23 @@ const NOT_RUNNING: &str = "No local AWS is running: `push-code local up` starts 
 pub enum LocalCommand {
     /// Deliver a commit: start what is not running, send the webhook, follow the push, and save its zip.
     ///
-    /// The first run installs pinned tools into a cache folder and builds the functions, which takes 10 to 20 minutes. Later
-    /// runs do again only what has changed.
+    /// The first run installs pinned tools into a cache folder and builds the functions, which takes 10 to 20 minutes.
+    /// Later runs do again only what has changed.
     #[command(after_help = "Examples:\n  \
         push-code local push\n  \
         push-code local push ../project --ref v1.0 --option submodules=recursive\n  \
         push-code local push ../project --fail commit")]
     Push(PushArgs),
-    /// Run a function in a container, as Lambda runs it, with an event of a real push, and print its answer. Needs Docker.
+    /// Run a function in a container, as Lambda runs it, with an event of a real push, and print its answer. Needs
+    /// Docker.
     ///
     /// A stage runs after those before it, which run in containers too. accept has the local AWS deliver the push.
     Invoke(InvokeArgs),
-    /// Ask the example application for the deepest thread of Hacker News in the past hours: start what is not running, deploy
-    /// the example, and print its answer.
+    /// Ask the example application for the deepest thread of Hacker News in the past hours: start what is not running,
+    /// deploy the example, and print its answer.
     Deepest(DeepestArgs),
-    /// Take the example from a push to production: tests, build, plan and canary in dev, then a merge, and prod takes the same
-    /// bytes. Both are accounts of the local AWS.
+    /// Take the example from a push to production: tests, build, plan and canary in dev, then a merge, and prod takes
+    /// the same bytes. Both are accounts of the local AWS.
     ///
     /// The first run builds the example as it is deployed, which takes some minutes.
     Deploy(DeployArgs),
@@ -64,8 +65,8 @@ pub enum LocalCommand {
     Up(AwsArgs),
     /// End the local AWS. Everything in it is deleted.
     Down,
-    /// Print whether the local AWS runs, where, and what is deployed. Exits with 1 if it does not run, does not answer, or has
-    /// no stack.
+    /// Print whether the local AWS runs, where, and what is deployed. Exits with 1 if it does not run, does not answer,
+    /// or has no stack.
     Status,
     /// Print what a shell needs to talk to the local AWS, as in `eval "$(push-code local env)"`.
     ///
@@ -130,7 +131,8 @@ pub async fn run(
             Some(record) => {
                 let variables = environment(&record.ministack);
                 results.put(BTreeMap::from(variables.clone()));
-                // A shell may have a token or profile of another account. AWS tools would send the token, or prefer the profile.
+                // A shell may have a token or profile of another account. AWS tools would send the token, or prefer the
+                // profile.
                 let unset = "unset AWS_SESSION_TOKEN AWS_PROFILE".to_owned();
                 // None of the values has a character that is special to a shell.
                 let export = |(name, value)| format!("export {name}={value}");
@@ -177,8 +179,8 @@ fn settings(running: Option<&Record>, args: &AwsArgs) -> Settings {
     }
 }
 
-/// Returns the settings of the checkout's local AWS, and the options of the stack of Push Code in it. What `args` does not
-/// name stays as it is if the local AWS runs.
+/// Returns the settings of the checkout's local AWS, and the options of the stack of Push Code in it. What `args` does
+/// not name stays as it is if the local AWS runs.
 fn up_options(
     checkout: &Checkout,
     args: &AwsArgs,

@@ -48,8 +48,8 @@ pub struct PushArgs {
     /// Where the zip is saved: a file or a folder [default: REPOSITORY-REF-COMMIT.zip in the current folder].
     #[arg(long, value_name = "FILE")]
     zip: Option<PathBuf>,
-    /// Let the push fail in this way, and show what people are told of it: the error, the trail and the mail. What is changed
-    /// for that is put back. Exits with 0 if the push has failed so and the mail has come.
+    /// Let the push fail in this way, and show what people are told of it: the error, the trail and the mail. What is
+    /// changed for that is put back. Exits with 0 if the push has failed so and the mail has come.
     #[arg(long, value_name = "KIND", value_enum, conflicts_with_all = ["zip", "options"])]
     fail: Option<FailureKind>,
     #[command(flatten)]
@@ -57,7 +57,8 @@ pub struct PushArgs {
     /// The port of the local git host [default: the local AWS's port + 1].
     #[arg(long, value_name = "PORT")]
     git_port: Option<u16>,
-    /// An option of the source, as in docs/reference/options.md: submodules=recursive, limits.file_bytes=1000000. May be repeated.
+    /// An option of the source, as in docs/reference/options.md: submodules=recursive, limits.file_bytes=1000000. May
+    /// be repeated.
     #[arg(long = "option", value_name = "NAME=VALUE", value_parser = parse_option)]
     options: Vec<(String, Value)>,
     #[command(flatten)]
@@ -217,7 +218,8 @@ pub(super) async fn serve(
     Ok(Some(folder.serve(tip, git_port, password, log).await?))
 }
 
-/// Returns the logins of the git secret: that of the local git host, and that of the repository's own host if it has one.
+/// Returns the logins of the git secret: that of the local git host, and that of the repository's own host if it has
+/// one.
 pub(super) async fn logins(
     local: &LocalAws,
     origin: &Origin,
@@ -269,8 +271,8 @@ pub(super) async fn follow_to_end(
     })
 }
 
-/// Returns the webhook that the git host would send. It moves the ref from `last`, where the last push left it. An unchanged ref
-/// moves nowhere, which is how a repeated delivery looks.
+/// Returns the webhook that the git host would send. It moves the ref from `last`, where the last push left it. An
+/// unchanged ref moves nowhere, which is how a repeated delivery looks.
 pub(super) async fn hook(
     origin: &Origin,
     tip: &Tip,

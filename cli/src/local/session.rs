@@ -15,12 +15,12 @@ pub(super) fn push_lock(checkout: &Checkout) -> Result<PathBuf, Error> {
     Ok(checkout.folder()?.join("push.lock"))
 }
 
-/// Runs `work` until it is done or the user interrupts it, and then empties the git secret of `stack`. No other session uses
-/// the secret meanwhile, because this one holds the lock on `lock_file`.
+/// Runs `work` until it is done or the user interrupts it, and then empties the git secret of `stack`. No other session
+/// uses the secret meanwhile, because this one holds the lock on `lock_file`.
 ///
 /// # Errors
-/// Returns the errors of `work`, [`Error::Interrupted`] if the user interrupts it, or [`Error::LocalAws`] if the local AWS ends
-/// meanwhile.
+/// Returns the errors of `work`, [`Error::Interrupted`] if the user interrupts it, or [`Error::LocalAws`] if the local
+/// AWS ends meanwhile.
 pub(super) async fn session<T>(
     lock_file: &Path,
     ministack: &Ministack,
@@ -31,7 +31,8 @@ pub(super) async fn session<T>(
     session_that_puts_back(lock_file, ministack, stack, progress, work, async { Ok(()) }).await
 }
 
-/// Like [`session`], and also runs `put_back` afterwards, for what else `work` may have changed when it was interrupted.
+/// Like [`session`], and also runs `put_back` afterwards, for what else `work` may have changed when it was
+/// interrupted.
 ///
 /// # Errors
 /// As of [`session`], or the error of `put_back` if `work` is done.

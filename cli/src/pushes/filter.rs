@@ -50,8 +50,8 @@ pub struct FilterArgs {
     /// What they are about.
     #[command(flatten)]
     subject: SubjectArgs,
-    /// Only pushes that were received since then: so long ago, such as 90min, 12h or 7d, or a date or time of UTC, such as
-    /// 2026-01-31 or 2026-01-31T10:00:00Z.
+    /// Only pushes that were received since then: so long ago, such as 90min, 12h or 7d, or a date or time of UTC, such
+    /// as 2026-01-31 or 2026-01-31T10:00:00Z.
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = since)]
     since: DateTime<Utc>,
     /// How many at most.

@@ -37,8 +37,8 @@ pub async fn all(
     }
 }
 
-/// Writes the events of a push until it is closed. Returns `false` if it has failed. If the command is interrupted before, it
-/// ends as a command does that cannot say which of the two it is.
+/// Writes the events of a push until it is closed. Returns `false` if it has failed. If the command is interrupted
+/// before, it ends as a command does that cannot say which of the two it is.
 pub async fn one(
     stack: &Stack,
     id: PushId,

@@ -81,7 +81,8 @@ fn provider(text: &str) -> Result<Provider, ValueError> {
 /// Adds the source.
 ///
 /// # Errors
-/// Returns an error if it exists, if something of it is wrong, or if a host's key is not trusted. Nothing is written then.
+/// Returns an error if it exists, if something of it is wrong, or if a host's key is not trusted. Nothing is written
+/// then.
 pub async fn run(args: AddArgs, results: &mut Results<impl Write>, progress: Progress) -> Result<(), Error> {
     let stack = args.stack.open(progress).await?;
     let store = Store::of(&stack)?;
@@ -115,8 +116,8 @@ pub async fn run(args: AddArgs, results: &mut Results<impl Write>, progress: Pro
 }
 
 impl AddArgs {
-    /// Returns the settings that the options say. What they do not say is left out, so that the defaults are those of the
-    /// functions.
+    /// Returns the settings that the options say. What they do not say is left out, so that the defaults are those of
+    /// the functions.
     fn document(&self, bucket: &str) -> Value {
         let all = || vec!["refs/heads/**".to_owned(), "refs/tags/**".to_owned()];
         let refs = if self.refs.is_empty() {

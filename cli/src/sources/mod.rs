@@ -42,7 +42,8 @@ enum SourcesCommand {
         #[command(flatten)]
         stack: StackArgs,
     },
-    /// Add a source, and print what its git host has to be told: the webhook's URL and secret, and the key to log in by.
+    /// Add a source, and print what its git host has to be told: the webhook's URL and secret, and the key to log in
+    /// by.
     ///
     /// The secret is printed this once.
     #[command(after_help = add::EXAMPLES)]
@@ -61,7 +62,8 @@ enum SourcesCommand {
         /// A repository whose refs are listed. By default those that the settings name without a wildcard.
         #[arg(long, value_name = "PATH")]
         repository: Option<RepositoryPath>,
-        /// Say only what would come of the captured webhook in this file: an HTTP request with its head, or a body alone.
+        /// Say only what would come of the captured webhook in this file: an HTTP request with its head, or a body
+        /// alone.
         #[arg(long, value_name = "FILE", conflicts_with = "repository")]
         payload: Option<PathBuf>,
         /// A header field of the captured webhook, such as 'X-Gitlab-Event: Push Hook'. Several may be given.
@@ -288,8 +290,8 @@ async fn remove(
 /// Asks a person.
 ///
 /// # Errors
-/// Returns [`Error::NotConfirmed`] if the person does not agree, and [`Error::Usage`] if there is nobody to ask: then the
-/// option `instead` is needed.
+/// Returns [`Error::NotConfirmed`] if the person does not agree, and [`Error::Usage`] if there is nobody to ask: then
+/// the option `instead` is needed.
 pub(crate) fn agree(question: &str, instead: &str) -> Result<(), Error> {
     match ask::confirm(question).map_err(Error::io("ask on", Path::new("the terminal")))? {
         Some(true) => Ok(()),

@@ -77,8 +77,8 @@ pub fn as_installed(text: &str) -> String {
 }
 
 impl Block {
-    /// Returns its commands as a part of a script that ends with the first one that fails. Those that `find_something` may end
-    /// with 1, and must if their lines say that they can.
+    /// Returns its commands as a part of a script that ends with the first one that fails. Those that `find_something`
+    /// may end with 1, and must if their lines say that they can.
     pub fn script(&self, page: &Path, find_something: &[&str]) -> String {
         // People read on when the pushes that they have started have ended.
         let mut script = format!("settle; echo '-- {}:{}' >&2\n", page.display(), self.line);

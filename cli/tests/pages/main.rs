@@ -1,5 +1,5 @@
-//! The commands of the pages are run as they stand there, page by page, against a local AWS with the real stack and a real git
-//! host. What cannot be run here says so in the line that opens its block.
+//! The commands of the pages are run as they stand there, page by page, against a local AWS with the real stack and a
+//! real git host. What cannot be run here says so in the line that opens its block.
 
 #![expect(
     clippy::panic,

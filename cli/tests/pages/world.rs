@@ -1,5 +1,5 @@
-//! Where the commands of the pages run: a stack in a local AWS, a git host with a repository, and two pushes of it, of which one has
-//! failed.
+//! Where the commands of the pages run: a stack in a local AWS, a git host with a repository, and two pushes of it, of
+//! which one has failed.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;

@@ -1,5 +1,5 @@
-//! An event of a source whose host calls no webhook, such as CodeCommit. An EventBridge rule sends it together with the name of
-//! the source, and the function's resource policy says which rules may.
+//! An event of a source whose host calls no webhook, such as CodeCommit. An EventBridge rule sends it together with the
+//! name of the source, and the function's resource policy says which rules may.
 
 use aws_lambda_events::http::HeaderMap;
 use domain::push::SourceName;

@@ -1,9 +1,9 @@
-//! The webhook: turns a delivery into pushes, and starts one execution for each. CodeCommit, which calls no webhook, comes by an
-//! [`event`] instead.
+//! The webhook: turns a delivery into pushes, and starts one execution for each. CodeCommit, which calls no webhook,
+//! comes by an [`event`] instead.
 //!
-//! The gateway's authorizer has already let the request in by its headers. The host's signature is over the body, which only
-//! this function has, so it is checked here, before anything is parsed. An event that is not for us gets the status 200 and
-//! a reason, because git hosts disable webhooks that respond with errors.
+//! The gateway's authorizer has already let the request in by its headers. The host's signature is over the body, which
+//! only this function has, so it is checked here, before anything is parsed. An event that is not for us gets the
+//! status 200 and a reason, because git hosts disable webhooks that respond with errors.
 
 pub mod event;
 mod executions;
@@ -31,7 +31,8 @@ use crate::event::SourceEvent;
 /// The largest body, in bytes. A Lambda request has at most 6 MB, in which the body may be Base64.
 const MAX_BODY_BYTES: usize = 4 << 20;
 
-/// How many executions are started at the same time, so that those of all refs of a hook are before its host stops waiting.
+/// How many executions are started at the same time, so that those of all refs of a hook are before its host stops
+/// waiting.
 const STARTS_AT_ONCE: usize = 32;
 
 /// The response to a webhook.
@@ -180,8 +181,8 @@ async fn respond(
     start_all(executions, provider, &source, headers, &body).await
 }
 
-/// Starts the executions of what a git host reports, which was proven to be from it. All of them are tried: if one cannot be
-/// started, the others are found when the host sends the delivery again.
+/// Starts the executions of what a git host reports, which was proven to be from it. All of them are tried: if one
+/// cannot be started, the others are found when the host sends the delivery again.
 async fn start_all(
     executions: &impl Executions,
     provider: Provider,

@@ -1,6 +1,6 @@
-//! `Admit` opens a deployment, `Queue` waits for the environment, and `Release` passes it on. An execution that was stopped
-//! is closed here too, and passes the environment on. What it has left there is taken back, and so is a release after which
-//! an alarm was raised.
+//! `Admit` opens a deployment, `Queue` waits for the environment, and `Release` passes it on. An execution that was
+//! stopped is closed here too, and passes the environment on. What it has left there is taken back, and so is a release
+//! after which an alarm was raised.
 
 mod alarm;
 mod error;

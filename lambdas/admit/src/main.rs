@@ -1,5 +1,5 @@
-//! The Lambda function of the states `Admit`, `Queue`, `Release` and `ReleaseAfterFailure`, of executions that were stopped,
-//! and of alarms.
+//! The Lambda function of the states `Admit`, `Queue`, `Release` and `ReleaseAfterFailure`, of executions that were
+//! stopped, and of alarms.
 
 use audit::DynamoTrail;
 use aws::{settings, telemetry};

@@ -15,8 +15,8 @@ use workflow::ExecutionOver;
 
 use crate::{Deps, Error};
 
-/// Claims the environment for an execution. Returns the answer if it is known without the slot; otherwise the execution is
-/// told by its token, now or later.
+/// Claims the environment for an execution. Returns the answer if it is known without the slot; otherwise the execution
+/// is told by its token, now or later.
 pub async fn claim<P, D: DeploymentTrail, T: Tasks>(
     deps: &Deps<'_, P, D, T>,
     envelope: &Envelope<QueueInput>,

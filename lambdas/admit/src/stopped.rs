@@ -15,8 +15,8 @@ use crate::{Deps, Error, queue, take_back};
 /// The state that a failure names which is one of the execution itself.
 const EXECUTION: &str = "Execution";
 
-/// Closes the deployment of the execution, gives up its claim to the environment, and starts the rollback of what it has
-/// left there.
+/// Closes the deployment of the execution, gives up its claim to the environment, and starts the rollback of what it
+/// has left there.
 ///
 /// Each step does nothing if it was done before, because the event may come again.
 pub async fn handle<P, D: DeploymentTrail, T: Tasks + Executions>(

@@ -1,8 +1,8 @@
 //! The gateway's authorizer: lets a webhook in if its headers may be those of its source's git host.
 //!
-//! GitLab sends a token in plain text and Azure DevOps a password, which are compared in constant time with every secret of the
-//! source, so that a secret can be rotated without ever refusing a webhook. Other hosts sign the body, which an authorizer is not
-//! given: it lets in what has a signature that can be one, and `accept` checks that.
+//! GitLab sends a token in plain text and Azure DevOps a password, which are compared in constant time with every
+//! secret of the source, so that a secret can be rotated without ever refusing a webhook. Other hosts sign the body,
+//! which an authorizer is not given: it lets in what has a signature that can be one, and `accept` checks that.
 
 use aws::secrets::{SecretCache, SecretError, Secrets};
 use aws_lambda_events::apigw::{

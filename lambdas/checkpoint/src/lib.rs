@@ -1,5 +1,5 @@
-//! `Checkpoint`: signs what the trails of yesterday's and today's pushes are, so that a trail that is changed later is found,
-//! even if someone with write access to the table changed it.
+//! `Checkpoint`: signs what the trails of yesterday's and today's pushes are, so that a trail that is changed later is
+//! found, even if someone with write access to the table changed it.
 
 use attestation::{Envelope, Signer, SigningError};
 use audit::checkpoints::{Checkpoints, MEDIA_TYPE, PreviousDay, StoredCheckpoint, checkpoint};
@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 /// An event counts once it is this old, in seconds; by then it is in the table and in its indexes, or never will be.
 const SETTLED_SECONDS: u32 = 600;
 
-/// How far back the last checkpoint of an earlier day is looked for. It is that of the day before, unless none was signed
-/// for days, and a year of checkpoints is too much to read each hour.
+/// How far back the last checkpoint of an earlier day is looked for. It is that of the day before, unless none was
+/// signed for days, and a year of checkpoints is too much to read each hour.
 const LOOK_BACK: [Days; 2] = [Days::new(1), Days::new(400)];
 
 /// Why there is no checkpoint.

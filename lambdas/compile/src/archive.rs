@@ -1,4 +1,5 @@
-//! Zips: the output of a build, of which nothing is trusted, the delivered zip, and the zips that are made of the output.
+//! Zips: the output of a build, of which nothing is trusted, the delivered zip, and the zips that are made of the
+//! output.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -120,8 +121,8 @@ impl Output {
         files.map(|(path, entry)| (path.clone(), *entry))
     }
 
-    /// Writes a zip of the files below a folder. The same files become the same bytes: they are sorted, have no times, and
-    /// one of two modes.
+    /// Writes a zip of the files below a folder. The same files become the same bytes: they are sorted, have no times,
+    /// and one of two modes.
     ///
     /// # Errors
     /// Returns an [`Error`] if a file cannot be read, or if they are larger than Lambda accepts.

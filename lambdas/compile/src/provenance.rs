@@ -1,5 +1,5 @@
-//! The provenance document of an artifact: an in-toto statement (<https://in-toto.io/Statement/v1>) with SLSA's provenance
-//! predicate (<https://slsa.dev/spec/v1.1/provenance>), which says what it was made of, and by which build.
+//! The provenance document of an artifact: an in-toto statement (<https://in-toto.io/Statement/v1>) with SLSA's
+//! provenance predicate (<https://slsa.dev/spec/v1.1/provenance>), which says what it was made of, and by which build.
 
 use delivery::artifact::{ArtifactObject, Digest, TestRecord};
 use delivery::contract::Request;

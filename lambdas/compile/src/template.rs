@@ -85,8 +85,8 @@ impl std::fmt::Display for Reference {
 }
 
 impl Reference {
-    /// Replaces the path in `template` by a key. The bucket is named when a change set is made, because each account has
-    /// its own.
+    /// Replaces the path in `template` by a key. The bucket is named when a change set is made, because each account
+    /// has its own.
     pub fn replace(&self, template: &mut Value, key: &str) {
         template["Resources"][&self.logical_id]["Properties"][self.property] = json!({ "Key": key });
     }

@@ -1,7 +1,7 @@
 //! Reads a template that `sam build` has written, as YAML or JSON.
 //!
-//! `sam build` writes neither aliases nor tags, so both are refused: an alias can make a small file unfold to any size, and a
-//! tag could mean anything.
+//! `sam build` writes neither aliases nor tags, so both are refused: an alias can make a small file unfold to any size,
+//! and a tag could mean anything.
 
 use saphyr::Scalar;
 use saphyr_parser::{Event, Parser, ScalarStyle};

@@ -1,5 +1,5 @@
-//! Fetches a commit as the difference from that of an earlier push. Whatever cannot be used of that is put aside, and the commit is
-//! fetched whole.
+//! Fetches a commit as the difference from that of an earlier push. Whatever cannot be used of that is put aside, and
+//! the commit is fetched whole.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -56,8 +56,8 @@ impl Offer {
         pile: Pile::COMMIT,
     };
 
-    /// Loads the packs of a base into the fetcher's repository, for the commit that is staged as `name`. `base` may also be why
-    /// there is none.
+    /// Loads the packs of a base into the fetcher's repository, for the commit that is staged as `name`. `base` may
+    /// also be why there is none.
     pub async fn load<S: Staging>(
         fetcher: &mut Fetcher<'_, S>,
         name: &str,
@@ -89,8 +89,8 @@ impl Offer {
         })
     }
 
-    /// Stages what was fetched as `name`. Returns the pack, and the base that was used with the packs that are needed besides, or why
-    /// none was. The latter is `None` if bases are off.
+    /// Stages what was fetched as `name`. Returns the pack, and the base that was used with the packs that are needed
+    /// besides, or why none was. The latter is `None` if bases are off.
     pub async fn stage<S: Staging>(
         self,
         fetcher: &Fetcher<'_, S>,
@@ -114,7 +114,8 @@ impl Offer {
     }
 }
 
-/// Stages a pack that was fetched with a base, of which `packs` are the files. Leaves to the base the packs that are needed besides.
+/// Stages a pack that was fetched with a base, of which `packs` are the files. Leaves to the base the packs that are
+/// needed besides.
 async fn stage_with<S: Staging>(
     fetcher: &Fetcher<'_, S>,
     pack: &Path,

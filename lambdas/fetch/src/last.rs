@@ -1,9 +1,9 @@
-//! The push whose zip is at the destination: what the host need not send again, and what the commit is compared with. A ref that
-//! has none begins from a push of another one.
+//! The push whose zip is at the destination: what the host need not send again, and what the commit is compared with. A
+//! ref that has none begins from a push of another one.
 //!
-//! The payload's `before` would not do. If a push that has changed a watched path failed, or its webhook was lost, the next one
-//! that changes none would leave the destination without that change for ever. It is also what somebody claims, and the trail
-//! is what was done. Whatever is in doubt is not compared, and so delivered.
+//! The payload's `before` would not do. If a push that has changed a watched path failed, or its webhook was lost, the
+//! next one that changes none would leave the destination without that change for ever. It is also what somebody
+//! claims, and the trail is what was done. Whatever is in doubt is not compared, and so delivered.
 
 use audit::{AuditError, PushTrail};
 use domain::contract::{Base, BaseZip, Deliver, FetchedCommit, StagedObject, StagedPack};
@@ -76,8 +76,9 @@ impl Last {
         })
     }
 
-    /// Returns what a push is compared with, or `None` if it is delivered whatever it changes: if the destination does not watch
-    /// paths, if the push creates the ref or asks for another delivery, or if the zip at the destination was made in another way.
+    /// Returns what a push is compared with, or `None` if it is delivered whatever it changes: if the destination does
+    /// not watch paths, if the push creates the ref or asks for another delivery, or if the zip at the destination was
+    /// made in another way.
     #[must_use]
     pub fn comparison(&self, push: &Push, deliver: &Deliver) -> Option<Comparison> {
         let is_change = push.before.is_some() && push.before != push.after;
@@ -89,8 +90,8 @@ impl Last {
         })
     }
 
-    /// Returns what the push has left for one that is delivered so, or why that is of no use. Its zip is of use if it was made in
-    /// the same way.
+    /// Returns what the push has left for one that is delivered so, or why that is of no use. Its zip is of use if it
+    /// was made in the same way.
     ///
     /// # Errors
     /// Returns the reason.
@@ -105,7 +106,8 @@ impl Last {
         })
     }
 
-    /// Returns what the push has left of the submodule at `path` for one that is delivered so, or why that is of no use.
+    /// Returns what the push has left of the submodule at `path` for one that is delivered so, or why that is of no
+    /// use.
     ///
     /// # Errors
     /// Returns the reason.
@@ -151,7 +153,8 @@ fn usable(packs: impl Iterator<Item = StagedPack>, deliver: &Deliver) -> Result<
     Ok(packs)
 }
 
-/// Returns whether a push has left an object for the next ones. What is read from the bucket is checked by what the trail says of it.
+/// Returns whether a push has left an object for the next ones. What is read from the bucket is checked by what the
+/// trail says of it.
 fn is_left(object: &StagedObject) -> bool {
     is_base_key(&object.key) && object.sha256.is_some()
 }

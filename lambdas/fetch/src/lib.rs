@@ -1,6 +1,6 @@
-//! `Fetch`: fetches exactly the pushed commit from the git host into the staging bucket, as one pack, and compares it with
-//! what is at the destination if that watches paths. `FindVersion`, for a rollback, and `FindRef`, for a deletion, ask
-//! the git host only what the ref points to.
+//! `Fetch`: fetches exactly the pushed commit from the git host into the staging bucket, as one pack, and compares it
+//! with what is at the destination if that watches paths. `FindVersion`, for a rollback, and `FindRef`, for a deletion,
+//! ask the git host only what the ref points to.
 
 mod base;
 mod error;

@@ -21,8 +21,8 @@ pub enum NotMerged {
     Workspace(#[from] std::io::Error),
 }
 
-/// Merges packs of `repository`, each of which has the bases of its deltas. Returns the new pack, which is put into the repository
-/// as `name`, with its index.
+/// Merges packs of `repository`, each of which has the bases of its deltas. Returns the new pack, which is put into the
+/// repository as `name`, with its index.
 pub fn merge(repository: &Path, packs: &[PathBuf], name: &str) -> Result<PathBuf, NotMerged> {
     let folder = tempfile::tempdir_in(repository)?;
     let alone = folder.path().join("merged.git");

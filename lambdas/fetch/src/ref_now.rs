@@ -1,4 +1,5 @@
-//! What the git host shows on a ref, without fetching it: for a rollback, and whether a ref that was deleted is there again.
+//! What the git host shows on a ref, without fetching it: for a rollback, and whether a ref that was deleted is there
+//! again.
 
 use std::sync::Arc;
 use std::time::Duration;

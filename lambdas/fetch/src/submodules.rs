@@ -20,7 +20,8 @@ use crate::listing::{Listing, blocking};
 const GITMODULES: &[u8] = b".gitmodules";
 /// The largest `.gitmodules`, in bytes.
 const MAX_GITMODULES_BYTES: usize = 1 << 20;
-/// If there are more submodules than this, none of them begins from those of an earlier push: the packs of all are named in one event.
+/// If there are more submodules than this, none of them begins from those of an earlier push: the packs of all are
+/// named in one event.
 const MAX_BASES: usize = 32;
 
 /// Which submodules are fetched, and how.

@@ -18,8 +18,8 @@ const MAX_ATTEMPTS: usize = 5;
 
 /// Finds the zip that a rollback delivers again.
 ///
-/// What the ref points to now tells later which pushes are newer than the rollback. If the git host does not say it, the
-/// zip is delivered all the same, with a warning.
+/// What the ref points to now tells later which pushes are newer than the rollback. If the git host does not say it,
+/// the zip is delivered all the same, with a warning.
 ///
 /// # Errors
 /// Returns an [`Error`] if the trail fails, or does not have the zip.
@@ -42,8 +42,8 @@ pub async fn find_version(
         let url = &deliver.clone_url;
         let ref_now = ref_now::ask(secrets, issuer, transfer, &envelope.push, url).await;
         let ref_now = ref_now.map_err(|error| chain(&error));
-        // A push that was numbered meanwhile may have moved the ref before or after it was asked for. All others with a higher
-        // number ask for it later than this rollback.
+        // A push that was numbered meanwhile may have moved the ref before or after it was asked for. All others with a
+        // higher number ask for it later than this rollback.
         let last = trail.last_push(&RefKey::of(&envelope.push)).await?;
         if ref_now.is_err() || last.is_some_and(|last| last.push_id == envelope.push.push_id) {
             asked = ref_now;

@@ -29,8 +29,8 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Compares the commit `base` with what was fetched. Of a submodule whose earlier commit is not in the repository, all files count
-    /// as changed.
+    /// Compares the commit `base` with what was fetched. Of a submodule whose earlier commit is not in the repository,
+    /// all files count as changed.
     ///
     /// # Errors
     /// Returns [`Unknown`] if that cannot be done, or if attributes differ and `with_attributes` says that they matter.

@@ -242,8 +242,8 @@ impl<'a> EntryCompressor<'_, 'a> {
         Ok(size)
     }
 
-    /// Returns the earlier zip, the place of an unchanged file in it, and whether the file is executable. A converted file may
-    /// name the commit.
+    /// Returns the earlier zip, the place of an unchanged file in it, and whether the file is executable. A converted
+    /// file may name the commit.
     fn unchanged(&self, entry: &ZipEntry) -> Option<(&'a Earlier, Place, bool)> {
         let Content::Blob {
             conversion: None,

@@ -1,5 +1,5 @@
-//! The zip of an earlier push, from which the data of files that have not changed are taken. What a file deflates to depends on
-//! its content alone, so they need not be read and deflated again.
+//! The zip of an earlier push, from which the data of files that have not changed are taken. What a file deflates to
+//! depends on its content alone, so they need not be read and deflated again.
 
 use std::collections::HashMap;
 use std::fs::File;

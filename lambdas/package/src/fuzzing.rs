@@ -14,7 +14,8 @@ use crate::large::LargeFiles;
 use crate::progress::Meter;
 use crate::record::RecordBuilder;
 
-/// Returns the paths of the files of a zip, with their data as they stand in it, or `None` if it is no zip as they are written here.
+/// Returns the paths of the files of a zip, with their data as they stand in it, or `None` if it is no zip as they are
+/// written here.
 ///
 /// # Errors
 /// Returns an error if what the zip says is there cannot be read.

@@ -45,8 +45,8 @@ use earlier::Earlier;
 use plan::{Plan, REPOSITORY};
 use sink::Sink;
 
-/// The version of how files become entries. Raise it with any change of their bytes, also by another version of libdeflate or
-/// zlib-rs: entries are taken from an earlier zip of the same version alone.
+/// The version of how files become entries. Raise it with any change of their bytes, also by another version of
+/// libdeflate or zlib-rs: entries are taken from an earlier zip of the same version alone.
 pub const FORMAT: u32 = 1;
 /// The fields of the log's line that are metrics.
 pub const METRICS: [&str; 2] = ["entries_taken", "entries_made"];

@@ -1,4 +1,5 @@
-//! Zips that take what has not changed from the zip of an earlier push: the bytes are those of a zip that is made from nothing.
+//! Zips that take what has not changed from the zip of an earlier push: the bytes are those of a zip that is made from
+//! nothing.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests")]
 
@@ -13,7 +14,8 @@ use scene::Scene;
 
 type Files = BTreeMap<String, (&'static str, Vec<u8>)>;
 
-/// Packages `other` with and without the zip of `one`, and checks that the bytes are equal. Returns how many entries were taken.
+/// Packages `other` with and without the zip of `one`, and checks that the bytes are equal. Returns how many entries
+/// were taken.
 fn taken(scene: &Scene, one: &str, other: &str, options: &Options) -> Option<u64> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {

@@ -20,8 +20,8 @@ const MAX_DRIFTS: usize = 50;
 
 /// Returns the changes as people are told.
 ///
-/// If a property depends on a resource that changes, CloudFormation lists it too, though it only changes if the resource
-/// is replaced. Such properties are left out.
+/// If a property depends on a resource that changes, CloudFormation lists it too, though it only changes if the
+/// resource is replaced. Such properties are left out.
 pub fn describe(changes: &[ResourceChange]) -> Vec<Change> {
     let moved: BTreeSet<_> = changes
         .iter()

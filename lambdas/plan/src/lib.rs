@@ -1,8 +1,8 @@
-//! `Plan`, `CheckPlan`, `Restore` and `Abandon`: find out what an update of the application's stack would do, and take an
-//! update back.
+//! `Plan`, `CheckPlan`, `Restore` and `Abandon`: find out what an update of the application's stack would do, and take
+//! an update back.
 //!
-//! The template is that of an artifact, in which only the bucket, the permissions boundary and the names of versions are
-//! filled in. The versions that are live now are given as parameters, so that an update never moves traffic.
+//! The template is that of an artifact, in which only the bucket, the permissions boundary and the names of versions
+//! are filled in. The versions that are live now are given as parameters, so that an update never moves traffic.
 
 mod changes;
 mod error;
@@ -81,7 +81,8 @@ pub async fn plan(
 /// Returns what a change set would do, once that is known.
 ///
 /// # Errors
-/// Returns an [`Error`] if CloudFormation refuses the change set, or if it would change a function without a new version.
+/// Returns an [`Error`] if CloudFormation refuses the change set, or if it would change a function without a new
+/// version.
 pub async fn check(stacks: &Stacks, input: &PlannedInput) -> Result<Planned, Error> {
     let (settings, plan) = (&input.request.settings, &input.plan);
     let change_set = stacks.change_set(&plan.stack_id, &plan.change_set).await?;
@@ -250,8 +251,8 @@ async fn load(artifacts: &impl ArtifactStore, digest: &Digest) -> Result<Value, 
     })
 }
 
-/// Returns how CloudFormation gets a template: in the request if it fits, or else at a URL in the artifact bucket, at its
-/// digest.
+/// Returns how CloudFormation gets a template: in the request if it fits, or else at a URL in the artifact bucket, at
+/// its digest.
 async fn source(deps: &Deps<'_, impl ArtifactStore>, text: String) -> Result<TemplateSource, Error> {
     if text.len() <= MAX_BODY_BYTES {
         return Ok(TemplateSource::Body(text));
@@ -273,8 +274,8 @@ async fn source(deps: &Deps<'_, impl ArtifactStore>, text: String) -> Result<Tem
     )))
 }
 
-/// Returns the name of a change set. An execution that retries a deployment makes another one, because the stack may have
-/// changed.
+/// Returns the name of a change set. An execution that retries a deployment makes another one, because the stack may
+/// have changed.
 fn change_set_name(kind: &str, request: &Request, execution: &Execution) -> String {
     let token = Uuid::new_v5(&Uuid::NAMESPACE_OID, execution.id.as_bytes()).simple();
     let token = token.to_string();

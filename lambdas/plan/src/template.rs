@@ -106,17 +106,17 @@ pub fn fill(template: &mut Value, artifact: &Artifact, bucket: &str, boundary: &
     }
 }
 
-/// Retains the values of parameters that a template has. Those of a template that was released before may be of settings
-/// that were made for a newer one, and CloudFormation refuses a value of a parameter that there is not.
+/// Retains the values of parameters that a template has. Those of a template that was released before may be of
+/// settings that were made for a newer one, and CloudFormation refuses a value of a parameter that there is not.
 pub fn retain_declared(parameters: &mut BTreeMap<String, String>, template: &Value) {
     parameters.retain(|name, _| !template["Parameters"][name].is_null());
 }
 
 /// Has SAM publish a version of each function whenever anything of it changes, by these parameters too.
 ///
-/// SAM names a version by a digest, and publishes another one if that differs. Its own digest is of the template's text, in
-/// which a parameter is a name: a function would change without a version if only the parameter's value did. The digest
-/// here is of all that a function can consist of, except which versions are live
+/// SAM names a version by a digest, and publishes another one if that differs. Its own digest is of the template's
+/// text, in which a parameter is a name: a function would change without a version if only the parameter's value did.
+/// The digest here is of all that a function can consist of, except which versions are live
 /// (<https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-resource-function.html#sam-function-autopublishcodesha256>).
 pub fn name_versions(
     template: &mut Value,

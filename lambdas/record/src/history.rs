@@ -1,5 +1,5 @@
-//! Failed attempts that no function could record: of states that call none, and of functions that have died or could not be
-//! called. The history of the execution has them.
+//! Failed attempts that no function could record: of states that call none, and of functions that have died or could
+//! not be called. The history of the execution has them.
 
 use std::collections::HashMap;
 
@@ -88,7 +88,8 @@ pub async fn record_attempts(
     Err(AuditError::contended::<Push>(push_id))
 }
 
-/// Returns the attempts that the trail lacks. A state that was entered twice has two of the same number, so they are counted.
+/// Returns the attempts that the trail lacks. A state that was entered twice has two of the same number, so they are
+/// counted.
 fn missing<'a>(failed: &'a [Failed], events: impl Iterator<Item = &'a PushEvent>) -> Vec<&'a Failed> {
     let mut recorded: HashMap<_, usize> = HashMap::new();
     for event in events {

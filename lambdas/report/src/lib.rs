@@ -1,7 +1,7 @@
 //! `ReportPending`, `Report` and `ReportFailure`: show at the commit on the git host what has become of a push.
 //!
-//! What is shown follows from the trail. A function may be slower than the states that follow it, or than another execution
-//! of the push, so the trail is read again after a status was set, and what it says by then is set too.
+//! What is shown follows from the trail. A function may be slower than the states that follow it, or than another
+//! execution of the push, so the trail is read again after a status was set, and what it says by then is set too.
 
 mod api;
 mod error;
@@ -106,8 +106,8 @@ struct DueStatus {
 }
 
 impl DueStatus {
-    /// Returns what the commit of a push has to show, if `failure` has ended the execution that has called, or why it has
-    /// nothing to show.
+    /// Returns what the commit of a push has to show, if `failure` has ended the execution that has called, or why it
+    /// has nothing to show.
     fn of(state: &PushState, execution_id: &str, failure: Option<&Failure>) -> Result<Self, &'static str> {
         let failure = failure.filter(|_| state.is_in_charge(execution_id));
         let deliver = state.deliver.as_ref().or(state.decided_before.as_ref());

@@ -1,4 +1,5 @@
-//! The Lambda function of the states `ReportPending`, `Report` and `ReportFailure`, and of executions that were stopped.
+//! The Lambda function of the states `ReportPending`, `Report` and `ReportFailure`, and of executions that were
+//! stopped.
 
 use audit::DynamoTrail;
 use aws::secrets::SecretsManager;

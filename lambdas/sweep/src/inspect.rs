@@ -105,8 +105,8 @@ where
         Ok(())
     }
 
-    /// Lists the refs at a URL, unless its host has not answered for some repositories already. It would take all the time
-    /// from the others.
+    /// Lists the refs at a URL, unless its host has not answered for some repositories already. It would take all the
+    /// time from the others.
     async fn list(&self, source: &Source<H::Login>, url: &RemoteUrl) -> Result<Vec<ListedRef>, Failed> {
         let origin = url.origin();
         let unanswered = || self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);

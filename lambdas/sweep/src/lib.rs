@@ -1,8 +1,9 @@
-//! `Sweep`: finds the pushes that never arrived, those that are stuck, and destinations that are not what the trail says.
+//! `Sweep`: finds the pushes that never arrived, those that are stuck, and destinations that are not what the trail
+//! says.
 //!
-//! It compares what the git hosts list of each watched repository with the trail, and starts the state machine for what no
-//! webhook has reported. An execution is named after the change, so two sweeps start it once, and a webhook that comes late
-//! for it delivers nothing a second time.
+//! It compares what the git hosts list of each watched repository with the trail, and starts the state machine for what
+//! no webhook has reported. An execution is named after the change, so two sweeps start it once, and a webhook that
+//! comes late for it delivers nothing a second time.
 
 mod destinations;
 mod executions;
@@ -75,7 +76,8 @@ pub struct Deps<'a, T, S, H, E, D> {
 pub struct Request {
     /// The sources, or `None` for all of them.
     pub sources: Option<Vec<SourceName>>,
-    /// How long a webhook may be on its way, and the event of an execution that has ended. By default it is five minutes.
+    /// How long a webhook may be on its way, and the event of an execution that has ended. By default it is five
+    /// minutes.
     pub grace_seconds: Option<u32>,
 }
 

@@ -10,15 +10,15 @@ use domain::push::{DeliveryId, DestinationName, Missed, Push, PushId, SourceName
 use domain::source::Provider;
 use remote::ListedRef;
 
-/// GitLab's limit `push_event_hooks_limit`, as it is by default and on gitlab.com. It counts the branches of a push and its
-/// tags each for themselves.
+/// GitLab's limit `push_event_hooks_limit`, as it is by default and on gitlab.com. It counts the branches of a push and
+/// its tags each for themselves.
 const PUSH_EVENT_HOOKS_LIMIT: usize = 3;
 
 /// A ref, and what the git host lists for it: `None` if it lists no such ref.
 pub type Listed = (RefName, Option<ObjectId>);
 
-/// Returns the wanted refs that are not what the trail says of a destination. A ref is missing from `known` if no push of it to
-/// this destination was ever numbered.
+/// Returns the wanted refs that are not what the trail says of a destination. A ref is missing from `known` if no push
+/// of it to this destination was ever numbered.
 pub fn compare(
     known: &[SourceRef],
     destination: Option<&DestinationName>,
@@ -50,8 +50,8 @@ pub fn compare(
     moved
 }
 
-/// Returns whether a ref that the host lists as `listed` has moved without a push. It has not if its last push was numbered
-/// less than `grace` ago, because the webhook of a push that has followed may be on its way.
+/// Returns whether a ref that the host lists as `listed` has moved without a push. It has not if its last push was
+/// numbered less than `grace` ago, because the webhook of a push that has followed may be on its way.
 #[must_use]
 pub fn is_missed(
     last: Option<&LastPush>,
@@ -91,8 +91,8 @@ fn kind(ref_name: &RefName) -> Option<&'static str> {
 
 /// Returns the push that has moved a ref from what its last push left to what the git host lists.
 ///
-/// It has the same id as long as no other push of the ref is numbered, so two sweeps start one execution for it. The number
-/// of the last push is part of the id, because a ref may be moved between the same commits again and again.
+/// It has the same id as long as no other push of the ref is numbered, so two sweeps start one execution for it. The
+/// number of the last push is part of the id, because a ref may be moved between the same commits again and again.
 #[must_use]
 pub fn push(
     source: &SourceName,

@@ -24,11 +24,11 @@ pub struct Report {
     pub failed: Listing<Trouble>,
     /// The pushes that never arrived, and were started.
     pub started: Listing<StartedPush>,
-    /// The number of pushes that never arrived and whose execution exists already: it has not come to a number for the push
-    /// yet, or has failed before.
+    /// The number of pushes that never arrived and whose execution exists already: it has not come to a number for the
+    /// push yet, or has failed before.
     pub started_before: usize,
-    /// The number of pushes that never arrived and are left to the next sweep, because this one has started as many as one
-    /// may.
+    /// The number of pushes that never arrived and are left to the next sweep, because this one has started as many as
+    /// one may.
     pub left: usize,
     /// The pushes that were open without an execution, and were closed as failed.
     pub stuck: Listing<StuckPush>,

@@ -1,8 +1,8 @@
 //! Pushes that are open although their execution has ended, or that take long.
 //!
-//! An execution closes its push, and a rule closes those of executions that were stopped or reached their time limit. A push
-//! stays open only if neither could write to the trail. (A push without an execution cannot be: a webhook is accepted only
-//! after its execution was started, and a push is in the trail only after its execution has run.)
+//! An execution closes its push, and a rule closes those of executions that were stopped or reached their time limit. A
+//! push stays open only if neither could write to the trail. (A push without an execution cannot be: a webhook is
+//! accepted only after its execution was started, and a push is in the trail only after its execution has run.)
 
 use audit::{AuditError, EventStore, SortKeys, StateIndex};
 use aws::failure::Failed;
@@ -36,8 +36,9 @@ enum Finding {
     Slow(SlowPush),
 }
 
-/// Reports the open pushes that take long, and closes the open pushes whose execution has ended, as far as they are `concerned`. They are closed as failed, as the rule
-/// for stopped executions does it, so that they can be started again.
+/// Reports the open pushes that take long, and closes the open pushes whose execution has ended, as far as they are
+/// `concerned`. They are closed as failed, as the rule for stopped executions does it, so that they can be started
+/// again.
 pub async fn close<T, E>(
     trail: &T,
     executions: &E,

@@ -107,8 +107,8 @@ impl<L> Source<L> {
 }
 
 impl Repository {
-    /// Returns the URLs to clone the repository that its last push came with, or the one on the source's first host if there
-    /// was no push yet.
+    /// Returns the URLs to clone the repository that its last push came with, or the one on the source's first host if
+    /// there was no push yet.
     pub fn clone_urls(&self, settings: &SourceSettings) -> Vec<String> {
         let last = self.known.iter().max_by_key(|known| known.last.sequence);
         match last {

@@ -62,7 +62,8 @@ fn closing_event(
     }
 }
 
-/// Writes the release of a deployment that was released. Its time is that of the event, so it is the same item each time.
+/// Writes the release of a deployment that was released. Its time is that of the event, so it is the same item each
+/// time.
 async fn put_release(trail: &impl DeploymentTrail, state: &DeploymentState) -> Result<(), Error> {
     let Some(request) = state.request.as_ref().filter(|_| state.released.is_some()) else {
         return Ok(());

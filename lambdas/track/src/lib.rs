@@ -1,5 +1,5 @@
-//! `Track` writes what states without a function have done, `Approve` waits for a person's decision, and `Record` closes a
-//! deployment.
+//! `Track` writes what states without a function have done, `Approve` waits for a person's decision, and `Record`
+//! closes a deployment.
 
 mod approve;
 mod close;
@@ -58,7 +58,8 @@ impl Coded for Error {
 /// Handles the payload of a state.
 ///
 /// # Errors
-/// Returns [`Failed`] with the error code. A failure of `Approve` is answered by the task's token, and is no error here.
+/// Returns [`Failed`] with the error code. A failure of `Approve` is answered by the task's token, and is no error
+/// here.
 pub async fn handle<D: DeploymentTrail, T: Tasks>(
     deps: &Deps<'_, D, T>,
     payload: Value,

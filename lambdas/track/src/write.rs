@@ -35,8 +35,8 @@ pub async fn track(trail: &impl DeploymentTrail, envelope: &Envelope<Tracked>) -
 
 /// Writes an event of the execution, unless it is in the trail already.
 ///
-/// The state machine reports again what it has reported if a response was lost. Steps of a canary may look alike, so only
-/// the events of the same share of the traffic count.
+/// The state machine reports again what it has reported if a response was lost. Steps of a canary may look alike, so
+/// only the events of the same share of the traffic count.
 pub async fn write_once<I>(
     trail: &impl EventStore<Deployment>,
     envelope: &Envelope<I>,

@@ -1,5 +1,5 @@
-//! What becomes of the zip of a ref that was deleted: it is removed, unless it is not the ref's any more or the ref is there
-//! again.
+//! What becomes of the zip of a ref that was deleted: it is removed, unless it is not the ref's any more or the ref is
+//! there again.
 //!
 //! Nothing is lost: the bucket keeps the version. In a bucket that keeps none the zip stays.
 

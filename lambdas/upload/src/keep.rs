@@ -1,7 +1,7 @@
 //! What becomes of a push that changes nothing that concerns its destination: the zip that is there stays.
 //!
-//! The push is recorded as the last one of the destination all the same, so that an older push which has changed something, and
-//! comes late, does not replace the zip.
+//! The push is recorded as the last one of the destination all the same, so that an older push which has changed
+//! something, and comes late, does not replace the zip.
 
 use audit::{DestinationRecord, PushTrail, RefKey};
 use aws::destination::DestinationStore;
@@ -13,8 +13,8 @@ use crate::{Error, as_holder, check_in_charge, metadata};
 /// Leaves the zip of an earlier push at the destination, unless another one was delivered since the comparison.
 ///
 /// # Errors
-/// Returns [`Error::Outdated`] if the zip is not the one that the commit was compared with, and another [`Error`] if the
-/// destination cannot be read or recorded.
+/// Returns [`Error::Outdated`] if the zip is not the one that the commit was compared with, and another [`Error`] if
+/// the destination cannot be read or recorded.
 pub async fn keep(
     trail: &impl PushTrail,
     store: &impl DestinationStore,

@@ -1,6 +1,6 @@
-//! `Upload`: puts the zip at its destination, unless a newer push was delivered there. `Keep`: leaves the zip there that an
-//! earlier push has delivered, because nothing that concerns the destination has changed since. `Expire`: removes the zip of a
-//! ref that was deleted.
+//! `Upload`: puts the zip at its destination, unless a newer push was delivered there. `Keep`: leaves the zip there
+//! that an earlier push has delivered, because nothing that concerns the destination has changed since. `Expire`:
+//! removes the zip of a ref that was deleted.
 //!
 //! It reads the state of the destination, copies the zip to the destination's bucket, takes the destination's lease,
 //! reads the state again, and decides ([`domain::order`]). It writes only on the condition that the object has not
@@ -334,8 +334,8 @@ async fn as_holder<O>(
     Ok(ended)
 }
 
-/// Checks that the execution still decides about the push. Stopping an execution does not stop its functions, which must not
-/// change a destination about which another execution now decides.
+/// Checks that the execution still decides about the push. Stopping an execution does not stop its functions, which
+/// must not change a destination about which another execution now decides.
 async fn check_in_charge<I: Sync>(trail: &impl PushTrail, envelope: &Envelope<I>) -> Result<(), Error> {
     let execution_id = &envelope.execution.id;
     match trail.load(envelope.push.push_id).await? {

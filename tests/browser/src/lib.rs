@@ -1,5 +1,5 @@
-//! Chromium without a window, driven by its chromedriver: what the tests of the board see it with, and what its pictures are
-//! taken by. Both programs come from Debian's packages ([`tools`]).
+//! Chromium without a window, driven by its chromedriver: what the tests of the board see it with, and what its
+//! pictures are taken by. Both programs come from Debian's packages ([`tools`]).
 
 #![expect(
     clippy::expect_used,
@@ -130,8 +130,8 @@ impl Browser {
         self.client.screenshot().await.expect("a picture can be taken")
     }
 
-    /// Returns what the browser has complained of since the last time: errors of scripts, requests that have failed, and what
-    /// the page's policy does not allow.
+    /// Returns what the browser has complained of since the last time: errors of scripts, requests that have failed,
+    /// and what the page's policy does not allow.
     ///
     /// # Panics
     /// If the browser cannot say it.

@@ -274,8 +274,9 @@ fn check_numbers(world: &World, known: &[Known]) {
     }
 }
 
-/// The destination has what the ref points to, or what is the same in the watched paths, and the trail of the push whose zip it is, or of a duplicate of that
-/// push, says so. (The trail of the push that the metadata names may lack this, because its writer may have died.)
+/// The destination has what the ref points to, or what is the same in the watched paths, and the trail of the push
+/// whose zip it is, or of a duplicate of that push, says so. (The trail of the push that the metadata names may lack
+/// this, because its writer may have died.)
 fn check_destination(world: &World, plan: &Plan, known: &[Known]) {
     let newest = plan.values.last().copied().flatten().and_then(object);
     let Some(destination) = World::destination_of(plan.ref_name) else {

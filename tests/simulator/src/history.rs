@@ -322,7 +322,8 @@ impl Simulation {
         dice.shuffle(&mut known);
         for known in known {
             let push_id: PushId = known.delivery.push_id;
-            // A webhook that was not answered may have started an execution all the same, and that may have failed, too.
+            // A webhook that was not answered may have started an execution all the same, and that may have failed,
+            // too.
             let has_failed = self
                 .world
                 .trail

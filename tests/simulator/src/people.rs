@@ -143,8 +143,8 @@ impl Simulation {
         })
     }
 
-    /// Returns whether the push has failed in an execution that was started or redriven in the console. The webhook does not
-    /// know of the former, and may have started a later one than the latter.
+    /// Returns whether the push has failed in an execution that was started or redriven in the console. The webhook
+    /// does not know of the former, and may have started a later one than the latter.
     pub fn has_failed_in_console(&self, push_id: PushId) -> bool {
         let failure = self.world.trail.model_of(push_id).and_then(|state| state.failure);
         failure.is_some_and(|failed| {

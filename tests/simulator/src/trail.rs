@@ -122,8 +122,8 @@ impl Trail {
     }
 }
 
-/// Returns whether an event is the output of a stage. The others are written by the runner of stages, and by `Record` and
-/// `Report`, which decide by themselves what they do for an execution that is over.
+/// Returns whether an event is the output of a stage. The others are written by the runner of stages, and by `Record`
+/// and `Report`, which decide by themselves what they do for an execution that is over.
 fn is_output(before: &PushState, event: &PushEvent) -> bool {
     match event {
         PushEvent::PushValidated(_)

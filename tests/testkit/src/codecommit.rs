@@ -22,8 +22,8 @@ pub const REGION: &str = "eu-west-1";
 /// How far the time of a signature may be from the host's.
 const TOLERANCE: TimeDelta = TimeDelta::minutes(15);
 
-/// Serves the repositories below `root` to whoever signs with the access key, and has `session_token` if there is one. The
-/// host's clock is ahead by `ahead`.
+/// Serves the repositories below `root` to whoever signs with the access key, and has `session_token` if there is one.
+/// The host's clock is ahead by `ahead`.
 pub async fn serve(root: impl AsRef<Path>, session_token: Option<&'static str>, ahead: TimeDelta) -> Host {
     Host::guarded(root, move |request| match check(request, session_token, ahead) {
         None => Some(Response::unauthorized()),

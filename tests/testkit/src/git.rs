@@ -54,8 +54,8 @@ pub fn line(command: &mut Command, input: &[u8]) -> String {
     String::from_utf8(output).unwrap().trim().to_owned()
 }
 
-/// Commits `files`, by their paths, as all that a repository has, and returns the commit's id. The repository is created in
-/// `folder` if there is none.
+/// Commits `files`, by their paths, as all that a repository has, and returns the commit's id. The repository is
+/// created in `folder` if there is none.
 pub fn commit(folder: impl AsRef<Path>, files: &BTreeMap<String, String>, message: &str) -> String {
     let folder = folder.as_ref();
     if !folder.join(".git").exists() {

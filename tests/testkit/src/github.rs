@@ -1,5 +1,5 @@
-//! A GitHub on the loopback: git's own host, and of the API what a GitHub App needs. Only a token that the API has issued for
-//! a repository, to an app that has proven itself, may read it.
+//! A GitHub on the loopback: git's own host, and of the API what a GitHub App needs. Only a token that the API has
+//! issued for a repository, to an app that has proven itself, may read it.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -51,8 +51,8 @@ impl GitHub {
         Self::guarded(root, lifetime, |_| None).await
     }
 
-    /// Serves the repositories below `root`. If `guard` returns a response to a request that may read its repository, it is
-    /// sent instead of git's.
+    /// Serves the repositories below `root`. If `guard` returns a response to a request that may read its repository,
+    /// it is sent instead of git's.
     pub async fn guarded<F>(root: impl AsRef<Path>, lifetime: i64, guard: F) -> Self
     where
         F: Fn(&Request) -> Option<Response> + Send + Sync + 'static,

@@ -7,8 +7,8 @@ use rustix::time::{ClockId, clock_gettime};
 /// Asserts that eight times the input takes closer to eight times than to 64 times the time. `prepare` makes the work
 /// for an input of a size.
 ///
-/// The time is the processor time of this thread, so that other work on the machine is not part of it. That work still takes the
-/// caches, which makes runs longer and never shorter, so the shortest of several runs is compared.
+/// The time is the processor time of this thread, so that other work on the machine is not part of it. That work still
+/// takes the caches, which makes runs longer and never shorter, so the shortest of several runs is compared.
 pub fn assert_linear<W: FnMut()>(size: usize, mut prepare: impl FnMut(usize) -> W) {
     let (small, large) = (shortest(prepare(size)), shortest(prepare(8 * size)));
     // Shorter times depend on the clock and the cache.

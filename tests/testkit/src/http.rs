@@ -1,5 +1,5 @@
-//! HTTP hosts: git's own, behind a guard that a test sets, and hosts whose responses a test sets. Each connection is for one
-//! request.
+//! HTTP hosts: git's own, behind a guard that a test sets, and hosts whose responses a test sets. Each connection is
+//! for one request.
 
 use std::io::{Error, Result};
 use std::net::SocketAddr;

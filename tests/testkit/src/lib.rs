@@ -1,4 +1,5 @@
-//! Code that the tests of several crates share: real servers on the loopback, hosts that misbehave, certificates, and git.
+//! Code that the tests of several crates share: real servers on the loopback, hosts that misbehave, certificates, and
+//! git.
 
 #![expect(
     clippy::expect_used,

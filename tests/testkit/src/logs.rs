@@ -8,8 +8,8 @@ use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 use tracing::{Dispatch, Subscriber};
 
-/// A subscriber that logs nothing. As long as there is just one subscriber, tracing asks whichever thread comes to a line first
-/// whether it is logged, for good, and that may be the thread of another test.
+/// A subscriber that logs nothing. As long as there is just one subscriber, tracing asks whichever thread comes to a
+/// line first whether it is logged, for good, and that may be the thread of another test.
 static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
 
 /// The lines that a subscriber has written, each of which is a JSON object.

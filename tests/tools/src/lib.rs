@@ -1,7 +1,7 @@
 //! The programs that tests run besides git: Chromium, curl, Git LFS, GnuPG, jq, OpenSSH, OpenSSL and unzip.
 //!
-//! The script `find` of this package looks for them on this machine, and takes those that are missing from Debian's packages
-//! into the cache. The build script runs it before the tests are built.
+//! The script `find` of this package looks for them on this machine, and takes those that are missing from Debian's
+//! packages into the cache. The build script runs it before the tests are built.
 
 #![expect(clippy::panic, reason = "a test whose program is missing has failed")]
 

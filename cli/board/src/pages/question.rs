@@ -1,5 +1,5 @@
-//! The question whether a push is to be replayed, or its destination to be rolled back to it. Nothing is done without the
-//! answer.
+//! The question whether a push is to be replayed, or its destination to be rolled back to it. Nothing is done without
+//! the answer.
 
 use domain::push::PushId;
 use domain::push_index::Category;

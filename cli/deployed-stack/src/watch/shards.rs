@@ -1,7 +1,7 @@
 //! The records of a stream, whose shards are closed and continued by others every few hours.
 //!
-//! The changes of one item are in one shard, and then in the shards that continue it. A shard is read after the one that it
-//! continues, so the changes of an item come in their order.
+//! The changes of one item are in one shard, and then in the shards that continue it. A shard is read after the one
+//! that it continues, so the changes of an item come in their order.
 
 use std::collections::{BTreeMap, BTreeSet};
 

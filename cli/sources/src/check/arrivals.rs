@@ -15,8 +15,8 @@ const SUBJECT: &str = "arrival of webhooks";
 /// How many of the last pushes are looked at.
 const LAST: usize = 5;
 
-/// How many pushes in a row the sweep has to find before that is taken for a rule: hosts do not send a webhook for each of many
-/// refs that are pushed at once.
+/// How many pushes in a row the sweep has to find before that is taken for a rule: hosts do not send a webhook for each
+/// of many refs that are pushed at once.
 const MIN_IN_A_ROW: usize = 3;
 
 /// Looks at the pushes of the last seven days.

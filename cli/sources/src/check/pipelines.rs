@@ -100,7 +100,8 @@ async fn rules_of(events: &EventBridge, pipeline_arn: &str, bucket: &str) -> Res
     }
 }
 
-/// Returns whether a rule's pattern is one of events of S3, whether S3 or CloudTrail sends them, and not of other buckets alone.
+/// Returns whether a rule's pattern is one of events of S3, whether S3 or CloudTrail sends them, and not of other
+/// buckets alone.
 fn is_of(pattern: &str, bucket: &str) -> bool {
     let Ok(pattern) = serde_json::from_str::<Value>(pattern) else {
         return false;

@@ -1,4 +1,5 @@
-//! What all sources of a stack share: the API that takes their webhooks, who is told of failures, and the account's quota.
+//! What all sources of a stack share: the API that takes their webhooks, who is told of failures, and the account's
+//! quota.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! The repository that is pushed: a clone of this checkout with a branch for each environment, which is served until it is
-//! dropped.
+//! The repository that is pushed: a clone of this checkout with a branch for each environment, which is served until it
+//! is dropped.
 
 use std::path::{Path, PathBuf};
 
@@ -128,8 +128,8 @@ impl Scratch {
         git(&self.work, &["rev-parse", "HEAD"]).await
     }
 
-    /// Merges the dev branch into main by a merge commit, whose tree is that of dev. Returns what main pointed to, and the
-    /// merge commit.
+    /// Merges the dev branch into main by a merge commit, whose tree is that of dev. Returns what main pointed to, and
+    /// the merge commit.
     ///
     /// # Errors
     /// Returns an error if git fails.

@@ -55,8 +55,8 @@ impl FailureKind {
         }
     }
 
-    /// Returns an error if a push from `location` cannot be made to fail in this way. What is on a git host of others is not sent
-    /// wrong passwords, and that host cannot be taken away.
+    /// Returns an error if a push from `location` cannot be made to fail in this way. What is on a git host of others
+    /// is not sent wrong passwords, and that host cannot be taken away.
     pub fn check(self, location: &Location) -> Result<(), Error> {
         match (self, location) {
             (Self::Login | Self::Host, Location::Remote { url, .. }) => Err(Error::Usage(format!(

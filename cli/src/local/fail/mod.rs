@@ -1,6 +1,7 @@
 //! `push-code local push --fail`: a push that fails, and what people are told of it.
 //!
-//! Nothing is simulated in the functions: the push is made so that they fail by themselves. What is changed for that is put back.
+//! Nothing is simulated in the functions: the push is made so that they fail by themselves. What is changed for that is
+//! put back.
 
 mod kind;
 mod mail;

@@ -12,8 +12,8 @@ use super::mail::{MAIL_TIMEOUT, Mail};
 use crate::Error;
 use crate::results::Results;
 
-/// Shows the failure and the mail of a push, which was to fail as `kind` says. `folder` is the folder that it was pushed from, or
-/// `None` if it is on a git host.
+/// Shows the failure and the mail of a push, which was to fail as `kind` says. `folder` is the folder that it was
+/// pushed from, or `None` if it is on a git host.
 ///
 /// # Errors
 /// Returns an error if the push has not failed so, or if there was no mail.

@@ -1,8 +1,8 @@
 //! The HTTP API: `GET /deepest?hours=24` and `GET /deepest/{name}`.
 //!
 //! API Gateway waits 30 seconds, and an answer for a month takes longer. So each question is an execution of the state
-//! machine, and its name is the question: whoever asks the same in the same minute gets the same execution. What is done
-//! within 20 seconds is the response. Otherwise the response says where the answer will be.
+//! machine, and its name is the question: whoever asks the same in the same minute gets the same execution. What is
+//! done within 20 seconds is the response. Otherwise the response says where the answer will be.
 
 mod executions;
 mod page;

@@ -33,8 +33,8 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The like of the real one: 11,000 items a day, of which 12 % are posts, 5 % of the comments gone, and some posts a
-    /// day that get a new time.
+    /// The like of the real one: 11,000 items a day, of which 12 % are posts, 5 % of the comments gone, and some posts
+    /// a day that get a new time.
     #[must_use]
     pub fn real(hours: u32, end: i64) -> Self {
         Self {

@@ -1,5 +1,5 @@
-//! A Hacker News that is made up: a [`World`] of posts and comments, and a [`Fake`] that serves it by the same two APIs as
-//! the real one, with their limits.
+//! A Hacker News that is made up: a [`World`] of posts and comments, and a [`Fake`] that serves it by the same two APIs
+//! as the real one, with their limits.
 
 mod grow;
 mod naive;

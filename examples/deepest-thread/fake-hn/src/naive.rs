@@ -19,8 +19,8 @@ pub struct Deepest {
 }
 
 impl World {
-    /// Returns the deepest thread of the posts of the `hours` before `as_of`, or `None` if there is no post. Comments from
-    /// `as_of` on do not count.
+    /// Returns the deepest thread of the posts of the `hours` before `as_of`, or `None` if there is no post. Comments
+    /// from `as_of` on do not count.
     #[must_use]
     pub fn deepest(&self, hours: u32, as_of: i64) -> Option<Deepest> {
         let replies = self.replies();

@@ -1,5 +1,5 @@
-//! The two APIs of a world, on the loopback: the search, with its limit of a thousand hits and without items that are gone,
-//! and single items.
+//! The two APIs of a world, on the loopback: the search, with its limit of a thousand hits and without items that are
+//! gone, and single items.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,10 +1,10 @@
 //! Finds the post of the past hours whose thread is deepest.
 //!
-//! Hacker News gives comments one by one, each by its number, which takes as many requests as there are comments. The search
-//! gives a thousand at once, flat, and each names its parent. A post of the past h hours has only comments of the past h
-//! hours, so these are asked for by slices of time ([`sweep`](mod@sweep)), and the threads are worked out from the links
-//! ([`thread::Forest`]). Comments that are gone are not in the search: a parent that is missing is asked for by its number.
-//! Before a thread is the answer, it is read whole.
+//! Hacker News gives comments one by one, each by its number, which takes as many requests as there are comments. The
+//! search gives a thousand at once, flat, and each names its parent. A post of the past h hours has only comments of
+//! the past h hours, so these are asked for by slices of time ([`sweep`](mod@sweep)), and the threads are worked out
+//! from the links ([`thread::Forest`]). Comments that are gone are not in the search: a parent that is missing is asked
+//! for by its number. Before a thread is the answer, it is read whole.
 
 mod error;
 mod http;

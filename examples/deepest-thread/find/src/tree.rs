@@ -11,7 +11,8 @@ use crate::plain::plain;
 
 /// The most levels of a thread. The form of the answer nests, so a hostile one could be endless.
 const MAX_LEVELS: usize = 1_000;
-/// The most characters of all excerpts together, each at most six bytes of JSON. An execution's output has at most 256 KiB.
+/// The most characters of all excerpts together, each at most six bytes of JSON. An execution's output has at most 256
+/// KiB.
 const MAX_TEXT: usize = 30_000;
 /// The most characters of one excerpt.
 const MAX_EXCERPT: usize = 800;

@@ -1,6 +1,5 @@
-//! Measures how long answers take, with how many requests and how much memory, about a made-up Hacker News of 11,000 items
-//! a day, whose search takes 300 ms and whose items take 200 ms:
-//! `cargo run --release -p reach`.
+//! Measures how long answers take, with how many requests and how much memory, about a made-up Hacker News of 11,000
+//! items a day, whose search takes 300 ms and whose items take 200 ms: `cargo run --release -p reach`.
 
 use std::error::Error;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -24,8 +23,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Serves the world, in a process of its own, whose memory is not measured. Each line of the standard input is answered by
-/// the numbers of searches, items and threads since the last one.
+/// Serves the world, in a process of its own, whose memory is not measured. Each line of the standard input is answered
+/// by the numbers of searches, items and threads since the last one.
 async fn serve() -> Result<(), Box<dyn Error>> {
     let world = World::grow(&Shape::real(744, NOW));
     let naive = HOURS.map(|hours| {

@@ -101,8 +101,8 @@ impl Forest {
         (self.posts.len(), self.live.len())
     }
 
-    /// Returns the posts that began before the window, as their time was set anew, and have comments. Some of these may be
-    /// older than the window.
+    /// Returns the posts that began before the window, as their time was set anew, and have comments. Some of these may
+    /// be older than the window.
     #[must_use]
     pub fn begun_before(&self) -> Vec<Id> {
         let first = self.live.keys().min().copied().unwrap_or(Id::MAX);
@@ -112,8 +112,8 @@ impl Forest {
             .collect()
     }
 
-    /// Returns the parents that are neither known nor given up, above comments that were written for a post of the window
-    /// that was not read whole.
+    /// Returns the parents that are neither known nor given up, above comments that were written for a post of the
+    /// window that was not read whole.
     ///
     /// # Errors
     /// Returns [`Cycle`] if a comment is below itself.
@@ -158,9 +158,9 @@ impl Forest {
         unread.map(|(post, known)| (*post, known.claimed))
     }
 
-    /// Returns the post that has to be read whole next before the deepest thread is certain: the one that could be deepest
-    /// by the comments that the index says it has besides those that were found, if none of those is below a gone one. `None`
-    /// if the deepest one is certain, or there is no post.
+    /// Returns the post that has to be read whole next before the deepest thread is certain: the one that could be
+    /// deepest by the comments that the index says it has besides those that were found, if none of those is below a
+    /// gone one. `None` if the deepest one is certain, or there is no post.
     ///
     /// # Errors
     /// Returns [`Cycle`] if a comment is below itself.

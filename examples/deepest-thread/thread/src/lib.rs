@@ -1,8 +1,8 @@
 //! Which post has the deepest thread, from the items of Hacker News: no I/O, no clock.
 //!
-//! The comments of a window of time are collected in a [`Forest`] as links from a comment to its parent, whatever post they
-//! belong to. It knows which parents are missing ([`Forest::holes`]), and which post has to be read whole before the deepest
-//! thread is certain ([`Forest::next_to_read`]).
+//! The comments of a window of time are collected in a [`Forest`] as links from a comment to its parent, whatever post
+//! they belong to. It knows which parents are missing ([`Forest::holes`]), and which post has to be read whole before
+//! the deepest thread is certain ([`Forest::next_to_read`]).
 
 mod answer;
 mod forest;

@@ -1,5 +1,5 @@
-//! Histories of some deployments of one environment: the functions run as they are deployed, one step of any of them after
-//! the other, while executions are stopped, functions die, and events are lost. A history follows from its seed.
+//! Histories of some deployments of one environment: the functions run as they are deployed, one step of any of them
+//! after the other, while executions are stopped, functions die, and events are lost. A history follows from its seed.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -239,7 +239,8 @@ impl World {
         }
     }
 
-    /// Runs the state `Queue`, which is entered again if its function fails. Returns `None` if the execution is stopped.
+    /// Runs the state `Queue`, which is entered again if its function fails. Returns `None` if the execution is
+    /// stopped.
     async fn queue(&self, number: u64) -> Option<Answer> {
         for attempt in 0.. {
             let token = format!("{}/{attempt}", execution_of(number));

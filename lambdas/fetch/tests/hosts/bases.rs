@@ -232,7 +232,8 @@ async fn the_line_in_the_log_has_the_bytes_that_are_metrics() {
     assert_eq!(logged[0]["bytes_from_host"], json!(fetched.received_bytes));
 }
 
-/// Fetches a second push after `spoil` has done something to what the first one has left. Returns it and the bytes of the first.
+/// Fetches a second push after `spoil` has done something to what the first one has left. Returns it and the bytes of
+/// the first.
 async fn after(spoil: impl FnOnce(&History, &mut FetchedCommit)) -> (FetchedCommit, u64) {
     let (mut history, _host) = History::over_http().await;
     let first = history.change("1");

@@ -7,7 +7,8 @@ use super::encoding::{self, Encoding};
 use super::eol::Eol;
 use super::warnings::{WarningKind, Warnings};
 
-/// Sets the conversion of each file, which is given by its path. Returns whether one of them is subject to `export-subst`.
+/// Sets the conversion of each file, which is given by its path. Returns whether one of them is subject to
+/// `export-subst`.
 pub fn convert<'a>(
     attributes: &Attributes,
     files: impl IntoIterator<Item = (&'a [u8], &'a mut Option<Conversion>)>,

@@ -98,7 +98,8 @@ impl Scene {
         self.package_pack(commit, &tree, commit, options).await
     }
 
-    /// Packages a commit after another one, whose zip is there. A commit that the repository does not have is in no pack.
+    /// Packages a commit after another one, whose zip is there. A commit that the repository does not have is in no
+    /// pack.
     pub async fn package_after(
         &self,
         (base, archive): (&str, &Archive),

@@ -154,8 +154,8 @@ pub fn digests(artifact: &Artifact) -> impl Iterator<Item = &Digest> {
 /// How often evidence is written while others write evidence of the same tree.
 const MAX_ATTEMPTS: usize = 3;
 
-/// Stores the evidence of an artifact, unless there is evidence of another one of the tree that can be used. Returns the
-/// artifact that the evidence is of.
+/// Stores the evidence of an artifact, unless there is evidence of another one of the tree that can be used. Returns
+/// the artifact that the evidence is of.
 ///
 /// Evidence of another directory is replaced, because the directory is a setting, and so is evidence whose objects are
 /// gone.

@@ -1,6 +1,7 @@
-//! Signed statements: a document in a [DSSE envelope](https://github.com/secure-systems-lab/dsse/blob/v1.0.2/envelope.md),
-//! signed by ECDSA over P-256 with SHA-256. [`Signer`] makes the signature ([`KmsSigner`] by a key that never leaves AWS KMS),
-//! and [`verify`] checks one with nothing but the public key.
+//! Signed statements: a document in a [DSSE
+//! envelope](https://github.com/secure-systems-lab/dsse/blob/v1.0.2/envelope.md), signed by ECDSA over P-256 with
+//! SHA-256. [`Signer`] makes the signature ([`KmsSigner`] by a key that never leaves AWS KMS), and [`verify`] checks
+//! one with nothing but the public key.
 
 #[cfg(feature = "kms")]
 mod kms;

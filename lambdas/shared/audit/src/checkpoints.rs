@@ -1,5 +1,5 @@
-//! Checkpoints: what the trails of a day's pushes were at a time, to be signed, so that a trail that was written anew, cut off or
-//! removed since then is found.
+//! Checkpoints: what the trails of a day's pushes were at a time, to be signed, so that a trail that was written anew,
+//! cut off or removed since then is found.
 
 mod verification;
 
@@ -18,7 +18,8 @@ use super::{AuditError, EventStore, SortKeys, StateIndex};
 /// The media type of a checkpoint.
 pub const MEDIA_TYPE: &str = "application/vnd.push-code.checkpoint+json";
 
-/// How many pushes a part of a checkpoint has at most, so that it fits into an item of DynamoDB, which has at most 400 KB.
+/// How many pushes a part of a checkpoint has at most, so that it fits into an item of DynamoDB, which has at most 400
+/// KB.
 const MAX_IN_PART: usize = 2_000;
 
 impl PreviousDay {

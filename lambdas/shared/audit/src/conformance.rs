@@ -1,5 +1,5 @@
-//! Tests that every trail must pass. Both the trail in memory, which the tests of the stages use, and the one in DynamoDB
-//! pass them, so what is tested with one is true of the other.
+//! Tests that every trail must pass. Both the trail in memory, which the tests of the stages use, and the one in
+//! DynamoDB pass them, so what is tested with one is true of the other.
 //!
 //! Each function panics if the trail does not conform. Each uses pushes, refs and destinations of its own, so they can
 //! run concurrently and on a table that is in use.

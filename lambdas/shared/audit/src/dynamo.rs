@@ -139,8 +139,8 @@ impl<A> DynamoTrail<A> {
         Ok(())
     }
 
-    /// Writes all of these items or none of them. Returns `false` if a condition does not hold, or if others write to the same
-    /// items. `what` is for messages.
+    /// Writes all of these items or none of them. Returns `false` if a condition does not hold, or if others write to
+    /// the same items. `what` is for messages.
     async fn put_all(
         &self,
         what: &str,

@@ -1,7 +1,7 @@
 //! The audit trail: an append-only list of events for each push and each deployment, and the read model that they fold
 //! to ([`EventStore`]). That of pushes also keeps the last number of each ref, and a record of each destination
-//! ([`PushTrail`]), and that of deployments the slots of environments ([`DeploymentTrail`]). The read models are found by
-//! indexes ([`StateIndex`]), which answer what people ask about pushes ([`PushQueries`]).
+//! ([`PushTrail`]), and that of deployments the slots of environments ([`DeploymentTrail`]). The read models are found
+//! by indexes ([`StateIndex`]), which answer what people ask about pushes ([`PushQueries`]).
 //!
 //! The required methods of all are a thin port of reads and conditional writes. Everything else is provided on top of
 //! them, so the trail in memory, which tests use, runs the same algorithms as the one in DynamoDB.
@@ -55,7 +55,8 @@ pub trait EventStore<A: Aggregate>: Send + Sync {
         id: A::Id,
     ) -> impl Future<Output = Result<Vec<RecordedEvent<A::Event>>, AuditError>> + Send;
 
-    /// Writes the event, the read model, and what the event says was delivered, or none of them. Returns `false` if an event of this version exists already.
+    /// Writes the event, the read model, and what the event says was delivered, or none of them. Returns `false` if an
+    /// event of this version exists already.
     fn put_event(
         &self,
         event: &RecordedEvent<A::Event>,
@@ -159,8 +160,8 @@ impl SortKeys<'_> {
 
 /// The indexes of the read models.
 pub trait StateIndex<A: Aggregate>: Send + Sync {
-    /// Returns the states that an index has in a partition, the last sort key first, and at most `limit` of them. What was
-    /// written a moment ago may be missing, or be as it was before.
+    /// Returns the states that an index has in a partition, the last sort key first, and at most `limit` of them. What
+    /// was written a moment ago may be missing, or be as it was before.
     fn find(
         &self,
         index: Index,
@@ -182,8 +183,8 @@ pub trait PushTrail: EventStore<Push> {
     /// Returns the last numbered push of a ref, or `None` if there is none.
     fn last_push(&self, key: &RefKey) -> impl Future<Output = Result<Option<LastPush>, AuditError>> + Send;
 
-    /// Replaces `before` by `next`, also among the refs of its source ([`SourceRefs`]). Returns `false` if the last push
-    /// in the trail has another number than `before`.
+    /// Replaces `before` by `next`, also among the refs of its source ([`SourceRefs`]). Returns `false` if the last
+    /// push in the trail has another number than `before`.
     fn replace_last_push(
         &self,
         key: &RefKey,

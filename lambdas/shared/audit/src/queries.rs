@@ -100,8 +100,8 @@ impl Page {
 
 /// What people ask about pushes.
 pub trait PushQueries: StateIndex<Push> {
-    /// Returns the newest pushes that a filter lets pass, at most `limit`. A page may have less although there is another
-    /// one, if the filter leaves out most pushes.
+    /// Returns the newest pushes that a filter lets pass, at most `limit`. A page may have less although there is
+    /// another one, if the filter leaves out most pushes.
     fn list(&self, filter: &Filter, limit: usize) -> impl Future<Output = Result<Page, AuditError>> + Send {
         async move {
             let (index, groups) = filter.partitions(Utc::now());
@@ -150,8 +150,8 @@ impl<T: StateIndex<Push>> PushQueries for T {}
 
 /// Returns the newest pushes of several partitions, the newest first, and whether these are all.
 ///
-/// What is older than the last push of a partition that may have more is left out, since others of that partition may belong
-/// between.
+/// What is older than the last push of a partition that may have more is left out, since others of that partition may
+/// belong between.
 async fn newest(
     index_of: &(impl StateIndex<Push> + ?Sized),
     index: Index,

@@ -38,8 +38,8 @@ impl SourceRef {
 
 /// What the trail knows of all repositories of a source. [`PushTrail::replace_last_push`](super::PushTrail) keeps it.
 pub trait SourceRefs: Send + Sync {
-    /// Returns every ref of the source that a push was ever numbered for, also those that were deleted. What was written a
-    /// moment ago may be missing, or be as it was before.
+    /// Returns every ref of the source that a push was ever numbered for, also those that were deleted. What was
+    /// written a moment ago may be missing, or be as it was before.
     fn refs(&self, source: &SourceName) -> impl Future<Output = Result<Vec<SourceRef>, AuditError>> + Send;
 
     /// Returns the repository that the next sweep of the source begins with, if the last one could not finish.

@@ -23,14 +23,14 @@ use crate::settings;
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>), and for one item of many.
 const INTERNAL_ERROR: &str = "InternalError";
 
-/// The configuration of a function: region and credentials from the environment variables that Lambda sets, and where AWS
-/// is from `LOCAL_ENDPOINT_URL`, or else `AWS_ENDPOINT_URL`.
+/// The configuration of a function: region and credentials from the environment variables that Lambda sets, and where
+/// AWS is from `LOCAL_ENDPOINT_URL`, or else `AWS_ENDPOINT_URL`.
 ///
-/// `sam local invoke` sets each variable that the template declares, to the empty text if nothing else is given. The SDK
-/// takes an empty `AWS_ENDPOINT_URL` for a URL, so the template declares a variable of its own.
+/// `sam local invoke` sets each variable that the template declares, to the empty text if nothing else is given. The
+/// SDK takes an empty `AWS_ENDPOINT_URL` for a URL, so the template declares a variable of its own.
 ///
-/// The SDK's default chain also looks into profiles, asks other services, and brings the code for all of them along: that
-/// is [`user_config`].
+/// The SDK's default chain also looks into profiles, asks other services, and brings the code for all of them along:
+/// that is [`user_config`].
 ///
 /// Retries here are for milliseconds; the state machine's are for the rest.
 pub async fn config() -> SdkConfig {
@@ -60,8 +60,8 @@ pub fn at(config: &SdkConfig, endpoint: Option<String>) -> SdkConfig {
     }
 }
 
-/// The configuration of a person: the SDK's default chain, with `AWS_PROFILE`, and where AWS is from `LOCAL_ENDPOINT_URL`, or
-/// else as the SDK reads it, which also knows endpoints of single services.
+/// The configuration of a person: the SDK's default chain, with `AWS_PROFILE`, and where AWS is from
+/// `LOCAL_ENDPOINT_URL`, or else as the SDK reads it, which also knows endpoints of single services.
 pub async fn user_config() -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http_client())

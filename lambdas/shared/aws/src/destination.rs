@@ -115,8 +115,8 @@ pub trait DestinationStore: Send + Sync {
         expected: Option<&str>,
     ) -> impl Future<Output = Result<Option<Delivered>, StorageError>> + Send;
 
-    /// Removes the object if it still has the entity tag `expected`. In a bucket that keeps versions it is only hidden, by a
-    /// delete marker. Returns `false` if it has changed: read the destination again.
+    /// Removes the object if it still has the entity tag `expected`. In a bucket that keeps versions it is only hidden,
+    /// by a delete marker. Returns `false` if it has changed: read the destination again.
     fn remove_if_unchanged(
         &self,
         destination: &Destination,

@@ -26,8 +26,8 @@ pub fn init() {
     }
 }
 
-/// Returns what writes one JSON object a line to `writer`, at this level of Lambda's. The template's metric filters read
-/// the lines' `fields`.
+/// Returns what writes one JSON object a line to `writer`, at this level of Lambda's. The template's metric filters
+/// read the lines' `fields`.
 pub fn json<W>(level: Option<&str>, writer: W) -> impl Subscriber + Send + Sync + use<W>
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,

@@ -1,5 +1,5 @@
-//! The login at CodeCommit, which signs the repository's URL by AWS Signature Version 4, as the credential helper of the AWS
-//! CLI and git-remote-codecommit do. CodeCommit accepts a signature for about 15 minutes.
+//! The login at CodeCommit, which signs the repository's URL by AWS Signature Version 4, as the credential helper of
+//! the AWS CLI and git-remote-codecommit do. CodeCommit accepts a signature for about 15 minutes.
 
 use std::time::SystemTime;
 
@@ -14,8 +14,8 @@ use crate::access::Access;
 const SERVICE: &str = "codecommit";
 
 /// Returns the region of a host of CodeCommit, or `None` if it is not one of AWS's own. Its name is
-/// `git-codecommit.{region}.amazonaws.com` or `.com.cn`, `git-codecommit-fips.{region}...`, or that of an endpoint in a VPC,
-/// `vpce-{id}.git-codecommit.{region}.vpce.amazonaws.com`.
+/// `git-codecommit.{region}.amazonaws.com` or `.com.cn`, `git-codecommit-fips.{region}...`, or that of an endpoint in a
+/// VPC, `vpce-{id}.git-codecommit.{region}.vpce.amazonaws.com`.
 pub fn region_of(host: &str) -> Option<&str> {
     let host = host
         .strip_suffix(".amazonaws.com")

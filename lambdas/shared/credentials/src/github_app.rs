@@ -144,8 +144,8 @@ impl App {
     }
 }
 
-/// Returns the API of the GitHub at `host`: that of github.com, of GitHub Enterprise Cloud with data residency, or of a GitHub
-/// Enterprise Server.
+/// Returns the API of the GitHub at `host`: that of github.com, of GitHub Enterprise Cloud with data residency, or of a
+/// GitHub Enterprise Server.
 fn api_of(host: &Url) -> Option<ApiUrl> {
     let origin = Origin::of(host).filter(|origin| matches!(origin.scheme(), "https" | "http"))?;
     let url = match origin.host() {

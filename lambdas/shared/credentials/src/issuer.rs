@@ -16,7 +16,8 @@ use crate::github_app::{self, App, Grant, Token};
 
 /// The user name that GitHub expects with an installation token.
 const GITHUB_USER: &str = "x-access-token";
-/// How long before its end a token is not used any more. A fetch takes at most 13 minutes, and sends the token to its end.
+/// How long before its end a token is not used any more. A fetch takes at most 13 minutes, and sends the token to its
+/// end.
 const MARGIN: TimeDelta = TimeDelta::minutes(15);
 
 /// Issues what logins are exchanged for: the installation tokens of GitHub Apps, and the signatures of CodeCommit.

@@ -1,9 +1,9 @@
-//! The credentials of a source: how to log in at its git hosts, and whom to trust there. Git transfers, Git LFS and listings
-//! of refs use the same ones.
+//! The credentials of a source: how to log in at its git hosts, and whom to trust there. Git transfers, Git LFS and
+//! listings of refs use the same ones.
 //!
-//! A git secret says it, as [`GitSecretJson`]. [`Credentials`] finds the login that is for a repository, and removes secrets
-//! from texts that people see. Some logins are not sent themselves, but exchanged for what is: an [`Issuer`] makes the
-//! tokens of GitHub Apps and the signatures of CodeCommit.
+//! A git secret says it, as [`GitSecretJson`]. [`Credentials`] finds the login that is for a repository, and removes
+//! secrets from texts that people see. Some logins are not sent themselves, but exchanged for what is: an [`Issuer`]
+//! makes the tokens of GitHub Apps and the signatures of CodeCommit.
 
 mod access;
 mod codecommit;

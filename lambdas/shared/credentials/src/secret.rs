@@ -14,8 +14,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
-/// The git secret of a source: how to log in at its git hosts, whom to trust besides the public authorities, who may sign,
-/// and the tokens of its git hosts' APIs.
+/// The git secret of a source: how to log in at its git hosts, whom to trust besides the public authorities, who may
+/// sign, and the tokens of its git hosts' APIs.
 ///
 /// A [`SecretString`] can be read and not written: [`expose`](Self::expose) is the only way to write the secret.
 #[derive(Deserialize)]
@@ -131,8 +131,8 @@ struct ExposedToken<'a> {
 
 /// The fields of all kinds of logins. `S` is a secret text.
 ///
-/// serde would choose the first kind whose fields are there and ignore the others, such as a misspelt `repositories`, without
-/// which a login is for all repositories.
+/// serde would choose the first kind whose fields are there and ignore the others, such as a misspelt `repositories`,
+/// without which a login is for all repositories.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CredentialJson<S> {
@@ -263,7 +263,8 @@ impl GitSecretJson {
         Ok(authorities)
     }
 
-    /// Returns the token of the API at `origin` for `repository`. That of one host is never used for another host or port.
+    /// Returns the token of the API at `origin` for `repository`. That of one host is never used for another host or
+    /// port.
     ///
     /// # Errors
     /// Returns [`SecretError::Invalid`] if a glob of an entry for this host is malformed.

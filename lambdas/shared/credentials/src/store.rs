@@ -77,8 +77,8 @@ impl Credentials {
         &self.authorities
     }
 
-    /// Returns how to log in for the repository at `url`. The login is that of the first entry of the git secret that is for
-    /// its host and for its path. It is never used for another host or port.
+    /// Returns how to log in for the repository at `url`. The login is that of the first entry of the git secret that
+    /// is for its host and for its path. It is never used for another host or port.
     ///
     /// # Errors
     /// Returns an [`AccessError`] if `url` is for SSH and there is no key for it, or if nothing is issued for it.

@@ -1,5 +1,5 @@
-//! The inputs and outputs of the workflow's states. An output is also the data of the state's event, so it has references,
-//! never file content, secrets or task tokens.
+//! The inputs and outputs of the workflow's states. An output is also the data of the state's event, so it has
+//! references, never file content, secrets or task tokens.
 
 use std::collections::BTreeMap;
 
@@ -286,8 +286,8 @@ pub struct Planned {
     pub drift: Vec<Drift>,
     /// Why a person has to approve. If there is nothing, it is empty.
     pub risks: Vec<Risk>,
-    /// Whether the changes may get a share of the traffic first. A function whose role changes cannot have two versions at
-    /// the alias.
+    /// Whether the changes may get a share of the traffic first. A function whose role changes cannot have two versions
+    /// at the alias.
     pub canary: bool,
 }
 

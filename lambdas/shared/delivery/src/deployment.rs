@@ -58,16 +58,16 @@ pub enum Cause {
         request: Uuid,
         /// Who asks, or what has happened.
         by: String,
-        /// The deployment that is taken back, if nobody asks: what is newer than that goes first. Who asks for a rollback
-        /// wants it instead of all that there is.
+        /// The deployment that is taken back, if nobody asks: what is newer than that goes first. Who asks for a
+        /// rollback wants it instead of all that there is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         takes_back: Option<DeploymentId>,
     },
 }
 
 impl Cause {
-    /// Returns the rollback that nobody asks for, because of something that has happened to a deployment. It is the same
-    /// one for the same `reason`.
+    /// Returns the rollback that nobody asks for, because of something that has happened to a deployment. It is the
+    /// same one for the same `reason`.
     #[must_use]
     pub fn taking_back(deployment: DeploymentId, to: DeploymentId, reason: &str, by: String) -> Self {
         Self::Rollback {

@@ -292,8 +292,8 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// Returns whether `text` matches `pattern`, in which `*` stands for any characters. `text` may itself be a pattern: then
-/// everything that it matches is matched.
+/// Returns whether `text` matches `pattern`, in which `*` stands for any characters. `text` may itself be a pattern:
+/// then everything that it matches is matched.
 fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Sample values for tests: a deployment, and what its states are given. A test sets what it is about and takes the rest
-//! from here.
+//! Sample values for tests: a deployment, and what its states are given. A test sets what it is about and takes the
+//! rest from here.
 
 #![expect(clippy::unwrap_used, reason = "what is parsed here is well-formed")]
 

@@ -1,5 +1,5 @@
-//! The slot of an application in an environment, which one deployment has at a time, and in which the newest of those that
-//! wait is next.
+//! The slot of an application in an environment, which one deployment has at a time, and in which the newest of those
+//! that wait is next.
 //!
 //! A slot is written version by version. Whatever writes it then notifies the executions that wait. Their answers are a
 //! part of what is written ([`Slot::pending`]) until they were notified, so that they get them even if the writer ends
@@ -107,8 +107,8 @@ pub struct Pending {
 impl Slot {
     /// Returns the slot after an execution has claimed it.
     ///
-    /// The claim waits if another one has the slot, and supersedes the one that waits. It is itself superseded if a newer
-    /// one waits, has the slot, or was released. An execution that claims the slot again is answered again.
+    /// The claim waits if another one has the slot, and supersedes the one that waits. It is itself superseded if a
+    /// newer one waits, has the slot, or was released. An execution that claims the slot again is answered again.
     #[must_use]
     pub fn claim(&self, claim: Claim, holder: Holder) -> Self {
         let mut next = self.next();
@@ -248,8 +248,8 @@ fn superseded(by: DeploymentId, because: &str) -> SupersededDeployment {
     }
 }
 
-/// A token with which a person's decision is told to Step Functions. It is kept outside the events, because whoever has it
-/// decides.
+/// A token with which a person's decision is told to Step Functions. It is kept outside the events, because whoever has
+/// it decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalToken {
     /// The deployment.

@@ -163,8 +163,8 @@ impl Aggregate for Deployment {
         state.expires_at
     }
 
-    /// The index by repository lists the deployments of an application in an environment, the one by status those of a push
-    /// or of the release that is to be live again.
+    /// The index by repository lists the deployments of an application in an environment, the one by status those of a
+    /// push or of the release that is to be live again.
     fn index_keys(state: &DeploymentState) -> Vec<IndexKey> {
         let deployment = &state.deployment;
         let sort = state.requested_at.to_rfc3339_opts(SecondsFormat::Millis, true);
@@ -407,7 +407,8 @@ impl DeploymentState {
         self.executions.last().is_some_and(|last| last == execution_id)
     }
 
-    /// Returns whether another execution may begin the deployment again: it has failed, and this execution is a new one.
+    /// Returns whether another execution may begin the deployment again: it has failed, and this execution is a new
+    /// one.
     #[must_use]
     pub fn may_be_retried_by(&self, execution_id: &str) -> bool {
         self.status == DeploymentStatus::Failed && !self.executions.iter().any(|id| id == execution_id)

@@ -42,8 +42,8 @@ pub trait Aggregate: 'static + Send + Sync {
     /// Returns the name of an event.
     fn name(event: &Self::Event) -> &'static str;
 
-    /// Folds one event into the state, which is `None` before the first event. [`Aggregate::follow`] also checks that the
-    /// event names the one before it.
+    /// Folds one event into the state, which is `None` before the first event. [`Aggregate::follow`] also checks that
+    /// the event names the one before it.
     ///
     /// # Errors
     /// Returns [`IllegalTransition`] if the event cannot follow.
@@ -135,8 +135,8 @@ pub struct RecordedEvent<E> {
     /// The digest of the event before it, which all events have but the first, and those of schema 1.
     #[serde(rename = "previous_sha256", skip_serializing_if = "Option::is_none")]
     pub previous: Option<Digest>,
-    /// When the trail may be deleted, in seconds since the epoch, which all events of a trail have alike. `None` if it is kept
-    /// for ever.
+    /// When the trail may be deleted, in seconds since the epoch, which all events of a trail have alike. `None` if it
+    /// is kept for ever.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
     /// The time and memory of the attempt that has recorded it, if it is the event of a stage.

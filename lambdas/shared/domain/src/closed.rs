@@ -7,8 +7,8 @@ use crate::git::CommitId;
 use crate::push::PushId;
 use crate::state::Status;
 
-/// The version of the schema of the EventBridge events. Fields may be added to a version, but none is removed from it or
-/// gets another meaning.
+/// The version of the schema of the EventBridge events. Fields may be added to a version, but none is removed from it
+/// or gets another meaning.
 pub const EVENT_SCHEMA: u32 = 1;
 
 /// The output of `Record`, which is a summary of the push, and the detail of the EventBridge event.

@@ -46,8 +46,8 @@ pub enum StatusApi {
 }
 
 impl CommitStatusSettings {
-    /// Returns how the status of a commit is set that is fetched from `host`, which is one of the source's git hosts. Each
-    /// further destination has a status of its own.
+    /// Returns how the status of a commit is set that is fetched from `host`, which is one of the source's git hosts.
+    /// Each further destination has a status of its own.
     #[must_use]
     pub fn resolve(&self, host: &GitHost, destination: Option<&DestinationName>) -> CommitStatusTarget {
         let url = self.url.clone().unwrap_or_else(|| match self.api {

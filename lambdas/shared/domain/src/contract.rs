@@ -162,8 +162,8 @@ pub struct Deliver {
     /// Globs of the paths that concern the destination, or none if every push is delivered there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
-    /// The zip to deliver again, if the push is a rollback. Then the other fields, except for the destination and the number,
-    /// say how that zip was made.
+    /// The zip to deliver again, if the push is a rollback. Then the other fields, except for the destination and the
+    /// number, say how that zip was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Version>,
     /// The pushes that deliver the same change to the source's further destinations.
@@ -292,7 +292,8 @@ pub struct FetchedCommit {
     pub url: String,
     /// What the ref pointed to when the commit was fetched, or `None` if it did not exist any more.
     pub ref_now: Option<ObjectId>,
-    /// The push whose zip was at the destination, if no path that concerns the destination has changed since its commit.
+    /// The push whose zip was at the destination, if no path that concerns the destination has changed since its
+    /// commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unchanged_since: Option<PushId>,
     /// The pack that holds the commit with its whole tree, or with what the packs of its base lack of it.
@@ -302,7 +303,8 @@ pub struct FetchedCommit {
     /// The bytes that git hosts have sent for the commit and its submodules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received_bytes: Option<u64>,
-    /// The earlier push from which it was known what the host need not send, or why there was none. `None` if bases are off.
+    /// The earlier push from which it was known what the host need not send, or why there was none. `None` if bases are
+    /// off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<BaseUse>,
     /// The submodules, if the options ask for them. Each comes before its own submodules.
@@ -403,13 +405,13 @@ pub struct FetchedSubmodule {
     pub commit: CommitId,
     /// The commit's tree.
     pub tree: ObjectId,
-    /// The pack that holds the commit with its whole tree, or with what the packs of its base lack of it. Two submodules of the
-    /// same commit share it.
+    /// The pack that holds the commit with its whole tree, or with what the packs of its base lack of it. Two
+    /// submodules of the same commit share it.
     pub pack: StagedObject,
     /// The pack's index.
     pub index: StagedObject,
-    /// The submodule of the earlier push from which it was known what the host need not send, or why there was none. `None` if bases
-    /// are off.
+    /// The submodule of the earlier push from which it was known what the host need not send, or why there was none.
+    /// `None` if bases are off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<BaseUse>,
 }
@@ -455,8 +457,8 @@ pub struct Author {
 pub struct FoundVersion {
     /// The output of `Validate`, with the number that the rollback has from now on.
     pub deliver: Deliver,
-    /// What was fetched to make it, except for `ref_now`, which is what the ref points to now, or `None` if the git host did
-    /// not say. The staged objects are gone.
+    /// What was fetched to make it, except for `ref_now`, which is what the ref points to now, or `None` if the git
+    /// host did not say. The staged objects are gone.
     pub fetched: FetchedCommit,
     /// The zip, whose staged object is gone too. Its warnings are those about the rollback.
     pub archive: Archive,
@@ -480,7 +482,8 @@ pub struct Archive {
     pub sha256: String,
     /// How many entries it has.
     pub entries: u64,
-    /// The version of how files become entries, which decides the bytes of the zip. `None` if it was made before there were versions.
+    /// The version of how files become entries, which decides the bytes of the zip. `None` if it was made before there
+    /// were versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<u32>,
     /// How many of the entries were taken from the zip of the base, without being deflated again.

@@ -55,7 +55,8 @@ impl Total {
     }
 }
 
-/// The list prices of us-east-1 in November 2026, in billionths of a dollar. docs/operate/cost.md explains the estimate.
+/// The list prices of us-east-1 in November 2026, in billionths of a dollar. docs/operate/cost.md explains the
+/// estimate.
 mod price {
     /// A second of a function with 1 GiB on x86_64.
     pub const GIB_SECOND: u64 = 16_667;
@@ -100,7 +101,8 @@ mod tests {
         };
         let used = Used::default().and(Some(second)).and(None).and(Some(second));
         assert_eq!((used.attempts, used.mib_milliseconds), (2, 2 * 1_024_000));
-        // 33,334 for the seconds, 1,000 for 5 calls, 250,000 for 10 transitions, 28,125 for 3 events, 80,000 for requests.
+        // 33,334 for the seconds, 1,000 for 5 calls, 250,000 for 10 transitions, 28,125 for 3 events, 80,000 for
+        // requests.
         assert_eq!(nanodollars(used, 1, 3), 392_459);
         let began = DateTime::UNIX_EPOCH;
         let total = Total::new(began, began + chrono::TimeDelta::milliseconds(2500), used, 1, 3);

@@ -8,8 +8,8 @@ use crate::git::{CommitId, ObjectId};
 use crate::push::Push;
 use crate::state::PushState;
 
-/// A delivered push, and its zip. The trail keeps it apart from the push's events, so that what deploys the zip needs no
-/// right to read them.
+/// A delivered push, and its zip. The trail keeps it apart from the push's events, so that what deploys the zip needs
+/// no right to read them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
     /// The push.

@@ -210,7 +210,7 @@ catalogue! {
     WorkflowRefused: Permanent, "Deploy the template again: the function's role may lack a right.";
     /// The SSM parameters of the sources cannot be listed. The next sweep tries it again.
     SourcesUnreadable: Permanent, "Check the AWS Health Dashboard for Systems Manager. If it recurs, deploy the template again: the role of the sweep may lack a right.";
-    /// The API of the git host does not set the status of a commit: it does not answer, or has too much to do. The push itself goes on.
+    /// The API of the git host does not answer, or has too much to do, so that no status is set. The push goes on.
     CommitStatusUnavailable: Transient, "Check that the API of the git host is up and that the report function can reach it (VPC, security groups, DNS). The push itself goes on without it.";
     /// The API of the git host refuses to set the status of a commit. The push itself goes on.
     CommitStatusRefused: Permanent, "Check that the token in api_tokens of the git secret has not expired and may set statuses: in GitLab by the scope api and the role Developer, on GitHub by the permission Commit statuses: write (a classic token: repo:status). The push itself goes on without it.";
@@ -222,7 +222,8 @@ impl std::fmt::Display for Code {
     }
 }
 
-/// Errors that Lambda and Step Functions report, and those of executions that were ended: each with its meaning and remedy.
+/// Errors that Lambda and Step Functions report, and those of executions that were ended: each with its meaning and
+/// remedy.
 const OTHERS: &[(&str, &str, &str)] = &[
     (
         "ExecutionAborted",

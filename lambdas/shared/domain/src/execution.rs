@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 /// A Step Functions execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Execution {
-    /// Its ARN. If it was redriven, `#` and the number of the redrive follow, because a redriven execution takes the push
-    /// over like another one, and Step Functions runs it under the same ARN.
+    /// Its ARN. If it was redriven, `#` and the number of the redrive follow, because a redriven execution takes the
+    /// push over like another one, and Step Functions runs it under the same ARN.
     pub id: String,
     /// When it started.
     pub started_at: DateTime<Utc>,

@@ -5,7 +5,8 @@
 pub enum Index {
     /// `PushesByRepository`: the pushes of a repository, or the deployments of an application, by time.
     Repository,
-    /// `PushesByStatus`: the pushes of a [`Category`](crate::push_index::Category) and a day, or the deployments of a push, by time.
+    /// `PushesByStatus`: the pushes of a [`Category`](crate::push_index::Category) and a day, or the deployments of a
+    /// push, by time.
     Status,
     /// `PushesByCommit`: the pushes of a commit.
     Commit,

@@ -2,10 +2,11 @@
 //!
 //! Newtypes are parsed once, at the edge, and are always valid. [`contract`] has the inputs and outputs of the
 //! workflow's states, [`event`] and [`state`] are a push's audit trail and its only fold, [`policy`], [`order`] and
-//! [`destination`] have the decisions, [`paths`] what of a tree concerns a destination, and [`error`] is the catalogue of
-//! all errors. [`push_index`] has the keys by which pushes are found, and [`delivered`] what is kept of a delivered push
-//! apart from its trail. [`reporting`] says what the git host shows of a push, by a [`commit_status`], and [`closed`] how
-//! it has ended. [`aggregate`], [`flow`], [`execution`] and [`index`] have what is true of deployments too.
+//! [`destination`] have the decisions, [`paths`] what of a tree concerns a destination, and [`error`] is the catalogue
+//! of all errors. [`push_index`] has the keys by which pushes are found, and [`delivered`] what is kept of a delivered
+//! push apart from its trail. [`reporting`] says what the git host shows of a push, by a [`commit_status`], and
+//! [`closed`] how it has ended. [`aggregate`], [`flow`], [`execution`] and [`index`] have what is true of deployments
+//! too.
 
 pub mod aggregate;
 pub mod closed;

@@ -38,8 +38,8 @@ pub struct Limits {
     pub converted_file_bytes: u64,
     /// All `.gitattributes`, in bytes.
     pub attributes_bytes: u64,
-    /// The steps in which all `.gitattributes` are compared with all paths: each line with each path is one, and each part of
-    /// a pattern with each byte that it may stand for.
+    /// The steps in which all `.gitattributes` are compared with all paths: each line with each path is one, and each
+    /// part of a pattern with each byte that it may stand for.
     pub attributes_steps: u64,
     /// All files, in bytes.
     pub total_bytes: u64,

@@ -14,7 +14,8 @@ use crate::contract::Superseded;
 use crate::git::{ObjectId, RefName, RepositoryPath};
 use crate::push::{Push, PushId, SourceName, Trigger};
 
-/// A push whose zip was delivered, as the metadata of the object and the destination's record in the audit table name it.
+/// A push whose zip was delivered, as the metadata of the object and the destination's record in the audit table name
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DeliveredPush {
     /// The push.
@@ -40,7 +41,8 @@ pub struct DeliveredPush {
     pub committed_at: Option<DateTime<Utc>>,
     /// The SHA-256 of its zip, as 64 hexadecimal digits.
     pub sha256: String,
-    /// The push that has made this zip, if the destination's record names a push for which the zip that was there has stayed.
+    /// The push that has made this zip, if the destination's record names a push for which the zip that was there has
+    /// stayed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zip_of: Option<PushId>,
     /// What has started the push.
@@ -105,8 +107,8 @@ impl DeliveredPush {
     }
 
     /// Returns whether `other` reports the same change of the ref. A push that changes nothing was requested by hand,
-    /// to deliver again, and repeats no other. If the sweep has found one of them, what the ref pointed to before does not
-    /// count, because the trail may lack pushes in between.
+    /// to deliver again, and repeats no other. If the sweep has found one of them, what the ref pointed to before does
+    /// not count, because the trail may lack pushes in between.
     fn repeats(&self, other: &Self) -> bool {
         let is_swept = !self.trigger.is_webhook() || !other.trigger.is_webhook();
         self.before != self.after && self.after == other.after && (is_swept || self.before == other.before)
@@ -193,8 +195,8 @@ fn is_same_delivery(object: &DeliveredPush, mine: &DeliveredPush) -> bool {
 /// 2. The higher number, if that push found the ref where it had moved it to, which was after both had their numbers.
 /// 3. Lineage: the push whose `before` is the other's `after` is newer. This rule comes so late because a commit may
 ///    come back to a ref, and then an older push seems to follow a newer one.
-/// 4. The later commit. If it comes to this, a third push has outdated both, and their webhooks may have come in any order.
-///    A committer's clock may be wrong, but it only affects which of the two is there until the third one is.
+/// 4. The later commit. If it comes to this, a third push has outdated both, and their webhooks may have come in any
+///    order. A committer's clock may be wrong, but it only affects which of the two is there until the third one is.
 /// 5. The higher number.
 ///
 /// A rollback is no push of the ref, so it is compared by [`goes_before_rollback`] alone.
@@ -280,9 +282,9 @@ fn decide(current: &DeliveredPush, mine: &DeliveredPush, last_deletion: Option<u
 
 /// Returns why the zip of `current` stays although `deletion` has deleted the ref, or `None` if it is to be removed.
 ///
-/// After the deletion was numbered, the git host was asked, and did not show the ref. So the change of each push with a lower
-/// number is undone, whenever its zip was delivered. One with a higher number may have made the ref again, if it has found the
-/// ref, or rolls the ref's destination back.
+/// After the deletion was numbered, the git host was asked, and did not show the ref. So the change of each push with a
+/// lower number is undone, whenever its zip was delivered. One with a higher number may have made the ref again, if it
+/// has found the ref, or rolls the ref's destination back.
 #[must_use]
 pub fn outlives(current: &DeliveredPush, deletion: &DeliveredPush) -> Option<String> {
     if !current.is_of_same_ref(deletion) {
@@ -296,13 +298,14 @@ pub fn outlives(current: &DeliveredPush, deletion: &DeliveredPush) -> Option<Str
         .then(|| format!("push {} came after the deletion", current.push_id))
 }
 
-/// Returns whether `push` has moved the ref after `rollback`, so that its zip replaces the one that was delivered again. Until
-/// the ref moves, no push does, because only those come now that were late. Of two rollbacks, the one with the higher
-/// number takes precedence.
+/// Returns whether `push` has moved the ref after `rollback`, so that its zip replaces the one that was delivered
+/// again. Until the ref moves, no push does, because only those come now that were late. Of two rollbacks, the one with
+/// the higher number takes precedence.
 ///
-/// A push with a higher number has moved the ref if the ref pointed to it when it was fetched, and not when the rollback asked
-/// for it, or if the ref was deleted in between. If the ref has moved on before the push was fetched, the push that has moved
-/// it replaces the zip. The one in between only does if it began where the ref was at the rollback.
+/// A push with a higher number has moved the ref if the ref pointed to it when it was fetched, and not when the
+/// rollback asked for it, or if the ref was deleted in between. If the ref has moved on before the push was fetched,
+/// the push that has moved it replaces the zip. The one in between only does if it began where the ref was at the
+/// rollback.
 fn goes_before_rollback(rollback: &DeliveredPush, push: &DeliveredPush, last_deletion: Option<u64>) -> bool {
     if push.sequence < rollback.sequence {
         return false;

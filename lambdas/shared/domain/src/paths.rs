@@ -66,8 +66,8 @@ impl PathMatcher {
             || self.globs.iter().any(|glob| glob.is_match_candidate(&candidate))
     }
 
-    /// Returns whether anything below this path may be watched. A submodule or a symbolic link stands for what is below it,
-    /// which the repository does not list, so it counts if a glob may match there.
+    /// Returns whether anything below this path may be watched. A submodule or a symbolic link stands for what is below
+    /// it, which the repository does not list, so it counts if a glob may match there.
     #[must_use]
     pub fn may_watch_below(&self, path: &[u8]) -> bool {
         let folder = [path, b"/"].concat();

@@ -159,7 +159,8 @@ pub fn decide(settings: &SourceSettings, push: &Push) -> Result<Decision, Policy
     }))
 }
 
-/// Returns the URL that a push is fetched from. If the host has named none, the repository is on the most preferred host.
+/// Returns the URL that a push is fetched from. If the host has named none, the repository is on the most preferred
+/// host.
 fn clone_url(settings: &SourceSettings, push: &Push) -> Result<RemoteUrl, PolicyError> {
     match url_of_named(settings.provider, &settings.git_hosts, &push.repository) {
         Some(url) if push.clone_urls.is_empty() => Ok(url),
@@ -232,8 +233,8 @@ pub fn named_repositories(settings: &SourceSettings) -> Vec<RepositoryPath> {
     named.filter_map(|path| path.parse().ok()).collect()
 }
 
-/// Returns the URL of a repository that is known only by its path, on the most preferred host, as its pushes name it if they
-/// name any. Returns `None` if there is no host, or none on which it would be this repository.
+/// Returns the URL of a repository that is known only by its path, on the most preferred host, as its pushes name it if
+/// they name any. Returns `None` if there is no host, or none on which it would be this repository.
 #[must_use]
 pub fn url_of_named(provider: Provider, hosts: &[GitHost], repository: &RepositoryPath) -> Option<RemoteUrl> {
     let host = hosts.first()?;

@@ -31,8 +31,8 @@ text_newtype!(
 id_newtype!(
     /// The id of one push of one ref to one destination, and the name of its first execution.
     ///
-    /// It is the [UUIDv5](https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-5) of source, delivery, ref, and the name
-    /// of a further destination, so a delivery that arrives twice is the same push.
+    /// It is the [UUIDv5](https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-5) of source, delivery, ref, and the
+    /// name of a further destination, so a delivery that arrives twice is the same push.
     PushId,
     "push id"
 );
@@ -44,8 +44,8 @@ impl PushId {
         Self::at(source, delivery, ref_name, None)
     }
 
-    /// Returns the id of the push of `ref_name` that `delivery` from `source` reports, to a further destination if one is
-    /// named.
+    /// Returns the id of the push of `ref_name` that `delivery` from `source` reports, to a further destination if one
+    /// is named.
     #[must_use]
     pub fn at(
         source: &SourceName,
@@ -70,8 +70,8 @@ impl DeliveryId {
     }
 }
 
-/// One push of one ref to one destination, which is the input of an execution. It depends only on the delivery, so that the same delivery
-/// always starts the same execution.
+/// One push of one ref to one destination, which is the input of an execution. It depends only on the delivery, so that
+/// the same delivery always starts the same execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Push {
     /// Its id.
@@ -102,8 +102,8 @@ pub struct Push {
     /// Why no webhook came, if the sweep knows that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed: Option<Missed>,
-    /// The earlier push whose zip is delivered again, if a person has rolled the ref's destination back. Then the ref has not
-    /// moved, and `before` and `after` are both what it pointed to after that push.
+    /// The earlier push whose zip is delivered again, if a person has rolled the ref's destination back. Then the ref
+    /// has not moved, and `before` and `after` are both what it pointed to after that push.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_to: Option<PushId>,
 }
@@ -170,8 +170,8 @@ impl Missed {
 }
 
 impl Push {
-    /// Returns the push that delivers the zip of this one again, at the request of `requester`. Each request has its own
-    /// `id`.
+    /// Returns the push that delivers the zip of this one again, at the request of `requester`. Each request has its
+    /// own `id`.
     #[must_use]
     pub fn rolled_back_to(&self, id: Uuid, requester: Option<String>) -> Self {
         let delivery_id = DeliveryId(format!("rollback-{id}"));
@@ -210,8 +210,8 @@ impl Push {
         Some(by.to_owned() + &reason.or(to).unwrap_or_default())
     }
 
-    /// Checks that the id is the one of this push's source, delivery, ref and destination, because an input that was written by hand
-    /// must not end up in another push's trail.
+    /// Checks that the id is the one of this push's source, delivery, ref and destination, because an input that was
+    /// written by hand must not end up in another push's trail.
     ///
     /// # Errors
     /// Returns [`Invalid`], with the expected id.

@@ -59,8 +59,8 @@ impl Category {
     }
 }
 
-/// The place of a push among all pushes, by the time at which its first execution started. Its text is a sort key: it is
-/// ordered as the places are.
+/// The place of a push among all pushes, by the time at which its first execution started. Its text is a sort key: it
+/// is ordered as the places are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// When its first execution started, to the millisecond.
@@ -148,8 +148,8 @@ pub fn repository_partition(repository: &RepositoryPath) -> String {
     format!("REPOSITORY#{repository}")
 }
 
-/// Returns the partition key of the pushes of a category whose first executions started on a day. So no key is shared by
-/// all pushes that there ever were.
+/// Returns the partition key of the pushes of a category whose first executions started on a day. So no key is shared
+/// by all pushes that there ever were.
 #[must_use]
 pub fn category_partition(category: Category, day: NaiveDate) -> String {
     format!("STATUS#{category:?}#{day}")

@@ -71,8 +71,8 @@ fn usual_port(scheme: &str) -> Option<u16> {
 
 /// The URL of a repository that can be fetched, by `https`, `http` or `ssh`.
 ///
-/// It has no secret in it. What a text has of them is dropped when it is parsed: a password, a query, a fragment, and the
-/// user of `https` and `http`, which may be a token.
+/// It has no secret in it. What a text has of them is dropped when it is parsed: a password, a query, a fragment, and
+/// the user of `https` and `http`, which may be a token.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RemoteUrl {
@@ -155,9 +155,9 @@ impl RemoteUrl {
         self.repository_below("")
     }
 
-    /// Returns the repository that the path names below `prefix`, percent-decoded, as a git host reads it. Returns `None` if
-    /// the path is not below the prefix or names no repository, and if it has an encoded slash, since hosts do not agree on
-    /// what that is.
+    /// Returns the repository that the path names below `prefix`, percent-decoded, as a git host reads it. Returns
+    /// `None` if the path is not below the prefix or names no repository, and if it has an encoded slash, since hosts
+    /// do not agree on what that is.
     #[must_use]
     pub fn repository_below(&self, prefix: &str) -> Option<RepositoryPath> {
         let path = self.path().strip_prefix(prefix)?;
@@ -262,8 +262,8 @@ fn short_form(text: &str) -> Option<(&str, &str)> {
     is_host.then_some((host, path))
 }
 
-/// Returns `url` without user, password, query and fragment, to be shown to people. It may be any URL, such as one that is
-/// signed by its query.
+/// Returns `url` without user, password, query and fragment, to be shown to people. It may be any URL, such as one that
+/// is signed by its query.
 #[must_use]
 pub fn without_credentials(url: &Url) -> Url {
     let mut url = without_secrets(url.clone());
@@ -284,8 +284,9 @@ fn without_secrets(mut url: Url) -> Url {
     url
 }
 
-/// Returns a payload's clone URL as it may be kept and shown: without password, query and fragment, and without the user of
-/// HTTP, which may be a token. Returns `None` if it is not a URL, and if git's short form for SSH may hide a password.
+/// Returns a payload's clone URL as it may be kept and shown: without password, query and fragment, and without the
+/// user of HTTP, which may be a token. Returns `None` if it is not a URL, and if git's short form for SSH may hide a
+/// password.
 #[must_use]
 pub fn public_url(text: &str) -> Option<String> {
     if !text.contains("://") {

@@ -12,8 +12,8 @@ const MAX_DESCRIPTION: usize = 140;
 /// The refs whose objects may be annotated tags.
 const TAGS: &str = "refs/tags/";
 
-/// Returns what the commit of a push has to show, with a description, or `None` if it shows nothing. `failure` is what has
-/// ended the execution, if it has failed.
+/// Returns what the commit of a push has to show, with a description, or `None` if it shows nothing. `failure` is what
+/// has ended the execution, if it has failed.
 #[must_use]
 pub fn status(state: &PushState, failure: Option<&Failure>) -> Option<(CommitStatus, String)> {
     let text = |status, description: &str| Some((status, description.to_owned()));
@@ -48,8 +48,8 @@ fn failed(failure: &Failure) -> String {
     plain(&text, MAX_DESCRIPTION)
 }
 
-/// Returns the commit of a push, or `None` if it is not known. A tag may be an object of its own, whose commit is known once
-/// it was fetched.
+/// Returns the commit of a push, or `None` if it is not known. A tag may be an object of its own, whose commit is known
+/// once it was fetched.
 #[must_use]
 pub fn commit(state: &PushState) -> Option<CommitId> {
     let fetched = state.fetched.as_ref().map(|fetched| fetched.commit.clone());

@@ -1,5 +1,5 @@
-//! Sample values for tests: a push, and the output of each stage for it. A test sets what it is about and takes the rest
-//! from here: `Deliver { options, ..samples::deliver() }`.
+//! Sample values for tests: a push, and the output of each stage for it. A test sets what it is about and takes the
+//! rest from here: `Deliver { options, ..samples::deliver() }`.
 
 #![expect(clippy::unwrap_used, reason = "what is parsed here is well-formed")]
 

@@ -126,8 +126,8 @@ pub struct DestinationSettings {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub key_template: KeyTemplate,
-    /// Globs of the paths that concern this destination, of its own as well as shared ones. A push that changes none of them
-    /// since what was delivered last is ignored. If empty, every push is delivered.
+    /// Globs of the paths that concern this destination, of its own as well as shared ones. A push that changes none of
+    /// them since what was delivered last is ignored. If empty, every push is delivered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
     /// What becomes of a ref's zip when the ref is deleted.
@@ -245,8 +245,8 @@ impl DestinationSettings {
 pub struct Options {
     /// Whether `build-info.json` is put at the root of the zip.
     pub build_info: bool,
-    /// Whether `.gitattributes` are applied as `git archive` applies them: `export-ignore`, `export-subst`, line endings
-    /// and encodings.
+    /// Whether `.gitattributes` are applied as `git archive` applies them: `export-ignore`, `export-subst`, line
+    /// endings and encodings.
     pub attributes: bool,
     /// How symbolic links are treated.
     pub symlinks: Symlinks,
@@ -355,7 +355,8 @@ pub enum SettingsError {
     /// Two destinations have one name.
     #[error("further_destinations has two entries of the name {0}")]
     SameDestination(DestinationName),
-    /// Two destinations have one bucket and one template of keys, so that each would replace what the other has delivered.
+    /// Two destinations have one bucket and one template of keys, so that each would replace what the other has
+    /// delivered.
     #[error("the destination {0} has the bucket and the key_template of another one")]
     SharedDestination(DestinationName),
 }
@@ -363,8 +364,8 @@ pub enum SettingsError {
 impl std::str::FromStr for SourceSettings {
     type Err = SettingsError;
 
-    /// Parses the settings, and refuses unknown fields, and destinations that cannot be told apart. (Events, which contain [`Options`] too, are parsed leniently,
-    /// because an older version must be able to read them.)
+    /// Parses the settings, and refuses unknown fields, and destinations that cannot be told apart. (Events, which
+    /// contain [`Options`] too, are parsed leniently, because an older version must be able to read them.)
     fn from_str(text: &str) -> Result<Self, SettingsError> {
         let mut unknown = Vec::new();
         let mut json = serde_json::Deserializer::from_str(text);

@@ -228,8 +228,8 @@ impl PushState {
         self.push.push_id
     }
 
-    /// Returns the id of the fetched commit, or until there is one, what the payload says that the ref points to. A deletion
-    /// has neither.
+    /// Returns the id of the fetched commit, or until there is one, what the payload says that the ref points to. A
+    /// deletion has neither.
     #[must_use]
     pub fn commit_or_after(&self) -> Option<&str> {
         match &self.fetched {
@@ -238,9 +238,9 @@ impl PushState {
         }
     }
 
-    /// Returns whether an execution is over, because another one is in charge of the push or it has failed. Its stages may
-    /// still run, because stopping an execution does not stop its functions, but they must have no effect. A redriven
-    /// execution is over as well until it has taken over the push, wherever Step Functions lets it go on.
+    /// Returns whether an execution is over, because another one is in charge of the push or it has failed. Its stages
+    /// may still run, because stopping an execution does not stop its functions, but they must have no effect. A
+    /// redriven execution is over as well until it has taken over the push, wherever Step Functions lets it go on.
     #[must_use]
     pub fn is_over_for(&self, execution_id: &str) -> bool {
         let has_failed = self

@@ -655,8 +655,8 @@ fn nothing_is_stuck(_: &Exploration, world: &World) -> bool {
 }
 
 /// Three pushes are done, and the fourth, which is the newest, has failed, but the ref was at it when the others were
-/// fetched. So none of them found the ref at its own `after`. If nothing is known of the times of their commits, the number
-/// decides between two that are not neighbours. Sending the newest again repairs it.
+/// fetched. So none of them found the ref at its own `after`. If nothing is known of the times of their commits, the
+/// number decides between two that are not neighbours. Sending the newest again repairs it.
 fn older_is_there_after_webhooks_out_of_order(exploration: &Exploration, world: &World) -> bool {
     !newest_done_is_there(exploration, world)
         && !has_a_commit_that_comes_back(exploration, world)

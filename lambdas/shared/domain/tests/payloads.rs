@@ -112,7 +112,8 @@ fn read<T: DeserializeOwned>(input: &Value) -> Envelope<T> {
     serde_json::from_value(envelope(input)).unwrap()
 }
 
-/// Checks that `read` has everything that was written, except for the names of variants, which their content need not have.
+/// Checks that `read` has everything that was written, except for the names of variants, which their content need not
+/// have.
 fn assert_kept(read: &Value, written: &Value) {
     match (read, written) {
         (Value::Object(_), Value::Object(fields)) => {

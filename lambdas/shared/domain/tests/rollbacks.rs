@@ -129,9 +129,9 @@ fn the_events_of_a_rollback_have_their_golden_form() {
     assert_eq!(read, events);
 }
 
-/// What happens to a push, or to the rollback, in this order: the ref moves, the push is numbered, the git host is asked what
-/// the ref points to, and the zip is delivered. The rollback does not move the ref, and looks whether another push was
-/// numbered while it has asked: then it is numbered and asks again.
+/// What happens to a push, or to the rollback, in this order: the ref moves, the push is numbered, the git host is
+/// asked what the ref points to, and the zip is delivered. The rollback does not move the ref, and looks whether
+/// another push was numbered while it has asked: then it is numbered and asks again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Move,
@@ -146,8 +146,8 @@ const MOVES: [char; 2] = ['b', 'c'];
 /// The place of the rollback, behind the pushes.
 const ROLLBACK: usize = MOVES.len();
 
-/// The ref, and the destination. At the beginning both have `a`, whose push was the second one: the rollback leads to the
-/// push of `f` before it.
+/// The ref, and the destination. At the beginning both have `a`, whose push was the second one: the rollback leads to
+/// the push of `f` before it.
 #[derive(Debug, Clone)]
 struct World {
     host_answers: bool,

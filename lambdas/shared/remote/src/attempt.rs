@@ -62,8 +62,8 @@ pub struct Attempt<'a> {
 pub struct Heads<'a>(Remote<'a>);
 
 impl Heads<'_> {
-    /// Returns all refs with what they point to. A tag's own object is followed by the one that it is of, whose name is no
-    /// ref's: it ends with `^{}`.
+    /// Returns all refs with what they point to. A tag's own object is followed by the one that it is of, whose name is
+    /// no ref's: it ends with `^{}`.
     pub fn list(&self) -> Result<&[RemoteHead<'_>], git2::Error> {
         self.0.list()
     }
@@ -73,8 +73,8 @@ impl Heads<'_> {
         self.0.default_branch().ok()?.as_str().ok()?.parse().ok()
     }
 
-    /// Returns what a ref points to, or `None` if the host does not say. An annotated tag of the pushed commit points to that
-    /// commit, since some hosts report the commit and not the tag.
+    /// Returns what a ref points to, or `None` if the host does not say. An annotated tag of the pushed commit points
+    /// to that commit, since some hosts report the commit and not the tag.
     pub fn find(&self, ref_name: &RefName, pushed: &ObjectId) -> Option<ObjectId> {
         let heads = self.list().ok()?;
         let object = |name: &str| -> Option<ObjectId> {

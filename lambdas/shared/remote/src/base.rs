@@ -1,7 +1,7 @@
 //! Offers a host the commit of an earlier fetch, so that it sends only what has changed since.
 //!
-//! The repository says that it has that commit and nothing before it. The host then takes the commit's whole tree for known, and
-//! sends what the new one has besides.
+//! The repository says that it has that commit and nothing before it. The host then takes the commit's whole tree for
+//! known, and sends what the new one has besides.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -43,8 +43,8 @@ pub fn remove_packs(packs: &[PathBuf]) {
     }
 }
 
-/// Checks that a repository has a tree with all that is in it. A host sends what the base lacks, and the packs of the base may
-/// lack what it takes for known.
+/// Checks that a repository has a tree with all that is in it. A host sends what the base lacks, and the packs of the
+/// base may lack what it takes for known.
 ///
 /// # Errors
 /// Returns an error that names the first object that is missing.

@@ -22,12 +22,13 @@ pub enum Difference {
     Changed,
     /// No watched path has changed.
     Unchanged,
-    /// It is not known, for this reason: the host does not have the base any more, or does not send it within the limits.
+    /// It is not known, for this reason: the host does not have the base any more, or does not send it within the
+    /// limits.
     Unknown(String),
 }
 
-/// Compares `commit`, which the repository has, with the base. Of the base the host sends only what the commit lacks. From a
-/// host that serves no objects by their id, some of the ref's history is fetched, which mostly has the base.
+/// Compares `commit`, which the repository has, with the base. Of the base the host sends only what the commit lacks.
+/// From a host that serves no objects by their id, some of the ref's history is fetched, which mostly has the base.
 pub fn compare(
     attempt: &Attempt<'_>,
     comparison: &Comparison,

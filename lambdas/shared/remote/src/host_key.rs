@@ -11,7 +11,8 @@ use crate::known_hosts::{self, SSH_PORT, Verdict};
 use crate::request::Connection;
 use crate::transfer;
 
-/// The key that a host has presented to a client like that of a fetch. Nothing is known yet of whether it is the host's.
+/// The key that a host has presented to a client like that of a fetch. Nothing is known yet of whether it is the
+/// host's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostKey {
     host: String,
@@ -62,8 +63,8 @@ impl HostKey {
     }
 }
 
-/// Connects as a fetch does until the host presents its key, and returns that in OpenSSH's form. Neither a login nor the name
-/// of a repository is sent.
+/// Connects as a fetch does until the host presents its key, and returns that in OpenSSH's form. Neither a login nor
+/// the name of a repository is sent.
 pub fn presented(connection: &Connection) -> Result<String, Error> {
     transfer::prepare(connection)?;
     connection.check_time()?;

@@ -37,8 +37,8 @@ pub struct ListedRef {
 }
 
 impl ListedRef {
-    /// Returns what the ref points to. Some hosts report the commit of an annotated tag and not the tag: then it is that, if it is
-    /// what was reported.
+    /// Returns what the ref points to. Some hosts report the commit of an annotated tag and not the tag: then it is
+    /// that, if it is what was reported.
     #[must_use]
     pub fn as_reported(&self, reported: Option<&ObjectId>) -> &ObjectId {
         match &self.tag_of {

@@ -14,10 +14,12 @@ use crate::{Error, ListedRef, Listing, TransferProgram};
 const MAX_REFS: usize = 50_000;
 
 impl TransferProgram {
-    /// Lists the refs of the repository at `url`, by the login for it. A text of the host's in the failure has no secret.
+    /// Lists the refs of the repository at `url`, by the login for it. A text of the host's in the failure has no
+    /// secret.
     ///
     /// # Errors
-    /// Returns [`Failed`] if there is no login for the repository, or if its host does not list the refs within `time_limit`.
+    /// Returns [`Failed`] if there is no login for the repository, or if its host does not list the refs within
+    /// `time_limit`.
     pub async fn list_with(
         &self,
         credentials: &Credentials,
@@ -31,7 +33,8 @@ impl TransferProgram {
         Ok(listed?.refs)
     }
 
-    /// Lists the refs as [`list_with`](Self::list_with) does, and names the default branch, for whoever removes the secrets from the error.
+    /// Lists the refs as [`list_with`](Self::list_with) does, and names the default branch, for whoever removes the
+    /// secrets from the error.
     ///
     /// # Errors
     /// Returns an [`Error`] in the same cases.

@@ -63,7 +63,8 @@ pub struct Comparison {
 pub struct Base {
     /// The commit.
     pub commit: CommitId,
-    /// The files of the packs that together hold it, each with an index beside it. They are removed if the base is not used.
+    /// The files of the packs that together hold it, each with an index beside it. They are removed if the base is not
+    /// used.
     pub packs: Vec<PathBuf>,
 }
 
@@ -90,8 +91,8 @@ pub struct ListRequest {
 }
 
 impl ListRequest {
-    /// Creates a request for the refs of the repository at `url`, which the host has to list within `time_limit`. `folder`
-    /// must not exist yet.
+    /// Creates a request for the refs of the repository at `url`, which the host has to list within `time_limit`.
+    /// `folder` must not exist yet.
     #[must_use]
     pub fn new(
         url: RemoteUrl,

@@ -1,4 +1,5 @@
-//! An application's CloudFormation stack, its change sets and drift, and the versions behind the aliases of its functions.
+//! An application's CloudFormation stack, its change sets and drift, and the versions behind the aliases of its
+//! functions.
 //!
 //! CloudFormation knows the physical ids of aliases and not the versions that they point to, because the workflow moves
 //! them. So those are read from Lambda.
@@ -204,8 +205,8 @@ impl Stacks {
         Ok(CreatedChangeSet { id, stack_id })
     }
 
-    /// Returns a change set of a stack, or `None` if there is none. Both are named or given by their ARNs. A stack that was
-    /// deleted is found only by its ARN.
+    /// Returns a change set of a stack, or `None` if there is none. Both are named or given by their ARNs. A stack that
+    /// was deleted is found only by its ARN.
     ///
     /// # Errors
     /// Returns a [`StackError`] if CloudFormation fails.
@@ -368,8 +369,8 @@ impl Stacks {
         }
     }
 
-    /// Returns the resource that has failed first in the last operation on a stack, or if none has, the stack itself, or
-    /// `None` if there was no failure.
+    /// Returns the resource that has failed first in the last operation on a stack, or if none has, the stack itself,
+    /// or `None` if there was no failure.
     ///
     /// # Errors
     /// Returns a [`StackError`] if CloudFormation fails.
@@ -412,7 +413,8 @@ impl Stacks {
         Ok(failed.map_or_else(|| stack.reason.clone(), |failed| failed.to_string()))
     }
 
-    /// Returns what CloudFormation has found in the last operation before it has touched a resource, if it can be asked.
+    /// Returns what CloudFormation has found in the last operation before it has touched a resource, if it can be
+    /// asked.
     async fn validation(&self, stack_id: &str) -> Option<FailedResource> {
         let filter = EventFilter::builder().failed_events(true).build();
         let request = self.cloudformation.describe_events().stack_name(stack_id);

@@ -13,8 +13,8 @@ const NOT_WAITING: [&str; 3] = ["TaskTimedOut", "TaskDoesNotExist", "InvalidToke
 
 /// Tasks that wait for an answer, and the executions that they belong to.
 pub trait Tasks: Send + Sync {
-    /// Answers a task with its output, as JSON text. Returns `false` if nobody waits for the answer any more, because the
-    /// task was answered before or the execution has ended.
+    /// Answers a task with its output, as JSON text. Returns `false` if nobody waits for the answer any more, because
+    /// the task was answered before or the execution has ended.
     fn succeed(&self, token: &str, output: &str) -> impl Future<Output = Result<bool, TasksError>> + Send;
 
     /// Answers a task with a failure. Returns `false` if nobody waits for the answer any more.

@@ -9,11 +9,12 @@ use git2::{ErrorClass, ErrorCode, ObjectType, Oid, Repository};
 use crate::error::Error;
 use crate::lossy;
 
-/// What the file name of a pack ends with before its extension. No name has it, so no file name begins another one: libgit2 takes
-/// `pack-1` for known once it knows `pack-10`, as git itself gives all packs names of the same length.
+/// What the file name of a pack ends with before its extension. No name has it, so no file name begins another one:
+/// libgit2 takes `pack-1` for known once it knows `pack-10`, as git itself gives all packs names of the same length.
 const END: char = '_';
 
-/// Returns the path at which the repository `repository` finds a pack of this name, which has no `_`, and creates its folders.
+/// Returns the path at which the repository `repository` finds a pack of this name, which has no `_`, and creates its
+/// folders.
 ///
 /// # Errors
 /// Returns the error of the file system if the folders cannot be created.

@@ -1,5 +1,5 @@
-//! The push events of Bitbucket Cloud (<https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/#Push>). One may
-//! report several refs.
+//! The push events of Bitbucket Cloud (<https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/#Push>). One
+//! may report several refs.
 
 use domain::git::without_dot_git;
 use domain::push::SourceName;

@@ -1,5 +1,5 @@
-//! The push events of Bitbucket Data Center (<https://confluence.atlassian.com/bitbucketserver/event-payload-938025882.html>).
-//! One may report several refs.
+//! The push events of Bitbucket Data Center
+//! (<https://confluence.atlassian.com/bitbucketserver/event-payload-938025882.html>). One may report several refs.
 
 use domain::push::SourceName;
 use domain::remote_url::RemoteUrl;

@@ -1,6 +1,6 @@
 //! The events of AWS CodeCommit on EventBridge
-//! (<https://docs.aws.amazon.com/codecommit/latest/userguide/monitoring-events.html>). CodeCommit calls no webhook: a rule sends
-//! the event to the function `accept`, and whoever may do that is known to AWS.
+//! (<https://docs.aws.amazon.com/codecommit/latest/userguide/monitoring-events.html>). CodeCommit calls no webhook: a
+//! rule sends the event to the function `accept`, and whoever may do that is known to AWS.
 
 use domain::push::SourceName;
 use http::HeaderMap;

@@ -1,5 +1,5 @@
-//! The webhook of a host that is not known, or of a script: JSON of our own, which docs/guides/git-hosts.md shows, signed by Standard
-//! Webhooks.
+//! The webhook of a host that is not known, or of a script: JSON of our own, which docs/guides/git-hosts.md shows,
+//! signed by Standard Webhooks.
 
 use domain::push::SourceName;
 use domain::source::Provider;

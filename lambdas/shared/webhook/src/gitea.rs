@@ -1,7 +1,7 @@
 //! The events of Gitea and Forgejo (<https://docs.gitea.com/usage/webhooks>).
 //!
-//! They send look-alikes of the headers of Gogs and GitHub too. Whose webhook it is says the webhook secret, so only their own
-//! headers are read here.
+//! They send look-alikes of the headers of Gogs and GitHub too. Whose webhook it is says the webhook secret, so only
+//! their own headers are read here.
 
 mod payload;
 
@@ -17,7 +17,8 @@ use payload::deliver;
 use crate::change::Change;
 use crate::{Error, Event, Proof, Report, Webhooks, text};
 
-/// The header of the signature, in lower case as API Gateway passes header names on. Forgejo has one of its own, and sends both.
+/// The header of the signature, in lower case as API Gateway passes header names on. Forgejo has one of its own, and
+/// sends both.
 pub const SIGNATURE_HEADER: &str = "x-gitea-signature";
 
 /// The webhooks of Gitea and Forgejo, and what they do not send.
@@ -58,7 +59,8 @@ const GITEA: Dialect = Dialect {
     pushes_tags: true,
 };
 
-/// The part of a push's payload that is used. What is pushed is `after`, which for an annotated tag is the tag's object.
+/// The part of a push's payload that is used. What is pushed is `after`, which for an annotated tag is the tag's
+/// object.
 #[derive(Deserialize)]
 struct PushPayload {
     before: String,

@@ -46,7 +46,8 @@ pub(crate) const WEBHOOKS: Webhooks = Webhooks {
     ],
 };
 
-/// The part of a push's payload that is used. What is pushed is `after`, which for an annotated tag is the tag's object.
+/// The part of a push's payload that is used. What is pushed is `after`, which for an annotated tag is the tag's
+/// object.
 #[derive(Deserialize)]
 struct PushPayload {
     before: String,

@@ -96,8 +96,8 @@ fn read(source: &SourceName, headers: &HeaderMap, body: &[u8]) -> Result<Report,
         after: Some(payload.after),
         pushers: [payload.user_username, payload.user_name],
     };
-    // These are equal and stay the same for all attempts of one delivery, but only webhook-id is signed, if there is a signing
-    // token. GitLab before 17.4 sends only the last one.
+    // These are equal and stay the same for all attempts of one delivery, but only webhook-id is signed, if there is a
+    // signing token. GitLab before 17.4 sends only the last one.
     let names = [standard::ID_HEADER, "idempotency-key", "x-gitlab-event-uuid"];
     let delivery = names.iter().find_map(|name| text(headers, name));
     event.report(vec![change], source, delivery, body)

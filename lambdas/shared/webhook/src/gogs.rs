@@ -1,5 +1,5 @@
-//! The events of Gogs (<https://gogs.io/advancing/webhooks>). Its payloads are those that Gitea has from it, but a push event
-//! reports branches alone: a tag is reported by `create` and `delete`.
+//! The events of Gogs (<https://gogs.io/advancing/webhooks>). Its payloads are those that Gitea has from it, but a push
+//! event reports branches alone: a tag is reported by `create` and `delete`.
 
 mod payload;
 

@@ -1,5 +1,5 @@
-//! The webhooks of git hosts, with one module for each kind of host: what proves that a request is from the host, how it
-//! is read, and how such a request is built for tests and for the command line. This library neither serves HTTP nor
+//! The webhooks of git hosts, with one module for each kind of host: what proves that a request is from the host, how
+//! it is read, and how such a request is built for tests and for the command line. This library neither serves HTTP nor
 //! calls AWS, which the functions of the edge do.
 
 pub mod azure_devops;
@@ -133,8 +133,8 @@ struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// Returns the event that is named by the first of these headers that is present. If none is present, the error names
-    /// the first header.
+    /// Returns the event that is named by the first of these headers that is present. If none is present, the error
+    /// names the first header.
     fn of(host: &'static str, headers: &'a HeaderMap, names: &[&'static str]) -> Result<Self, Error> {
         let name = names.iter().find_map(|name| text(headers, name));
         let name = name.ok_or(Error::NoEvent {
@@ -244,8 +244,8 @@ pub fn deliver(provider: Provider, hook: &PushHook, secret: &str) -> Request {
     (webhooks(provider).deliver)(hook, secret)
 }
 
-/// Returns the headers by which a kind of git host proves with `secret` that it sends `body`. `id` is the id of the delivery, if
-/// the host signs that.
+/// Returns the headers by which a kind of git host proves with `secret` that it sends `body`. `id` is the id of the
+/// delivery, if the host signs that.
 #[must_use]
 pub fn prove(provider: Provider, secret: &str, id: &str, body: &[u8]) -> Vec<(&'static str, String)> {
     proof(provider).headers(secret, id, body)

@@ -15,8 +15,8 @@ use crate::{is_form, text};
 /// What proves that a request is from a kind of git host.
 #[derive(Debug)]
 pub enum Proof {
-    /// The secret itself in plain text, or if it is a key of Standard Webhooks (`whsec_...`) a signature by that. Neither is
-    /// taken for the other.
+    /// The secret itself in plain text, or if it is a key of Standard Webhooks (`whsec_...`) a signature by that.
+    /// Neither is taken for the other.
     TokenOrStandard {
         /// The header of the token.
         header: &'static str,
@@ -30,7 +30,8 @@ pub enum Proof {
         /// Whether it is that of the body too if the webhook's content type is a form, and not of the payload in it.
         signs_forms: bool,
     },
-    /// The secret as the password of [HTTP's basic authentication](https://www.rfc-editor.org/rfc/rfc7617), with any user.
+    /// The secret as the password of [HTTP's basic authentication](https://www.rfc-editor.org/rfc/rfc7617), with any
+    /// user.
     Password,
     /// A signature of Standard Webhooks, of which the secret is the key.
     Standard,
@@ -57,8 +58,8 @@ impl Proof {
         }
     }
 
-    /// Checks a request. Without a `body` it checks what the headers alone can tell: a token or password, or that there is a
-    /// signature that can be one, sent within five minutes of `now` if the host signs the time.
+    /// Checks a request. Without a `body` it checks what the headers alone can tell: a token or password, or that there
+    /// is a signature that can be one, sent within five minutes of `now` if the host signs the time.
     pub(crate) fn check(
         &self,
         headers: &HeaderMap,
@@ -175,7 +176,8 @@ fn password(headers: &HeaderMap) -> Option<SecretString> {
     scheme.eq_ignore_ascii_case("basic").then(|| password.into())
 }
 
-/// Compares the text with every secret to its end, so that the time reveals nothing about the secrets except their lengths.
+/// Compares the text with every secret to its end, so that the time reveals nothing about the secrets except their
+/// lengths.
 fn is_one_of(secrets: &[&SecretString], text: &[u8]) -> bool {
     any(secrets, |secret| secret.as_bytes().ct_eq(text))
 }

@@ -11,8 +11,8 @@ use crate::{Refusal, proof};
 /// The JSON of a webhook secret. It says how the webhooks of its source are proven, because nothing in a request can be
 /// trusted to say that.
 ///
-/// `S` is a secret text. A [`SecretString`] can be read and not written: [`WebhookSecret::expose`] is the only way to write
-/// one.
+/// `S` is a secret text. A [`SecretString`] can be read and not written: [`WebhookSecret::expose`] is the only way to
+/// write one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookSecret<S = SecretString> {
@@ -77,8 +77,8 @@ impl WebhookSecret {
         serde_json::to_string(&exposed).map(SecretString::from)
     }
 
-    /// Checks what the headers of a request can tell by themselves: the token or password if the host sends one, or else that
-    /// there is a signature that can be one. The body is not known yet.
+    /// Checks what the headers of a request can tell by themselves: the token or password if the host sends one, or
+    /// else that there is a signature that can be one. The body is not known yet.
     ///
     /// # Errors
     /// Returns why the request is refused.

@@ -1,6 +1,6 @@
 //! The signatures of Standard Webhooks
-//! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>), which GitLab and generic
-//! sources send.
+//! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>), which GitLab and
+//! generic sources send.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

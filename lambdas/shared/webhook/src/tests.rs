@@ -93,8 +93,8 @@ fn a_delivery_is_let_in_by_each_secret_of_its_own_source_alone() {
             let other = secret_of(provider, &key("another source's"));
             let other = other.check(&headers, &body, Utc::now());
             assert_eq!(other.is_ok(), right == key("older"), "{provider:?}");
-            // Gitea sends the signatures of other hosts too, but no signature is a token or a password, and none of these is
-            // a signature.
+            // Gitea sends the signatures of other hosts too, but no signature is a token or a password, and none of
+            // these is a signature.
             for another in Provider::ALL {
                 if !(signs(another) && signs(provider)) && another != provider {
                     let own = secret_of(another, &right);

@@ -15,8 +15,8 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// Returns how an execution of this status has ended, by the error and the cause that Step Functions has of it. Returns
-    /// `None` if it has not ended, or without a failure.
+    /// Returns how an execution of this status has ended, by the error and the cause that Step Functions has of it.
+    /// Returns `None` if it has not ended, or without a failure.
     #[must_use]
     pub fn of(status: &str, error: Option<&str>, cause: Option<&str>) -> Option<Self> {
         match status {

@@ -1,7 +1,8 @@
 //! Reads the event of an execution that could not record its own end, because it was stopped or reached its time limit.
 //!
-//! EventBridge reports both, and failures (<https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html>),
-//! and passes the event unchanged to the function.
+//! EventBridge reports both, and failures
+//! (<https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html>), and passes the event
+//! unchanged to the function.
 
 use chrono::DateTime;
 use domain::contract::{Envelope, Failure};
@@ -40,8 +41,8 @@ struct Detail {
     status: String,
     /// When the execution started, in milliseconds since 1970.
     start_date: i64,
-    /// The execution's input as JSON text. EventBridge leaves out inputs that are too long, but those of this project never
-    /// are.
+    /// The execution's input as JSON text. EventBridge leaves out inputs that are too long, but those of this project
+    /// never are.
     input: Option<String>,
     #[serde(default)]
     redrive_count: Option<u64>,
@@ -55,7 +56,8 @@ impl<I: DeserializeOwned> StoppedExecution<I> {
     /// Parses the event of an execution that has ended. Returns `None` if the payload is something else.
     ///
     /// # Errors
-    /// Returns the parser's error if the event lacks something, or is about an execution that has ended well or still runs.
+    /// Returns the parser's error if the event lacks something, or is about an execution that has ended well or still
+    /// runs.
     pub fn parse(payload: &Value) -> Result<Option<Self>, Error> {
         if payload["detail-type"] != DETAIL_TYPE {
             return Ok(None);
@@ -84,8 +86,8 @@ impl<I: DeserializeOwned> StoppedExecution<I> {
     }
 }
 
-/// Parses the payload that the state machine or EventBridge calls a stage of a push with. `input` returns the stage's input
-/// for the failure of an execution that was stopped.
+/// Parses the payload that the state machine or EventBridge calls a stage of a push with. `input` returns the stage's
+/// input for the failure of an execution that was stopped.
 ///
 /// # Errors
 /// Returns the parser's error if the payload has neither form.

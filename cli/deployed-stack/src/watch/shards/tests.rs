@@ -209,7 +209,8 @@ async fn shards_that_continue_others_are_read_after_them_from_their_beginning() 
     memory.0.lock().unwrap().page = 1;
     memory.put("a", &[2, 3]);
     memory.close("a");
-    // Two continue it, one of which is closed already too. They are known early, because another shard has ended before.
+    // Two continue it, one of which is closed already too. They are known early, because another shard has ended
+    // before.
     for id in ["left", "right"] {
         memory.shard(id, Some("a"));
     }

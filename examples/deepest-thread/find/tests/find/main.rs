@@ -1,5 +1,5 @@
-//! Tests against a Hacker News that is made up. They are one program, because each more would be linked with all that the
-//! function depends on.
+//! Tests against a Hacker News that is made up. They are one program, because each more would be linked with all that
+//! the function depends on.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 

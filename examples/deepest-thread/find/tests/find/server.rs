@@ -39,7 +39,8 @@ impl Server {
         } else {
             tempfile::tempdir().unwrap()
         };
-        // `nobody` may not enter the cache folder of root. The programs find their libraries in the folder beside theirs.
+        // `nobody` may not enter the cache folder of root. The programs find their libraries in the folder beside
+        // theirs.
         let packages = find(&environment);
         let copied = Command::new("cp")
             .arg("-r")

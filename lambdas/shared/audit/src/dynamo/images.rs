@@ -8,8 +8,8 @@ use crate::AuditError;
 /// An event, and the id of what it happened to.
 type IdAndEvent<A> = (<A as Aggregate>::Id, RecordedEvent<<A as Aggregate>::Event>);
 
-/// Returns the event in an item, and what it happened to, or `None` if the item is not an event of this kind of aggregate. The
-/// table has read models, numbers, leases and the like besides.
+/// Returns the event in an item, and what it happened to, or `None` if the item is not an event of this kind of
+/// aggregate. The table has read models, numbers, leases and the like besides.
 ///
 /// In the SDK, images have types of their own, which serde_dynamo converts.
 ///

@@ -7,8 +7,8 @@ use super::{Item, to_item};
 use crate::AuditError;
 use crate::error::partition_key;
 
-/// Returns all items that an aggregate with these events has in the table, for a benchmark that fills a table without appending
-/// event after event.
+/// Returns all items that an aggregate with these events has in the table, for a benchmark that fills a table without
+/// appending event after event.
 ///
 /// # Errors
 /// Returns an error if the events do not follow each other.

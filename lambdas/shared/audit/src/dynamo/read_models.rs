@@ -1,5 +1,5 @@
-//! Whether the read models in the table, and the records of what was delivered, are what their events fold to, and how they
-//! become so again.
+//! Whether the read models in the table, and the records of what was delivered, are what their events fold to, and how
+//! they become so again.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -51,10 +51,11 @@ impl std::fmt::Display for Difference {
 pub struct Continuation(HashMap<String, AttributeValue>);
 
 impl<A: Aggregate> DynamoTrail<A> {
-    /// Returns the ids in a part of the table, in no order, and where the next part begins, or `None` after the last part.
-    /// One at the border of two parts may be the last of one and the first of the next.
+    /// Returns the ids in a part of the table, in no order, and where the next part begins, or `None` after the last
+    /// part. One at the border of two parts may be the last of one and the first of the next.
     ///
-    /// This reads everything that there is, so it is nothing to wait for: [`crate::StateIndex`] finds what people ask for.
+    /// This reads everything that there is, so it is nothing to wait for: [`crate::StateIndex`] finds what people ask
+    /// for.
     ///
     /// # Errors
     /// Returns an error if the table cannot be read.
@@ -89,8 +90,8 @@ impl<A: Aggregate> DynamoTrail<A> {
         Ok((ids, next))
     }
 
-    /// Compares the read model and the record of what was delivered with the events, and returns how they differ, or `None` if
-    /// they do not.
+    /// Compares the read model and the record of what was delivered with the events, and returns how they differ, or
+    /// `None` if they do not.
     ///
     /// # Errors
     /// Returns an error if the table cannot be read.
@@ -110,12 +111,13 @@ impl<A: Aggregate> DynamoTrail<A> {
         Ok((stored.difference_to(&folded), events))
     }
 
-    /// Writes the read model and the record of what was delivered as the events have them, if they differ. Returns how they
-    /// differed. Events are never written, so a [`Difference::Events`] stays, and so does a read model without events.
+    /// Writes the read model and the record of what was delivered as the events have them, if they differ. Returns how
+    /// they differed. Events are never written, so a [`Difference::Events`] stays, and so does a read model without
+    /// events.
     ///
     /// # Errors
-    /// Returns [`AuditError::Contended`] if an event was appended at the same time, which has written the read model: compare
-    /// again. Returns other errors if the table cannot be read or written.
+    /// Returns [`AuditError::Contended`] if an event was appended at the same time, which has written the read model:
+    /// compare again. Returns other errors if the table cannot be read or written.
     pub async fn rebuild(&self, id: A::Id) -> Result<Option<Difference>, AuditError> {
         let (mut stored, _, folded) = self.at_rest(id).await?;
         let difference = stored.difference_to(&folded);
@@ -167,8 +169,8 @@ impl<A: Aggregate> DynamoTrail<A> {
         }
     }
 
-    /// Returns the items of an aggregate, its events, and the items that they fold to or why they do not fold. Nothing was
-    /// appended between the reads.
+    /// Returns the items of an aggregate, its events, and the items that they fold to or why they do not fold. Nothing
+    /// was appended between the reads.
     async fn at_rest(&self, id: A::Id) -> Result<AtRest<A>, AuditError> {
         let pk = partition_key::<A>(id);
         let mut model = self.raw(&pk, A::KIND).await?;

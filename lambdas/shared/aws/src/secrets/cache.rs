@@ -12,13 +12,14 @@ use super::{SecretError, Secrets};
 
 /// How long a secret is used before it is read again. What was removed from it works at most this long.
 const CACHE_TTL: Duration = Duration::from_secs(300);
-/// How old a cached secret must be for a refusal to make it be read again. So what is new in it works after at most this time,
-/// and a flood of refusals does not become a flood of calls to Secrets Manager.
+/// How old a cached secret must be for a refusal to make it be read again. So what is new in it works after at most
+/// this time, and a flood of refusals does not become a flood of calls to Secrets Manager.
 const CACHE_TTL_WHEN_REFUSED: Duration = Duration::from_secs(10);
 /// How many sources that do not exist are remembered. Anyone can send names of them, which must not fill the memory.
 const MAX_UNKNOWN: usize = 1_000;
 
-/// What Secrets Manager responds about a secret that does not exist, and about one that was deleted and can be restored.
+/// What Secrets Manager responds about a secret that does not exist, and about one that was deleted and can be
+/// restored.
 const IS_GONE: [&str; 2] = ["ResourceNotFoundException", "InvalidRequestException"];
 
 #[derive(Clone)]
@@ -45,8 +46,8 @@ impl<S: Secrets, T: DeserializeOwned + Clone> SecretCache<S, T> {
         }
     }
 
-    /// Returns what `check` returns for the secret of `source`, or `None` if there is no such source. A refusal by an old
-    /// secret is checked by the one that is there now.
+    /// Returns what `check` returns for the secret of `source`, or `None` if there is no such source. A refusal by an
+    /// old secret is checked by the one that is there now.
     ///
     /// # Errors
     /// Returns a [`SecretError`] if the secret may exist but cannot be read.

@@ -84,8 +84,8 @@ impl S3Staging {
             },
             _ => self.failed(key, AwsFailure::new("s3:GetObject", &error)),
         })?;
-        // A range is followed by the size of the whole. A server may ignore that a range is asked for, by RFC 9110, section 14.2, and
-        // the local AWS does for a version: then it sends all.
+        // A range is followed by the size of the whole. A server may ignore that a range is asked for, by RFC 9110,
+        // section 14.2, and the local AWS does for a version: then it sends all.
         let is_all = output.content_range().is_none();
         let total = output.content_range().and_then(|range| range.rsplit_once('/'));
         let total = total.map_or(output.content_length(), |(_, total)| total.parse().ok());

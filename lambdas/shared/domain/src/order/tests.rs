@@ -377,7 +377,8 @@ fn a_push_is_of_a_ref_by_its_source_repository_and_name() {
     }
 }
 
-/// Two pushes of a ref have different numbers. If the trail says otherwise, the git host decides, which did not show the ref.
+/// Two pushes of a ref have different numbers. If the trail says otherwise, the git host decides, which did not show
+/// the ref.
 #[test]
 fn a_push_outlives_a_deletion_by_a_higher_number() {
     let deletion = DeliveredPush {

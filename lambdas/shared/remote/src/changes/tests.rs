@@ -8,7 +8,8 @@ use testkit::git;
 
 use super::*;
 
-/// Any files of a few names in a few folders, with one of two contents, so that files are often changed, moved and kept.
+/// Any files of a few names in a few folders, with one of two contents, so that files are often changed, moved and
+/// kept.
 fn files() -> impl Strategy<Value = BTreeMap<String, String>> {
     let path = "((x|y|z)/){0,3}(a|b\\.rs|\\.gitattributes)";
     let content = prop_oneof![Just("1\n".to_owned()), Just("2\n".to_owned())];

@@ -89,8 +89,8 @@ impl Glob {
     pub fn new(pattern: &Pattern) -> Self {
         let text = pattern.text.as_slice();
         let name_only = pattern.mode.contains(Mode::NO_SUB_DIR) && !pattern.mode.contains(Mode::ABSOLUTE);
-        // A pattern begins with one of these only if it was escaped, or if it stood behind a slash. The backslash ends git's prefix,
-        // and gix has removed it, as it has the slash.
+        // A pattern begins with one of these only if it was escaped, or if it stood behind a slash. The backslash ends
+        // git's prefix, and gix has removed it, as it has the slash.
         let is_escaped = matches!(text.first(), Some(b'!' | b'#')) && !pattern.mode.contains(Mode::ABSOLUTE);
         let special = if is_escaped {
             Some(0)

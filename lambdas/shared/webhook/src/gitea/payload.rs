@@ -109,7 +109,8 @@ pub(super) fn deliver(hook: &PushHook, secret: &str) -> Request {
     request(event, payload.to_string(), secret)
 }
 
-/// Returns a new delivery that sends `body` as `event`, signed by the webhook's secret, with headers that look like other hosts'.
+/// Returns a new delivery that sends `body` as `event`, signed by the webhook's secret, with headers that look like
+/// other hosts'.
 #[must_use]
 pub fn request(event: &str, body: String, secret: &str) -> Request {
     request_with_id(&Uuid::new_v4().to_string(), event, body, secret)

@@ -118,8 +118,8 @@ impl Delivery {
         }
     }
 
-    /// Returns the headers of a request that sends `payload` as `event`, with the webhook's secret token, or signed by its signing
-    /// token. Their names are in lower case, as API Gateway passes them on.
+    /// Returns the headers of a request that sends `payload` as `event`, with the webhook's secret token, or signed by
+    /// its signing token. Their names are in lower case, as API Gateway passes them on.
     #[must_use]
     pub fn headers(&self, event: &str, secret: &str, payload: &Value) -> Vec<(&'static str, String)> {
         let id = self.idempotency_key.to_string();
