@@ -24,7 +24,7 @@ use lambda_runtime::Diagnostic;
 use serde::{Deserialize, Serialize};
 
 pub use executions::{ExecutionStatus, Executions, StepFunctions};
-use webhook::{Report, WebhookSecret};
+use webhook::{Refusal, Report, WebhookSecret};
 
 use crate::event::SourceEvent;
 
@@ -169,12 +169,19 @@ async fn respond(
     let source: SourceName = source.parse().map_err(|error| refused(404, &error))?;
     let body = body(request)?;
     let headers = &request.headers;
-    let provider = match secrets
-        .check(&source, |secret| secret.check(headers, &body, Utc::now()))
-        .await
-        .map_err(|error| unknown(&error))?
-    {
-        Some(Ok(provider)) => provider,
+    let check = |secret: &WebhookSecret| -> Result<_, Refusal> {
+        let now = Utc::now();
+        let provider = secret.check(headers, &body, now)?;
+        Ok((provider, secret.is_proven_by_previous(headers, &body, now)))
+    };
+    let checked = secrets.check(&source, check).await;
+    let provider = match checked.map_err(|error| unknown(&error))? {
+        Some(Ok((provider, by_previous))) => {
+            if by_previous {
+                tracing::warn!(%source, "proven by a previous secret");
+            }
+            provider
+        }
         Some(Err(refusal)) => return Err(refused(401, &refusal)),
         None => return Err(refused(401, &"there is no such source")),
     };

@@ -1,6 +1,7 @@
 //! Whose requests are accepted.
 
 use secrecy::SecretString;
+use testkit::logs::captured;
 use webhook::{PushHook, github, gitlab};
 
 use super::scene::{Memory, payload, request, send, send_to};
@@ -44,6 +45,22 @@ async fn a_body_that_is_signed_by_a_secret_of_the_source_is_accepted() {
         assert_eq!(executions.names().len(), 1);
         let push: domain::push::Push = serde_json::from_str(&executions.input()).unwrap();
         assert_eq!(push.after.unwrap().as_str(), hook().after.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_that_still_uses_a_previous_secret_is_logged() {
+    let body = github::payload(&hook()).to_string();
+    for (secret, expected) in [("new", 0), ("old", 1)] {
+        let (executions, request) = (Memory::default(), delivery(secret, &body));
+        let sent = send_to(GITHUB, &executions, &request);
+        let ((status, _), lines) = captured(sent, |lines| aws::telemetry::json(None, lines)).await;
+        assert_eq!(status, 202);
+        assert_eq!(
+            lines.fields("proven by a previous secret").len(),
+            expected,
+            "{secret}"
+        );
     }
 }
 
