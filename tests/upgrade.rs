@@ -186,10 +186,13 @@ impl Upgraded {
             let state = self.trail(push_id).await.state;
             state.is_some_and(|state| state.status == Status::Validated)
         };
-        while !is_fetching().await {
+        for _ in 0..600 {
+            if is_fetching().await {
+                return (push_id, execution);
+            }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        (push_id, execution)
+        panic!("the push {push_id} does not come to Fetch");
     }
 
     async fn ended(&self, execution: &str) -> follow::Ended {

@@ -4,9 +4,10 @@ pub(crate) mod filter;
 pub(crate) mod text;
 mod watch;
 
+use std::cmp::Reverse;
 use std::io::Write;
 
-use audit::{Page, RefKey};
+use audit::{Filter, Page, RefKey};
 use clap::Subcommand;
 use deployed_stack::Stack;
 use deployed_stack::deployments::Deployments;
@@ -154,11 +155,9 @@ pub async fn run(
         }
         PushesCommand::Failed { filter, stack } => {
             let stack = stack.open(progress).await?;
-            let mut page = page(&stack, &filter, &[CategoryArg::Failed]).await?;
-            page.pushes = overtaken::leave_out(&stack, page.pushes).await?;
+            let page = failed(&stack, &filter).await?;
             show_page(&page, results)?;
-            // A page may end before a failed push is found.
-            Ok(page.pushes.is_empty() && page.next.is_none())
+            Ok(page.pushes.is_empty())
         }
         PushesCommand::Where { commit, stack } => {
             let stack = stack.open(progress).await?;
@@ -223,6 +222,23 @@ async fn page(stack: &Stack, filter: &FilterArgs, status: &[CategoryArg]) -> Res
         asked.categories = status.iter().copied().map(Category::from).collect();
     }
     Ok(trail::list(stack, &asked, filter.limit()).await?)
+}
+
+/// Returns the first page that has a failed push which was not overtaken, or the last one.
+async fn failed(stack: &Stack, filter: &FilterArgs) -> Result<Page, Error> {
+    let mut asked = Filter {
+        categories: vec![Category::Failed],
+        ..filter.filter()
+    };
+    loop {
+        let mut page = trail::list(stack, &asked, filter.limit()).await?;
+        page.pushes = overtaken::leave_out(stack, page.pushes).await?;
+        page.pushes.sort_by_key(|push| Reverse(push.received_at));
+        if !page.pushes.is_empty() || page.next.is_none() {
+            return Ok(page);
+        }
+        asked.before = page.next;
+    }
 }
 
 fn show_page(page: &Page, results: &mut Results<impl Write>) -> Result<(), Error> {

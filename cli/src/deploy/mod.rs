@@ -118,6 +118,7 @@ pub async fn run(
         Some(_) => None,
         None => {
             complete(&template, &mut given, args.yes)?;
+            template.check(&given)?;
             Some(template.provider(&given)?)
         }
     };

@@ -25,6 +25,8 @@ pub fn parse(text: &str) -> Result<(String, String), &'static str> {
 /// Returns all tags that a stack is to have. `sam deploy` without a tag would remove it.
 pub fn of(existing: Option<&stacks::Stack>, given: Vec<(String, String)>) -> BTreeMap<String, String> {
     let mut tags = existing.map(|stack| stack.tags.clone()).unwrap_or_default();
+    // They cannot be given, and stay.
+    tags.retain(|key, _| !key.starts_with("aws:"));
     tags.extend(given);
     tags
 }
@@ -54,7 +56,11 @@ mod tests {
             change_set: None,
             parameters: BTreeMap::new(),
             outputs: BTreeMap::new(),
-            tags: BTreeMap::from([tag("team", "one"), tag("cost", "2")]),
+            tags: BTreeMap::from([
+                tag("team", "one"),
+                tag("cost", "2"),
+                tag("aws:servicecatalog:x", "3"),
+            ]),
         };
         let tags = of(Some(&stack), vec![tag("team", "other")]);
         assert_eq!(tags, BTreeMap::from([tag("team", "other"), tag("cost", "2")]));

@@ -122,7 +122,12 @@ where
     };
     let request: Request = serde_json::from_value(payload).map_err(malformed)?;
     let report = Box::pin(handle(deps, &request, time_limit)).await?;
-    // The alarms count the fields of `ALARM_FIELDS` and `SEPARATE_ALARM_FIELDS`.
+    log(&report);
+    Ok(report)
+}
+
+/// Writes the report to the log. The alarms count the fields of [`ALARM_FIELDS`] and [`SEPARATE_ALARM_FIELDS`].
+fn log(report: &Report) {
     tracing::info!(
         repositories = report.repositories,
         skipped = report.skipped.count,
@@ -132,10 +137,9 @@ where
         differing = report.differing.count,
         slow = report.slow.count,
         expiring = report.expiring.count,
-        report = serde_json::to_string(&report).unwrap_or_default(),
+        report = serde_json::to_string(report).unwrap_or_default(),
         "swept"
     );
-    Ok(report)
 }
 
 /// Sweeps as it is asked to.

@@ -8,6 +8,7 @@ use audit::{AuditError, EventStore, SortKeys, StateIndex};
 use aws::failure::Failed;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::event::{PushEvent, PushFailed};
+use domain::execution::Execution;
 use domain::index::Index;
 use domain::push::Push;
 use domain::push_index::{Category, category_partition, days_back};
@@ -91,10 +92,15 @@ async fn close_one(
     let Some(execution) = push.executions.last() else {
         return Ok(None);
     };
-    let ended = executions.ended(execution).await;
+    let arn = Execution::arn(execution);
+    let ended = executions.ended(arn).await;
     let Some(ended) = ended.map_err(|error| executions::failed(&error))? else {
-        let is_slow = now - push.received_at >= SLOW;
-        return Ok(is_slow.then(|| Finding::Slow(SlowPush::of(push, execution))));
+        // When a later execution has begun is not known. It has recorded its last event since.
+        let began = match push.executions[..] {
+            [_] => push.received_at,
+            _ => push.updated_at,
+        };
+        return Ok((now - began >= SLOW).then(|| Finding::Slow(SlowPush::of(push, arn))));
     };
     let failed = PushFailed {
         execution_id: execution.clone(),
@@ -115,7 +121,7 @@ async fn close_one(
             source: push.push.source.clone(),
             repository: push.push.repository.clone(),
             ref_name: push.push.ref_name.clone(),
-            execution: execution.clone(),
+            execution: arn.to_owned(),
             error: ended.error,
             cause: ended.cause,
         })

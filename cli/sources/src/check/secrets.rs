@@ -21,7 +21,8 @@ const MIN_CHARACTERS: usize = 16;
 fn restore(store: &Store, name: &SourceName, kind: Kind) -> String {
     if store.is_of_the_template(name) {
         return format!(
-            "Restore it (aws secretsmanager restore-secret --secret-id {}), or deploy the stack with another SourceName.",
+            "If it was deleted, restore it (aws secretsmanager restore-secret --secret-id {}). If that finds none, deploy the stack with \
+             another SourceName.",
             store.secret_name(name, kind)
         );
     }

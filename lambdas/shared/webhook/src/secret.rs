@@ -95,8 +95,8 @@ impl WebhookSecret {
         Ok(self.provider)
     }
 
-    /// Returns whether a request that is from the git host is proven by a previous secret alone, so that it is refused once the
-    /// rotation is finished.
+    /// Returns whether a request that is from the git host is proven by a previous secret alone, so that it is refused
+    /// once the rotation is finished.
     #[must_use]
     pub fn is_proven_by_previous(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> bool {
         let by_current = || proof(self.provider).check(headers, Some(body), &[&self.secret], now);

@@ -55,6 +55,21 @@ async fn an_open_push_whose_execution_has_ended_is_closed_as_failed_once() {
 }
 
 #[tokio::test]
+async fn a_redriven_push_is_looked_up_by_the_arn_of_its_execution() {
+    let scene = Scene::new();
+    let push = begun(&scene, MAIN, "redriven").await;
+    let retried = domain::samples::retried("redriven#1");
+    scene.append(push.push_id, retried).await;
+    assert_eq!(scene.sweep().await.stuck.count, 0);
+    assert_eq!(status(&scene, &push).await, Status::Received);
+    scene.end("redriven", "ExecutionAborted");
+    let report = scene.sweep().await;
+    assert_eq!(report.stuck.first[0].execution, "redriven");
+    let state = scene.trail.load(push.push_id).await.unwrap().unwrap();
+    assert_eq!(state.failure.unwrap().execution_id, "redriven#1");
+}
+
+#[tokio::test]
 async fn a_push_that_takes_long_is_reported_and_stays_open() {
     let scene = Scene::new();
     let begin = async |ref_name: &str, arn: &str, minutes| {
@@ -71,6 +86,11 @@ async fn a_push_that_takes_long_is_reported_and_stays_open() {
     };
     let slow = begin(MAIN, "slow", 61).await;
     begin("refs/heads/next", "running", 59).await;
+    // It was tried again just now.
+    let retried = begin("refs/heads/retried", "failed", 600).await;
+    scene
+        .append(retried.push_id, domain::samples::retried("again"))
+        .await;
     let report = scene.sweep().await;
     let found: Vec<_> = report.slow.first.iter().map(|push| push.push_id).collect();
     assert_eq!(found, [slow.push_id]);
