@@ -18,7 +18,7 @@ pub(crate) struct Folders {
 pub(crate) struct Folder {
     path: PathBuf,
     /// Locked, so that no other build takes the folder, nor one of another process.
-    _lock: File,
+    lock: File,
 }
 
 impl Folders {
@@ -42,7 +42,7 @@ impl Folders {
                 Err(TryLockError::Error(error)) => return Err(error),
             }
         };
-        let folder = Folder { path, _lock: lock };
+        let folder = Folder { path, lock };
         match fs::remove_dir_all(&folder.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -77,6 +77,8 @@ impl Drop for Folder {
     fn drop(&mut self) {
         // What is left is removed before the next build.
         let _ = fs::remove_dir_all(&self.path);
+        // Not by closing it alone: a process that is being started has the open file too, until its program begins.
+        let _ = self.lock.unlock();
     }
 }
 
