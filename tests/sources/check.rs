@@ -105,7 +105,7 @@ async fn each_thing_that_is_wrong_with_a_source_over_http_is_named() {
             "AuthenticationFailed",
         ),
         (json!({"credentials": []}), "group/project", "CredentialsMissing"),
-        (json!({"credential": []}), "git secret", "not in the form"),
+        (json!({"credential": []}), "git secret", "does not have the form"),
     ] {
         scene.put_git_secret(&secret).await;
         assert_wrong(scene, at, expected).await;

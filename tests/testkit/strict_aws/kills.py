@@ -4,6 +4,8 @@ A test writes the file `kills/{push_id}` into the working folder, with the name 
 of the first attempt of that stage for that push is killed (SIGKILL) so long after it has begun. If it is done before, its
 response is lost, and its process ends. In either case the invocation fails with `Runtime.ExitError`. Then the file is renamed to
 `kills/{push_id}.killed`, and also says which of the two it was: `midway` or `done`.
+
+An invocation whose process ends before it asks for its first event fails with that name too, as in Lambda.
 """
 
 import threading
@@ -41,6 +43,18 @@ def watch():
         return result
 
     lambda_runtime.ProvidedWorker.invoke = invoke_or_kill
+    await_init = lambda_runtime.ProvidedWorker._await_init
+
+    def await_init_as_named(worker, *rest, **options):
+        # The local AWS ends processes when a function is deployed anew, also those that are about to begin.
+        try:
+            return await_init(worker, *rest, **options)
+        except RuntimeError as error:
+            if "exited during init" not in str(error):
+                raise
+            raise lambda_runtime.ProvidedRuntimeError(str(error), "Runtime.ExitError") from error
+
+    lambda_runtime.ProvidedWorker._await_init = await_init_as_named
 
 
 def planned(worker, event):
