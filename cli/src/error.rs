@@ -257,6 +257,20 @@ impl Error {
         |source| wrap(source).into()
     }
 
+    /// Returns whether it is that nobody reads the output any more.
+    #[must_use]
+    pub fn is_of_closed_output(&self) -> bool {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            let io = error.downcast_ref::<std::io::Error>();
+            if io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     /// Returns the error for programs: its code, its cause, and its remedy. If a stage has failed, the code and the
     /// remedy are those of its error. Otherwise the code is the variant's name, the remedy is null, and the cause says
     /// what to do.

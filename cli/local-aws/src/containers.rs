@@ -28,21 +28,17 @@ pub struct Containers {
 pub type Forward = AbortOnDropHandle<()>;
 
 impl Containers {
-    /// Makes the local AWS reachable for containers. `host` is this machine's address in their network, by default that
-    /// in Docker's network `bridge`. `arguments` are further arguments of `sam local invoke`.
+    /// Makes the local AWS reachable for containers. `host` is this machine's address in their network. `arguments` are
+    /// further arguments of `sam local invoke`.
     ///
     /// # Errors
-    /// Returns an error if no container engine responds, or the address cannot be listened on.
+    /// Returns an error if the address cannot be listened on.
     pub async fn reach(
         local: &LocalAws,
-        host: Option<IpAddr>,
+        host: IpAddr,
         arguments: Vec<String>,
         progress: Progress,
     ) -> Result<Self, Error> {
-        let host = match host {
-            Some(host) => host,
-            None => gateway().await?,
-        };
         let port = local.record.ministack.port;
         let endpoint = format!("http://{host}:{port}");
         Ok(Self {
@@ -125,7 +121,10 @@ fn variables(stack: &Stack, endpoint: String) -> Result<BTreeMap<&'static str, S
 }
 
 /// Returns the address of this machine in Docker's network `bridge`.
-async fn gateway() -> Result<IpAddr, Error> {
+///
+/// # Errors
+/// Returns an error if no container engine responds, or if it names no address.
+pub async fn gateway() -> Result<IpAddr, Error> {
     let mut docker = process::command("docker");
     docker.args([
         "network",

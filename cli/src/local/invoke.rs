@@ -15,7 +15,7 @@ use domain::source::GitHost;
 use local_aws::aws::LocalAws;
 use local_aws::build::Profile;
 use local_aws::checkout::Checkout;
-use local_aws::containers::{Containers, Forward};
+use local_aws::containers::{Containers, Forward, gateway};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -85,6 +85,11 @@ pub(super) async fn run(
 ) -> Result<(), Error> {
     let (origin, tip) =
         origin::resolve(&args.repository, args.ref_name.as_deref(), &args.login, progress).await?;
+    // Asked for before the functions are built, which takes many minutes.
+    let host = match args.container_host {
+        Some(host) => host,
+        None => gateway().await?,
+    };
     let checkout = Checkout::find()?;
     let (aws_settings, mut options) = up_options(&checkout, &args.aws, args.git_port)?;
     allow_host_of(&origin, &mut options);
@@ -94,7 +99,7 @@ pub(super) async fn run(
     let git_port = args.git_port.unwrap_or(local.record.ministack.port + 1);
     let (ministack, stack) = (local.record.ministack.clone(), local.stack()?);
     let invoke = async {
-        let containers = Containers::reach(&local, args.container_host, args.sam, progress).await?;
+        let containers = Containers::reach(&local, host, args.sam, progress).await?;
         match args.function {
             Function::Authorize => {
                 let hook = hook(&origin, &tip, None, Some(format!("http://127.0.0.1:{git_port}"))).await?;

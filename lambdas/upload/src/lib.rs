@@ -45,7 +45,7 @@ pub struct Deps<'a, T, D, S> {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The destination holds the zip of another repository or ref, or an object that this project has not written.
-    #[error("s3://{bucket}/{key} holds {owner}, which is not this push's repository and ref")]
+    #[error("s3://{bucket}/{key} holds {owner}, and nothing of this push's repository and ref")]
     Occupied {
         /// The bucket.
         bucket: String,

@@ -91,7 +91,7 @@ fn ends(subject: &str, secret: &GitSecretJson) -> Check {
     let expiring = secret.expiring(Utc::now().date_naive());
     if expiring.is_empty() {
         let logins = secret.credentials.len();
-        return Check::ok(subject, format!("it has logins for {logins} hosts"));
+        return Check::ok(subject, format!("it has {logins} logins"));
     }
     let ends = expiring
         .iter()

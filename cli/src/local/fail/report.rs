@@ -61,13 +61,12 @@ pub fn report(
             seconds: MAIL_TIMEOUT.as_secs(),
         });
     }
-    let mut next = format!("\nNext\n  push-code explain {promised}\n  push-code retry {push_id} --local");
-    if let Some(folder) = folder {
-        next.push_str(&format!(
-            "\n\nThis folder has a git host only during `local push`, so a retry finds none: `push-code local push {folder}` delivers it."
-        ));
-    }
-    results.text(next)
+    // A folder has a git host only during `local push`, so that a retry would find none.
+    let again = match folder {
+        Some(folder) => format!("push-code local push {folder}"),
+        None => format!("push-code retry {push_id} --local"),
+    };
+    results.text(format!("\nNext\n  push-code explain {promised}\n  {again}"))
 }
 
 #[cfg(test)]
@@ -131,8 +130,7 @@ mod tests {
             &format!("  cause    the commit is gone {remedy}\n"),
             "  Subject: Push failed\n\n  A push has failed.\n  \n  Ref: refs/heads/main\n",
             "push-code explain CommitNotFound\n",
-            &format!("push-code retry {} --local\n", push.push_id),
-            "`push-code local push ../project` delivers it",
+            "push-code local push ../project\n",
         ] {
             assert!(text.contains(part), "{part:?} is not in {text}");
         }
