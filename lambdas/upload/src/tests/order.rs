@@ -102,7 +102,7 @@ fn assert_occupied(uploaded: Result<Uploaded, Error>) {
     assert_eq!(error.code(), Code::DestinationOccupied);
     assert_eq!(
         error.to_string(),
-        "s3://zips/gitlab/group/project/tags/v1.zip holds refs/tags/v1 of group/other (source gitlab), which is not \
+        "s3://zips/gitlab/group/project/tags/v1.zip holds refs/tags/v1 of group/other (source gitlab), and nothing of \
          this push's repository and ref"
     );
 }
