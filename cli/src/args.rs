@@ -1,7 +1,6 @@
 //! The command line.
 
 use std::io::Write;
-use std::path::Path;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_markdown::MarkdownOptions;
@@ -159,8 +158,7 @@ pub fn man(path: &[String], out: &mut impl Write) -> Result<(), Error> {
         })?;
     }
     let page = clap_mangen::Man::new(command.clone());
-    page.render(out)
-        .map_err(Error::io("write to", Path::new("standard output")))
+    page.render(out).map_err(Error::output)
 }
 
 #[cfg(test)]

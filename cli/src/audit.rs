@@ -223,7 +223,7 @@ impl Audit {
                 let mut line = json!(recorded);
                 line["push_id"] = json!(id);
                 let written = writeln!(out, "{line}");
-                written.map_err(Error::io("write to", std::path::Path::new("standard output")))?;
+                written.map_err(Error::output)?;
             }
         }
         Ok(())

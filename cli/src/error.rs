@@ -10,6 +10,9 @@ use shell::report::causes;
 
 use crate::verify::Unverified;
 
+/// Where results go, as errors name it.
+const STANDARD_OUTPUT: &str = "standard output";
+
 /// An error of the `push-code` command.
 #[derive(Debug, strum::AsRefStr, thiserror::Error)]
 pub enum Error {
@@ -257,18 +260,18 @@ impl Error {
         |source| wrap(source).into()
     }
 
-    /// Returns whether it is that nobody reads the output any more.
+    /// Wraps an error of writing to standard output.
+    #[must_use]
+    pub fn output(source: std::io::Error) -> Self {
+        Self::io("write to", Path::new(STANDARD_OUTPUT))(source)
+    }
+
+    /// Returns whether it is that nobody reads standard output any more. A host that closes its connection fails with the
+    /// same kind of error, and that is a failure.
     #[must_use]
     pub fn is_of_closed_output(&self) -> bool {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
-        while let Some(error) = cause {
-            let io = error.downcast_ref::<std::io::Error>();
-            if io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe) {
-                return true;
-            }
-            cause = error.source();
-        }
-        false
+        matches!(self, Self::Io(error) if error.path == Path::new(STANDARD_OUTPUT)
+            && error.source.kind() == std::io::ErrorKind::BrokenPipe)
     }
 
     /// Returns the error for programs: its code, its cause, and its remedy. If a stage has failed, the code and the
@@ -311,5 +314,20 @@ impl Error {
             Self::Sources(error) if error.is_wrong_usage() => 2,
             _ => 1,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_standard_output_may_be_closed_by_its_reader() {
+        let closed = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        assert!(Error::output(closed()).is_of_closed_output());
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert!(!Error::output(full).is_of_closed_output());
+        let elsewhere = Error::io("write to", Path::new("project.zip"))(closed());
+        assert!(!elsewhere.is_of_closed_output());
     }
 }

@@ -1,7 +1,6 @@
 //! The `push-code` command. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 use std::io::Stdout;
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -55,7 +54,7 @@ async fn run(cli: Cli, results: &mut Results<Stdout>) -> Result<bool, Error> {
         Command::Push(args) => Box::pin(push::run(args, results, progress)).await.map(|()| true),
         Command::Completions { shell } => completions(shell, results.writer())
             .map(|()| true)
-            .map_err(Error::io("write to", Path::new("standard output"))),
+            .map_err(Error::output),
         Command::Man { command } => man(&command, results.writer()).map(|()| true),
         Command::Reference => results.text(reference()).map(|()| true),
         Command::Deploy(args) => deploy::run(args, results, progress).await.map(|()| true),

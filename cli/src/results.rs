@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::path::Path;
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -113,7 +112,7 @@ impl<W: Write> Results<W> {
     fn write(&mut self, text: &str) -> Result<(), Error> {
         writeln!(self.writer, "{text}")
             .and_then(|()| self.writer.flush())
-            .map_err(Error::io("write to", Path::new("standard output")))
+            .map_err(Error::output)
     }
 }
 
