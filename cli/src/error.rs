@@ -266,8 +266,8 @@ impl Error {
         Self::io("write to", Path::new(STANDARD_OUTPUT))(source)
     }
 
-    /// Returns whether it is that nobody reads standard output any more. A host that closes its connection fails with the
-    /// same kind of error, and that is a failure.
+    /// Returns whether it is that nobody reads standard output any more. A host that closes its connection fails with
+    /// the same kind of error, and that is a failure.
     #[must_use]
     pub fn is_of_closed_output(&self) -> bool {
         matches!(self, Self::Io(error) if error.path == Path::new(STANDARD_OUTPUT)
