@@ -10,6 +10,7 @@ use crate::audit::AuditCommand;
 use crate::board::BoardArgs;
 use crate::deploy::DeployArgs;
 use crate::deployments::DeploymentsCommand;
+use crate::docs::DocsArgs;
 use crate::doctor::DoctorArgs;
 use crate::explain::ExplainArgs;
 use crate::local::LocalCommand;
@@ -75,6 +76,12 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Say what an error means, and what to do.
     Explain(ExplainArgs),
+    /// Print a page of the documentation, as it was when this command was built.
+    #[command(after_help = "Examples:\n  \
+        push-code docs\n  \
+        push-code docs guides/gitlab\n  \
+        push-code docs operate/errors#commitnotfound")]
+    Docs(DocsArgs),
     /// List the sources, add one, show, try, change or remove it.
     ///
     /// Without a command: list them, with what each delivers, from where and where to, and what its git host does not

@@ -169,8 +169,8 @@ async fn open(args: &StackArgs, progress: Progress) -> Result<Deployments, Error
 /// Returns a handle of a stack in the checkout's local AWS, or in AWS.
 pub(crate) async fn open_stack(name: &str, local: bool, progress: Progress) -> Result<Stack, Error> {
     if local {
-        let record = aws::running(&Checkout::find()?)?;
-        let stack = record.and_then(|record| record.stack_named(name));
+        let record = aws::running(&Checkout::find()?)?.ok_or(local_aws::Error::NotRunning)?;
+        let stack = record.stack_named(name);
         return Ok(stack.ok_or_else(|| local_aws::Error::NotDeployed(name.to_owned()))?);
     }
     let _step = progress.step(format!("Reading the outputs of the stack {name}"));

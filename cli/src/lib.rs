@@ -5,6 +5,7 @@ pub mod audit;
 pub mod board;
 pub mod deploy;
 pub mod deployments;
+pub mod docs;
 pub mod doctor;
 mod error;
 pub mod explain;

@@ -7,7 +7,8 @@ use clap::Parser;
 use push_code::args::{Cli, Command, completions, man, reference};
 use push_code::results::Results;
 use push_code::{
-    Error, audit, board, deploy, deployments, doctor, explain, local, push, pushes, retry, sources, verify,
+    Error, audit, board, deploy, deployments, docs, doctor, explain, local, push, pushes, retry, sources,
+    verify,
 };
 use shell::output::choose_colours;
 use shell::progress::Progress;
@@ -63,6 +64,7 @@ async fn run(cli: Cli, results: &mut Results<Stdout>) -> Result<bool, Error> {
         Command::Retry(args) => retry::run(args, results, progress).await,
         Command::Doctor(args) => doctor::run(args, results, progress).await,
         Command::Explain(args) => explain::run(&args, results).map(|()| true),
+        Command::Docs(args) => docs::run(&args, results).map(|()| true),
         Command::Sources(args) => sources::run(args, results, progress).await,
         Command::Board(args) => board::run(args, results, progress).await.map(|()| true),
         Command::Audit(command) => audit::run(command, results, progress).await,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::project::{pages, root};
+use crate::project::{files, pages, root};
 
 /// Returns the targets of `[text](target)` that are not web pages.
 fn targets(text: &str) -> impl Iterator<Item = &str> {
@@ -57,6 +57,31 @@ fn every_link_to_a_page_leads_there() {
         }
     }
     assert!(links > 50, "{links} links");
+}
+
+#[test]
+fn every_page_that_a_message_names_is_printed_by_the_command() {
+    let mut named = 0;
+    for file in files(&["cli", "lambdas"], "rs") {
+        let text = fs::read_to_string(&file).unwrap();
+        let is_of_name = |c: char| c.is_ascii_alphanumeric() || "/#-_".contains(c);
+        for rest in text.split("push-code docs ").skip(1) {
+            let name = &rest[..rest.find(|c| !is_of_name(c)).unwrap_or(rest.len())];
+            let (page, anchor) = name.split_once('#').unwrap_or((name, ""));
+            let path = root().join(format!("docs/{page}.md"));
+            assert!(path.exists(), "{} names the page {name:?}", file.display());
+            let is_there = anchor.is_empty() || anchors(&path).contains(anchor);
+            assert!(is_there, "{} names the heading {name:?}", file.display());
+            named += 1;
+        }
+        // Whoever reads a message may have no checkout.
+        let messages = text.split("#[cfg(test)]").next().unwrap_or_default().lines();
+        for line in messages.filter(|line| !line.trim_start().starts_with("//")) {
+            let names_a_file = line.contains(".md ") || line.contains(".md#") || line.contains(".md:");
+            assert!(!names_a_file, "{}: {line}", file.display());
+        }
+    }
+    assert!(named > 8, "{named} pages");
 }
 
 #[test]

@@ -18,21 +18,27 @@ pub fn read(path: &str) -> String {
 
 /// All pages: the README, what is below `docs`, and the pages of the examples.
 pub fn pages() -> Vec<PathBuf> {
-    let mut pages = Vec::new();
-    let mut folders = vec![root().join("docs"), root().join("examples")];
+    let mut pages = files(&["docs", "examples"], "md");
     let of_the_root = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
     pages.extend(of_the_root.map(|page| root().join(page)));
+    pages
+}
+
+/// All files with this extension below these folders.
+pub fn files(folders: &[&str], extension: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders: Vec<_> = folders.iter().map(|folder| root().join(folder)).collect();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
-                pages.push(path);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                files.push(path);
             }
         }
     }
-    pages
+    files
 }
 
 /// The template of the pushes.

@@ -88,6 +88,9 @@ pub enum Error {
         /// What happened.
         cause: String,
     },
+    /// No local AWS runs.
+    #[error("no local AWS runs: `push-code local up` starts one")]
+    NotRunning,
     /// The stack is not deployed in the local AWS.
     #[error("the stack {0} is not deployed in the local AWS: `push-code local up` deploys push-code")]
     NotDeployed(String),

@@ -31,7 +31,7 @@ pub struct DeployArgs {
     /// The stack.
     #[arg(long, value_name = "STACK", default_value = "push-code", value_parser = parse_name)]
     stack: String,
-    /// A parameter of the template, as docs/reference/template.md lists them. May be repeated.
+    /// A parameter of the template, as `push-code docs reference/template` lists them. May be repeated.
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parse_parameter)]
     parameters: Vec<(String, String)>,
     /// A tag of the stack and of what it creates. May be repeated. A stack that is there keeps the tags that are not
@@ -206,7 +206,7 @@ fn first_steps(stack: &Stack, provider: Provider) -> Result<String, Error> {
     let mut steps = Vec::new();
     if provider != Provider::CodeCommit {
         steps.push(format!(
-            "Put the credentials for the git host into a file as docs/reference/secrets.md shows it, then: \
+            "Put the credentials for the git host into a file as push-code docs reference/secrets shows it, then: \
              aws secretsmanager put-secret-value --secret-id {} --secret-string file://git-secret.json",
             stack.output("GitSecretName")?
         ));

@@ -90,7 +90,7 @@ impl Origin {
             Error::Usage(match self {
                 Self::Checkout(_) => format!(
                     "this command builds for {can}, as this machine has it, and the stack is for {wanted}: run sam build and sam deploy \
-                     as docs/install/deploy.md shows, or change the stack by --parameter Architecture={can}"
+                     as push-code docs install/deploy shows, or change the stack by --parameter Architecture={can}"
                 ),
                 Self::Release(release) => format!(
                     "the release {} has functions for {can}, and the stack is for {wanted}: deploy from a checkout on a machine of that \

@@ -57,8 +57,8 @@ pub struct PushArgs {
     /// The port of the local git host [default: the local AWS's port + 1].
     #[arg(long, value_name = "PORT")]
     git_port: Option<u16>,
-    /// An option of the source, as in docs/reference/options.md: submodules=recursive, limits.file_bytes=1000000. May
-    /// be repeated.
+    /// An option of the source, as in `push-code docs reference/options`: submodules=recursive,
+    /// limits.file_bytes=1000000. May be repeated.
     #[arg(long = "option", value_name = "NAME=VALUE", value_parser = parse_option)]
     options: Vec<(String, Value)>,
     #[command(flatten)]

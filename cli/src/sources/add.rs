@@ -60,7 +60,8 @@ pub struct AddArgs {
     /// The user name at the hosts that are reached by HTTPS. The password or token is read from standard input.
     #[arg(long, value_name = "USER")]
     https_user: Option<String>,
-    /// The whole git secret instead, as a JSON file in the form of docs/reference/secrets.md. No key pair is made.
+    /// The whole git secret instead, as a JSON file in the form of `push-code docs reference/secrets`. No key pair is
+    /// made.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["https_user", "host_key", "known_hosts"])]
     git_secret: Option<PathBuf>,
     /// The fingerprint of a host key that is trusted, as SHA256:... Several may be given.

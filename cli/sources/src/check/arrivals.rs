@@ -48,7 +48,7 @@ fn judge(triggers: &[Trigger]) -> Check {
             SUBJECT,
             format!("the last {swept} pushes were found by the sweep: no webhook came"),
             "In the git host, see whether the webhook is enabled, and what its last deliveries were answered \
-             (docs/guides/git-hosts.md#answers).",
+             (push-code docs guides/git-hosts#answers).",
         ),
         0 => Check::ok(SUBJECT, "the last push came by a webhook, or was a rollback"),
         swept => Check::ok(

@@ -55,7 +55,7 @@ pub async fn webhook(store: &Store, name: &SourceName, settings: Option<Provider
         Err(error) => {
             let (line, column) = (error.line(), error.column());
             let reason = format!("it is malformed: see line {line}, column {column}");
-            let remedy = "Write it in the form that docs/reference/secrets.md shows.";
+            let remedy = "Write it in the form that push-code docs reference/secrets shows.";
             return Ok(Check::wrong(SUBJECT, reason, remedy));
         }
     };
@@ -100,7 +100,7 @@ fn ends(subject: &str, secret: &GitSecretJson) -> Check {
     Check::wrong(
         subject,
         format!("a login or token ends soon, or has ended: {}", ends.join(", ")),
-        "Put a new one in its place: docs/guides/rotate.md shows how.",
+        "Put a new one in its place: push-code docs guides/rotate.",
     )
 }
 
@@ -134,7 +134,7 @@ pub async fn git(
     Ok(match read {
         Ok((secret, json)) => (Some(secret), ends(SUBJECT, &json)),
         Err(error) => {
-            let remedy = "Write it in the form that docs/reference/secrets.md shows.";
+            let remedy = "Write it in the form that push-code docs reference/secrets shows.";
             (None, Check::wrong(SUBJECT, chain(&error), remedy))
         }
     })

@@ -135,6 +135,8 @@ impl AwsFailure {
                     error.message().unwrap_or("no message")
                 )
             }
+            // As of something that is not AWS, or lacks the operation: the SDK says no more than that.
+            (None, Some(status)) => format!("HTTP {status} without an error code"),
             _ => chain(error),
         };
         Self {

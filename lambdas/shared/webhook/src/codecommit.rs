@@ -23,7 +23,7 @@ pub(crate) const WEBHOOKS: Webhooks = Webhooks {
     deliver,
     setup: &[
         "There is no webhook: deploy the stack with the parameter CodeCommit=on.",
-        "Add the rule of EventBridge that docs/guides/git-hosts.md shows, whose name begins with the stack's and -source-.",
+        "Add the rule of EventBridge of push-code docs guides/git-hosts#codecommit, whose name begins with the stack's and -source-.",
     ],
     not_sent: &["an event in rare cases, since CodeCommit sends them on a best-effort basis"],
 };

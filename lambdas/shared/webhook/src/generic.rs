@@ -22,7 +22,7 @@ pub(crate) const WEBHOOKS: Webhooks = Webhooks {
     read,
     deliver,
     setup: &[
-        "Let it send the JSON that docs/guides/git-hosts.md shows to the URL, signed by Standard Webhooks with the secret.",
+        "Let it send the JSON of push-code docs guides/git-hosts#any-other-host to the URL, signed by Standard Webhooks with the secret.",
     ],
     not_sent: &["whatever it does not send"],
 };
