@@ -55,7 +55,7 @@ fn page(wanted: &str) -> Result<(&'static str, &'static str), Error> {
     let exactly = pages.iter().find(|(name, _)| *name == wanted);
     exactly.or_else(|| pages.iter().find(last)).copied().ok_or_else(|| {
         Error::Usage(format!(
-            "there is no page {wanted:?}: push-code docs lists them, and what is not below docs/ is in the checkout alone"
+            "there is no page {wanted:?}: `push-code docs` lists them, and what is not below docs/ is in the checkout alone"
         ))
     })
 }
