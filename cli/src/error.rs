@@ -97,7 +97,7 @@ pub enum Error {
     },
     /// The folder is not a git repository, or git refuses to read it.
     #[error(
-        "{repository} is not a git repository that can be served: name another folder or a URL, as in `push-code local push ../project`\ngit says: {message}"
+        "{repository} is not a git repository that can be served: name another folder or a URL\n{message}"
     )]
     NotARepository {
         /// The folder.

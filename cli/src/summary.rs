@@ -81,13 +81,11 @@ impl fmt::Display for Summary<'_> {
         writeln!(formatter, "  zip      s3://{}/{}", self.bucket, self.key)?;
         writeln!(formatter, "  version  {}", self.version_id.unwrap_or("none"))?;
         writeln!(formatter, "  sha256   {}", self.sha256)?;
-        write!(
-            formatter,
-            "  size     {} bytes ({}), {} entries",
-            self.size,
-            mebibytes(self.size),
-            self.entries
-        )?;
+        write!(formatter, "  size     {} bytes", self.size)?;
+        if self.size >= 1 << 20 {
+            write!(formatter, " ({})", mebibytes(self.size))?;
+        }
+        write!(formatter, ", {} entries", self.entries)?;
         for warning in self.warnings {
             write!(formatter, "\n  warning  {warning}")?;
         }

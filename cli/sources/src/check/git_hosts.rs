@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws::failure::Failed;
-use credentials::Credentials;
+use credentials::{Access, Credentials};
 use domain::error::Code;
 use domain::git::RepositoryPath;
 use domain::glob::Globs;
@@ -79,7 +79,7 @@ async fn host_key(
         Err(failed) => return Check::failed(subject, &failed),
     };
     let pinned = match credentials.access(url).await {
-        Ok(credentials::Access::Key { known_hosts, .. }) => known_hosts,
+        Ok(Access::Key { known_hosts, .. }) => known_hosts,
         Ok(_) => String::new(),
         Err(error) => return Check::failed(subject, &Failed::new(&error)),
     };
@@ -105,6 +105,26 @@ async fn refs(
         let names = listed.iter().map(|listed| listed.name.as_str());
         names.filter(|name| globs.match_any(name)).count()
     });
-    let found = format!("it lists {} refs, of which {wanted} are delivered", listed.len());
-    Check::ok(subject, found)
+    let access = credentials.access(url).await.ok();
+    Check::ok(subject, found(listed.len(), wanted, access.as_ref()))
+}
+
+/// Says what was found, and if it was found without a login, as only a public repository is.
+fn found(listed: usize, wanted: usize, access: Option<&Access>) -> String {
+    let login = match access {
+        Some(Access::Anonymous) => ", without a login: no entry of the git secret is for this repository",
+        _ => "",
+    };
+    format!("it lists {listed} refs, of which {wanted} are delivered{login}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_that_is_read_without_a_login_is_said_to_be() {
+        assert!(found(2, 1, Some(&Access::Anonymous)).contains("no entry"));
+        assert_eq!(found(2, 1, None), "it lists 2 refs, of which 1 are delivered");
+    }
 }
