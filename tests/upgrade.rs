@@ -244,7 +244,11 @@ impl Upgraded {
 fn template_of(earlier: &Path, folder: &Path) -> PathBuf {
     let text = std::fs::read_to_string(earlier.join("template.yaml")).unwrap();
     let template = folder.join("template.yaml");
-    std::fs::write(&template, with_built(&text, earlier, &earlier.join("built"))).unwrap();
+    std::fs::write(
+        &template,
+        with_built(&text, earlier, |function| earlier.join("built").join(function)),
+    )
+    .unwrap();
     template
 }
 

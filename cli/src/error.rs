@@ -8,7 +8,7 @@ use shell::IoError;
 use shell::output::one_line;
 use shell::report::causes;
 
-use crate::verify::Unverified;
+use crate::unverified::Unverified;
 
 /// Where results go, as errors name it.
 const STANDARD_OUTPUT: &str = "standard output";

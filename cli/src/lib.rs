@@ -19,6 +19,7 @@ pub mod retry;
 pub mod sources;
 mod states;
 mod summary;
+mod unverified;
 pub mod verify;
 
 pub use error::Error;

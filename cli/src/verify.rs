@@ -6,7 +6,7 @@ use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use attestation::{PublicKey, VerificationError};
+use attestation::PublicKey;
 use clap::{Args, ValueHint};
 use domain::state::PushState;
 use serde_json::{Value, json};
@@ -14,9 +14,10 @@ use sha2::{Digest as _, Sha256};
 use shell::progress::Progress;
 
 use crate::Error;
-use crate::audit::keys::{self, MAX_DOCUMENT_BYTES};
+use crate::audit::keys;
 use crate::pushes::{StackArgs, state_of};
 use crate::results::Results;
+use crate::unverified::{MAX_DOCUMENT_BYTES, Unverified};
 
 /// What to verify.
 #[derive(Debug, Args)]
@@ -72,84 +73,6 @@ struct Evidence {
     document_name: String,
     key: Vec<u8>,
     key_name: String,
-}
-
-/// Why a zip is not verified.
-#[derive(Debug, thiserror::Error)]
-pub enum Unverified {
-    /// The key cannot be read.
-    #[error("{path} is not the public key of a stack, which aws kms get-public-key returns")]
-    Key {
-        /// The file.
-        path: String,
-        /// What is wrong.
-        source: VerificationError,
-    },
-    /// The provenance document is not signed by the key.
-    #[error("{path} does not prove what the zip was made of")]
-    Document {
-        /// The file.
-        path: String,
-        /// What is wrong.
-        source: VerificationError,
-    },
-    /// The provenance document is larger than one can be.
-    #[error("{path} is no provenance document: it has more than {MAX_DOCUMENT_BYTES} bytes")]
-    TooLarge {
-        /// The file.
-        path: String,
-    },
-    /// What was signed is something else.
-    #[error("{path} is signed, but it is no provenance document of a zip: {reason}")]
-    OtherDocument {
-        /// The file.
-        path: String,
-        /// What it is not.
-        reason: String,
-    },
-    /// The document is that of another zip.
-    #[error(
-        "{zip} has the SHA-256 {found}, but the document is of a zip with {expected}: it was changed, or is another one"
-    )]
-    OtherZip {
-        /// The zip.
-        zip: String,
-        /// Its digest.
-        found: String,
-        /// The digest in the document.
-        expected: String,
-    },
-    /// The document is that of an object elsewhere.
-    #[error(
-        "{zip} has the bytes that were delivered to {expected}: it was copied, or put there by somebody else"
-    )]
-    OtherPlace {
-        /// The object.
-        zip: String,
-        /// The object that the document names.
-        expected: String,
-    },
-    /// The object is another version than the one that the push has delivered.
-    #[error(
-        "{zip} is the version {found}, but push {push_id} has delivered the version {expected}: an earlier zip was put there again, by \
-         somebody else"
-    )]
-    OtherVersion {
-        /// The object.
-        zip: String,
-        /// Its version.
-        found: String,
-        /// The push that its metadata name.
-        push_id: String,
-        /// The version that the audit trail has.
-        expected: String,
-    },
-    /// The object was not written by this project.
-    #[error("{zip} is no zip of a push: its metadata has no push-id")]
-    NoPush {
-        /// The object.
-        zip: String,
-    },
 }
 
 /// Verifies a zip.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -10,6 +11,8 @@ use shell::lock::{Lock, lock};
 use shell::progress::{Progress, Step};
 use shell::{private, process};
 use tokio::sync::OnceCell;
+use zip::write::SimpleFileOptions;
+use zip::{DateTime, ZipWriter};
 
 use crate::Error;
 use crate::application::Application;
@@ -225,14 +228,14 @@ impl Builder<'_> {
         let step = self.progress.step("Building the functions with cargo build");
         let binaries = cargo_build(self.checkout, self.application, &log, &step).await?;
         let folder = self.folder()?;
+        private::create_folder(&folder)?;
+        let zip = |function: &str| folder.join(function).with_extension("zip");
         for (name, binary) in binaries {
-            let place = folder.join(&name);
-            private::create_folder(&place)?;
-            install(&binary, &place.join("bootstrap")).await?;
+            pack(&binary, zip(&name)).await?;
         }
         let template = self.checkout.template(self.application);
         let text = std::fs::read_to_string(&template).map_err(Error::io("read", &template))?;
-        let text = with_built(&text, &self.checkout.template_folder(self.application), &folder);
+        let text = with_built(&text, &self.checkout.template_folder(self.application), zip);
         let built = self.template()?;
         std::fs::write(&built, text).map_err(Error::io("write", &built))?;
         step.done("Built the functions with cargo build");
@@ -240,16 +243,16 @@ impl Builder<'_> {
     }
 }
 
-/// Returns a template that names each function's folder below `built` instead of its source, and the definitions by
-/// their paths below `folder`, to which the names in `template` are relative.
+/// Returns a template that names what `built` says of each function instead of its source, and the definitions by their
+/// paths below `folder`, to which the names in `template` are relative.
 #[must_use]
-pub fn with_built(template: &str, folder: &Path, built: &Path) -> String {
+pub fn with_built(template: &str, folder: &Path, built: impl Fn(&str) -> PathBuf) -> String {
     let mut text = String::with_capacity(template.len());
     for line in template.split_inclusive('\n') {
         let name = line.trim();
         let path = if let Some(code) = name.strip_prefix("CodeUri: ") {
-            let function = Path::new(code).file_name().unwrap_or_default();
-            Some(("CodeUri", built.join(function)))
+            let function = code.rsplit_once('/').map_or(code, |(_, function)| function);
+            Some(("CodeUri", built(function)))
         } else {
             name.strip_prefix("DefinitionUri: ")
                 .map(|definition| ("DefinitionUri", folder.join(definition)))
@@ -307,19 +310,43 @@ async fn cargo_build(
     })
 }
 
-/// Copies a binary to its place without its debug information, because it is packed and sent to the local AWS.
-async fn install(binary: &Path, place: &Path) -> Result<(), Error> {
+/// Packs a binary, without its debug information if possible, into the zip that Lambda takes. sam uploads a zip as it
+/// is. A folder it would pack anew for each stack, for ten seconds.
+async fn pack(binary: &Path, zip: PathBuf) -> Result<(), Error> {
+    let stripped = zip.with_extension("stripped");
     let mut strip = process::command("strip");
-    strip.arg("-o").arg(place).arg(binary).stderr(Stdio::null());
-    if strip.status().await.is_ok_and(|status| status.success()) {
-        return Ok(());
+    strip.arg("-o").arg(&stripped).arg(binary).stderr(Stdio::null());
+    let is_stripped = strip.status().await.is_ok_and(|status| status.success());
+    let packed = if is_stripped { &stripped } else { binary }.to_owned();
+    let file = zip.clone();
+    let write = tokio::task::spawn_blocking(move || write_zip(&packed, &file));
+    let written = write.await.map_err(std::io::Error::other).flatten();
+    written.map_err(Error::io("write", &zip))?;
+    if is_stripped {
+        std::fs::remove_file(&stripped).map_err(Error::io("remove", &stripped))?;
     }
-    std::fs::copy(binary, place).map_err(Error::io("write", place))?;
     Ok(())
+}
+
+/// Writes a zip with the program of a function. The same program makes the same bytes, by which sam finds what it has
+/// uploaded already.
+fn write_zip(program: &Path, zip: &Path) -> std::io::Result<()> {
+    let mut writer = ZipWriter::new(BufWriter::new(File::create(zip)?));
+    let options = SimpleFileOptions::default()
+        .last_modified_time(DateTime::default())
+        .compression_level(Some(1))
+        .unix_permissions(0o755);
+    writer.start_file("bootstrap", options)?;
+    std::io::copy(&mut File::open(program)?, &mut writer)?;
+    writer.finish()?.flush()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
+    use zip::ZipArchive;
+
     use super::*;
 
     #[test]
@@ -342,8 +369,32 @@ mod tests {
         let template =
             "A:\n  CodeUri: lambdas/fetch\n  B: 1\n  CodeUri: ask\n    DefinitionUri: a.asl.json\nC: 2";
         assert_eq!(
-            with_built(template, Path::new("/x/examples/one"), Path::new("/x/dev")),
-            "A:\n  CodeUri: /x/dev/fetch\n  B: 1\n  CodeUri: /x/dev/ask\n    DefinitionUri: /x/examples/one/a.asl.json\nC: 2"
+            with_built(template, Path::new("/x/examples/one"), |name| format!(
+                "/x/dev/{name}.zip"
+            )
+            .into()),
+            "A:\n  CodeUri: /x/dev/fetch.zip\n  B: 1\n  CodeUri: /x/dev/ask.zip\n    DefinitionUri: /x/examples/one/a.asl.json\nC: 2"
         );
+    }
+
+    #[tokio::test]
+    async fn a_program_is_packed_to_the_same_bytes_whether_it_can_be_stripped_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("script");
+        std::fs::write(&script, "#!/bin/sh\n").unwrap();
+        for program in [script, std::env::current_exe().unwrap()] {
+            let zips = ["one.zip", "two.zip"].map(|name| folder.path().join(name));
+            for zip in &zips {
+                pack(&program, zip.clone()).await.unwrap();
+            }
+            let [one, two] = zips.map(|zip| std::fs::read(zip).unwrap());
+            assert!(one == two);
+            let mut archive = ZipArchive::new(Cursor::new(one)).unwrap();
+            let entry = archive.by_name("bootstrap").unwrap();
+            assert_eq!(entry.unix_mode().map(|mode| mode & 0o777), Some(0o755));
+            assert!(entry.size() > 0);
+        }
+        let left = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(left, 3, "the stripped programs are removed");
     }
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{Audit, CHECKPOINT_KEY, keys};
 use crate::Error;
 use crate::results::Results;
-use crate::verify::Unverified;
+use crate::unverified::Unverified;
 
 /// The checkpoints of a stack, and the key that has signed them.
 pub(super) struct SignedCheckpoints {

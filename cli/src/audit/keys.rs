@@ -8,10 +8,7 @@ use deployed_stack::Stack;
 use domain::state::PushState;
 
 use crate::Error;
-use crate::verify::Unverified;
-
-/// The largest provenance document, in bytes. It names every submodule, and has some kilobytes without any.
-pub const MAX_DOCUMENT_BYTES: u64 = 16 << 20;
+use crate::unverified::{MAX_DOCUMENT_BYTES, Unverified};
 
 /// Returns the public half of the key that an output of the stack names, as PEM.
 pub async fn read(stack: &Stack, output: &str) -> Result<String, Error> {

@@ -17,7 +17,7 @@ use shell::output::one_line;
 use shell::progress::Progress;
 use thread::{Answer, MAX_HOURS};
 
-use super::{AwsArgs, settings};
+use super::stack::{AwsArgs, settings};
 use crate::Error;
 use crate::results::Results;
 

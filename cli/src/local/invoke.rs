@@ -22,9 +22,9 @@ use serde_json::{Value, json};
 use shell::progress::Progress;
 use webhook::gitlab::{Delivery, PushHook};
 
-use super::push::{deliver, hook};
+use super::execution::{deliver, hook};
 use super::session::{push_lock, session};
-use super::{AwsArgs, SOURCE, allow_host_of, up_options};
+use super::stack::{AwsArgs, SOURCE, allow_host_of, up_options};
 use crate::Error;
 use crate::origin::{self, LoginArgs, Origin, Served};
 use crate::push::{push, settings};

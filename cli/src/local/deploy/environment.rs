@@ -15,7 +15,8 @@ use shell::progress::Progress;
 use tokio::time::Instant;
 use webhook::gitlab::{Delivery, Person, PushHook};
 
-use super::super::push::check_succeeded;
+use super::super::execution::check_succeeded;
+use super::super::stack::SOURCE;
 use super::scratch::{DIRECTORY, REPOSITORY};
 use crate::Error;
 use crate::states::States;
@@ -86,7 +87,7 @@ impl Environment {
         let mut parameters: BTreeMap<String, String> = [
             ("ApplicationName", DEEPEST_THREAD.name.to_owned()),
             ("Environment", settings.name.to_owned()),
-            ("SourceName", super::super::SOURCE.to_owned()),
+            ("SourceName", SOURCE.to_owned()),
             ("Repository", REPOSITORY.to_owned()),
             ("Ref", settings.ref_name.to_owned()),
             ("Directory", DIRECTORY.to_owned()),

@@ -21,8 +21,9 @@ use tokio::sync::mpsc;
 
 use self::environment::{Environment, Settings};
 use self::scratch::{Break, DEV, MAIN, Scratch};
+use super::deepest;
 use super::session::{push_lock, session};
-use super::{AwsArgs, deepest, up_options};
+use super::stack::{AwsArgs, up_options};
 use crate::Error;
 use crate::deployments::describe;
 use crate::origin::{served_login, served_url};

@@ -122,7 +122,7 @@ mod tests {
     use webhook::gitlab::Person;
 
     use super::*;
-    use crate::local::push::source_options;
+    use crate::local::options::source_options;
 
     const ALL: &[FailureKind] = &[
         FailureKind::Commit,

@@ -22,9 +22,10 @@ pub use self::kind::FailureKind;
 
 use self::mail::{Inbox, MAIL_TIMEOUT};
 use self::obstacle::Obstacle;
-use super::SOURCE;
-use super::push::{EndedPush, follow_to_end, hook, logins, serve, source_options, start};
+use super::execution::{EndedPush, follow_to_end, hook, logins, serve, start};
+use super::options::source_options;
 use super::session::{push_lock, session_that_puts_back};
+use super::stack::SOURCE;
 use crate::Error;
 use crate::origin::{self, Origin, Served};
 use crate::repository::Tip;

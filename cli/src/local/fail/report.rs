@@ -6,7 +6,7 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::json;
 use shell::output::one_line;
 
-use super::super::push::{EndedPush, failure};
+use super::super::execution::{EndedPush, failure};
 use super::kind::FailureKind;
 use super::mail::{MAIL_TIMEOUT, Mail};
 use crate::Error;
