@@ -72,7 +72,8 @@ pub enum Command {
     ///
     /// It tries the API of the webhooks, who is told of failures, the account's quota, and of each source what `sources
     /// test` does: settings, secrets, host keys, logins, repositories and buckets. Git hosts are asked from this
-    /// machine. Nothing is written, and no webhook is sent. Exits with 1 if something is wrong.
+    /// machine and by the function that fetches. Nothing is written, and no webhook is sent. Exits with 1 if
+    /// something is wrong.
     Doctor(DoctorArgs),
     /// Say what an error means, and what to do.
     Explain(ExplainArgs),

@@ -64,7 +64,7 @@ pub fn function_path(function: &str, architecture: Architecture) -> PathBuf {
 pub fn template(text: &str, architecture: Architecture) -> Option<String> {
     const ANY: &str = "    Default: x86_64\n    AllowedValues: [x86_64, arm64]\n";
     let only = format!("    Default: {architecture}\n    AllowedValues: [{architecture}]\n");
-    let text = with_built(text, Path::new(".."), PathBuf::from);
+    let text = with_built(text, Path::new(".."), |function| function.into());
     (text.matches(ANY).count() == 1).then(|| text.replace(ANY, &only))
 }
 

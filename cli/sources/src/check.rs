@@ -3,6 +3,7 @@
 
 mod arrivals;
 mod destination;
+mod from_fetch;
 mod git_hosts;
 mod pipelines;
 mod rights;
@@ -19,6 +20,7 @@ use domain::push::SourceName;
 use remote::TransferProgram;
 use serde::Serialize;
 
+use self::from_fetch::FetchFunction;
 use crate::{Error, Store, list};
 
 /// One thing that was tried.
@@ -85,6 +87,21 @@ impl Check {
                 reason: reason.into(),
             },
         }
+    }
+
+    /// Returns the same, but not checked if it has failed, as of what need not succeed.
+    fn or_not_checked(self) -> Self {
+        match self.outcome {
+            Outcome::Failed { reason, .. } => {
+                let reason = format!("this machine cannot, and need not: {reason}");
+                Self::not_checked(self.subject, reason)
+            }
+            _ => self,
+        }
+    }
+
+    fn is_ok(&self) -> bool {
+        matches!(self.outcome, Outcome::Ok { .. })
     }
 
     /// Returns whether something is wrong.
@@ -160,7 +177,8 @@ pub async fn check(
     checks.push(arrivals::check(stack, name).await);
     if let Ok(settings) = &settings {
         if let Some(credentials) = &credentials {
-            checks.extend(git_hosts::check(settings, credentials, repository, program).await);
+            let function = FetchFunction::of(stack, name);
+            checks.extend(git_hosts::check(settings, credentials, repository, program, &function).await);
         }
         let buckets = settings.buckets();
         for bucket in &buckets {

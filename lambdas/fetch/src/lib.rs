@@ -1,6 +1,6 @@
 //! `Fetch`: fetches exactly the pushed commit from the git host into the staging bucket, as one pack, and compares it
 //! with what is at the destination if that watches paths. `FindVersion`, for a rollback, and `FindRef`, for a deletion,
-//! ask the git host only what the ref points to.
+//! ask the git host only what the ref points to. A probe asks whether the function reaches it.
 
 mod base;
 mod error;
@@ -10,6 +10,7 @@ mod listing;
 mod merge;
 mod other_refs;
 mod pointers;
+mod probe;
 mod progress;
 mod ref_now;
 mod secret;
@@ -37,6 +38,7 @@ use signatures::Signers;
 
 pub use error::Error;
 pub use last::{Last, find as find_last};
+pub use probe::probe;
 pub use progress::Progress;
 pub use ref_now::find_ref;
 pub use remote::{TransferProgram, transfer_if_asked};
@@ -82,8 +84,7 @@ pub async fn handle(
     remote::ignore_configuration();
     let push = &envelope.push;
     let after = push.after.clone().ok_or(Error::NothingPushed)?;
-    let secret = deps.secrets.read(&push.source, "git").await?;
-    let secret = GitSecret::parse(&push.source, &secret, deps.issuer)?;
+    let secret = GitSecret::read(deps.secrets, &push.source, deps.issuer).await?;
     let work = async |bases| {
         let fetched = fetch(deps, envelope, after.clone(), &secret, bases).await;
         fetched.map_err(|error| error.without(&secret))

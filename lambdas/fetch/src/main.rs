@@ -1,4 +1,5 @@
-//! The Lambda function of the states `Fetch`, `FindVersion` and `FindRef`.
+//! The Lambda function of the states `Fetch`, `FindVersion` and `FindRef`, and of whoever asks whether it reaches a
+//! repository.
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use aws::secrets::SecretsManager;
 use aws::staging::S3Staging;
 use aws::{settings, telemetry};
 use credentials::Issuer;
-use domain::contract::{Envelope, FetchInput, FindRefInput, Stage};
+use domain::contract::{Envelope, FetchInput, FindRefInput, Probe, Stage};
 use reporter::ProgressReporter;
 use workflow::Call;
 
@@ -37,10 +38,15 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
         }),
     };
     workflow::serve(Stage::Fetch, async |payload, time_limit| {
+        let is_probe = !payload["probe"].is_null();
         let is_rollback = !payload["input"]["deliver"]["rollback"].is_null();
         let is_deletion = !payload["input"]["expire"].is_null();
         let call = Call::new(payload, time_limit);
-        if is_deletion {
+        if is_probe {
+            let asked: Probe = call.read(Stage::Fetch)?;
+            let probed = fetch::probe(deps.secrets, deps.issuer, deps.transfer, &asked).await;
+            workflow::to_json(Stage::Fetch, &probed)
+        } else if is_deletion {
             let work = async |envelope: &Envelope<FindRefInput>| {
                 fetch::find_ref(deps.secrets, deps.issuer, deps.transfer, envelope).await
             };

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::secret::GitSecret;
 
 /// How long the git host may take. A rollback does not depend on the git host, which may be what people roll back for.
-const ASK_TIMEOUT: Duration = Duration::from_secs(20);
+pub const ASK_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Asks the git host for a ref that was deleted. Anybody who knows the webhook's secret can say that it was.
 ///
@@ -42,8 +42,7 @@ pub async fn ask(
     url: &RemoteUrl,
 ) -> Result<Option<ObjectId>, Error> {
     remote::ignore_configuration();
-    let secret = secrets.read(&push.source, "git").await?;
-    let secret = GitSecret::parse(&push.source, &secret, issuer)?;
+    let secret = GitSecret::read(secrets, &push.source, issuer).await?;
     let listing = transfer
         .list_unredacted(secret.credentials(), url, ASK_TIMEOUT)
         .await;

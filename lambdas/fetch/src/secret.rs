@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aws::secrets::SecretError;
+use aws::secrets::{SecretError, Secrets};
 use credentials::{Credentials, GitSecretJson, Issuer};
 use domain::push::SourceName;
 use secrecy::SecretString;
@@ -15,7 +15,19 @@ pub struct GitSecret {
 }
 
 impl GitSecret {
-    /// Reads the git secret of `source`. An error names what is missing and never what is there.
+    /// Reads the git secret of `source` from the store.
+    ///
+    /// # Errors
+    /// Returns a [`SecretError`] if it cannot be read, or does not have the form.
+    pub async fn read(
+        secrets: &impl Secrets,
+        source: &SourceName,
+        issuer: &Arc<Issuer>,
+    ) -> Result<Self, SecretError> {
+        Self::parse(source, &secrets.read(source, "git").await?, issuer)
+    }
+
+    /// Parses the git secret of `source`. An error names what is missing and never what is there.
     ///
     /// # Errors
     /// [`SecretError::Invalid`].

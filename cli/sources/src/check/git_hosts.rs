@@ -13,6 +13,7 @@ use domain::source::{GitHost, SourceSettings};
 use remote::TransferProgram;
 
 use crate::check::Check;
+use crate::check::from_fetch::FetchFunction;
 use crate::host_keys::presented;
 
 /// How long a host may take to list the refs of a repository.
@@ -20,12 +21,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// How many of the repositories are asked for that the settings name.
 const MAX_REPOSITORIES: usize = 3;
 
-/// Checks each host: its key, the login, and the refs of a repository.
+/// Checks each host: its key, the login, and the refs of a repository. This machine asks, and so does the function that
+/// fetches: a host that it reaches need not be reached from here.
 pub async fn check(
     settings: &SourceSettings,
     credentials: &Credentials,
     repository: Option<&RepositoryPath>,
     program: &TransferProgram,
+    function: &FetchFunction<'_>,
 ) -> Vec<Check> {
     let repositories = match repository {
         Some(repository) => vec![repository.clone()],
@@ -37,18 +40,16 @@ pub async fn check(
     };
     let mut checks = Vec::new();
     for host in &settings.git_hosts {
+        let mut from_here = Vec::new();
+        let mut from_function = Vec::new();
         if host.origin().scheme() == "ssh" {
             let hosts = std::slice::from_ref(host);
             let named = repositories.first();
             let named = named.and_then(|path| url_of_named(settings.provider, hosts, path));
             let url = named.unwrap_or_else(|| host.url().clone());
-            let check = host_key(host, &url, credentials, program).await;
-            let is_failed = check.is_failed();
-            checks.push(check);
-            if is_failed {
-                continue;
-            }
+            from_here.push(host_key(host, &url, credentials, program).await);
         }
+        let has_key = !from_here.iter().any(Check::is_failed);
         if repositories.is_empty() {
             let reason = "the settings name no repository without a wildcard: name one with --repository GROUP/PROJECT";
             checks.push(Check::not_checked(host.as_str(), reason));
@@ -60,10 +61,23 @@ pub async fn check(
                 checks.push(Check::wrong(host.as_str(), reason, remedy));
                 continue;
             };
-            checks.push(refs(settings, credentials, &url, program).await);
+            if has_key {
+                from_here.push(refs(settings, credentials, &url, program).await);
+            }
+            from_function.push(function.check(&url).await);
         }
+        checks.extend(joined(from_here, from_function));
     }
     checks
+}
+
+/// Joins what this machine and the function have found of a host. What the function can do is not wrong, even if this
+/// machine cannot do it.
+fn joined(mut from_here: Vec<Check>, from_function: Vec<Check>) -> Vec<Check> {
+    if !from_function.is_empty() && from_function.iter().all(Check::is_ok) {
+        from_here = from_here.into_iter().map(Check::or_not_checked).collect();
+    }
+    from_here.into_iter().chain(from_function).collect()
 }
 
 /// Checks that the key that an SSH host presents is pinned in the login for `url`.
@@ -121,6 +135,19 @@ fn found(listed: usize, wanted: usize, access: Option<&Access>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_that_only_the_function_reaches_is_not_wrong() {
+        let wrong = || vec![Check::wrong("h", "unreachable", "Open it.")];
+        let fine = || vec![Check::ok("h", "it lists 2 refs")];
+        let unknown = || vec![Check::not_checked("h", "no right")];
+        let is_wrong = |checks: Vec<Check>| checks.iter().any(Check::is_failed);
+        assert!(!is_wrong(joined(wrong(), fine())));
+        assert!(is_wrong(joined(fine(), wrong())));
+        assert!(is_wrong(joined(wrong(), unknown())));
+        assert!(is_wrong(joined(wrong(), Vec::new())));
+        assert_eq!(joined(fine(), fine()), [fine(), fine()].concat());
+    }
 
     #[test]
     fn a_repository_that_is_read_without_a_login_is_said_to_be() {

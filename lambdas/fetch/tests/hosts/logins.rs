@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use domain::contract::Probed;
 use domain::error::Code;
 use fetch::TransferProgram;
 use testkit::Request;
@@ -54,6 +55,29 @@ async fn a_wrong_password_is_refused_after_one_attempt() {
         .map(|request| request.has_credentials())
         .collect();
     assert_eq!(tries, [false, true]);
+}
+
+#[tokio::test]
+async fn whether_a_repository_can_be_read_is_told_with_the_error_that_a_push_would_get() {
+    let (scene, commit) = Scene::with_commit();
+    let host = Host::with_password(&scene, PASSWORD).await;
+    let ask = |password: &str| Ask::new(&host.url(), &commit).with_password(password);
+    // The branch, and HEAD does not count.
+    assert_eq!(scene.probe(&ask(PASSWORD)).await, Probed::Listed { refs: 1 });
+    let Probed::Failed { error, cause } = scene.probe(&ask("not-it")).await else {
+        panic!("it was read with a wrong password");
+    };
+    assert_eq!(error, Code::AuthenticationFailed.as_str());
+    assert!(
+        cause.contains(&host.url()) && !cause.contains("not-it"),
+        "{cause}"
+    );
+    let mut ask = ask(PASSWORD);
+    ask.secret = "no object".into();
+    let Probed::Failed { error, .. } = scene.probe(&ask).await else {
+        panic!("it was read without a secret");
+    };
+    assert_eq!(error, Code::SecretInvalid.as_str());
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use aws::failure::Failed;
 use aws::secrets::{SecretError, Secrets};
 use aws::staging::FolderStaging;
 use credentials::Issuer;
-use domain::contract::{Deliver, FetchInput, FetchedCommit};
+use domain::contract::{Deliver, FetchInput, FetchedCommit, Probe, Probed};
 use domain::error::{Code, Coded};
 use domain::event::PushEvent;
 use domain::order::DeliveredPush;
@@ -183,6 +183,21 @@ impl Scene {
             progress: ask.progress.clone(),
         };
         fetch::handle(&deps, &envelope).await
+    }
+
+    /// Asks whether the repository can be read.
+    pub async fn probe(&self, ask: &Ask) -> Probed {
+        let asked = Probe {
+            source_name: "gitlab".parse().unwrap(),
+            probe: ask.url.parse().unwrap(),
+        };
+        fetch::probe(
+            &OneSecret(ask.secret.to_string()),
+            &ask.issuer,
+            &ask.transfer,
+            &asked,
+        )
+        .await
     }
 
     /// Records that `fetched` was delivered to the destination by the push of this delivery, as `deliver` says.

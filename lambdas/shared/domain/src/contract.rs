@@ -9,7 +9,7 @@ use crate::destination::{Destination, ObjectKey};
 use crate::execution::Execution;
 use crate::git::{CommitId, ObjectId, RefName};
 use crate::paths::PathFilter;
-use crate::push::{FurtherPush, Push, PushId};
+use crate::push::{FurtherPush, Push, PushId, SourceName};
 use crate::remote_url::RemoteUrl;
 use crate::source::{GitHost, Options, SettingsError, SourceSettings};
 
@@ -554,6 +554,34 @@ pub struct FindRefInput {
 pub struct FoundRef {
     /// What the git host shows on the ref that was deleted, or `None` if there is no such ref.
     pub ref_now: Option<ObjectId>,
+}
+
+/// What a person asks the function of `Fetch` besides any push: whether it reaches a repository from its network, and
+/// may read it with the git secret of the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The source.
+    pub source_name: SourceName,
+    /// The URL of the repository.
+    pub probe: RemoteUrl,
+}
+
+/// The answer to a [`Probe`]. A failure is an answer too, so that nobody is told of a function that fails.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Probed {
+    /// The repository has been read.
+    Listed {
+        /// The number of its refs.
+        refs: usize,
+    },
+    /// It could not be read.
+    Failed {
+        /// The error's name, as a push would fail with it.
+        error: String,
+        /// What happened, with the remedy.
+        cause: String,
+    },
 }
 
 /// The input of `Expire`.
