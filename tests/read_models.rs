@@ -1,6 +1,6 @@
 //! Tests that read models which differ from their events are found, and written anew.
 
-use audit::conformance::Samples as _;
+use audit::samples::Samples as _;
 use audit::{Deliveries as _, Difference, DynamoTrail, EventStore as _, samples};
 use domain::push::{Push, PushId};
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use audit::conformance::Samples as _;
+use audit::samples::Samples as _;
 use audit::{DynamoTrail, EventStore as _};
 use deployed_stack::Error;
 use deployed_stack::watch::{Watch, WatchedEvent, follow};

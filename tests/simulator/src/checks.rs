@@ -11,9 +11,9 @@ use serde_json::Value;
 use crate::destination::Version;
 use crate::digest::sha256;
 use crate::functions::{short, zip};
-use crate::history::{Known, Plan};
 use crate::host::{commit_of, is_unchanged, object};
 use crate::people::is_of;
+use crate::plan::{Known, Plan};
 use crate::scheduler::lock;
 use crate::world::{Announcement, World};
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::closed::Closed;
 use domain::contract::{
     Archive, Deliver, Envelope, Expire, ExpireInput, Failure, FetchInput, FetchedCommit, FetchedInput,
     FindRefInput, FoundRef, RecordInput, UploadInput, ValidateInput, Validated,
@@ -15,6 +14,7 @@ use domain::state::Status as PushStatus;
 use crate::core::Trouble;
 use crate::functions::{Error, Invocation, short};
 use crate::machine::{self, Status};
+use crate::place::Place;
 use crate::scheduler::{Label, TaskId, lock};
 use crate::weather::{Fault, Port};
 use crate::world::Simulation;
@@ -38,44 +38,6 @@ pub fn begin(simulation: &Simulation, execution: &machine::Execution) -> TaskId 
             .machine
             .change(&execution.arn, |execution| execution.status = ended);
     })
-}
-
-/// Where an execution is: its state, and its variables, both of which outlast its end.
-#[derive(Debug, Clone)]
-pub struct Place {
-    state: String,
-    redrive_count: u64,
-    settings: String,
-    deliver: Option<Deliver>,
-    expire: Option<Expire>,
-    found: Option<FoundRef>,
-    fetched: Option<FetchedCommit>,
-    archive: Option<Archive>,
-    closed: Option<Closed>,
-    failure: Failure,
-    was_fetched_again: bool,
-}
-
-impl Default for Place {
-    fn default() -> Self {
-        Self {
-            state: "Begin".to_owned(),
-            redrive_count: 0,
-            settings: String::new(),
-            deliver: None,
-            expire: None,
-            found: None,
-            fetched: None,
-            archive: None,
-            closed: None,
-            failure: Failure {
-                stage: String::new(),
-                error: String::new(),
-                cause: String::new(),
-            },
-            was_fetched_again: false,
-        }
-    }
 }
 
 /// A run of an execution, from its start or from a redrive to its end.

@@ -18,6 +18,8 @@ mod history;
 mod host;
 mod machine;
 mod people;
+mod place;
+mod plan;
 mod scheduler;
 mod staging;
 mod trail;

@@ -8,7 +8,7 @@ use aws::AwsFailure;
 
 use crate::core::{Core, OF_READS, OF_WRITES};
 use crate::definition::Definition;
-use crate::execution::Place;
+use crate::place::Place;
 use crate::scheduler::{TaskId, lock};
 use crate::weather::Port;
 

@@ -25,7 +25,7 @@ use super::{DestinationRecord, LastPush, Lease, PushTrail, RefKey, samples};
 pub use checkpoints::check_checkpoints;
 pub use deliveries::check_deliveries;
 pub use deployments::check_deployments;
-pub use events::{Samples, check_events};
+pub use events::check_events;
 pub use queries::{check_index, check_queries};
 pub use sources::check_sources;
 

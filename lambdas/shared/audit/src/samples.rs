@@ -15,11 +15,19 @@ use domain::samples;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::conformance::Samples;
-
 pub use domain::samples::{
     attempt_failed, delivered, execution, ignored, push_failed, received, retried, superseded,
 };
+
+/// Samples of an aggregate.
+pub trait Samples: Aggregate {
+    /// Returns the events of some aggregates, of every kind together and at least two each. Each call returns new
+    /// aggregates.
+    fn histories() -> Vec<(Self::Id, Vec<Self::Event>)>;
+
+    /// Returns an event that may happen at any time after the first event, and changes nothing but the version.
+    fn at_any_time() -> Self::Event;
+}
 
 fn unique() -> String {
     Uuid::new_v4().simple().to_string()

@@ -1,20 +1,11 @@
 //! Tests that every [`EventStore`] must pass, whatever its events happen to.
 
 use chrono::Utc;
-use domain::aggregate::{Aggregate, RecordedEvent};
+use domain::aggregate::RecordedEvent;
 use domain::error::{Code, Coded};
 
 use crate::EventStore;
-
-/// Samples of an aggregate.
-pub trait Samples: Aggregate {
-    /// Returns the events of some aggregates, of every kind together and at least two each. Each call returns new
-    /// aggregates.
-    fn histories() -> Vec<(Self::Id, Vec<Self::Event>)>;
-
-    /// Returns an event that may happen at any time after the first event, and changes nothing but the version.
-    fn at_any_time() -> Self::Event;
-}
+use crate::samples::Samples;
 
 /// Runs all tests of a store of events concurrently.
 ///

@@ -11,7 +11,7 @@ use domain::push::{Push, PushId};
 use domain::push_index::{Category, Position};
 use domain::state::PushState;
 
-use crate::conformance::Samples;
+use crate::samples::Samples;
 use crate::{EventStore, Filter, Page, PushQueries, SortKeys, StateIndex, samples};
 
 /// Runs all tests of the indexes of pushes concurrently.

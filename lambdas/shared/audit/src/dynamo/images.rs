@@ -40,8 +40,8 @@ mod tests {
 
     use super::super::items_of;
     use super::*;
-    use crate::conformance::Samples as _;
     use crate::samples::Job;
+    use crate::samples::Samples as _;
 
     #[test]
     fn of_all_items_of_a_push_only_the_events_are_events() {
