@@ -1,8 +1,7 @@
 //! Executions of the state machine.
 
-use aws::AwsFailure;
+use aws::{AwsFailure, executions};
 use aws_sdk_sfn::Client;
-use aws_sdk_sfn::operation::start_execution::StartExecutionError;
 
 /// An existing execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,25 +64,7 @@ impl StepFunctions {
 
 impl Executions for StepFunctions {
     async fn start(&self, name: &str, input: &str) -> Result<Option<String>, AwsFailure> {
-        let response = self
-            .client
-            .start_execution()
-            .state_machine_arn(&self.state_machine_arn)
-            .name(name)
-            .input(input)
-            .send()
-            .await;
-        match response {
-            Ok(output) => Ok(Some(output.execution_arn)),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(StartExecutionError::is_execution_already_exists) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(AwsFailure::new("states:StartExecution", &error)),
-        }
+        executions::start(&self.client, &self.state_machine_arn, name, input).await
     }
 
     async fn describe(&self, name: &str) -> Result<ExecutionStatus, AwsFailure> {
@@ -91,17 +72,11 @@ impl Executions for StepFunctions {
             "{}:{name}",
             self.state_machine_arn.replace(":stateMachine:", ":execution:")
         );
-        let output = self
-            .client
-            .describe_execution()
-            .execution_arn(&arn)
-            .send()
-            .await
-            .map_err(|error| AwsFailure::new("states:DescribeExecution", &error))?;
+        let described = executions::describe(&self.client, &arn).await?;
         Ok(ExecutionStatus {
             arn,
-            input: output.input.unwrap_or_default(),
-            may_be_followed: may_be_followed(output.status.as_str(), output.output.as_deref()),
+            input: described.input.unwrap_or_default(),
+            may_be_followed: may_be_followed(described.status.as_str(), described.output.as_deref()),
         })
     }
 }

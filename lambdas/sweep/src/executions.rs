@@ -1,12 +1,9 @@
 //! The executions of the state machine: those that the sweep starts, and those whose pushes are open.
 
-use aws::AwsFailure;
 use aws::failure::{Failed, chain};
+use aws::{AwsFailure, executions};
 use aws_sdk_sfn::Client;
-use aws_sdk_sfn::operation::describe_execution::DescribeExecutionError;
-use aws_sdk_sfn::operation::start_execution::StartExecutionError;
 use aws_sdk_sfn::types::ExecutionStatus;
-use domain::error::Code;
 use workflow::Ended;
 
 /// The executions of the state machine.
@@ -38,35 +35,18 @@ impl StateMachine {
 
 impl Executions for StateMachine {
     async fn start(&self, name: &str, input: &str) -> Result<bool, AwsFailure> {
-        let start = self.client.start_execution().state_machine_arn(&self.arn);
-        match start.name(name).input(input).send().await {
-            Ok(_) => Ok(true),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(StartExecutionError::is_execution_already_exists) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(AwsFailure::new("states:StartExecution", &error)),
-        }
+        let started = executions::start(&self.client, &self.arn, name, input).await?;
+        Ok(started.is_some())
     }
 
     async fn ended(&self, arn: &str) -> Result<Option<Ended>, AwsFailure> {
-        let described = self.client.describe_execution().execution_arn(arn).send().await;
-        let described = match described {
+        let described = match executions::describe(&self.client, arn).await {
             Ok(described) => described,
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(DescribeExecutionError::is_execution_does_not_exist) =>
-            {
-                return Ok(Some(Ended::aborted(
-                    "The execution does not exist any more.",
-                    None,
-                )));
+            Err(failure) if failure.is(executions::DOES_NOT_EXIST) => {
+                let what = "The execution does not exist any more.";
+                return Ok(Some(Ended::aborted(what, None)));
             }
-            Err(error) => return Err(AwsFailure::new("states:DescribeExecution", &error)),
+            Err(failure) => return Err(failure),
         };
         let (error, cause) = (described.error.as_deref(), described.cause.as_deref());
         Ok(match &described.status {
@@ -83,9 +63,5 @@ impl Executions for StateMachine {
 
 /// Returns the failure of a call of Step Functions.
 pub fn failed(error: &AwsFailure) -> Failed {
-    let code = match error.transient {
-        true => Code::WorkflowUnavailable,
-        false => Code::WorkflowRefused,
-    };
-    Failed::with_cause(code, &chain(error))
+    Failed::with_cause(executions::code_of(error), &chain(error))
 }

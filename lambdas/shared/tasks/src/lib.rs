@@ -1,7 +1,7 @@
 //! Tasks of Step Functions that wait until they are answered by their token.
 
-use aws::AwsFailure;
 use aws::failure::Failed;
+use aws::{AwsFailure, executions};
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::types::ExecutionStatus;
@@ -42,11 +42,7 @@ pub struct TasksError(#[from] AwsFailure);
 
 impl Coded for TasksError {
     fn code(&self) -> Code {
-        if self.0.transient {
-            Code::WorkflowUnavailable
-        } else {
-            Code::WorkflowRefused
-        }
+        executions::code_of(&self.0)
     }
 }
 
@@ -134,38 +130,17 @@ impl Tasks for StepFunctions {
     }
 
     async fn is_running(&self, execution_id: &str) -> Result<bool, TasksError> {
-        let request = self.client.describe_execution().execution_arn(execution_id);
-        match request.send().await {
+        match executions::describe(&self.client, execution_id).await {
             Ok(execution) => Ok(execution.status == ExecutionStatus::Running),
-            Err(error) => {
-                let failure = AwsFailure::new("states:DescribeExecution", &error);
-                // Step Functions forgets an execution some months after its end.
-                if failure.is("ExecutionDoesNotExist") {
-                    return Ok(false);
-                }
-                Err(failure.into())
-            }
+            Err(failure) if failure.is(executions::DOES_NOT_EXIST) => Ok(false),
+            Err(failure) => Err(failure.into()),
         }
     }
 }
 
 impl Executions for StepFunctions {
     async fn start(&self, state_machine_arn: &str, name: &str, input: &str) -> Result<(), TasksError> {
-        let request = self
-            .client
-            .start_execution()
-            .state_machine_arn(state_machine_arn)
-            .name(name)
-            .input(input);
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let failure = AwsFailure::new("states:StartExecution", &error);
-                if failure.is("ExecutionAlreadyExists") {
-                    return Ok(());
-                }
-                Err(failure.into())
-            }
-        }
+        executions::start(&self.client, state_machine_arn, name, input).await?;
+        Ok(())
     }
 }
