@@ -4,7 +4,7 @@ use domain::delivered::Delivery;
 use domain::event::PushEvent;
 use domain::push::Push;
 
-use super::events::Samples;
+use crate::samples::Samples;
 use crate::{Deliveries, EventStore, samples};
 
 /// What a push has delivered is there from its closing event on, and stays when another execution takes over the push.
