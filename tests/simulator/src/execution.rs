@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use domain::closed::Closed;
 use domain::contract::{
-    Archive, Deliver, Envelope, Expire, ExpireInput, Failure, FetchInput, FetchedCommit, FetchedInput,
-    FindRefInput, FoundRef, RecordInput, UploadInput, ValidateInput, Validated,
+    Archive, Envelope, ExpireInput, Failure, FetchInput, FetchedCommit, FetchedInput, FindRefInput, FoundRef,
+    RecordInput, UploadInput, ValidateInput, Validated,
 };
 use domain::execution::Execution;
 use domain::push::{Push, PushId};
