@@ -75,9 +75,14 @@ impl Check {
     }
 
     fn failed(subject: impl Into<String>, failed: &Failed) -> Self {
-        let remedy = failed.code.remedy();
-        let reason = failed.cause.strip_suffix(remedy).unwrap_or(&failed.cause);
-        Self::wrong(subject, format!("{}: {}", failed.code, reason.trim_end()), remedy)
+        Self::of_error(subject, failed.code.as_str(), &failed.cause)
+    }
+
+    /// What has failed with an error, whose cause ends with the remedy.
+    fn of_error(subject: impl Into<String>, error: &str, cause: &str) -> Self {
+        let remedy = domain::error::remedy(error);
+        let reason = cause.strip_suffix(remedy).unwrap_or(cause).trim_end();
+        Self::wrong(subject, format!("{error}: {reason}"), remedy)
     }
 
     fn not_checked(subject: impl Into<String>, reason: impl Into<String>) -> Self {

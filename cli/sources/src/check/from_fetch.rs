@@ -31,11 +31,7 @@ impl<'a> FetchFunction<'a> {
         let subject = format!("{url} from the function fetch");
         match self.ask(url).await {
             Ok(Probed::Listed { refs }) => Check::ok(subject, format!("it lists {refs} refs")),
-            Ok(Probed::Failed { error, cause }) => {
-                let remedy = domain::error::remedy(&error);
-                let cause = cause.strip_suffix(remedy).unwrap_or(&cause).trim_end();
-                Check::wrong(subject, format!("{error}: {cause}"), remedy)
-            }
+            Ok(Probed::Failed { error, cause }) => Check::of_error(subject, &error, &cause),
             Err(reason) => Check::not_checked(subject, reason),
         }
     }
