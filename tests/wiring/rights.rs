@@ -191,7 +191,7 @@ fn own_calls(action: &str, scope: &str) -> &'static [&'static str] {
         ("s3:DeleteObject", "DestinationBucket") => &["store.remove_if_unchanged("],
         ("s3:GetObject", "ArtifactBucket") => &["artifacts.get(", "artifacts.load(", "is_complete("],
         ("s3:PutObject", "ArtifactBucket") => &["artifacts.put(", "own.put("],
-        ("s3:ListBucket", "ArtifactBucket") => &["is_complete(", "keep(deps.artifacts,"],
+        ("s3:ListBucket", "ArtifactBucket") => &["is_complete(", "keep(deps.artifacts,", "artifacts.get("],
         ("s3:GetObject", "SourceBucket") => &["artifacts.load("],
         ("s3:GetObjectVersion", "SourceBucket") => &["version_id:Some("],
         ("secretsmanager:GetSecretValue", _) => &["secrets.read(", "SecretCache::new("],
