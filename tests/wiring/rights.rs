@@ -301,6 +301,27 @@ fn no_function_may_do_what_no_code_does() {
     }
 }
 
+/// Without the right to list a bucket, S3 answers a request for an object that is missing as one that is not allowed.
+#[test]
+fn whoever_reads_objects_learns_that_one_is_missing() {
+    let mut lacking = BTreeSet::new();
+    for (verb, template) in functions() {
+        let statements = statements_of(&template, &(capitalised(&verb) + "Function"));
+        let buckets = |action: &str| -> BTreeSet<String> {
+            let allowing = statements
+                .iter()
+                .filter(|statement| texts(&statement["Action"]).contains(&action));
+            allowing
+                .flat_map(|statement| scopes(statement, action))
+                .map(|bucket| format!("{verb} {bucket}"))
+                .collect()
+        };
+        lacking.extend(&buckets("s3:GetObject") - &buckets("s3:ListBucket"));
+    }
+    // What was built from is there, or there would be no build.
+    assert_eq!(lacking, BTreeSet::from(["compile SourceBucket".to_owned()]));
+}
+
 /// No function reaches the events of the other machine. An operation stands with
 /// the partition keys that it may have, as `Query PUSH#*`.
 #[test]
