@@ -26,11 +26,18 @@ pub async fn probe(
             .list_with(secret.credentials(), &asked.probe, ASK_TIMEOUT)
             .await
     };
+    let (source, url) = (&asked.source_name, asked.probe.without_credentials());
     match listed.await {
-        Ok(refs) => Probed::Listed { refs: refs.len() },
-        Err(failed) => Probed::Failed {
-            error: failed.code.to_string(),
-            cause: failed.cause,
-        },
+        Ok(refs) => {
+            tracing::info!(%source, %url, refs = refs.len(), "probed");
+            Probed::Listed { refs: refs.len() }
+        }
+        Err(failed) => {
+            tracing::info!(%source, %url, code = %failed.code, cause = failed.cause, "probed in vain");
+            Probed::Failed {
+                error: failed.code.to_string(),
+                cause: failed.cause,
+            }
+        }
     }
 }
