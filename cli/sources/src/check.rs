@@ -5,6 +5,7 @@ mod arrivals;
 mod destination;
 mod from_fetch;
 mod git_hosts;
+mod outcome;
 mod pipelines;
 mod rights;
 mod secrets;
@@ -12,109 +13,17 @@ mod stack;
 
 use std::sync::Arc;
 
-use aws::failure::{Failed, chain};
+use aws::failure::chain;
 use credentials::Issuer;
 use deployed_stack::Stack;
 use domain::git::RepositoryPath;
 use domain::push::SourceName;
 use remote::TransferProgram;
-use serde::Serialize;
 
 use self::from_fetch::FetchFunction;
 use crate::{Error, Store, list};
 
-/// One thing that was tried.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// What it is about.
-    pub subject: String,
-    /// What came of it.
-    #[serde(flatten)]
-    pub outcome: Outcome,
-}
-
-/// What came of a check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Outcome {
-    /// It is as it has to be.
-    Ok {
-        /// What was found.
-        found: String,
-    },
-    /// It is wrong.
-    Failed {
-        /// What is wrong.
-        reason: String,
-        /// What to do.
-        remedy: String,
-    },
-    /// It could not be tried, and may be wrong.
-    NotChecked {
-        /// Why not.
-        reason: String,
-    },
-}
-
-impl Check {
-    fn ok(subject: impl Into<String>, found: impl Into<String>) -> Self {
-        Self {
-            subject: subject.into(),
-            outcome: Outcome::Ok { found: found.into() },
-        }
-    }
-
-    fn wrong(subject: impl Into<String>, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            subject: subject.into(),
-            outcome: Outcome::Failed {
-                reason: reason.into(),
-                remedy: remedy.into(),
-            },
-        }
-    }
-
-    fn failed(subject: impl Into<String>, failed: &Failed) -> Self {
-        Self::of_error(subject, failed.code.as_str(), &failed.cause)
-    }
-
-    /// What has failed with an error, whose cause ends with the remedy.
-    fn of_error(subject: impl Into<String>, error: &str, cause: &str) -> Self {
-        let remedy = domain::error::remedy(error);
-        let reason = cause.strip_suffix(remedy).unwrap_or(cause).trim_end();
-        Self::wrong(subject, format!("{error}: {reason}"), remedy)
-    }
-
-    fn not_checked(subject: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self {
-            subject: subject.into(),
-            outcome: Outcome::NotChecked {
-                reason: reason.into(),
-            },
-        }
-    }
-
-    /// Returns the same, but not checked if it has failed, as of what need not succeed.
-    fn or_not_checked(self) -> Self {
-        match self.outcome {
-            Outcome::Failed { reason, .. } => {
-                let reason = format!("this machine cannot, and need not: {reason}");
-                Self::not_checked(self.subject, reason)
-            }
-            _ => self,
-        }
-    }
-
-    fn is_ok(&self) -> bool {
-        matches!(self.outcome, Outcome::Ok { .. })
-    }
-
-    /// Returns whether something is wrong.
-    #[must_use]
-    pub fn is_failed(&self) -> bool {
-        matches!(self.outcome, Outcome::Failed { .. })
-    }
-}
+pub use outcome::{Check, Outcome};
 
 /// Tries all of a stack: what its sources share, then each of them. What cannot be read is not checked.
 pub async fn check_stack(stack: &Stack, program: &TransferProgram) -> Vec<Check> {
@@ -215,24 +124,5 @@ fn settings_check(settings: &Result<domain::source::SourceSettings, String>) -> 
                 settings.provider.name()
             ),
         ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use domain::error::Code;
-
-    use super::*;
-
-    #[test]
-    fn a_failure_is_told_once_with_its_remedy() {
-        let failed = Failed::with_cause(Code::HostKeyMismatch, "another key");
-        let check = Check::failed("host", &failed);
-        let Outcome::Failed { reason, remedy } = &check.outcome else {
-            panic!("{check:?}");
-        };
-        assert_eq!(reason, "HostKeyMismatch: another key.");
-        assert_eq!(remedy, Code::HostKeyMismatch.remedy());
-        assert!(check.is_failed());
     }
 }

@@ -8,7 +8,7 @@ use chrono::{TimeDelta, Utc};
 use deployed_stack::{Stack, trail};
 use domain::push::{SourceName, Trigger};
 
-use crate::check::Check;
+use crate::check::outcome::Check;
 
 const SUBJECT: &str = "arrival of webhooks";
 
@@ -61,7 +61,7 @@ fn judge(triggers: &[Trigger]) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Outcome;
+    use crate::check::outcome::Outcome;
 
     #[test]
     fn a_webhook_that_does_not_arrive_shows_by_pushes_that_the_sweep_has_found() {

@@ -4,7 +4,7 @@ use aws::AwsFailure;
 use aws_sdk_s3::types::BucketVersioningStatus;
 use deployed_stack::Stack;
 
-use crate::check::Check;
+use crate::check::outcome::Check;
 
 /// Checks that the bucket is there, belongs to the right account, is in the stack's region, and keeps versions.
 pub async fn check(stack: &Stack, bucket: &str) -> Vec<Check> {

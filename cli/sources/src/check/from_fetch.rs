@@ -9,7 +9,7 @@ use domain::contract::{Probe, Probed};
 use domain::push::SourceName;
 use domain::remote_url::RemoteUrl;
 
-use crate::check::Check;
+use crate::check::outcome::Check;
 
 /// The longest answer that is shown, in characters.
 const MAX_ANSWER_CHARACTERS: usize = 300;

@@ -12,8 +12,8 @@ use domain::remote_url::RemoteUrl;
 use domain::source::{GitHost, SourceSettings};
 use remote::TransferProgram;
 
-use crate::check::Check;
 use crate::check::from_fetch::FetchFunction;
+use crate::check::outcome::Check;
 use crate::host_keys::presented;
 
 /// How long a host may take to list the refs of a repository.

@@ -8,7 +8,7 @@ use aws_sdk_eventbridge::Client as EventBridge;
 use aws_sdk_eventbridge::types::RuleState;
 use serde_json::Value;
 
-use crate::check::Check;
+use crate::check::outcome::Check;
 
 const SUBJECT: &str = "pipelines";
 

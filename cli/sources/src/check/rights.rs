@@ -4,7 +4,7 @@ use aws::AwsFailure;
 use aws_sdk_iam::types::PolicyEvaluationDecisionType;
 use deployed_stack::Stack;
 
-use crate::check::Check;
+use crate::check::outcome::Check;
 
 /// A role, and what it needs to do with the objects of the bucket.
 struct Role {

@@ -10,7 +10,7 @@ use domain::source::Provider;
 use secrecy::ExposeSecret as _;
 use webhook::WebhookSecret;
 
-use crate::check::Check;
+use crate::check::outcome::Check;
 use crate::store::{Kind, Stored};
 use crate::{Error, Store};
 

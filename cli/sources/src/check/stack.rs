@@ -11,7 +11,7 @@ use egress::Client;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use crate::check::Check;
+use crate::check::outcome::Check;
 
 /// What the checks are about.
 const WEBHOOKS: &str = "webhooks";
@@ -154,7 +154,7 @@ fn enough(concurrent: i32) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Outcome;
+    use crate::check::outcome::Outcome;
 
     fn subscription(endpoint: &str, arn: &str) -> Subscription {
         Subscription::builder()

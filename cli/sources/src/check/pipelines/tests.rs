@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use serde_json::json;
 
 use super::*;
-use crate::check::Outcome;
+use crate::check::outcome::Outcome;
 
 /// What the APIs answer, by action and by the name in the request.
 type Answers = dyn Fn(&str, &Value) -> Option<Value> + Send + Sync;
