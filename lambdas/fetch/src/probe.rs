@@ -33,7 +33,7 @@ pub async fn probe(
             Probed::Listed { refs: refs.len() }
         }
         Err(failed) => {
-            tracing::info!(%source, %url, code = %failed.code, cause = failed.cause, "probed in vain");
+            tracing::info!(%source, %url, code = %failed.code, cause = failed.cause, "the probe has failed");
             Probed::Failed {
                 error: failed.code.to_string(),
                 cause: failed.cause,
