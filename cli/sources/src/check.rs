@@ -67,7 +67,7 @@ async fn check_named(stack: &Stack, name: &str, program: &TransferProgram) -> Ve
 }
 
 /// Tries a source. The refs of `repository` are listed, or those of the repositories that the settings name without a
-/// wildcard.
+/// wildcard, or of the last push.
 ///
 /// # Errors
 /// Returns [`Error::Missing`] if there is no such source, and an error if it cannot be read.
@@ -88,11 +88,14 @@ pub async fn check(
     let issuer = Arc::new(Issuer::new(stack.config().credentials_provider()));
     let (credentials, check) = secrets::git(&store, name, &issuer).await?;
     checks.push(check);
-    checks.push(arrivals::check(stack, name).await);
+    let pushes = arrivals::last_pushes(stack, name).await;
+    checks.push(arrivals::check(&pushes));
     if let Ok(settings) = &settings {
         if let Some(credentials) = &credentials {
             let function = FetchFunction::of(stack, name);
-            checks.extend(git_hosts::check(settings, credentials, repository, program, &function).await);
+            let repositories =
+                git_hosts::repositories(settings, repository, pushes.as_deref().unwrap_or_default());
+            checks.extend(git_hosts::check(settings, credentials, &repositories, program, &function).await);
         }
         let buckets = settings.buckets();
         for bucket in &buckets {

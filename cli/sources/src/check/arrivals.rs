@@ -5,8 +5,9 @@ use std::cmp::Reverse;
 use audit::Filter;
 use aws::failure::chain;
 use chrono::{TimeDelta, Utc};
-use deployed_stack::{Stack, trail};
+use deployed_stack::{Error, Stack, trail};
 use domain::push::{SourceName, Trigger};
+use domain::state::PushState;
 
 use crate::check::outcome::Check;
 
@@ -19,21 +20,30 @@ const LAST: usize = 50;
 /// of many refs that are pushed at once.
 const MIN_IN_A_ROW: usize = 3;
 
-/// Looks at the pushes of the last seven days.
-pub async fn check(stack: &Stack, name: &SourceName) -> Check {
+/// Returns the last pushes of seven days, the newest first.
+///
+/// # Errors
+/// As of [`trail::list`].
+pub async fn last_pushes(stack: &Stack, name: &SourceName) -> Result<Vec<PushState>, Error> {
     let filter = Filter {
         source: Some(name.clone()),
         ..Filter::since(Utc::now() - TimeDelta::days(7))
     };
-    match trail::list(stack, &filter, LAST).await {
-        Ok(mut page) => {
-            page.pushes.sort_by_key(|push| Reverse(push.received_at));
+    let mut pushes = trail::list(stack, &filter, LAST).await?.pushes;
+    pushes.sort_by_key(|push| Reverse(push.received_at));
+    Ok(pushes)
+}
+
+/// Looks at the last pushes, the newest first.
+pub fn check(pushes: &Result<Vec<PushState>, Error>) -> Check {
+    match pushes {
+        Ok(pushes) => {
             // Of those, the git host says by its own rules why it has sent no webhook, such as for many tags at once.
-            let explained = page.pushes.iter().filter(|push| push.push.missed.is_none());
+            let explained = pushes.iter().filter(|push| push.push.missed.is_none());
             let triggers: Vec<_> = explained.map(|push| push.push.trigger).collect();
             judge(&triggers)
         }
-        Err(error) => Check::not_checked(SUBJECT, chain(&error)),
+        Err(error) => Check::not_checked(SUBJECT, chain(error)),
     }
 }
 

@@ -10,6 +10,7 @@ use domain::glob::Globs;
 use domain::policy::{named_repositories, url_of_named};
 use domain::remote_url::RemoteUrl;
 use domain::source::{GitHost, SourceSettings};
+use domain::state::PushState;
 use remote::TransferProgram;
 
 use crate::check::from_fetch::FetchFunction;
@@ -21,23 +22,35 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// How many of the repositories are asked for that the settings name.
 const MAX_REPOSITORIES: usize = 3;
 
+/// Returns the repositories to ask for: the one that was named, or those that the settings name without a wildcard. If
+/// they name none, that of the last push, unless it may be on any of several hosts.
+pub fn repositories(
+    settings: &SourceSettings,
+    named: Option<&RepositoryPath>,
+    pushes: &[PushState],
+) -> Vec<RepositoryPath> {
+    if let Some(named) = named {
+        return vec![named.clone()];
+    }
+    let mut repositories = named_repositories(settings);
+    repositories.truncate(MAX_REPOSITORIES);
+    if repositories.is_empty() && settings.git_hosts.len() == 1 {
+        // One that was ignored may be of a repository that is none of the source's.
+        let last = pushes.iter().find(|push| push.deliver.is_some());
+        repositories.extend(last.map(|push| push.push.repository.clone()));
+    }
+    repositories
+}
+
 /// Checks each host: its key, the login, and the refs of a repository. This machine asks, and so does the function that
 /// fetches: a host that it reaches need not be reached from here.
 pub async fn check(
     settings: &SourceSettings,
     credentials: &Credentials,
-    repository: Option<&RepositoryPath>,
+    repositories: &[RepositoryPath],
     program: &TransferProgram,
     function: &FetchFunction<'_>,
 ) -> Vec<Check> {
-    let repositories = match repository {
-        Some(repository) => vec![repository.clone()],
-        None => {
-            let mut named = named_repositories(settings);
-            named.truncate(MAX_REPOSITORIES);
-            named
-        }
-    };
     let mut checks = Vec::new();
     for host in &settings.git_hosts {
         let mut from_here = Vec::new();
@@ -51,10 +64,11 @@ pub async fn check(
         }
         let has_key = !from_here.iter().any(Check::is_failed);
         if repositories.is_empty() {
-            let reason = "the settings name no repository without a wildcard: name one with --repository GROUP/PROJECT";
+            let reason = "nothing was pushed lately, and the settings name no repository without a wildcard: push-code sources test NAME --repository \
+                          GROUP/PROJECT";
             checks.push(Check::not_checked(host.as_str(), reason));
         }
-        for repository in &repositories {
+        for repository in repositories {
             let Some(url) = url_of_named(settings.provider, std::slice::from_ref(host), repository) else {
                 let reason = format!("no repository can be {repository} there");
                 let remedy = "Write its path as it is in the URL to clone it.";
@@ -134,7 +148,38 @@ fn found(listed: usize, wanted: usize, access: Option<&Access>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use domain::samples;
+
     use super::*;
+
+    #[test]
+    fn the_repository_of_the_last_push_is_asked_for_if_none_is_named() {
+        let settings = |repositories: &str, hosts: &str| -> SourceSettings {
+            let text = format!(
+                r#"{{"provider":"gitlab","git_hosts":[{hosts}],"repositories":["{repositories}"],"refs":["refs/**"],
+                     "destination":{{"bucket":"zips-of-pushes"}}}}"#
+            );
+            text.parse().unwrap()
+        };
+        let one = r#""https://git.example.com""#;
+        let two = r#""https://git.example.com","ssh://git@git.example.com""#;
+        let delivered = samples::push("1", "refs/heads/main");
+        let ignored = PushState {
+            deliver: None,
+            ..samples::folded(samples::delivered_trail(&samples::push("2", "refs/heads/main")))
+        };
+        let pushes = [ignored, samples::folded(samples::delivered_trail(&delivered))];
+        let asked = |settings: &SourceSettings, pushes: &[PushState]| repositories(settings, None, pushes);
+        assert_eq!(
+            asked(&settings("**", one), &pushes),
+            [delivered.repository.clone()]
+        );
+        assert!(asked(&settings("**", one), &pushes[..1]).is_empty());
+        assert!(asked(&settings("**", two), &pushes).is_empty());
+        let named: RepositoryPath = "group/named".parse().unwrap();
+        assert_eq!(asked(&settings("group/named", one), &pushes), [named.clone()]);
+        assert_eq!(repositories(&settings("**", one), Some(&named), &pushes), [named]);
+    }
 
     #[test]
     fn a_host_that_only_the_function_reaches_is_not_wrong() {
