@@ -172,12 +172,15 @@ mod tests {
         let asked = |settings: &SourceSettings, pushes: &[PushState]| repositories(settings, None, pushes);
         assert_eq!(
             asked(&settings("**", one), &pushes),
-            [delivered.repository.clone()]
+            std::slice::from_ref(&delivered.repository)
         );
         assert!(asked(&settings("**", one), &pushes[..1]).is_empty());
         assert!(asked(&settings("**", two), &pushes).is_empty());
         let named: RepositoryPath = "group/named".parse().unwrap();
-        assert_eq!(asked(&settings("group/named", one), &pushes), [named.clone()]);
+        assert_eq!(
+            asked(&settings("group/named", one), &pushes),
+            std::slice::from_ref(&named)
+        );
         assert_eq!(repositories(&settings("**", one), Some(&named), &pushes), [named]);
     }
 
