@@ -392,6 +392,8 @@ mod tests {
             let mut archive = ZipArchive::new(Cursor::new(one)).unwrap();
             let entry = archive.by_name("bootstrap").unwrap();
             assert_eq!(entry.unix_mode().map(|mode| mode & 0o777), Some(0o755));
+            // Not the time at which it was packed.
+            assert_eq!(entry.last_modified(), Some(DateTime::default()));
             assert!(entry.size() > 0);
         }
         let left = std::fs::read_dir(folder.path()).unwrap().count();
